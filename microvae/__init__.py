@@ -1,2 +1,7 @@
 __version__ = "0.1.0"
-from microvae.models.catalogue import *
+
+import lazy_loader as _lazy
+
+from microvae.public import PUBLIC as _PUBLIC
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs=_PUBLIC)

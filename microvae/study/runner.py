@@ -61,7 +61,8 @@ def execute(
         Path(progress).unlink(missing_ok=True)
         watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True); watcher.start()
     try:
-        papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False)
+        papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
+                                   extra_arguments=["--log-level=40"])     # the kernel warns about its own transport otherwise
     except PapermillExecutionError as error:
         raise MicroVAEError(f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})") from error
     finally:

@@ -43,4 +43,4 @@ def caption_source(provenance: dict) -> str:
     "One sentence: where the numbers of a chapter come from."
     p = provenance
     return (f"Profile `{p['profile']}` on `{p['data']}`: {p['cells']:,} images of {' × '.join(map(str, p['image_shape']))}, {p['held_out']:,} of them held out; "
-            f"{p.get('minutes_training', p['minutes'])} core-minutes of training on {p['hardware']}, torch {p['torch']}, {p['date']}, commit {p['commit']}.")
+            f"{p.get('minutes_training', p['minutes'])} minutes of training, summed over runs of one core each, on {p['hardware']}, torch {p['torch']}, {p['date']}, commit {p['commit']}.")

@@ -1,0 +1,61 @@
+# make study   install, run the three phases at the quick profile, build the site
+# make test    install, run all checks
+# make help    the rest
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= quick
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MPLBACKEND := agg
+
+.PHONY: help study test install site readme results clean
+
+help:
+	@grep -E '^# make' Makefile | sed 's/^# //'
+# make install    only set up .venv
+# make site       only build the site, from the longest results at hand
+# make readme     write README.md and its picture from nbs/index.ipynb
+# make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
+# make clean      remove everything that was built; .venv stays
+
+study: install
+	@$(BIN)/microvae study --profile quick
+	@$(BIN)/microvae book
+
+test: study $(VENV)/.browser
+	@echo "== exported code equals the notebooks"
+	@$(BIN)/python -m pytest -q tests/test_export.py
+	@echo "== notebook tests"
+	@$(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|report)$$' --n_workers 2
+	@echo "== pytest, with the site in a browser"
+	@$(BIN)/python -m pytest -q tests --ignore tests/test_export.py
+
+site: install
+	@$(BIN)/microvae book
+
+readme: install
+	@$(BIN)/python -c "from microvae.study.book import write_front; write_front()"
+
+results: install
+	@$(BIN)/microvae study --profile $(PROFILE)
+	@mkdir -p results/$(PROFILE)
+	@for phase in 1 2 3; do rm -rf results/$(PROFILE)/phase$$phase; cp -r build/$(PROFILE)/phase$$phase/results results/$(PROFILE)/phase$$phase; done
+
+install: $(VENV)/.installed
+
+# torch and torchvision come together from the index; the rest follows in the same call
+$(VENV)/.installed: settings.ini setup.py pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,dev]'
+	@touch $@
+
+# the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped
+$(VENV)/.browser: $(VENV)/.installed
+	@if command -v chromium chromium-browser google-chrome > /dev/null; then true; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
+	else echo "Chromium is not installed: the browser test will be skipped"; fi
+	@touch $@
+
+clean:
+	rm -rf build _site _docs _proc *.egg-info

@@ -1,0 +1,57 @@
+"The package is what the notebooks export, and notebooks are clean."
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "nbs").rglob("*.ipynb"))
+
+
+def test_exported_code_equals_the_notebooks(tmp_path):
+    "Nobody can lose a change that was made in microvae/ only, or forget to export one."
+    for name in ("nbs", "microvae", "settings.ini", "setup.py", "README.md"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    before = {p.relative_to(tmp_path): p.read_text() for p in (tmp_path / "microvae").rglob("*.py")}
+    subprocess.run([str(Path(sys.executable).parent / "nbdev_export")], cwd=tmp_path, check=True)
+    after = {p.relative_to(tmp_path): p.read_text() for p in (tmp_path / "microvae").rglob("*.py")}
+    assert sorted(before) == sorted(after)
+    assert [str(p) for p in before if before[p] != after[p]] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_notebooks_are_clean(path):
+    "A diff shows what a person changed, not what a kernel counted; papermill needs the kernel and the tag."
+    notebook = json.loads(path.read_text())
+    assert notebook["metadata"].get("kernelspec"), "papermill needs a kernelspec"
+    for cell in notebook["cells"]:
+        assert cell.get("execution_count") is None
+        assert not cell.get("outputs"), "outputs are made when the site is built"
+    if path.parent.name == "phases":
+        assert sum("parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"]) == 1
+
+
+def test_readme_is_the_front_page():
+    "Who reads the README and who opens the site are told the same."
+    from microvae.study.book import readme
+
+    assert (ROOT / "README.md").read_text() == readme(ROOT / "nbs" / "index.ipynb")
+
+
+def test_rooms_import_only_from_the_left():
+    "The layout shows the architecture, and keeps doing so."
+    rooms = ["data", "models", "training", "evaluation", "study", "app"]
+    wrong = []
+    for path in (ROOT / "microvae").glob("*/*.py"):
+        room = path.parent.name
+        for other in rooms[rooms.index(room) + 1:]:
+            if f"microvae.{other}" in path.read_text().replace('"microvae.study.mathml"', ""):
+                wrong.append(f"{path.relative_to(ROOT)} imports {other}")
+    assert wrong == []

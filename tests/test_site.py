@@ -1,0 +1,76 @@
+"The built site in a browser: it opens from disk, is complete, and asks no other host for anything."
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).parents[1] / "_site"
+CHROME = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if SITE.exists() else []
+
+
+def test_site_was_built():
+    assert (SITE / "index.html").exists(), "run  make study  first"
+    assert len(PAGES) > 25
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROME is None:
+        pytest.skip("Chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chrome = play.chromium.launch(executable_path=CHROME, args=FLAGS)
+        yield chrome
+        chrome.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.foreign, page.broken = [], []
+    page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.foreign.append(request.url))
+    page.on("requestfailed", lambda request: page.broken.append(request.url))
+    yield page
+    page.close()
+
+
+def test_every_page_loads_alone_and_whole(page):
+    "A biologist on a plane reads the report, with every picture in its place."
+    for name in PAGES:
+        page.goto((SITE / name).as_uri())
+        assert page.foreign == [] and page.broken == [], name
+        blank = page.eval_on_selector_all("img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)")
+        assert blank == [], name
+
+
+@pytest.mark.parametrize("phase", ["1_memory_b", "2_lung", "3_adaptable"])
+def test_phase_has_numbered_figures_and_a_claims_table(page, phase):
+    page.goto((SITE / f"nbs/phases/{phase}.html").as_uri())
+    captions = page.eval_on_selector_all("figcaption .caption-number", "all => all.map(c => c.textContent)")
+    assert len(captions) >= 4 and all(re.match(r"Figure \d+", c) for c in captions)
+    assert page.locator("table:has-text('holds here')").count() == 1
+    text = page.inner_text("main")
+    assert not re.search(r"@fig-|@tbl-|\[@|\{numref\}|:::|#\|", text)
+
+
+def test_search_finds_a_term(page):
+    page.goto((SITE / "search.html").as_uri() + "?q=active+units")
+    page.wait_for_selector("ul.search li", timeout=15000)
+
+
+def test_front_page_shows_a_picture_and_the_commands(page):
+    page.goto((SITE / "index.html").as_uri())
+    assert "make study" in page.inner_text("main") and page.locator("main img").count() >= 1
+
+
+def test_reads_well_on_a_phone(browser):
+    "Nothing is wider than the screen; wide tables scroll by themselves."
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/report/background.html", "nbs/data/02_simulate.html"):
+        phone.goto((SITE / name).as_uri())
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
+    phone.close()

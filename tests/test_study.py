@@ -1,0 +1,44 @@
+"Whole programs: a phase on one's own images through the command, and its faults."
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+import microvae as mv
+
+
+def microvae(*words, cwd):
+    return subprocess.run([str(Path(sys.executable).parent / "microvae"), *map(str, words)], cwd=cwd, capture_output=True, text=True)
+
+
+def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
+    "A user's own images go through the same notebook by parameter alone, and a second call does nothing."
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for i, image in enumerate(mv.lung_fret(60).images):
+        tifffile.imwrite(folder / f"{i:03d}.tif", (image[0] * 65535).astype(np.uint16))
+    words = ("study", "--phase", 3, "--data", folder, "--image-side", 24, "--epochs", 1, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+    first = microvae(*words, cwd=root)
+    assert first.returncode == 0, first.stderr[-2000:]
+    runs = pd.read_csv(tmp_path / "out" / "phase3" / "results" / "runs.csv")
+    assert set(runs.model) == {"depth2", "depth3", "depth4"}
+    provenance = json.loads((tmp_path / "out" / "phase3" / "results" / "provenance.json").read_text())
+    assert provenance["image_shape"] == [1, 24, 24]
+    assert "is up to date" in microvae(*words, cwd=root).stdout
+
+
+def test_errors_are_one_sentence_on_the_command_line(tmp_path):
+    for words, part in [(("data", "lung_fre", "x.npz"), "lung_fret"), (("train", tmp_path), str(tmp_path)), (("depth", "1", "9"), "1×9")]:
+        done = microvae(*words, cwd=tmp_path)
+        assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_library_imports_no_notebook_tool(root):
+    "pip install . is enough: nothing of nbdev, papermill or Sphinx is needed to use the library."
+    code = "import sys, microvae as mv; [getattr(mv, n) for n in mv.__all__]; import microvae.app.cli; print([m for m in ('nbdev', 'fastcore', 'papermill', 'sphinx', 'IPython', 'torchinfo') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -82,6 +82,7 @@ def _exported(cell, module: str) -> list:
     "An exported cell: what it defines, and its code folded."
     from nbformat.v4 import new_code_cell, new_markdown_cell
     code = split_options(cell["source"])[1]
+    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code).body): return []
     return [*map(new_markdown_cell, api_entries(code, module)), new_code_cell(code, metadata={"tags": ["hide-input"]})]
 
 def translate(notebook):
@@ -162,7 +163,7 @@ html_theme = "sphinx_book_theme"
 html_title = "microvae"
 html_static_path = ["_static"]
 html_css_files = ["microvae.css"]
-html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "navigation_with_keys": False}
+html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "navbar_persistent": [], "navigation_with_keys": False}
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
@@ -185,7 +186,8 @@ div.cell_output img, figure img { max-width: 100%; height: auto; background: whi
 table { font-size: 0.85em; }
 .pst-scrollable-table-container, div.cell_output { overflow-x: auto; }
 math { font-size: 1.05em; }
-div.math { overflow-x: auto; text-align: center; margin: 1em 0; }
+div.math { display: block; overflow-x: auto; text-align: center; margin: 1em 0; }
+.bd-header { display: none !important; }
 '''
 
 def _toctrees(contents) -> str:

@@ -9,7 +9,7 @@ PROFILE ?= quick
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := agg
 
-.PHONY: help study test install site readme results clean
+.PHONY: help study test install site readme results real clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -17,6 +17,7 @@ help:
 # make site       only build the site, from the longest results at hand
 # make readme     write README.md and its picture from nbs/index.ipynb
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
+# make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
 # make clean      remove everything that was built; .venv stays
 
 study: install
@@ -42,6 +43,13 @@ results: install
 	@mkdir -p results/$(PROFILE)
 	@for phase in 1 2 3; do rm -rf results/$(PROFILE)/phase$$phase; cp -r build/$(PROFILE)/phase$$phase/results results/$(PROFILE)/phase$$phase; done
 
+real: install
+	@$(BIN)/microvae study --phase 2 --data dsb2018_nuclei --data-folder $(REAL)/dsb2018_nuclei --cells 3000 --epochs 15 --out build/real
+	@$(BIN)/microvae study --phase 3 --data dsb2018_nuclei --data-folder $(REAL)/dsb2018_nuclei --cells 1200 --epochs 8 --out build/real
+	@$(BIN)/microvae study --phase 1 --data kc167_cells --data-folder $(REAL)/kc167_three_channel --cells 200 --epochs 8 --out build/real
+	@mkdir -p results/real
+	@for phase in 1 2 3; do rm -rf results/real/phase$$phase; cp -r build/real/phase$$phase/results results/real/phase$$phase; done
+
 install: $(VENV)/.installed
 
 # torch and torchvision come together from the index; the rest follows in the same call
@@ -52,7 +60,7 @@ $(VENV)/.installed: settings.ini setup.py pyproject.toml
 
 # the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped
 $(VENV)/.browser: $(VENV)/.installed
-	@if command -v chromium chromium-browser google-chrome > /dev/null; then true; \
+	@if which chromium chromium-browser google-chrome 2> /dev/null | grep -q .; then true; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
 	else echo "Chromium is not installed: the browser test will be skipped"; fi
 	@touch $@

@@ -12,6 +12,6 @@ PUBLIC = {
     "data.collection": ["CellImages"], "data.images": ["load_images"], "data.crops": ["segment_cells", "crop_cells"],
     "data.simulate": ["memory_b", "lung_fret"], "data.splits": ["hold_out"], "data.catalogue": ["available_data"],
     "models.depth": ["interpolated_depth"], "models.autoencoders": ["Architecture"], "models.catalogue": ["build", "available", "count_parameters"], "models.losses": ["elbo_terms"],
-    "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "load_run", "as_tensor"],
+    "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "load_run", "load_model", "as_tensor"],
     "evaluation.reconstruction": ["psnr", "ssim", "reconstruct"], "evaluation.latent": ["empirical_kl", "active_units"],
 }

@@ -24,12 +24,13 @@ def plot_curves(
     by: str = "model",         # one line for each value of this column
     warm_up: float = 0.1,      # share of the epochs left out, so that early losses do not set the scale
 ) -> Figure:
-    "Loss curves after warm-up, side by side, a line for each value of `by`."
+    "Loss curves after warm-up, a panel a column, at most three in a row, and a line for each value of `by`."
+    across = 2 if len(columns) in (2, 4) else 3
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(1, len(columns), figsize=(4.4 * len(columns), 3.5), squeeze=False)
+        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=(4.4 * across, 3.5 * -(-len(columns) // across)), squeeze=False)
         late = history[history.epoch >= warm_up * history.epoch.max()]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
-        for axis, (column, label) in zip(axes[0], columns.items()):
+        for axis, (column, label) in zip(axes.ravel(), columns.items()):
             final = late[late.epoch == late.epoch.max()].groupby(by)[column].mean().sort_values(ascending=False)
             for name, value in final.items():
                 runs = late[late[by] == name].groupby("epoch")[column]

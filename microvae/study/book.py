@@ -226,9 +226,18 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     shutil.rmtree(work / "source", ignore_errors=True)
     for page in pages: translate_page(page, work)
     write_source(contents, work, Path("nbs/report/references.bib"))
-    result = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-j", "auto", str(work / "source"), str(site)], capture_output=True, text=True)
-    if result.returncode: raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
+    _render(work, Path(site))
     return Path(site) / "index.html"
+
+def _render(work: Path, site: Path):
+    "Let Sphinx render the source folder unless the site is of the same source. It always starts afresh: what it remembers of an earlier run loses figure names."
+    now, stamp = digest(work / "source"), work / "site.json"
+    if (site / "index.html").exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return
+    shutil.rmtree(site, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "-d", str(work / "doctrees"), str(work / "source"), str(site)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode: raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
+    write_json(stamp, dict(digest=now))
 
 # %% ../../nbs/study/08_book.ipynb #f16941da
 def readme(front="nbs/index.ipynb") -> str:

@@ -22,6 +22,7 @@ class Profile:
     betas: tuple[float, ...] = ()
     batch_size: int = 32
     learning_rate: float = 1e-3
+    gradient_clip: float | None = None
 
 BETAS_1 = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)   # thesis, section 3.3.5.1
 BETAS_2 = (0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0)    # thesis, section 3.4.4.1
@@ -29,9 +30,9 @@ TEN = tuple(range(10))
 
 #: phase -> profile -> size
 PROFILES = {
-    1: {"quick": Profile(160, 10, 10, (0,), (2, 20), (0.1, 1.0, 10.0), 8),
-        "standard": Profile(320, 12, 12, (0, 1, 2), (2, 10, 20), BETAS_1, 8),
-        "paper": Profile(2000, 4000, 4000, TEN, (2, 10, 20), BETAS_1)},
+    1: {"quick": Profile(160, 10, 10, (0,), (2, 20), (0.1, 1.0, 10.0), 8, 5e-4, 100.0),
+        "standard": Profile(320, 12, 12, (0, 1, 2), (2, 10, 20), BETAS_1, 8, 5e-4, 100.0),
+        "paper": Profile(2000, 4000, 4000, TEN, (2, 10, 20), BETAS_1, 32, 5e-4, 100.0)},
     2: {"quick": Profile(1200, 12, 10, (0,), (2,), BETAS_2),
         "standard": Profile(4000, 40, 30, (0, 1, 2), (2,), BETAS_2),
         "paper": Profile(10000, 100, 50, TEN, (2,), BETAS_2)},

@@ -19,7 +19,7 @@ from ..data.splits import hold_out
 from ..errors import ConfigError
 from .runs import Experiment, evaluate_run, run_all, _savez
 from ..training.checkpoint import replace_file, write_json, write_table
-from ..training.engine import Run, resolve_device
+from ..training.engine import Run, resolve_device, save_model
 
 # %% ../../nbs/study/02_results.ipynb #675c8ee2
 def _cpu() -> str:
@@ -131,19 +131,21 @@ def run_study(
     cells: int,                       # how many
     profile: str = "custom",          # for the record
     size: int | None = None,          # image side in pixels
-    group: str | None = None,         # column whose groups are held out whole
+    group: str | None = None,         # column whose groups are held out whole; fields of view if it is not there
     labels: tuple[str, ...] = (),     # columns of the table that pictures and scatters show
     data_folder: str | None = None,   # where a public set lies
     out="build/study",                # results go there, runs beside
     runs="build/runs",                # where runs are kept
     device: str = "auto",
+    selected: str | None = None,      # network whose weights are kept with the results, of the first seed
     recorded: str = "",               # a folder of results: shown as they are, nothing is trained
 ) -> Results:
     "Train what is missing of the experiments, and return their results; or read recorded ones."
     if recorded: return Results.load(recorded)
     start = perf_counter()
     collection = load(data, n=cells, size=size, data_folder=data_folder or None)
-    train, held = hold_out(collection, 0.2, by=group if group in collection.table else None)
+    groups = [column for column in (group, "field") if column in collection.table]
+    train, held = hold_out(collection, 0.2, by=groups[0] if groups else None)
     configs = [(e.name, c) for e in experiments for c in e.configs()]
     unique = list(dict.fromkeys(c for _, c in configs))
     finished = dict(zip(unique, run_all(unique, train, held, runs, device, progress_file=Path(out) / "progress.json", label=Path(out).name)))
@@ -151,5 +153,8 @@ def run_study(
     about = provenance(profile, data, device, perf_counter() - start) | dict(cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape))
     results = collect([(name, finished[c]) for name, c in configs], held, labels, about)
     about["minutes_training"] = round(sum(results.runs.drop_duplicates("run").seconds) / 60, 1)
-    results.save(Path(out) / "results")
+    home = results.save(Path(out) / "results")
+    if selected:
+        first = next(run for run in finished.values() if run.config.model.name == selected and run.config.model.latent_dim == min(e.latent_dims[0] for e in experiments))
+        save_model(first.model, first.config, home / f"{selected}.safetensors", half=True)
     return results

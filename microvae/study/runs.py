@@ -36,12 +36,13 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     batch_size: int = 32
     learning_rate: float = 1e-3
+    gradient_clip: float | None = None
 
     def configs(self) -> list[RunConfig]:
         "The grid as configs, whose data part is filled in when they run."
         if not (self.models and self.latent_dims and self.betas and self.seeds):
             raise ConfigError(f"experiment {self.name!r} is empty: models, latent_dims, betas and seeds each need at least one value")
-        return [RunConfig(model=Model(m, d), objective=Objective(beta=float(b)), training=Training(self.epochs, self.batch_size, self.learning_rate, s))
+        return [RunConfig(model=Model(m, d), objective=Objective(beta=float(b)), training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip))
                 for s in self.seeds for m in self.models for d in self.latent_dims for b in self.betas]
 
 # %% ../../nbs/study/00_runs.ipynb #95f3e7ff

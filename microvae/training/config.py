@@ -52,12 +52,14 @@ class Training:
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0                  # of initial weights, order of batches and latent noise
+    gradient_clip: float | None = None  # largest norm of a step's gradient; None leaves it as it is
     precision: Precision = "auto"  # bfloat16 where device and processor have matrix units for it, float32 elsewhere
 
     def __post_init__(self):
         _require(isinstance(self.epochs, int) and self.epochs >= 1, "epochs", self.epochs, "a whole number of at least 1")
         _require(isinstance(self.batch_size, int) and self.batch_size >= 1, "batch_size", self.batch_size, "a whole number of at least 1")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0, e.g. 0.001")
+        _require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0, or None")
         _require(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         _require(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision, "'auto', 'float32' or 'bfloat16'")
 

@@ -27,7 +27,7 @@ def plot_curves(
     "Loss curves after warm-up, a panel a column, at most three in a row, and a line for each value of `by`."
     across = 2 if len(columns) in (2, 4) else 3
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=(4.4 * across, 3.5 * -(-len(columns) // across)), squeeze=False)
+        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=({2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)), squeeze=False)
         late = history[history.epoch >= warm_up * history.epoch.max()]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
@@ -38,7 +38,8 @@ def plot_curves(
                 axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.1f}")
                 axis.fill_between(mean.index + 1, runs.min(), runs.max(), color=colours[name], alpha=0.15, lw=0)
             axis.set(xlabel="epoch", ylabel=label)
-            axis.legend(fontsize=8, title="final", title_fontsize=8)
+            axis.legend(fontsize=7.5, title="final", title_fontsize=7.5)
+        for axis in axes.ravel()[len(columns):]: axis.axis("off")
         fig.tight_layout()
     return fig
 

@@ -7,7 +7,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= quick
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export MPLBACKEND := agg
 
 .PHONY: help study test install site readme results real clean
 

@@ -230,7 +230,7 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     return Path(site) / "index.html"
 
 def _render(work: Path, site: Path):
-    "Let Sphinx render the source folder unless the site is of the same source. It always starts afresh: what it remembers of an earlier run loses figure names."
+    "Let Sphinx render the source folder unless the site is of the same source; the site is then made anew, so that no page of an earlier book stays."
     now, stamp = digest(work / "source"), work / "site.json"
     if (site / "index.html").exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return
     shutil.rmtree(site, ignore_errors=True)

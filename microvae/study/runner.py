@@ -62,7 +62,7 @@ def execute(
         watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True); watcher.start()
     try:
         papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
-                                   extra_arguments=["--log-level=40"])     # the kernel warns about its own transport otherwise
+                                   extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
     except PapermillExecutionError as error:
         raise MicroVAEError(f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})") from error
     finally:

@@ -1,5 +1,6 @@
 "Whole programs: a phase on one's own images through the command, and its faults."
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import microvae as mv
 
 
 def microvae(*words, cwd):
-    return subprocess.run([str(Path(sys.executable).parent / "microvae"), *map(str, words)], cwd=cwd, capture_output=True, text=True)
+    # a shell that asks for a backend without a screen must not cost the figures
+    return subprocess.run([str(Path(sys.executable).parent / "microvae"), *map(str, words)], cwd=cwd, capture_output=True, text=True, env=os.environ | {"MPLBACKEND": "agg"})
 
 
 def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
@@ -28,6 +30,8 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
     assert set(runs.model) == {"depth2", "depth3", "depth4"}
     provenance = json.loads((tmp_path / "out" / "phase3" / "results" / "provenance.json").read_text())
     assert provenance["image_shape"] == [1, 24, 24]
+    executed = json.loads((tmp_path / "out" / "phase3" / "notebook.ipynb").read_text())
+    assert sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", [])) >= 4
     assert "is up to date" in microvae(*words, cwd=root).stdout
 
 

@@ -6,6 +6,7 @@
 __all__ = ['PHASES', 'digest', 'library_folder', 'execute', 'run_phase']
 
 # %% ../../nbs/study/05_runner.ipynb #9154a629
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
@@ -31,6 +32,16 @@ def library_folder() -> Path:
     return Path(microvae.__file__).parent
 
 # %% ../../nbs/study/05_runner.ipynb #cd330c8d
+@contextmanager
+def _inline_figures():
+    "Let kernels that start here put figures into the notebook, whatever plotting backend the shell asks for."
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    try: yield
+    finally:
+        if before is None: del os.environ["MPLBACKEND"]
+        else: os.environ["MPLBACKEND"] = before
+
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until told to stop."
     from tqdm import tqdm
@@ -61,8 +72,9 @@ def execute(
         Path(progress).unlink(missing_ok=True)
         watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True); watcher.start()
     try:
-        papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
-                                   extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
+        with _inline_figures():
+            papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
+                                       extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
     except PapermillExecutionError as error:
         raise MicroVAEError(f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})") from error
     finally:

@@ -35,9 +35,12 @@ def plot_curves(
             for name, value in final.items():
                 runs = late[late[by] == name].groupby("epoch")[column]
                 mean = runs.mean()
-                axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.1f}")
+                axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.{1 if value >= 10 else 2}f}")
                 axis.fill_between(mean.index + 1, runs.min(), runs.max(), color=colours[name], alpha=0.15, lw=0)
-            axis.set(xlabel="epoch", ylabel=label)
+            # a spike of the first third must not flatten everything after it
+            settled = late[late.epoch >= late.epoch.max() / 3][column]
+            low, high = settled.min(), settled.max()
+            axis.set(xlabel="epoch", ylabel=label, ylim=(low - 0.05 * (high - low), high + 0.15 * (high - low)) if high > low else None)
             axis.legend(fontsize=7.5, title="final", title_fontsize=7.5)
         for axis in axes.ravel()[len(columns):]: axis.axis("off")
         fig.tight_layout()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from .collection import CellImages
 from .crops import crop_cells, pooled, segment_cells
-from .images import load_images, read_array, read_image, to_unit
+from .images import load_images, read_array, read_image
 from .simulate import lung_fret, memory_b
 from ..errors import ImageError, unknown_name
 

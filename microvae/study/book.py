@@ -126,6 +126,12 @@ def _parameters(page: Path) -> dict:
     if folder is None: raise ConfigError(f"there are no results of phase {match[1]} yet; run  microvae study  first")
     return {"recorded": str(folder)}
 
+def _shown(page: Path, parameters: dict) -> list[Path]:
+    "Folders of results that a page draws from: a phase its own, a page of the report any."
+    if parameters: return [Path(parameters["recorded"])]
+    if page.parent.name != "report": return []
+    return [folder for folder in (*map(longest_results, (1, 2, 3)), Path("results/real")) if folder is not None and folder.exists()]
+
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
     import nbformat
@@ -140,7 +146,7 @@ def execute_page(page: Path, work: Path, mark: str) -> bool:
     parameters = _parameters(page)
     target = work / "executed" / page
     stamp = target.with_suffix(".json")
-    now = digest(page, *([parameters["recorded"]] if parameters else []), library=mark)
+    now = digest(page, *_shown(page, parameters), library=mark)
     if target.exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return False
     execute(_runnable(page, work / "runnable" / page), target, parameters)
     write_json(stamp, dict(digest=now))
@@ -230,13 +236,16 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     return Path(site) / "index.html"
 
 def _render(work: Path, site: Path):
-    "Let Sphinx render the source folder unless the site is of the same source; the site is then made anew, so that no page of an earlier book stays."
+    "Let Sphinx render the source folder unless the site is of the same source; the site is replaced as a whole, and only by one that rendered without a complaint."
     now, stamp = digest(work / "source"), work / "site.json"
     if (site / "index.html").exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return
-    shutil.rmtree(site, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "-d", str(work / "doctrees"), str(work / "source"), str(site)]
+    made = work / "html"
+    shutil.rmtree(made, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "-d", str(work / "doctrees"), str(work / "source"), str(made)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode: raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(made, site)
     write_json(stamp, dict(digest=now))
 
 # %% ../../nbs/study/08_book.ipynb #f16941da

@@ -6,7 +6,7 @@
 __all__ = ['provenance', 'Results', 'spread_over', 'collect', 'run_study']
 
 # %% ../../nbs/study/02_results.ipynb #e3e695df
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +18,7 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError
 from .runs import Experiment, evaluate_run, run_all, _savez
-from ..training.checkpoint import replace_file, write_json, write_table
+from ..training.checkpoint import write_json, write_table
 from ..training.engine import Run, resolve_device, save_model
 
 # %% ../../nbs/study/02_results.ipynb #675c8ee2

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim', 'reconstruct']
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #3de3ccc3
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
 import numpy as np
 import torch
 from ..data.collection import CellImages
 from ..errors import ShapeError
 from ..models.autoencoders import Autoencoder
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #32bec9fc
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c04
 def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
     a, b = (x.detach().float().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=np.float32) for x in (a, b))
     if a.shape != b.shape or a.ndim != 4:
@@ -38,7 +38,7 @@ def ssim(
     window = min(7, min(a.shape[2:]) - 1 + min(a.shape[2:]) % 2)
     return np.array([structural_similarity(x, y, win_size=window, data_range=1.0, channel_axis=0) for x, y in zip(a, b)])
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #5720207d
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c07
 @torch.no_grad()
 def reconstruct(
     model: Autoencoder,
@@ -50,8 +50,8 @@ def reconstruct(
     was_training = model.training
     model.eval()
     parts = []
-    for batch in torch.from_numpy(cells.images).split(batch_size):
-        batch = batch.to(device)
+    for start in range(0, len(cells), batch_size):
+        batch = torch.from_numpy(cells.images[start:start + batch_size]).to(device)
         mean, log_variance = model.posterior(batch) if hasattr(model, "posterior") else (z := model.encode(batch), torch.zeros_like(z))
         parts.append((model.decode(mean), mean, log_variance))
     model.train(was_training)

@@ -6,17 +6,19 @@
 __all__ = ['CONF', 'CSS', 'translate_text', 'split_options', 'translate_code', 'api_entries', 'translate', 'parts',
            'longest_results', 'execute_page', 'translate_page', 'write_source', 'build_book', 'readme', 'write_front']
 
-# %% ../../nbs/study/08_book.ipynb #03e9b0f4
+# %% ../../nbs/study/08_book.ipynb #c04
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from types import FunctionType
+from typing import get_type_hints
 import ast, json, os, re, shutil, subprocess, sys
 from ..errors import ConfigError, MicroVAEError, require
 from .runner import digest, execute, library_folder
-from ..training.checkpoint import write_json
+from ..files import write_json
 
-# %% ../../nbs/study/08_book.ipynb #efe40782
+# %% ../../nbs/study/08_book.ipynb #c06
 def _citation(match: re.Match) -> str:
     keys, notes = [], []
     for part in match[1].split(";"):
@@ -38,7 +40,7 @@ def translate_text(text: str) -> str:
     text = re.sub(r"\[(@[\w:;,@ .\-§–]+)\]", _citation, text)
     return re.sub(r"(?<![\w`\[])@((?:fig|tbl)-[\w-]+)", r"{numref}`\1`", text)
 
-# %% ../../nbs/study/08_book.ipynb #9ffd0348
+# %% ../../nbs/study/08_book.ipynb #c09
 def split_options(source: str) -> tuple[dict[str, str], str]:
     "The `#| key: value` lines of a code cell, and the code without them."
     options = dict(re.findall(r"^#\| ([\w-]+): *(.*?) *$", source, flags=re.M))
@@ -68,9 +70,16 @@ def translate_code(cell) -> list:
         cell["outputs"] = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
     return [cell] if cell["source"].strip() or cell["outputs"] else []
 
+def _plainly_typed(thing):
+    "A function with its plain types, where a command's options have hidden them in `Annotated`."
+    if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()): return thing
+    copy = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__)
+    copy.__doc__, copy.__module__, copy.__annotations__ = thing.__doc__, thing.__module__, get_type_hints(thing)
+    return copy
+
 def _entry(thing) -> str:
     "A function or class as nbdev documents it, without the rule and the link to a source host."
-    text = require("nbdev.showdoc", "dev").show_doc(thing, title_level=3)._repr_markdown_()
+    text = require("nbdev.showdoc", "dev").show_doc(_plainly_typed(thing), title_level=3)._repr_markdown_()
     return re.sub(r"^---\n+(\[source\]\([^)]*\)\{[^}]*\}\n+)?", "", text.lstrip())
 
 def api_entries(source: str, module: str) -> list[str]:
@@ -98,7 +107,7 @@ def translate(notebook):
         else: cells.append(new_markdown_cell(translate_text(source)))
     return new_notebook(cells=cells, metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
 
-# %% ../../nbs/study/08_book.ipynb #d9535ec4
+# %% ../../nbs/study/08_book.ipynb #c12
 def parts(quarto_yml="_quarto.yml") -> list[tuple[str, list[Path]]]:
     "Parts of the book and their pages, in order, as the sidebar of `_quarto.yml` has them. The front page stands in a part without a name."
     settings = require("yaml", "book").safe_load(Path(quarto_yml).read_text(encoding="utf-8"))
@@ -117,7 +126,7 @@ def longest_results(phase: int, roots=("results/paper", "results/standard", "bui
             if (folder / "provenance.json").exists(): return folder
     return None
 
-# %% ../../nbs/study/08_book.ipynb #881361aa
+# %% ../../nbs/study/08_book.ipynb #c14
 def _parameters(page: Path) -> dict:
     "What a phase notebook needs to show recorded results."
     match = re.match(r"(\d)_", page.name)
@@ -159,7 +168,7 @@ def translate_page(page: Path, work: Path):
     source.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(translate(nbformat.read(work / "executed" / page, 4)), source)
 
-# %% ../../nbs/study/08_book.ipynb #7335eefa
+# %% ../../nbs/study/08_book.ipynb #c15
 CONF = '''
 project = "microvae"
 author = "The microvae developers"
@@ -173,6 +182,7 @@ html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
+smartquotes = False
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 nb_merge_streams = True
@@ -194,6 +204,11 @@ table { font-size: 0.85em; }
 math { font-size: 1.05em; }
 div.math { display: block; overflow-x: auto; text-align: center; margin: 1em 0; }
 .bd-header { display: none !important; }
+.bd-main .bd-content .bd-article-container { max-width: 62rem; }
+div.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+/* the page's own contents only where there is room beside the text, and the book's in a narrow column */
+@media (max-width: 1500px) { .bd-sidebar-secondary { display: none; } }
+@media (min-width: 992px) { .bd-sidebar-primary { max-width: 16rem; } }
 '''
 
 def _toctrees(contents) -> str:
@@ -248,7 +263,7 @@ def _render(work: Path, site: Path):
     shutil.copytree(made, site)
     write_json(stamp, dict(digest=now))
 
-# %% ../../nbs/study/08_book.ipynb #f16941da
+# %% ../../nbs/study/08_book.ipynb #c17
 def readme(front="nbs/index.ipynb") -> str:
     "The README's text, from the front page's Markdown cells and shown code."
     import nbformat
@@ -259,7 +274,7 @@ def readme(front="nbs/index.ipynb") -> str:
         elif code and not options and "#| hide" not in cell.source: lines.append(f"```python\n{code}\n```")
     return "\n\n".join(lines) + "\n"
 
-# %% ../../nbs/study/08_book.ipynb #8a2acf65
+# %% ../../nbs/study/08_book.ipynb #c18
 def write_front(front="nbs/index.ipynb", readme_file="README.md", picture="results/overview.png"):
     "Write the README and the picture that it and the front page show, from the longest results of phase 1."
     from microvae.evaluation.plots import plot_reconstructions

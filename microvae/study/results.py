@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['provenance', 'Results', 'spread_over', 'collect', 'run_study']
 
-# %% ../../nbs/study/02_results.ipynb #e3e695df
+# %% ../../nbs/study/02_results.ipynb #c04
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,10 +18,10 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError
 from .runs import Experiment, evaluate_run, run_all, _savez
-from ..training.checkpoint import write_json, write_table
+from ..files import write_json, write_table
 from ..training.engine import Run, resolve_device, save_model
 
-# %% ../../nbs/study/02_results.ipynb #675c8ee2
+# %% ../../nbs/study/02_results.ipynb #c06
 def _cpu() -> str:
     "The processor's name, as the system tells it."
     info = Path("/proc/cpuinfo")
@@ -36,7 +36,7 @@ def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "no repository"
     return dict(profile=profile, data=data, hardware=hardware, device=kind, torch=torch.__version__, date=date.today().isoformat(), commit=commit, minutes=round(seconds / 60, 1))
 
-# %% ../../nbs/study/02_results.ipynb #1d02e534
+# %% ../../nbs/study/02_results.ipynb #c08
 @dataclass
 class Results:
     "The tables and pictures of a phase."
@@ -88,7 +88,7 @@ def _where(table: pd.DataFrame, equal: dict) -> pd.DataFrame:
         table = table[table[column].isin(value) if isinstance(value, (list, tuple)) else table[column] == value]
     return table
 
-# %% ../../nbs/study/02_results.ipynb #bfb45a4b
+# %% ../../nbs/study/02_results.ipynb #c10
 def _key(run: Run, experiment: str) -> dict:
     c = run.config
     return dict(run=run.folder.name, experiment=experiment, model=c.model.name, latent_dim=c.model.latent_dim, beta=c.objective.beta, seed=c.training.seed)
@@ -124,7 +124,7 @@ def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], ab
             latents.append(pd.concat([plane, held.table[labels].reset_index(drop=True)], axis=1).assign(**key))
     return Results(pd.DataFrame(rows), pd.concat(history, ignore_index=True), pd.concat(latents, ignore_index=True), held[shown_rows], pictures, about)
 
-# %% ../../nbs/study/02_results.ipynb #e5bc3ca6
+# %% ../../nbs/study/02_results.ipynb #c11
 def run_study(
     experiments: list[Experiment],
     data: str,                        # a data set's name, or files

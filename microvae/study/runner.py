@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['PHASES', 'digest', 'library_folder', 'execute', 'run_phase']
 
-# %% ../../nbs/study/05_runner.ipynb #9154a629
+# %% ../../nbs/study/05_runner.ipynb #c03
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
 import json, os, shutil, sys
 from ..errors import ConfigError, MicroVAEError, require
-from ..training.checkpoint import write_json
+from ..files import write_json
 
 #: phase -> notebook, below the folder of notebooks
 PHASES = {1: "phases/1_memory_b.ipynb", 2: "phases/2_lung.ipynb", 3: "phases/3_adaptable.ipynb"}
 
-# %% ../../nbs/study/05_runner.ipynb #f3c34b7a
+# %% ../../nbs/study/05_runner.ipynb #c05
 def digest(*files, **values) -> str:
     "A hash of the content of files and of the files in folders, and of values."
     hasher = blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=12)
@@ -31,7 +31,7 @@ def library_folder() -> Path:
     import microvae
     return Path(microvae.__file__).parent
 
-# %% ../../nbs/study/05_runner.ipynb #cd330c8d
+# %% ../../nbs/study/05_runner.ipynb #c08
 @contextmanager
 def _inline_figures():
     "Let kernels that start here put figures into the notebook, whatever plotting backend the shell asks for."
@@ -82,7 +82,7 @@ def execute(
         if watcher: watcher.join()
     return Path(output)
 
-# %% ../../nbs/study/05_runner.ipynb #56f8e037
+# %% ../../nbs/study/05_runner.ipynb #c09
 def run_phase(
     phase: int,                  # 1, 2 or 3
     profile: str = "quick",      # quick, standard or paper

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Experiment', 'evaluate_run', 'run_all']
 
-# %% ../../nbs/study/00_runs.ipynb #3eaf5724
+# %% ../../nbs/study/00_runs.ipynb #c04
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,11 +20,11 @@ from ..errors import ConfigError
 from ..evaluation.latent import active_units, empirical_kl, reconstruction_variety, sample_posterior
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..models.catalogue import count_parameters
-from ..training.checkpoint import replace_file, write_json
+from ..files import replace_file, write_json
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run, fit, load_run, resolve_device
 
-# %% ../../nbs/study/00_runs.ipynb #cd245bf9
+# %% ../../nbs/study/00_runs.ipynb #c06
 @dataclass(frozen=True)
 class Experiment:
     "A grid of runs: every model with every latent size, every β and every seed."
@@ -45,7 +45,7 @@ class Experiment:
         return [RunConfig(model=Model(m, d), objective=Objective(beta=float(b)), training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip))
                 for s in self.seeds for m in self.models for d in self.latent_dims for b in self.betas]
 
-# %% ../../nbs/study/00_runs.ipynb #95f3e7ff
+# %% ../../nbs/study/00_runs.ipynb #c09
 def evaluate_run(run: Run, held: CellImages) -> dict:
     "Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its folder."
     kept = None if run.folder is None else run.folder / "evaluation.json"
@@ -66,7 +66,7 @@ def evaluate_run(run: Run, held: CellImages) -> dict:
 def _savez(path: Path, arrays: dict):
     with open(path, "wb") as file: np.savez_compressed(file, **arrays)
 
-# %% ../../nbs/study/00_runs.ipynb #0b58e215
+# %% ../../nbs/study/00_runs.ipynb #c11
 _worker: dict = {}
 
 def _start_worker(folder: str, device: str, counter):
@@ -86,7 +86,7 @@ def _work(config: RunConfig, folder: str) -> str:
     if not seconds.exists(): write_json(seconds, dict(seconds=perf_counter() - start))
     return str(run.folder)
 
-# %% ../../nbs/study/00_runs.ipynb #dc3d5cb3
+# %% ../../nbs/study/00_runs.ipynb #c12
 def run_all(
     configs: list[RunConfig],
     train: CellImages,

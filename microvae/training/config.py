@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['Precision', 'Data', 'Model', 'Objective', 'Training', 'RunConfig']
 
-# %% ../../nbs/training/00_config.ipynb #d05dd79f
+# %% ../../nbs/training/00_config.ipynb #c03
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Literal
 import json
+from ..data.augment import Augmentation
 from ..errors import ConfigError
 from ..models.losses import Likelihood
 
-# %% ../../nbs/training/00_config.ipynb #7dc11386
+# %% ../../nbs/training/00_config.ipynb #c05
 Precision = Literal["auto", "float32", "bfloat16"]
 
 def _require(good: bool, name: str, value, right: str):
@@ -27,6 +28,7 @@ class Data:
     n_train: int = 0
     n_validation: int = 0
     fingerprint: str = ""          # hash of the pixels of both parts
+    treatment: tuple = ()          # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
 
 @dataclass(frozen=True)
 class Model:
@@ -63,7 +65,7 @@ class Training:
         _require(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         _require(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision, "'auto', 'float32' or 'bfloat16'")
 
-# %% ../../nbs/training/00_config.ipynb #f2b21640
+# %% ../../nbs/training/00_config.ipynb #c07
 @dataclass(frozen=True)
 class RunConfig:
     "Everything that decides a run's numbers."
@@ -71,6 +73,7 @@ class RunConfig:
     model: Model = field(default_factory=Model)
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
+    augmentation: Augmentation = field(default_factory=Augmentation)
     format: int = 1
 
     def as_dict(self) -> dict:
@@ -85,5 +88,5 @@ class RunConfig:
     @classmethod
     def from_dict(cls, tree: dict) -> "RunConfig":
         "The config that `as_dict` was made from, also after a trip through JSON."
-        data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"])}
-        return cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), tree["format"])
+        data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"]), "treatment": tuple(tree["data"].get("treatment", ()))}
+        return cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), Augmentation(**tree.get("augmentation", {})), tree["format"])

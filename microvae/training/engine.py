@@ -6,26 +6,28 @@
 __all__ = ['resolve_device', 'resolve_precision', 'Loop', 'Run', 'describe', 'save_model', 'load_model', 'load_run', 'fit',
            'as_tensor']
 
-# %% ../../nbs/training/02_engine.ipynb #f99a3b84
+# %% ../../nbs/training/02_engine.ipynb #c04
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Callable
+from typing import Callable, Iterator
 import json
 import pandas as pd
 import torch
 from torch import nn, Tensor
 from ..data.collection import CellImages
 from ..data.splits import hold_out
+from ..data.storage import StoredImages
 from ..errors import ConfigError, DeviceError, DivergenceError, ShapeError
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
 from ..models.losses import elbo_terms
-from .checkpoint import load_tensors, restore, run_state, save_tensors, write_json, write_table
+from ..files import write_json, write_table
+from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 
-# %% ../../nbs/training/02_engine.ipynb #0261e609
+# %% ../../nbs/training/02_engine.ipynb #c06
 def resolve_device(device: str = "auto") -> torch.device:
     "`auto` is a GPU where there is one. Raises `DeviceError` for one that this machine does not have."
     if device == "auto":
@@ -44,7 +46,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     else: fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
-# %% ../../nbs/training/02_engine.ipynb #e1337e02
+# %% ../../nbs/training/02_engine.ipynb #c09
 @contextmanager
 def _deterministic():
     before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -52,7 +54,7 @@ def _deterministic():
     try: yield
     finally: torch.use_deterministic_algorithms(before, warn_only=warned)
 
-# %% ../../nbs/training/02_engine.ipynb #8f55510d
+# %% ../../nbs/training/02_engine.ipynb #c11
 @dataclass
 class Loop:
     "What the steps of one run share."
@@ -68,14 +70,29 @@ class Loop:
             output = self.model(images, self.generator)
         return elbo_terms(output, images, self.config.objective.likelihood)
 
-    def train_epoch(self, images: Tensor) -> tuple[float, float]:
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def batches(self, images: Tensor | StoredImages) -> Iterator[Tensor]:
+        "All images once, in random order, augmented."
+        size, change = self.config.training.batch_size, self.config.augmentation
+        if isinstance(images, StoredImages):
+            seed = int(torch.randint(2 ** 31, (1,), generator=self.generator, device=self.generator.device))
+            found = (torch.from_numpy(batch).to(self.device) for batch in images.batches(size, seed))
+        else:
+            order = torch.randperm(len(images), generator=self.generator, device=self.generator.device).to(images.device)
+            found = (images[rows] for rows in order.split(size))
+        for batch in found:
+            if change.active: batch = change(batch, self.generator)
+            yield batch.contiguous(memory_format=torch.channels_last)
+
+    def train_epoch(self, images: Tensor | StoredImages) -> tuple[float, float]:
         "One pass in random order; means over images of reconstruction and KL."
         self.model.train()
         clip = self.config.training.gradient_clip
-        order = torch.randperm(len(images), generator=self.generator, device=self.generator.device).to(images.device)
-        sums = torch.zeros(2, dtype=torch.float64, device=images.device)
-        for rows in order.split(self.config.training.batch_size):
-            batch = images[rows].contiguous(memory_format=torch.channels_last)
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        for batch in self.batches(images):
             terms = self.terms(batch)
             self.optimizer.zero_grad(set_to_none=True)
             terms.total(self.config.objective.beta).mean().backward()
@@ -91,7 +108,7 @@ class Loop:
         terms = [self.terms(batch.contiguous(memory_format=torch.channels_last)) for batch in images.split(256)]
         return tuple(torch.cat([torch.stack([t.reconstruction, t.kl], 1) for t in terms]).double().mean(0).tolist())
 
-# %% ../../nbs/training/02_engine.ipynb #bb649475
+# %% ../../nbs/training/02_engine.ipynb #c13
 @dataclass
 class Run:
     "A trained model with its history."
@@ -108,7 +125,7 @@ class Run:
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
-    return Data(cells.name, tuple(cells.image_shape), len(cells), 0 if validation is None else len(validation), "-".join(prints))
+    return Data(cells.name, tuple(cells.image_shape), len(cells), 0 if validation is None else len(validation), "-".join(prints), tuple(cells.about.get("treatment", ())))
 
 def save_model(model: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
@@ -131,7 +148,7 @@ def load_run(folder) -> Run:
     model, config = load_model(folder / "model.safetensors")
     return Run(config, model, pd.read_parquet(folder / "history.parquet"), folder)
 
-# %% ../../nbs/training/02_engine.ipynb #dbeb7942
+# %% ../../nbs/training/02_engine.ipynb #c14
 def _prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run: the data are described, and a ready-made model is named."
     if validation is not None and validation.image_shape != cells.image_shape:
@@ -151,7 +168,7 @@ def _resume(checkpoint: Path | None, loop: Loop) -> list[dict]:
     restore(state, loop.model, loop.optimizer, loop.generator)
     return about["history"]
 
-def _row(loop: Loop, epoch: int, images: Tensor, held: Tensor | None) -> dict:
+def _row(loop: Loop, epoch: int, images: Tensor | StoredImages, held: Tensor | None) -> dict:
     "Train one epoch; its row of the history. Raises `DivergenceError` where a loss or a weight is not finite."
     beta = loop.config.objective.beta
     reconstruction, kl = loop.train_epoch(images)
@@ -188,12 +205,13 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         fresh = build(config.model.name, cells.image_shape, config.model.latent_dim, config.model.variational)
-    images = torch.from_numpy(cells.images).to(device)
-    fresh.decoder.start_from(torch.from_numpy(cells.images.mean((0, 2, 3))))
+    images = cells.images if cells.stored else torch.from_numpy(cells.images).to(device)
+    some = cells.sample(4096).images if cells.stored else cells.images
+    fresh.decoder.start_from(torch.from_numpy(some.mean((0, 2, 3))))
     network = (model if isinstance(model, nn.Module) else fresh).to(device)
     loop = Loop(network, torch.optim.Adam(network.parameters(), lr=config.training.learning_rate, fused=device.type in ("cpu", "cuda")),
                 torch.Generator(device).manual_seed(config.training.seed), config, resolve_precision(config.training.precision, device))
-    held = None if validation is None else torch.from_numpy(validation.images).to(device)
+    held = None if validation is None else torch.from_numpy(validation.images[:]).to(device)
     checkpoint = None if home is None else home / "checkpoint" / "state.safetensors"
     if home is not None: write_json(home / "config.json", config.as_dict())
     with _deterministic():
@@ -202,7 +220,7 @@ def fit(
     if home is not None: _keep(run, checkpoint)
     return run
 
-# %% ../../nbs/training/02_engine.ipynb #2e9d6db0
+# %% ../../nbs/training/02_engine.ipynb #c15
 def _train(loop: Loop, images, held, checkpoint: Path | None, every: float, bar, on_epoch) -> pd.DataFrame:
     "All epochs that are left, with checkpoints; the whole history."
     rows = _resume(checkpoint, loop)
@@ -228,7 +246,7 @@ def _keep(run: Run, checkpoint: Path):
     save_model(run.model, run.config, run.folder / "model.safetensors")
     checkpoint.unlink(missing_ok=True)
 
-# %% ../../nbs/training/02_engine.ipynb #5cd3fb86
+# %% ../../nbs/training/02_engine.ipynb #c16
 def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)`, to be given to a model."
-    return torch.from_numpy(cells.images).to(resolve_device(device))
+    return torch.from_numpy(cells.images[:]).to(resolve_device(device))

@@ -55,7 +55,7 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
          size: Annotated[Optional[int], typer.Option(help="side of the window in pixels; from the cells if not given")] = None,
          channel: Annotated[list[str], typer.Option(help="NAME=PATTERN of the files of a channel, or just NAME, in order; may be given more than once")] = [],
          find: Annotated[int, typer.Option(help="channel in which cells are found, counted from 0")] = 0,
-         method: Annotated[str, typer.Option(help="threshold, laplacian or cellpose")] = "threshold",
+         method: Annotated[str, typer.Option(help="laplacian, threshold or cellpose")] = "laplacian",
          diameter: Annotated[Optional[float], typer.Option(help="typical diameter of a cell in pixels; found if not given")] = None,
          labels: Annotated[Optional[str], typer.Option(help="pattern of label images, instead of finding cells")] = None,
          stretch: Annotated[Optional[str], typer.Option(help="bring each channel to its percentiles 1 and 99.8 over image, plate or set")] = None,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 import pandas as pd
 from ..data.collection import CellImages
-from ..data.images import join_table
+from ..data.images import join_table, read_table
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.storage import describe_table
@@ -45,6 +45,8 @@ def crop_to(
     if table is not None:
         cells = replace(cells, table=join_table(cells.table, table, part=True))
         describe_table(out, cells.table)
+        unused = len(read_table(table)) - cells.table.file.nunique()
+        if unused: yield f"{unused} row(s) of {table} belong to no file that gave cells"
     dropped = pd.Series(cells.about["dropped"].get("reason", []), dtype=object).value_counts()
     side = cells.image_shape[1]
     yield f"{out}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {interpolated_depth(side, side)} block(s)"

@@ -10,7 +10,8 @@ __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-import os
+from tempfile import TemporaryDirectory
+import gzip, os
 import numpy as np
 import pandas as pd
 from .collection import CellImages
@@ -76,11 +77,28 @@ def cells3d(size: int = 64) -> CellImages:
     planes = Percentile()(_fetched("cells3d", data.cells3d).max(0))
     return crop_cells(planes, size, channels=("membrane", "nuclei"), name="cells3d", segmentation=Segmentation(channel=1))
 
-def mnist(train: bool = False) -> CellImages:
-    "Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for training."
+def mnist(train: bool = False, folder=None) -> CellImages:
+    "Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for training; fetched, or from a folder of yours with the IDX files."
     from torchvision.datasets import MNIST
-    found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
-    return CellImages(found.data[:, None].numpy() / np.float32(255), pd.DataFrame({"digit": found.targets.numpy()}), name="mnist")
+    if folder is None:
+        found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
+        images, digits = found.data, found.targets
+    else: images, digits = (_idx(Path(folder), f"{'train' if train else 't10k'}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    return CellImages(images[:, None].numpy() / np.float32(255), pd.DataFrame({"digit": digits.numpy()}), name="mnist")
+
+def _idx(folder: Path, name: str):
+    "A file of MNIST's own format, compressed or not."
+    from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+    packed = folder / f"{name}.gz"
+    if not packed.exists() and not (folder / name).exists(): raise ImageError(f"{folder} holds neither {name}.gz nor {name}; data_folder must be the folder of the MNIST files")
+    with TemporaryDirectory() as place:
+        plain = folder / name
+        try:
+            if packed.exists():
+                plain = Path(place) / name
+                plain.write_bytes(gzip.decompress(packed.read_bytes()))
+            return read_sn3_pascalvincent_tensor(str(plain))
+        except Exception as error: raise ImageError(f"{packed if packed.exists() else plain} cannot be read, it may be damaged ({type(error).__name__})") from error
 
 def fetch_images(
     address: str,                  # of an image, or a .zip of images, e.g. of the Broad Bioimage Benchmark Collection
@@ -179,5 +197,7 @@ def load(
     elif entry.kind == "folder":
         if data_folder is None: raise ImageError(f"{data} is not shipped with the package; give data_folder, the folder where you have it ({entry.source})")
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))
-    else: cells = entry.load() if n is None else entry.load().sample(n, seed)
+    else:
+        cells = entry.load(**({"folder": data_folder} if data == "mnist" else {}))
+        if n is not None: cells = cells.sample(n, seed)
     return cells if size is None else cells.resized(size)

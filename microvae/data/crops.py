@@ -52,14 +52,23 @@ def measure_cells(
 ) -> pd.DataFrame:
     "A row a cell: label, row, column, area, diameter, eccentricity, orientation, mean of each channel, focus, touches_border. Lengths in pixels, angles in radians."
     from scipy import ndimage
-    from skimage.measure import regionprops_table
     names = channels or tuple(f"channel {i + 1}" for i in range(len(planes)))
-    found = regionprops_table(labels, properties=("label", "centroid", "area", "equivalent_diameter_area", "eccentricity", "orientation"))
-    table = pd.DataFrame(found).rename(columns={"centroid-0": "row", "centroid-1": "column", "equivalent_diameter_area": "diameter"})
-    index = table.label.to_numpy()
-    for name, plane in zip(names, planes): table[f"mean {name}"] = ndimage.mean(plane, labels, index) if len(index) else []
-    detail = ndimage.gaussian_laplace(planes[channel].astype(np.float32), 1.0)
-    table["focus"] = ndimage.standard_deviation(detail, labels, index) / np.maximum(table[f"mean {names[channel]}"], 1e-6) if len(index) else []
+    at = np.flatnonzero(labels)
+    owner = labels.ravel()[at]
+    index = np.flatnonzero(np.bincount(owner))
+    mean_of = lambda values: (np.bincount(owner, values) / np.maximum(np.bincount(owner), 1))[index]
+    y, x = (axis.astype(float) for axis in np.divmod(at, labels.shape[1]))
+    area, row, column = np.bincount(owner)[index], mean_of(y), mean_of(x)
+    table = pd.DataFrame({"label": index, "row": row, "column": column, "area": area.astype(float), "diameter": np.sqrt(4 * area / np.pi)})
+    # the ellipse with the cell's second moments
+    rows, columns, mixed = mean_of(y * y) - row ** 2, mean_of(x * x) - column ** 2, mean_of(x * y) - row * column
+    spread = np.hypot(rows - columns, 2 * mixed)
+    long, short = rows + columns + spread, np.maximum(rows + columns - spread, 0)
+    table["eccentricity"] = np.sqrt(1 - short / np.maximum(long, 1e-12))
+    table["orientation"] = 0.5 * np.arctan2(2 * mixed, rows - columns)
+    for name, plane in zip(names, planes): table[f"mean {name}"] = mean_of(plane.ravel()[at])
+    detail = ndimage.laplace(ndimage.gaussian_filter(planes[channel].astype(np.float32), 1.0)).ravel()[at].astype(float)
+    table["focus"] = np.sqrt(np.maximum(mean_of(detail ** 2) - mean_of(detail) ** 2, 0)) / np.maximum(table[f"mean {names[channel]}"], 1e-6)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     table["touches_border"] = np.isin(index, edge)
     return table

@@ -153,6 +153,7 @@ def _imagej(tiff) -> dict:
     "Channel names of an ImageJ hyperstack, where its slices are labelled alike in each channel."
     about = tiff.imagej_metadata or {}
     channels, labels = about.get("channels", 1), about.get("Labels") or []
+    if isinstance(labels, str): labels = [labels]            # one label stands alone
     names = tuple(labels[:channels])
     return {"names": names} if len(names) == channels > 1 and len(set(names)) == channels else {}
 

@@ -112,9 +112,13 @@ def crop_fields(
     job, workers = Job(settings, treatment, segmentation), workers or cores()
     if scheduler is not None: results = _on_cluster(job, fields, scheduler)
     else: results = _on_cores(job, fields, min(workers, len(fields))) if workers > 1 and len(fields) > 1 else _here(job, fields)
-    called = name or (Path(str(source)).stem if isinstance(source, (str, Path)) else "cells")
+    called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
     return _collected(fields, results, failed, out, called, about, progress)
+
+def _named_like(source: Path) -> str:
+    "The last part of a path that is a name and no pattern."
+    return next((Path(part).stem for part in reversed(source.parts) if not set(part) & set("*?[")), "cells")
 
 def _absolute(field: Field) -> Field:
     return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())

@@ -50,6 +50,11 @@ def typical_diameter(smooth: np.ndarray) -> float:
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
+def _found_diameter(smooth: np.ndarray) -> float:
+    "The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands out of them."
+    diameter, side = typical_diameter(smooth), min(smooth.shape)
+    return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
+
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
     "A plane less what is wider than `reach` cells: a grey opening, done on a coarser grid where cells are large."
     from scipy import ndimage
@@ -71,21 +76,21 @@ def noise_level(plane: np.ndarray) -> float:
 class Segmentation:
     "How cells are found. Lengths without a unit are multiples of the typical diameter, brightness is on a scale raised to `gamma`."
     channel: int = 0               # in which cells are bright, counted from 0
-    method: Literal["threshold", "laplacian", "cellpose"] = "threshold"
+    method: Literal["threshold", "laplacian", "cellpose"] = "laplacian"
     diameter: float | None = None  # typical diameter of a cell, pixels; found in each field if not given
     bright: bool = True            # False for cells that are darker than their surroundings
-    smoothing: float = 1.0         # standard deviation of the first Gaussian, pixels
+    smoothing: float = 0.7         # standard deviation of the first Gaussian, pixels
     gamma: float = 0.85            # brightness is raised to this: below 1 lifts dim cells
-    background: float = 2.0        # width of the opening that finds the background
+    background: float = 1.6        # width of the opening that finds the background
     sensitivity: float = 0.7       # share of Otsu's threshold that is taken as foreground
-    trim: float = 0.4              # share of its own brightness at which a cell ends
+    trim: float = 0.35             # share of its own brightness at which a cell ends
     contrast: float = 0.9          # share of Otsu's threshold that a cell's mean must reach
     separation: float = 0.27       # distance between the middles of two cells, at least
-    rounding: float = 0.08         # smoothing of the distances before cells are divided
-    texture: float = 0.3           # weight of brightness against distance when cells are divided
+    rounding: float = 0.11         # smoothing of the distances before cells are divided
+    texture: float = 0.2           # weight of brightness against distance when cells are divided
     smallest: float = 0.1          # share of the median area below which a piece is dirt
     min_area: float = 12           # pixels below which a piece is dirt
-    curvature: float = 0.2         # standard deviation of the Laplacian of Gaussian, for that method
+    curvature: float = 0.15        # standard deviation of the Laplacian of Gaussian, for that method
 
     def __post_init__(self):
         if self.method not in METHODS: raise unknown_name("segmentation method", self.method, METHODS)
@@ -102,13 +107,13 @@ class Segmentation:
         from scipy import ndimage
         from skimage.filters import threshold_otsu
         smooth = ndimage.gaussian_filter(plane, self.smoothing)
-        diameter = self.diameter or typical_diameter(np.clip(smooth, *np.percentile(smooth, (1, 99.9))))
+        diameter = self.diameter or _found_diameter(np.clip(smooth, *np.percentile(smooth[::2, ::2], (1, 99.9))))
         lifted = without_background(smooth, diameter, self.background)
         level = lifted ** self.gamma
         otsu = float(threshold_otsu(level))
         noise = noise_level(plane) / (2 * max(self.smoothing, 0.3) * np.sqrt(np.pi))
         mask = level > max(self.sensitivity * otsu, (4 * noise) ** self.gamma)
-        if self.method == "laplacian": mask &= ndimage.gaussian_laplace(level, self.curvature * diameter) < 0
+        if self.method == "laplacian": mask &= ndimage.laplace(ndimage.gaussian_filter(level, self.curvature * diameter)) < 0
         mask = ndimage.binary_fill_holes(ndimage.binary_opening(mask))
         labels = self._watershed(level, mask, diameter)
         labels = _trimmed(labels, level, self.trim)
@@ -170,10 +175,10 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     keep = bright & (area >= max(min_area, smallest * usual))
     return relabel_sequential(np.where(keep[labels], labels, 0))[0].astype(np.int32)
 
-def segment_cells(field, channel: int = 0, method: str = "threshold", diameter: float | None = None, **settings) -> np.ndarray:
+def segment_cells(field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings) -> np.ndarray:
     """Label the cells of a field of view, an array `(H, W)` or `(C, H, W)` or a path: `(H, W)` integers, 0 = background.
 
-    `method` is "threshold", "laplacian" (better for cells of uneven brightness on an uneven ground) or "cellpose" (an extra). `settings` are those of `Segmentation`.
+    `method` is "laplacian" (where the image is curved like a cell, and above a threshold), "threshold" (above a threshold only; for large cells of uneven brightness) or "cellpose" (an extra). `settings` are those of `Segmentation`.
     A field without cells gives all zeros.
     """
     return Segmentation(channel, method, diameter, **settings)(field)

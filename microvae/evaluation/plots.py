@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'STYLE', 'OVERLAY', 'plot_curves', 'plot_reconstructions', 'plot_against_parameters', 'plot_latent',
-           'plot_depth_rule', 'composite', 'contact_sheet', 'quality_plot']
+           'plot_depth_rule', 'composite', 'contact_sheet', 'quality_plot', 'track_plot']
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c03
 import numpy as np
@@ -159,6 +159,7 @@ def contact_sheet(
     "Cells in rows; with `by` a block for each value of a column, titled with the value and how many there are."
     if by is not None and by not in cells.table: raise ConfigError(f"{cells.name} has no column {by!r} to show by; it has {', '.join(map(str, cells.table.columns))}")
     names = [None] if by is None else list(cells.table[by].value_counts().index[:8])
+    if by is not None: names.sort(key=_natural)
     blocks = [(name, np.arange(len(cells)) if by is None else np.flatnonzero(cells.table[by] == name)) for name in names]
     random, each = np.random.default_rng(seed), max(columns, n // len(blocks) // columns * columns)
     picked = [(name, len(rows), cells[np.sort(random.permutation(rows)[:each])].images) for name, rows in blocks]
@@ -214,3 +215,42 @@ def quality_plot(cells: CellImages) -> Figure:
         axes[2].set(yticks=range(len(groups)), yticklabels=[name for name, *_ in groups], xlabel="cells"); axes[2].invert_yaxis(); axes[2].margins(x=0.18); axes[2].grid(False)
         fig.tight_layout()
     return fig
+
+# %% ../../nbs/evaluation/02_plots.ipynb #c19
+def track_plot(cells: CellImages, shown: int = 4) -> Figure:
+    "Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers and their daughters as rows of images."
+    if "track" not in cells.table: raise ConfigError(f"{cells.name} has no column track; make one first, mv.track_cells(cells, search_range=...)")
+    table = cells.table
+    daughters = table[table.parent >= 0].groupby("parent").track.unique()
+    length = table.groupby("track").size()
+    mothers = [m for m in daughters.index if m in length.index and len(daughters[m]) == 2]
+    mothers = sorted(mothers, key=lambda m: -min(length[m], *(length[d] for d in daughters[m])))[:shown]
+    rows = [(m, [m, *daughters[m]]) for m in mothers] or [(t, [t]) for t in length.nlargest(shown).index]
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        lives = _lives(cells, rows)
+        fig, (left, right) = plt.subplots(2, 1, figsize=(9, 4.2 + 9 * lives.shape[0] / lives.shape[1]), height_ratios=(4, 9 * lives.shape[0] / lives.shape[1]))
+        for i, (track, part) in enumerate(table.sort_values("time").groupby("track")):
+            divided = part.parent.iloc[0] >= 0
+            left.plot(part.column, part.row, lw=1, color=PALETTE[1] if divided else PALETTE[0], alpha=0.7)
+            if divided: left.plot(part.column.iloc[0], part.row.iloc[0], "o", ms=2.5, color=PALETTE[1])
+        left.invert_yaxis()
+        left.set(aspect="equal", xlabel="column (pixels)", ylabel="row (pixels)", title=f"{len(length):,} tracks over {table.time.nunique()} frames, {len(daughters):,} divisions (orange: daughters)")
+        left.title.set_fontsize(9)
+        right.imshow(lives, cmap="gray", interpolation="nearest", vmax=1); right.axis("off")
+        right.set_title("a mother, and below her two daughters, frame by frame" if mothers else "the longest tracks, frame by frame", fontsize=9)
+        fig.tight_layout()
+    return fig
+
+def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
+    "A picture with a row a track and a column a frame, white where a cell was not cut; families are apart. Frames are thinned where there are many."
+    times = np.sort(cells.table.time.unique())
+    times = times[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).astype(int))]
+    height, width = cells.image_shape[1:]
+    white, lines = float(np.quantile(cells.images[:].mean(1), 0.998)), []
+    for _, tracks in families:
+        for track in tracks:
+            part = cells.table[cells.table.track == track]
+            at = dict(zip(part.time, part.index))
+            lines.append(np.concatenate([np.clip(cells.images[at[t]].mean(0) / white, 0, 1) if t in at else np.ones((height, width)) for t in times], 1))
+        lines.append(np.ones((max(2, height // 5), width * len(times))))
+    return np.concatenate(lines[:-1])

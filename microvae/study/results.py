@@ -131,7 +131,7 @@ def run_study(
     cells: int,                       # how many
     profile: str = "custom",          # for the record
     size: int | None = None,          # image side in pixels
-    group: str | None = None,         # column whose groups are held out whole; fields of view if it is not there
+    group: str | None = None,         # column whose groups are held out whole; fields of view or files if it is not there
     labels: tuple[str, ...] = (),     # columns of the table that pictures and scatters show
     data_folder: str | None = None,   # where a public set lies
     out="build/study",                # results go there, runs beside
@@ -144,7 +144,7 @@ def run_study(
     if recorded: return Results.load(recorded)
     start = perf_counter()
     collection = load(data, n=cells, size=size, data_folder=data_folder or None)
-    groups = [column for column in (group, "field") if column in collection.table]
+    groups = [column for column in (group, "field", "file") if column in collection.table and collection.table[column].nunique() > 1]
     train, held = hold_out(collection, 0.2, by=groups[0] if groups else None)
     configs = [(e.name, c) for e in experiments for c in e.configs()]
     unique = list(dict.fromkeys(c for _, c in configs))

@@ -28,7 +28,7 @@ class Data:
     n_train: int = 0
     n_validation: int = 0
     fingerprint: str = ""          # hash of the pixels of both parts
-    treatment: tuple = ()          # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
+    treatment: tuple = field(default=(), hash=False)  # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
 
 @dataclass(frozen=True)
 class Model:

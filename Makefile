@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test install site readme results real clean
+.PHONY: help study test install site readme results real gallery bench clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -17,6 +17,8 @@ help:
 # make readme     write README.md and its picture from nbs/index.ipynb
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
 # make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
+# make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
+# make bench REAL=folder    run the benchmarks, on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make clean      remove everything that was built; .venv stays
 
 study: install
@@ -48,6 +50,12 @@ real: install
 	@$(BIN)/microvae study --phase 1 --data kc167_cells --data-folder $(REAL)/kc167_three_channel --cells 200 --epochs 8 --out build/real
 	@mkdir -p results/real
 	@for phase in 1 2 3; do rm -rf results/real/phase$$phase; cp -r build/real/phase$$phase/results results/real/phase$$phase; done
+
+gallery: install
+	@$(BIN)/python -c "from microvae.study.gallery import make_gallery; make_gallery('$(REAL)')"
+
+bench: install
+	@$(BIN)/microvae bench --fields $(REAL)/dsb2018_nuclei/fluorescence
 
 install: $(VENV)/.installed
 

@@ -70,7 +70,7 @@ def test_front_page_shows_a_picture_and_the_commands(page):
 def test_reads_well_on_a_phone(browser):
     "Nothing is wider than the screen; wide tables scroll by themselves."
     phone = browser.new_page(viewport={"width": 390, "height": 844})
-    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/report/background.html", "nbs/data/02_simulate.html"):
+    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/report/background.html", "nbs/data/04_simulate.html"):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
     phone.close()

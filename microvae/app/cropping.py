@@ -7,14 +7,11 @@ __all__ = ['channels_of', 'treatment_of', 'crop_to']
 
 # %% ../../nbs/app/00_cropping.ipynb #c03
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 import pandas as pd
 from ..data.collection import CellImages
-from ..data.images import join_table, read_table
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
-from ..data.storage import describe_table
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment
 from ..errors import ConfigError
 
@@ -35,21 +32,16 @@ def treatment_of(flat_field: bool = False, background: float | None = None, deno
 # %% ../../nbs/app/00_cropping.ipynb #c08
 def crop_to(
     source, out: Path, size: int | None, channels: list[str], segmentation: dict, treatment: dict,
-    table=None,               # what is known of the files: CSV, Parquet or Excel
     **settings,               # more of `crop_fields`
 ) -> Iterator[str]:           # lines for the terminal
     "Cut a screen into a stored set, with a contact sheet and a quality plot beside it. What cannot be used is among the lines."
     from microvae.evaluation.plots import contact_sheet, quality_plot
     from microvae.models.depth import interpolated_depth
     cells = crop_fields(source, size, channels_of(channels), out=out, segmentation=Segmentation(**segmentation), treatment=treatment_of(**treatment), **settings)
-    if table is not None:
-        cells = replace(cells, table=join_table(cells.table, table, part=True))
-        describe_table(out, cells.table)
-        unused = len(read_table(table)) - cells.table.file.nunique()
-        if unused: yield f"{unused} row(s) of {table} belong to no file that gave cells"
     dropped = pd.Series(cells.about["dropped"].get("reason", []), dtype=object).value_counts()
     side = cells.image_shape[1]
-    yield f"{out}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {interpolated_depth(side, side)} block(s)"
+    depth = interpolated_depth(side, side)
+    yield f"{out}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {depth} block{'s' * (depth > 1)}"
     if len(dropped): yield "dropped: " + ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
     for ending, figure in (("_cells.png", contact_sheet(cells)), ("_quality.png", quality_plot(cells))):
         picture = out.with_name(out.stem + ending)

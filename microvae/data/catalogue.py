@@ -8,7 +8,7 @@ __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_
 
 # %% ../../nbs/data/12_catalogue.ipynb #c03
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import gzip, os
@@ -138,7 +138,7 @@ def _nuclei_of_field(folder: Path, row, size: int) -> CellImages | None:
     try: cells = crop_cells(plane, max(window, 8), labels, ("DNA",), name=row.image)
     except ImageError: return None
     cells.table.insert(0, "field", row.image)
-    return cells.resized(size)
+    return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
 
 def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40) -> CellImages:
     """Drosophila Kc167 cells, DNA and actin, cut with their surroundings and resized to `size` pixels.

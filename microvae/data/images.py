@@ -287,12 +287,12 @@ def list_images(source) -> list[Path]:
     return found
 
 def _walk(folder: Path) -> list[Path]:
-    "Readable files below a folder; a Zarr folder counts as one file."
+    "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
     def closed(error): raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
     found = []
     for place, folders, files in os.walk(folder, onerror=closed):
         found += [Path(place) / n for n in files if Path(n).suffix.lower() in READABLE and not n.startswith(".")]
-        found += [Path(place) / n for n in folders if n.endswith(".zarr")]
+        found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
     return sorted(found)
 
@@ -386,10 +386,10 @@ def join_table(
     "Each row with what the other table knows of its file. Raises `ConfigError` where a file or, unless `part`, a row would be left over."
     name, other = (str(other) if isinstance(other, (str, Path)) else name), read_table(other)
     on = file_column(other, name, on)
-    # by whole path; if that does not fit all files, without the ending; if not that either, without folders
-    for key in (Path.as_posix, lambda p: p.with_suffix("").as_posix(), lambda p: p.stem):
-        mine, theirs = (column.map(lambda name: key(Path(str(name)))) for column in (table.file, other[on]))
-        if set(mine) <= set(theirs): break
+    # by whole path, without the ending, or by the bare name: whichever fits most files and names none twice
+    keys = (Path.as_posix, lambda p: p.with_suffix("").as_posix(), lambda p: p.stem)
+    ways = [tuple(column.map(lambda name: key(Path(str(name)))) for column in (table.file, other[on])) for key in keys]
+    mine, theirs = max(ways, key=lambda way: -1 if way[0].nunique() < table.file.nunique() else way[0].isin(set(way[1])).sum())
     if part: other, theirs = other[theirs.isin(set(mine))], theirs[theirs.isin(set(mine))]
     if theirs.duplicated().any(): raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")
     lacking, extra = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, measure_cells, whole_cells, why_empty, window_for
-from .images import Field, list_fields
+from .images import Field, join_table, list_fields
 from .segmentation import Segmentation, check_labels
 from .storage import describe_stored, write_stored
 from .treatment import Treatment
@@ -90,6 +90,8 @@ def crop_fields(
     treatment: Treatment | list | None = None,  # of the fields, before they are segmented; learns from them what it needs
     segmentation: Segmentation = Segmentation(),
     z: str | int = "max",          # projection of stacks, or the number of a slice
+    table=None,                    # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
+    on: str | None = None,         # its column of file names; found if not given
     scheduler: str | None = None,  # address of a Dask scheduler; this machine's cores if not given
     workers: int | None = None,    # processes on this machine; as many as cores if not given
     name: str | None = None,
@@ -99,10 +101,11 @@ def crop_fields(
     """The cells of all fields of a folder, or of a plate, in one collection.
 
     `about["dropped"]` tells of each cell that was left out, `about["failed"]` of each field that gave none, both with the reason.
-    Raises `ImageError` where no field gives a cell.
+    Raises `ImageError` where no field gives a cell, `ConfigError` where the table and the files do not match.
     """
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
+    known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
     treatment = treatment if isinstance(treatment, Treatment) else Treatment() if treatment is None else Treatment(tuple(treatment))
     fields, samples = _with_samples(fields, treatment, failed)
     if not fields: raise ImageError(f"{source}: no field can be read; first {failed[0][1]}")
@@ -114,7 +117,11 @@ def crop_fields(
     else: results = _on_cores(job, fields, min(workers, len(fields))) if workers > 1 and len(fields) > 1 else _here(job, fields)
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
-    return _collected(fields, results, failed, out, called, about, progress)
+    return _collected(fields, results, failed, out, called, about, known, progress)
+
+def _known_of(files: list[str], table, on: str | None) -> pd.DataFrame:
+    "What the table knows of each file, a row a file; nothing is left over on either side."
+    return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on)
 
 def _named_like(source: Path) -> str:
     "The last part of a path that is a name and no pattern."
@@ -151,7 +158,7 @@ def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentatio
         if len(table): diameters.append(whole_cells(table))
     return window_for(pd.concat(diameters) if diameters else [])
 
-def _collected(fields, results, failed, out, name: str, about: dict, progress: bool) -> CellImages:
+def _collected(fields, results, failed, out, name: str, about: dict, known: pd.DataFrame | None, progress: bool) -> CellImages:
     "Results, in order, as one collection: in memory, or block by block on disk, moved to its place when it is whole."
     from tqdm.auto import tqdm
     part = None if out is None else _part_of(Path(out))
@@ -163,6 +170,7 @@ def _collected(fields, results, failed, out, name: str, about: dict, progress: b
                 result = f"{field.files[0]} has {len(result.channels)} channels, those before it {len(channels)}; all must have the same"
             if isinstance(result, str): failed.append((_frame_name(field), result)); continue
             channels = channels or result.channels
+            if known is not None: result = replace(result, table=result.table.merge(known, on="file", how="left"))
             dropped.append(result.dropped)
             if len(result.table): cuts.append(result)
             else: failed.append((_frame_name(field), why_empty(result, str(field.files[0]))))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEVELS', 'IN_MEMORY', 'to_levels', 'from_levels', 'nbytes', 'StoredImages', 'is_stored', 'write_stored',
-           'describe_stored', 'describe_table', 'read_stored']
+           'describe_stored', 'read_stored']
 
 # %% ../../nbs/data/00_storage.ipynb #c04
 import shutil
@@ -168,15 +168,6 @@ def describe_stored(path, about: dict):
     "Replace what is known of a stored set."
     group = _group(Path(path), "a")
     group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
-
-def describe_table(path, table: pd.DataFrame):
-    "Replace the table of a stored set by one of as many rows, e.g. with more columns."
-    path = Path(path)
-    n = _group(path, "r").attrs["microvae"]["n"]
-    if len(table) != n: raise ShapeError(f"{path} holds {n} images, the table has {len(table)} rows; there must be one row an image")
-    parts = [p for p in (path / "table").glob("*.parquet") if int(p.stem)]
-    write_table(path / "table" / f"{0:09d}.parquet", table)
-    for part in parts: part.unlink()
 
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     "Images (on disk), table and what is known of a stored set. Raises `ImageError` for what is not one, or is damaged."

@@ -139,7 +139,7 @@ def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page draws from: a phase its own, a page of the report any."
     if parameters: return [Path(parameters["recorded"])]
     if page.parent.name != "report": return []
-    return [folder for folder in (*map(longest_results, (1, 2, 3)), Path("results/real")) if folder is not None and folder.exists()]
+    return [folder for folder in (*map(longest_results, (1, 2, 3)), Path("results/real"), Path("results/gallery"), Path("results/benchmarks")) if folder is not None and folder.exists()]
 
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."

@@ -7,6 +7,7 @@ __all__ = ['GALLERY', 'Exhibit', 'run_lines', 'make_gallery', 'gallery_page']
 
 # %% ../../nbs/study/11_gallery.ipynb #c04
 import json, os
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 import matplotlib
@@ -112,6 +113,10 @@ def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -
     return out
 
 # %% ../../nbs/study/11_gallery.ipynb #c10
+def _inline(picture: Path) -> str:
+    "A picture as part of the page."
+    return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
+
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: what each set is, the lines, the picture, and what came out."
     folder = Path(folder)
@@ -121,6 +126,6 @@ def gallery_page(folder="results/gallery") -> str:
         made = kept[name]
         channels, height, width = made["image_shape"]
         out = "; ".join(f"{n:,} {reason}" for reason, n in made["dropped"].items())
-        parts.append(f"## {exhibit.title}\n\n{exhibit.about[0].upper()}{exhibit.about[1:]}. Source: {exhibit.source} ({exhibit.licence}).\n\n```python\n{exhibit.code}\n```\n\n![{exhibit.title}]({name}.png)\n\n"
+        parts.append(f"## {exhibit.title}\n\n{exhibit.about[0].upper()}{exhibit.about[1:]}. Source: {exhibit.source} ({exhibit.licence}).\n\n```python\n{exhibit.code}\n```\n\n![{exhibit.title}: {exhibit.about}]({_inline(folder / f'{name}.png')})\n\n"
                      f"{made['cells']:,} images of {height}×{width} pixels in {channels} channel{'s' * (channels > 1)}" + (f"; dropped: {out}" if out else "") + "." + "".join(f" Not used: {reason}." for reason in made["failed"][:5]))
     return "\n\n".join(parts)

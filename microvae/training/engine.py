@@ -206,7 +206,7 @@ def fit(
         torch.manual_seed(config.training.seed)
         fresh = build(config.model.name, cells.image_shape, config.model.latent_dim, config.model.variational)
     images = cells.images if cells.stored else torch.from_numpy(cells.images).to(device)
-    some = cells.sample(4096).images if cells.stored else cells.images
+    some = cells.sample(4096).images[:] if cells.stored else cells.images
     fresh.decoder.start_from(torch.from_numpy(some.mean((0, 2, 3))))
     network = (model if isinstance(model, nn.Module) else fresh).to(device)
     loop = Loop(network, torch.optim.Adam(network.parameters(), lr=config.training.learning_rate, fused=device.type in ("cpu", "cuda")),

@@ -127,11 +127,12 @@ def cut_field(
 ) -> Cut:
     "All cells of one field, kept and dropped; none of either where it is empty."
     read = isinstance(field, Field)
-    planes = as_field(field.treated(treatment) if read else field)
+    opened = field.open() if read else None
+    planes = as_field(field.treated(treatment, opened) if read else field)
     if labels is None and read: labels = field.labels
     labels = segmentation(planes) if labels is None else read_array(labels) if isinstance(labels, (str, Path)) else np.asarray(labels)
     labels = check_labels(labels, planes.shape[1:], source)
-    names = tuple(channels) or (field.channels() if read else tuple(f"channel {i + 1}" for i in range(len(planes))))
+    names = tuple(channels) or (field.channels(opened) if read else tuple(f"channel {i + 1}" for i in range(len(planes))))
     table = measure_cells(planes, labels, names, segmentation.channel)
     size = cutting.size or (window_for(whole_cells(table)) if len(table) else 0)
     if read: table = pd.concat([pd.DataFrame({"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}), table], axis=1)

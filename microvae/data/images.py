@@ -7,7 +7,7 @@ __all__ = ['READABLE', 'OPENERS', 'guessed_axes', 'ImageFile', 'open_image', 're
            'list_fields', 'read_table', 'file_column', 'join_table', 'load_images']
 
 # %% ../../nbs/data/03_images.ipynb #c04
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from glob import glob
 from math import prod
@@ -108,11 +108,9 @@ def _open_tiff(path: Path, level: int) -> dict:
         about = _ome(tiff) if tiff.is_ome else _imagej(tiff) if tiff.is_imagej else {}
         top = page.tags.valueof("MaxSampleValue")
         if "maximum" not in about and isinstance(top, int) and 255 < top < 65535: about["maximum"] = float(top)
-        axes = series.get_axes(squeeze=False) if len(series.get_shape(squeeze=False)) <= 6 and series.is_pyramidal else series.axes
-        shape = series.shape
-        if len(axes) != len(shape): axes = series.axes
-        array = series.asarray() if prod(shape) * page.dtype.itemsize < 30_000_000 else _PagedTiff(path, level, shape)
-    return dict(array=array, axes=axes, **about)
+        pixels = _TiffPixels(path, level, series.shape, series.dtype)
+        if prod(series.shape) < 100_000: pixels.whole = series.asarray()         # a crop: opening it twice would take longer than reading
+        return dict(array=pixels, axes=series.axes, **about)
 
 def _check_whole(path: Path, series):
     "A truncated file must not come out black where its pixels are missing."
@@ -121,19 +119,23 @@ def _check_whole(path: Path, series):
         if page is None or any(offset + count > end for offset, count in zip(page.dataoffsets, page.databytecounts)):
             raise ImageError(f"{path} is truncated: its last pixels are missing; copy it again from where it came")
 
-@dataclass(frozen=True)
-class _PagedTiff:
-    "A large TIFF that reads the pages that a slice needs."
+@dataclass
+class _TiffPixels:
+    "Pixels of a TIFF, read when they are asked for: a small file once and whole, a large one by the pages that a slice needs."
     path: Path
     level: int
     shape: tuple[int, ...]
-
-    @property
-    def dtype(self):
-        import tifffile
-        with tifffile.TiffFile(self.path) as tiff: return tiff.series[0].dtype
+    dtype: np.dtype
+    whole: np.ndarray | None = None
 
     def __getitem__(self, index):
+        import tifffile
+        if prod(self.shape) * self.dtype.itemsize > 30_000_000: return self._paged(index)
+        if self.whole is None:
+            with tifffile.TiffFile(self.path) as tiff: self.whole = tiff.series[0].levels[self.level].asarray()
+        return self.whole[index]
+
+    def _paged(self, index):
         import tifffile, zarr
         with tifffile.TiffFile(self.path) as tiff, tiff.series[0].levels[self.level].aszarr() as store:
             return zarr.open_array(store, mode="r")[index]
@@ -212,7 +214,7 @@ def _certain_maximum(dtype) -> float | None:
 
 def read_array(path) -> np.ndarray:
     "The pixels of one image file as they are stored, e.g. labels. Raises `ImageError` where it is missing, unreadable or truncated."
-    return np.asarray(open_image(path).array)
+    return np.asarray(open_image(path).array[...])
 
 def read_image(path, treatment: Treatment = Treatment(), frame: int = 0, z: str | int = "max") -> np.ndarray:
     "One image file as `(C, H, W)` float32 in [0, 1]."
@@ -237,9 +239,13 @@ class Field:
         "The field of one file."
         return cls(Path(path).name, (Path(path),), **options)
 
-    def read(self) -> np.ndarray:
+    def open(self) -> list[ImageFile]:
+        "Its files, opened and not yet read."
+        return [open_image(f, self.axes, self.level) for f in self.files]
+
+    def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
-        parts = [open_image(f, self.axes, self.level).read(self.frame, self.z) for f in self.files]
+        parts = [file.read(self.frame, self.z) for file in opened or self.open()]
         for file, part in zip(self.files, parts):
             if part.shape[1:] != parts[0].shape[1:]:
                 raise ShapeError(f"{file} is {part.shape[1]}×{part.shape[2]} but {self.files[0]} is {parts[0].shape[1]}×{parts[0].shape[2]}; the channels of a field must have one size")
@@ -249,22 +255,27 @@ class Field:
             raise ShapeError(f"{self.files[0]} has {len(planes)} channels, but {len(self.names)} names were given: {', '.join(self.names)}")
         return planes
 
-    def treated(self, treatment: Treatment) -> np.ndarray:
+    def treated(self, treatment: Treatment, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` float32 in [0, 1]."
-        planes, told = self.read(), self.sample().maximum
+        opened = opened or self.open()
+        told = _told_maximum(opened)
         if told and treatment.steps[:1] == (Scale(),): treatment = Treatment((Scale(told), *treatment.steps[1:]))
-        return treatment(planes, self.plate, str(self.files[0]))
+        return treatment(self.read(opened), self.plate, str(self.files[0]))
 
     def sample(self) -> Sample:
         "What a treatment learns from."
-        told = [open_image(f, self.axes, self.level).maximum for f in self.files]
-        return Sample(self.plate, self.read, max(told) if all(told) else None)
+        return Sample(self.plate, self.read, _told_maximum(self.open()))
 
-    def channels(self) -> tuple[str, ...]:
+    def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
         if self.names: return self.names
-        opened = open_image(self.files[0], self.axes, self.level)
-        return opened.names or tuple(f"channel {i + 1}" for i in range(opened.channels))
+        first = (opened or self.open())[0]
+        return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
+
+def _told_maximum(opened: list[ImageFile]) -> float | None:
+    "The largest value that pixels can have, where all files tell one."
+    told = [file.maximum for file in opened]
+    return max(told) if all(told) else None
 
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."

@@ -44,9 +44,10 @@ def typical_diameter(smooth: np.ndarray) -> float:
     "The median diameter, in pixels, of what stands out of a smoothed plane; 15 where nothing does."
     from scipy import ndimage
     from skimage.filters import threshold_otsu
-    root = np.sqrt(smooth - smooth.min())
+    step = 2 if smooth.size > 600_000 else 1         # a large field has cells enough at half the size
+    root = np.sqrt(smooth[::step, ::step] - smooth.min())
     pieces = ndimage.label(ndimage.binary_opening(root > threshold_otsu(root)))[0]
-    areas = np.bincount(pieces.ravel())[1:]
+    areas = np.bincount(pieces.ravel())[1:] * step ** 2
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
@@ -146,7 +147,7 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     if count == 0: return labels
     inside = labels > 0
     owner, values = labels[inside], level[inside]
-    order = np.lexsort((values, owner))
+    order = np.argsort(owner + values.astype(np.float64) / (2 * max(float(values.max()), 1e-12)))     # by label, then by value
     sizes = np.bincount(owner, minlength=count + 1)
     ends = np.cumsum(sizes)
     top = np.zeros(count + 1, np.float32)
@@ -163,17 +164,13 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
 
 def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: float, min_area: float) -> np.ndarray:
     "Labels that are bright and large enough, numbered from 1."
-    from scipy import ndimage
-    from skimage.segmentation import relabel_sequential
-    count = int(labels.max())
-    if count == 0: return labels.astype(np.int32)
-    area = np.bincount(labels.ravel(), minlength=count + 1).astype(float)
-    mean = np.nan_to_num(ndimage.mean(level, labels, np.arange(count + 1)))
-    bright = (mean > contrast) & (area > 0)
+    if labels.max() == 0: return labels.astype(np.int32)
+    area = np.bincount(labels.ravel())
+    bright = np.bincount(labels.ravel(), level.ravel()) > contrast * np.maximum(area, 1)
     bright[0] = False
     usual = np.median(area[bright & (area > 15)]) if (bright & (area > 15)).any() else 0
     keep = bright & (area >= max(min_area, smallest * usual))
-    return relabel_sequential(np.where(keep[labels], labels, 0))[0].astype(np.int32)
+    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 def segment_cells(field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings) -> np.ndarray:
     """Label the cells of a field of view, an array `(H, W)` or `(C, H, W)` or a path: `(H, W)` integers, 0 = background.

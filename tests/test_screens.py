@@ -164,3 +164,13 @@ def test_a_set_larger_than_the_memory_trains_from_disk(tmp_path, monkeypatch):
     assert stored.stored and isinstance(stored, CellImages) and stored.fingerprint() == stored.in_memory().fingerprint()
     run = mv.fit("adaptable", stored, mv.RunConfig(training=mv.Training(epochs=3)), progress=False, device="cpu")
     assert run.history.total.iloc[-1] < run.history.total.iloc[0] and run.history.validation_total.notna().all()
+
+
+def test_a_missing_channel_costs_one_field(plate):
+    "Fifteen wells of sixteen are still a plate."
+    (plate / "w4_F.TIF").unlink()
+    cells = mv.crop_fields(plate, 24, CHANNELS, progress=False, workers=1)
+    assert len(cells) == 7 * 9 and [f["file"] for f in cells.about["failed"]] == ["w4_D.TIF"]
+    assert "no partner for channel actin" in cells.about["failed"][0]["reason"]
+    with pytest.raises(mv.MicroVAEError, match="no partner for channel actin"):
+        mv.load_images(plate, channels=CHANNELS)

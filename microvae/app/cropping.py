@@ -9,7 +9,6 @@ __all__ = ['channels_of', 'treatment_of', 'crop_to']
 from collections.abc import Iterator
 from pathlib import Path
 import pandas as pd
-from ..data.collection import CellImages
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment

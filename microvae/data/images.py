@@ -321,7 +321,8 @@ def list_fields(
     files, root = list_images(source), Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() else None
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
     names, fields = tuple(channels), []
-    for first, group, mask in _joined(files, patterns, labels):
+    alone: list[tuple[str, str]] = []
+    for first, group, mask in _joined(files, patterns, labels, alone):
         plate = str(first.parent.relative_to(root)) if root else first.parent.name
         whole = Field(str(first.relative_to(root)) if root else first.name, group, names, "" if plate == "." else plate, 0, z, level, axes, mask)
         try: count = open_image(first, axes, level).frames if frames else 1
@@ -330,25 +331,27 @@ def list_fields(
             unreadable.append((whole.name, str(error)))
             continue
         fields += [replace(whole, frame=t) for t in range(count)]
+    if alone and unreadable is None: raise ImageError(alone[0][1])
+    if alone: unreadable += alone
     return fields
 
-def _joined(files: list[Path], patterns: dict[str, str], labels: str | None) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
-    "Files joined to fields: the first channel's, those of all channels, and the labels'."
+def _joined(files: list[Path], patterns: dict[str, str], labels: str | None, alone: list) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
+    "Files joined to fields: the first channel's, those of all channels, and the labels'. Files without a partner go to `alone`, with the reason."
     masks = [f for f in files if labels and fnmatch(f.name, labels)]
     if labels and not masks: raise ImageError(f"no file matches {labels!r}, the pattern of the labels")
     rest = [f for f in files if f not in set(masks)]
     if list(patterns.values()) == ["*"]:
         groups = {(str(f.parent), f.stem if labels else f.name): (f,) for f in rest}
-    else: groups = _by_channel(rest, patterns)
+    else: groups = _by_channel(rest, patterns, alone)
     if not labels: return [(group[0], group, None) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     for key, file in keyed.items():
-        if key not in groups: raise ImageError(f"{file} has labels but no image goes with it; its name must be that of an image where {labels!r} has a star")
+        if key not in groups: alone.append((file.name, f"{file} has labels but no image goes with it; its name must be that of an image where {labels!r} has a star"))
     for key, group in groups.items():
-        if key not in keyed: raise ImageError(f"{group[0]} has no labels; every image needs a file {labels!r}")
-    return [(group[0], group, keyed[key]) for key, group in groups.items()]
+        if key not in keyed: alone.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
+    return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-def _by_channel(files: list[Path], patterns: dict[str, str]) -> dict[tuple, tuple[Path, ...]]:
+def _by_channel(files: list[Path], patterns: dict[str, str], alone: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {name: {_stem(f.name, pattern, f): f for f in files if fnmatch(f.name, pattern)} for name, pattern in patterns.items()}
     for name, found in keyed.items():
@@ -358,8 +361,8 @@ def _by_channel(files: list[Path], patterns: dict[str, str]) -> dict[tuple, tupl
         lacking = [name for name, found in keyed.items() if key not in found]
         if lacking:
             there = next(found[key] for found in keyed.values() if key in found)
-            raise ImageError(f"{there} has no partner for channel {lacking[0]} (pattern {patterns[lacking[0]]!r}); every field needs one file a channel")
-    return {key: tuple(found[key] for found in keyed.values()) for key in keys}
+            alone.append((there.name, f"{there} has no partner for channel {lacking[0]} (pattern {patterns[lacking[0]]!r}); every field needs one file a channel"))
+    return {key: tuple(found[key] for found in keyed.values()) for key in keys if all(key in found for found in keyed.values())}
 
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."

@@ -21,7 +21,7 @@ from .images import Field, join_table, list_fields
 from .segmentation import Segmentation, check_labels
 from .storage import describe_stored, write_stored
 from .treatment import Treatment
-from ..errors import ConfigError, FileError, ImageError, MicroVAEError, ShapeError, require
+from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
 
 # %% ../../nbs/data/11_screens.ipynb #c06
 #: A field whose worker has died this many times is reported, and not tried again.
@@ -103,12 +103,13 @@ def crop_fields(
     `about["dropped"]` tells of each cell that was left out, `about["failed"]` of each field that gave none, both with the reason.
     Raises `ImageError` where no field gives a cell, `ConfigError` where the table and the files do not match.
     """
+    if out is not None: _part_of(Path(out))                     # a name that cannot be used is told before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
     known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
     treatment = treatment if isinstance(treatment, Treatment) else Treatment() if treatment is None else Treatment(tuple(treatment))
     fields, samples = _with_samples(fields, treatment, failed)
-    if not fields: raise ImageError(f"{source}: no field can be read; first {failed[0][1]}")
+    if not fields: raise ImageError(f"{source}: no field can be read; first: {failed[0][1]}")
     treatment = treatment.fitted(samples)
     settings = Cutting(size, **cutting)
     if size is None: settings = replace(settings, size=_window(fields, treatment, segmentation))
@@ -162,7 +163,7 @@ def _collected(fields, results, failed, out, name: str, about: dict, known: pd.D
     "Results, in order, as one collection: in memory, or block by block on disk, moved to its place when it is whole."
     from tqdm.auto import tqdm
     part = None if out is None else _part_of(Path(out))
-    cuts, dropped, kept, channels = [], [], [], None
+    cuts, dropped, channels = [], [], None
     meta = dict(name=name)
     try:
         for i, (field, result) in enumerate(zip(fields, tqdm(results, total=len(fields), desc="fields", unit="field", disable=not progress))):
@@ -175,7 +176,7 @@ def _collected(fields, results, failed, out, name: str, about: dict, known: pd.D
             if len(result.table): cuts.append(result)
             else: failed.append((_frame_name(field), why_empty(result, str(field.files[0]))))
             if part is not None and len(cuts) >= BLOCK: _flush(cuts, part, meta)
-        if not cuts and not (part and part.exists()): raise ImageError(f"no field gave a cell; first {failed[0][1]}")
+        if not cuts and not (part and part.exists()): raise ImageError(f"no field gave a cell; first: {failed[0][1]}")
         about = about | {"dropped": pd.concat(dropped, ignore_index=True).to_dict("list"), "failed": [dict(file=f, reason=r) for f, r in failed]}
         if part is None: return CellImages(np.concatenate([c.images for c in cuts]), pd.concat([c.table for c in cuts], ignore_index=True), channels, name, about)
         _flush(cuts, part, meta)

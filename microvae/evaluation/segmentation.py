@@ -7,7 +7,6 @@ __all__ = ['match_counts', 'f1_scores']
 
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c04
 import numpy as np
-import pandas as pd
 from ..errors import ConfigError, ShapeError
 
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c05

@@ -118,7 +118,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
 
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops a second decoded from a TIFF each, from one Zarr store in random order, and how many training takes."
-    import tifffile, torch
+    import tifffile
     from microvae.training.config import RunConfig, Training
     from microvae.training.engine import fit
     random = np.random.default_rng(0)

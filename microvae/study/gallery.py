@@ -10,7 +10,6 @@ import json, os
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-import matplotlib
 from matplotlib import pyplot as plt
 from ..data.collection import CellImages
 from ..errors import ConfigError

@@ -130,7 +130,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         stored, _, _ = read_stored(write_stored(Path(folder) / "s.zarr", images, pd.DataFrame({"cell": range(len(images))}), {}))
         zarr = len(images) / _seconds(lambda: [None for _ in stored.batches(64, seed=0)], 3)
         config = RunConfig(training=Training(epochs=1, batch_size=64))
-        train = {name: len(images) / _seconds(lambda: fit("adaptable", cells, config, None, progress=False), 3) for name, cells in
+        train = {name: len(images) / _seconds(lambda: fit("adaptable", cells, config, validation=None, progress=False), 3) for name, cells in
                  {"training, images in memory": CellImages(images), "training, streamed from Zarr": CellImages(stored)}.items()}
     return pd.DataFrame([{"what": name, "images/s": rate} for name, rate in {"decoded from TIFF": tiff, "decoded from Zarr": zarr, **train}.items()])
 

@@ -20,7 +20,7 @@ def models(height: Annotated[int, typer.Option(help="image height in pixels")] =
            channels: Annotated[int, typer.Option(help="number of channels")] = 2, latent_dim: Annotated[int, typer.Option(help="latent dimensions")] = 2):
     """List the networks, with their size for your images.
 
-    Example:  microvae models --height 80 --width 80 --channels 1
+    Example: `microvae models --height 80 --width 80 --channels 1`
     """
     from microvae.models.catalogue import THESIS, build, count_parameters
     for name in ["adaptable", *THESIS]:
@@ -32,7 +32,7 @@ def models(height: Annotated[int, typer.Option(help="image height in pixels")] =
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Say how many blocks the rule gives for an image size.
 
-    Example:  microvae depth 80 80
+    Example: `microvae depth 80 80`
     """
     from microvae.models.depth import interpolated_depth
     print(interpolated_depth(height, width))
@@ -43,7 +43,7 @@ def data(name: Annotated[str, typer.Argument(help="a set's name, or a file, fold
          seed: Annotated[int, typer.Option(help="of a simulator")] = 0, data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None):
     """Write a set of cells to one file: simulated, public, or your own images.
 
-    Example:  microvae data memory_b cells.npz --n 500
+    Example: `microvae data memory_b cells.npz --n 500`
     """
     from microvae.data.catalogue import load
     cells = load(name, n, size, seed, data_folder)
@@ -72,9 +72,9 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
          workers: Annotated[Optional[int], typer.Option(help="processes on this machine")] = None):
     """Find and cut the cells of all fields of a folder, with two pictures of what came out; fields that cannot be used are named at the end.
 
-    Example:  microvae crop PLATE/ --channel "DNA=*_D.TIF" --channel "actin=*_F.TIF" --stretch plate
+    Example: `microvae crop PLATE/ --channel "DNA=*_D.TIF" --channel "actin=*_F.TIF" --stretch plate`
 
-    Example:  microvae crop PLATE/ --scheduler 10.0.0.5:8786
+    Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
     out = out or Path(Path(source).resolve().name + ".zarr")
@@ -92,7 +92,7 @@ def train(images: Annotated[str, typer.Argument(help="a set's name, a .npz of `m
           out: Annotated[Path, typer.Option(help="where runs are kept")] = Path("runs"), device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
     """Train a model; the same command again loads it, or goes on where it was cut off.
 
-    Example:  microvae train my_crops/ --epochs 100 --out runs
+    Example: `microvae train my_crops/ --epochs 100 --out runs`
     """
     from microvae.data.catalogue import load
     from microvae.training.config import Model, Objective, RunConfig, Training
@@ -116,7 +116,7 @@ def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given
           device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
     """Run phases of the study with papermill; what has not changed is not run again.
 
-    Example:  microvae study --phase 2 --profile standard
+    Example: `microvae study --phase 2 --profile standard`
     """
     from microvae.study.runner import run_phase
     out = out or Path("build") / profile
@@ -130,7 +130,7 @@ def bench(fields: Annotated[Optional[Path], typer.Option(help="a folder of field
           out: Annotated[Path, typer.Option(help="where tables go")] = Path("results/benchmarks")):
     """Measure how fast images come in on this machine and, with labelled fields, how well cells are found. Some ten minutes on two cores.
 
-    Example:  microvae bench --fields dsb2018_nuclei/fluorescence --out my_machine
+    Example: `microvae bench --fields dsb2018_nuclei/fluorescence --out my_machine`
     """
     from microvae.study.benchmarks import run_benchmarks
     print(f"tables are in {run_benchmarks(fields, labels, out)}")
@@ -139,7 +139,7 @@ def bench(fields: Annotated[Optional[Path], typer.Option(help="a folder of field
 def book(site: Annotated[Path, typer.Option(help="where the site goes")] = Path("_site"), work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book")):
     """Build the site from the notebooks and the longest results.
 
-    Example:  microvae book
+    Example: `microvae book`
     """
     from microvae.study.book import build_book
     print(f"open {build_book(work=work, site=site).resolve()}")

@@ -34,7 +34,7 @@ cells = mv.crop_fields("dsb2018_nuclei/fluorescence", 40, ("DNA",), "*_labels.ti
 mv.contact_sheet(cells)"""),
     "dsb2018_own": Exhibit("The same nuclei, found by the library", "dsb2018_nuclei", "the same fields, without their labels", _DSB, "CC0", """\
 import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*[0-9a-f].png", 40, ("DNA",), treatment=[mv.Percentile()])
+cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*.png", 40, ("DNA",), treatment=[mv.Percentile()])
 mv.contact_sheet(cells)"""),
     "dsb2018_brightfield": Exhibit("Nuclei in brightfield", "dsb2018_nuclei", "fields of grey brightfield, cut by their labels", _DSB, "CC0", """\
 import microvae as mv

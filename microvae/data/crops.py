@@ -92,7 +92,7 @@ def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutti
     else:
         top, left = round(cell.row) - size // 2, round(cell.column) - size // 2
         window = slice(top, top + size), slice(left, left + size)
-        crop, own = planes[:, *window], labels[window] == cell.label
+        crop, own = planes[(slice(None), *window)], labels[window] == cell.label
     return crop * own if cutting.masked else crop
 
 def _turned(planes: np.ndarray, own: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,8 @@ __all__ = ['ATTEMPTS', 'BLOCK', 'Job', 'cores', 'crop_fields']
 
 # %% ../../nbs/data/11_screens.ipynb #c04
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 import os, shutil
 import numpy as np
@@ -43,23 +41,27 @@ def _here(job: Callable, fields: list[Field]) -> Iterator:
     yield from map(job, fields)
 
 def _on_cores(job: Callable, fields: list[Field], workers: int) -> Iterator:
-    "Results in order; when a worker dies, the pool is made anew and what was under way is given out again."
-    results, deaths, given = {}, dict.fromkeys(range(len(fields)), 0), 0
-    while given < len(fields):
-        left = [i for i in range(given, len(fields)) if i not in results]
-        # a field that a pool has died of is tried alone, so that it takes no other with it
-        suspects = [i for i in left if deaths[i]]
-        with ProcessPoolExecutor(1 if suspects else workers, get_context("spawn")) as pool:
-            batch = suspects[:1] or left[:16 * workers]
-            waiting = {i: pool.submit(job, fields[i]) for i in batch}
+    "Results in order; when a worker dies, the pool is made anew and what was under way is given out again. loky's processes need no guard in the user's script."
+    from loky import ProcessPoolExecutor
+    results, deaths, given, pool = {}, dict.fromkeys(range(len(fields)), 0), 0, None
+    try:
+        while given < len(fields):
+            left = [i for i in range(given, len(fields)) if i not in results]
+            # a field that a pool has died of is tried alone, so that it takes no other with it
+            batch = [i for i in left if deaths[i]][:1] or left[:16 * workers]
+            pool = pool or ProcessPoolExecutor(workers)
+            waiting, broken = {i: pool.submit(job, fields[i]) for i in batch}, False
             for i, future in waiting.items():
                 try: results[i] = future.result()
                 except BrokenProcessPool:
-                    deaths[i] += 1
+                    broken, deaths[i] = True, deaths[i] + 1
                     if deaths[i] >= ATTEMPTS: results[i] = f"{fields[i].files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
                 while given in results:
                     yield results.pop(given)
                     given += 1
+            if broken: pool.shutdown(); pool = None
+    finally:
+        if pool is not None: pool.shutdown()
 
 def _on_cluster(job: Callable, fields: list[Field], address: str) -> Iterator:
     "Results in order, from the workers of a Dask scheduler; Dask itself gives a dead worker's fields to another."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_folder', 'human_mitosis', 'cells3d', 'mnist',
-           'fetch_images', 'dsb2018_nuclei', 'kc167_cells', 'DataSet', 'available_data', 'load']
+           'fetch_images', 'dsb2018_nuclei', 'kc167_cells', 'DataSet', 'available_data', 'catalogue_table', 'load']
 
 # %% ../../nbs/data/12_catalogue.ipynb #c03
 from collections.abc import Callable
@@ -175,9 +175,14 @@ CATALOGUE = {
     "kc167_cells": DataSet(kc167_cells, "folder", "fruit fly cells, DNA and actin, 140×140", "BSD-3-Clause", "Drosophila Kc167 cells, CellProfiler ExampleFly; public repository CellProfiler/examples"),
 }
 
-def available_data() -> pd.DataFrame:
-    "The sets that `load` knows: a row a name, with what it shows, what it needs (`kind`: simulated and installed sets need nothing), licence and source."
-    return pd.DataFrame([dict(name=name, kind=s.kind, what=s.what, licence=s.licence, source=s.source) for name, s in CATALOGUE.items()]).set_index("name")
+def available_data() -> dict[str, str]:
+    "The names that `load` knows, each with what it shows and what it needs: simulated and installed sets need nothing, others the network once, or the folder where you have them."
+    needs = {"simulated": "simulated", "installed": "installed with the packages", "fetched": "fetched once", "folder": "needs data_folder"}
+    return {name: f"{entry.what} ({needs[entry.kind]})" for name, entry in CATALOGUE.items()}
+
+def catalogue_table() -> pd.DataFrame:
+    "The catalogue as a table: name, kind, what it shows, licence and source."
+    return pd.DataFrame([dict(name=name, kind=s.kind, what=s.what, licence=s.licence, source=s.source) for name, s in CATALOGUE.items()])
 
 def load(
     data: str,                      # a name of `available_data()`, or a file, folder or pattern of images

@@ -6,9 +6,11 @@
 __all__ = ['ATTEMPTS', 'BLOCK', 'Job', 'cores', 'crop_fields']
 
 # %% ../../nbs/data/11_screens.ipynb #c04
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 import os, shutil
 import numpy as np
@@ -69,11 +71,17 @@ def _on_cluster(job: Callable, fields: list[Field], address: str) -> Iterator:
     try: client = distributed.Client(address, timeout=15, set_as_default=False)
     except Exception as error: raise ConfigError(f"there is no Dask scheduler at {address!r} ({type(error).__name__}); give its address as host:port, or leave it out to use this machine's cores") from error
     with client:
-        futures = client.map(job, fields, pure=False, retries=ATTEMPTS - 1)
-        for field, future in zip(fields, futures):
+        # only so many fields are under way as keep all workers busy: results must not pile up in their memory
+        left, waiting = iter(fields), deque()
+        def give(count):
+            waiting.extend((field, client.submit(job, field, pure=False, retries=ATTEMPTS - 1)) for field in islice(left, count))
+        give(4 * max(1, sum(client.nthreads().values())))
+        while waiting:
+            field, future = waiting.popleft()
             try: yield future.result()
             except distributed.KilledWorker: yield f"{field.files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
             future.release()
+            give(1)
 
 def cores() -> int:
     "Cores that this process may use."

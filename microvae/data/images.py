@@ -52,6 +52,7 @@ class ImageFile:
     axes: str                              # a letter an axis of the array
     names: tuple[str, ...] = ()            # of channels, where the file tells them
     maximum: float | None = None           # largest value that a pixel can have, where the file tells it
+    first: Path | None = None              # the first file of an image that lies in several, where that is another
 
     def size(self, letter: str) -> int:
         "Length of an axis, 1 where there is none."
@@ -123,21 +124,23 @@ def _open_tiff(path: Path, level: int) -> dict:
         series = tiff.series[0]
         if level >= len(series.levels): raise ConfigError(f"{path} has {len(series.levels)} pyramid levels, counted from 0; there is no level {level}")
         series = series.levels[level]
-        _check_whole(path, series)
+        _check_whole(series)
         page = tiff.pages.first
         about = _ome(tiff) if tiff.is_ome else _imagej(tiff) if tiff.is_imagej else {}
         top = page.tags.valueof("MaxSampleValue")
         if "maximum" not in about and isinstance(top, int) and 255 < top < 65535: about["maximum"] = float(top)
         small = prod(series.shape) < 100_000          # a crop: opening it twice would take longer than reading it
         pixels = Pixels(series.shape, series.dtype, partial(_tiff_whole, path, level), partial(_tiff_pages, path, level), series.asarray() if small else None)
-        return dict(array=pixels, axes=series.axes, **about)
+        first = Path(series.pages[0].parent.filehandle.path)
+        return dict(array=pixels, axes=series.axes, first=None if first.name == path.name else first, **about)
 
-def _check_whole(path: Path, series):
-    "A truncated file must not come out black where its pixels are missing."
-    end = path.stat().st_size
+def _check_whole(series):
+    "A truncated file must not come out black where its pixels are missing; an OME-TIFF may lie in several files."
     for page in series.pages:
-        if page is None or any(offset + count > end for offset, count in zip(page.dataoffsets, page.databytecounts)):
-            raise ImageError(f"{path} is truncated: its last pixels are missing; copy it again from where it came")
+        if page is None: raise ImageError(f"{series.parent.filehandle.path} lacks pages: files that belong to it are not beside it, or it is truncated")
+        file = page.parent.filehandle
+        if any(offset + count > file.size for offset, count in zip(page.dataoffsets, page.databytecounts)):
+            raise ImageError(f"{file.path} is truncated: its last pixels are missing; copy it again from where it came")
 
 def _tiff_whole(path: Path, level: int) -> np.ndarray:
     import tifffile
@@ -220,7 +223,7 @@ def _opened(path: Path, axes: str | None, level: int, changed: int, size: int) -
     shape = tuple(found["array"].shape)
     if 0 in shape: raise ImageError(f"{path} has shape {shape}, it holds no pixels")
     letters = _known(axes or found["axes"], shape, path)
-    opened = ImageFile(path, found["array"], letters, found.get("names", ()), found.get("maximum", _certain_maximum(found["array"].dtype)))
+    opened = ImageFile(path, found["array"], letters, found.get("names", ()), found.get("maximum", _certain_maximum(found["array"].dtype)), found.get("first"))
     if len(opened.names) != opened.channels: opened = replace(opened, names=("red", "green", "blue") if "S" in letters and opened.channels == 3 else ())
     return opened
 
@@ -343,12 +346,12 @@ def list_fields(
     for first, group, mask in _joined(files, patterns, labels, alone):
         plate = str(first.parent.relative_to(root)) if root else first.parent.name
         whole = Field(str(first.relative_to(root)) if root else first.name, group, names, "" if plate == "." else plate, 0, z, level, axes, mask)
-        try: count = open_image(first, axes, level).frames if frames else 1
+        try: opened = open_image(first, axes, level)
         except MicroVAEError as error:
             if unreadable is None: raise
             unreadable.append((whole.name, str(error)))
             continue
-        fields += [replace(whole, frame=t) for t in range(count)]
+        if opened.first is None: fields += [replace(whole, frame=t) for t in range(opened.frames if frames else 1)]
     if alone and unreadable is None: raise ImageError(alone[0][1])
     if alone: unreadable += alone
     return fields

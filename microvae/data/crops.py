@@ -76,10 +76,13 @@ def measure_cells(
 # %% ../../nbs/data/06_crops.ipynb #c11
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
-    reach = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation))) if cutting.aligned else size // 2
-    far = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation))) if cutting.aligned else size - size // 2
-    row, column = (table[["row", "column"]].round() if not cutting.aligned else table[["row", "column"]]).T.to_numpy()
-    outside = (row < reach) | (column < reach) | (row + far > shape[0]) | (column + far > shape[1])
+    if cutting.aligned:              # the corners of a turned square reach further
+        before = after = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation)))
+        row, column = table.row, table.column
+    else:
+        before, after = size // 2, size - size // 2
+        row, column = table.row.round(), table.column.round()
+    outside = (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
     reasons = {"too small": table.area < cutting.min_area, "too large": table.area > (cutting.max_area or np.inf),
                "touches the border": table.touches_border & (not cutting.border), "window leaves the field": outside, "out of focus": table.focus < cutting.focus}
     why = pd.Series("", index=table.index, dtype=object)
@@ -88,14 +91,14 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[
 
 def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutting) -> np.ndarray:
     "One cell's window `(C, size, size)`."
-    if cutting.aligned: crop, own = _turned(planes, labels == cell.label, cell, size)
+    if cutting.aligned: crop, own = _turned(planes, labels, cell, size)
     else:
         top, left = round(cell.row) - size // 2, round(cell.column) - size // 2
         window = slice(top, top + size), slice(left, left + size)
         crop, own = planes[(slice(None), *window)], labels[window] == cell.label
     return crop * own if cutting.masked else crop
 
-def _turned(planes: np.ndarray, own: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _turned(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell turned so that its main axis lies level, and the cell's mask in it."
     from scipy.ndimage import affine_transform
     turn = cell.orientation - np.pi / 2                        # orientation is measured from the axis of rows
@@ -105,7 +108,7 @@ def _turned(planes: np.ndarray, own: np.ndarray, cell, size: int) -> tuple[np.nd
     box = tuple(slice(a, int(b)) for a, b in zip(low, np.ceil(middle + size)))
     offset = middle - low - matrix @ np.full(2, (size - 1) / 2)
     crop = np.stack([affine_transform(plane[box], matrix, offset, (size, size), order=1, mode="nearest") for plane in planes])
-    return crop, affine_transform(own[box].astype(np.float32), matrix, offset, (size, size), order=1) > 0.5
+    return crop, affine_transform((labels[box] == cell.label).astype(np.float32), matrix, offset, (size, size), order=1) > 0.5
 
 @dataclass(frozen=True)
 class Cut:

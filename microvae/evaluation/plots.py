@@ -216,7 +216,7 @@ def quality_plot(cells: CellImages) -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c19
+# %% ../../nbs/evaluation/02_plots.ipynb #c20
 def track_plot(cells: CellImages, shown: int = 4) -> Figure:
     "Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers and their daughters as rows of images."
     if "track" not in cells.table: raise ConfigError(f"{cells.name} has no column track; make one first, mv.track_cells(cells, search_range=...)")

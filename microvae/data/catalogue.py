@@ -17,6 +17,7 @@ import pandas as pd
 from .collection import CellImages
 from .crops import crop_cells, pooled
 from .images import Field, load_images, read_array
+from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b
 from .treatment import Percentile, Treatment
@@ -145,7 +146,6 @@ def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40)
 
     `folder` holds fields of view, one TIFF a channel: `*_D.TIF` DNA, `*_F.TIF` actin. `window` is in pixels of the field.
     """
-    from microvae.data.screens import crop_fields
     try: cells = crop_fields(folder, window, {"DNA": "*_D.TIF", "actin": "*_F.TIF"}, treatment=[Percentile()], segmentation=Segmentation(smoothing=2.0), name="kc167_cells", workers=1, progress=False, min_area=120)
     except ImageError as error: raise ImageError(f"{folder} must be the folder of the Kc167 fields of view, with *_D.TIF and *_F.TIF: {error}") from error
     return (cells if n is None else cells.sample(n)).resized(size)

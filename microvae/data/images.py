@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from .collection import CellImages
 from .storage import is_stored
-from .treatment import Sample, Scale, Treatment
+from .treatment import Sample, Scale, Treatment, certain_maximum
 from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
 
 #: File endings that can be read.
@@ -223,13 +223,9 @@ def _opened(path: Path, axes: str | None, level: int, changed: int, size: int) -
     shape = tuple(found["array"].shape)
     if 0 in shape: raise ImageError(f"{path} has shape {shape}, it holds no pixels")
     letters = _known(axes or found["axes"], shape, path)
-    opened = ImageFile(path, found["array"], letters, found.get("names", ()), found.get("maximum", _certain_maximum(found["array"].dtype)), found.get("first"))
+    opened = ImageFile(path, found["array"], letters, found.get("names", ()), found.get("maximum", certain_maximum(found["array"].dtype)), found.get("first"))
     if len(opened.names) != opened.channels: opened = replace(opened, names=("red", "green", "blue") if "S" in letters and opened.channels == 3 else ())
     return opened
-
-def _certain_maximum(dtype) -> float | None:
-    "The largest value of a type where it says enough: 255 for 8 bits, 1 for booleans and floats; cameras rarely fill 16 bits."
-    return {"f": 1.0, "b": 1.0}.get(dtype.kind, 255.0 if dtype.itemsize == 1 and dtype.kind == "u" else None)
 
 def read_array(path) -> np.ndarray:
     "The pixels of one image file as they are stored, e.g. labels. Raises `ImageError` where it is missing, unreadable or truncated."
@@ -238,8 +234,9 @@ def read_array(path) -> np.ndarray:
     except Exception as error: raise _unreadable(path, error) from error
 
 def read_image(path, treatment: Treatment = Treatment(), frame: int = 0, z: str | int = "max") -> np.ndarray:
-    "One image file as `(C, H, W)` float32 in [0, 1]."
-    return Field.of(path, frame=frame, z=z).treated(treatment)
+    "One image file as `(C, H, W)` float32 in [0, 1]; a treatment that has not learned from a set learns from this image."
+    field = Field.of(path, frame=frame, z=z)
+    return field.treated(treatment.fitted([field.sample()]))
 
 # %% ../../nbs/data/03_images.ipynb #c11
 @dataclass(frozen=True)
@@ -277,26 +274,19 @@ class Field:
         return planes
 
     def treated(self, treatment: Treatment, opened: list[ImageFile] | None = None) -> np.ndarray:
-        "`(C, H, W)` float32 in [0, 1]."
-        opened = opened or self.open()
-        told = _told_maximum(opened)
-        if told and treatment.steps[:1] == (Scale(),): treatment = Treatment((Scale(told), *treatment.steps[1:]))
+        "`(C, H, W)` float32 in [0, 1], by a treatment that has learned what it needs."
         return treatment(self.read(opened), self.plate, str(self.files[0]))
 
     def sample(self) -> Sample:
         "What a treatment learns from."
-        return Sample(self.plate, self.read, _told_maximum(self.open()))
+        told = [file.maximum for file in self.open()]
+        return Sample(self.plate, self.read, max(told) if all(told) else None)
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
         if self.names: return self.names
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
-
-def _told_maximum(opened: list[ImageFile]) -> float | None:
-    "The largest value that pixels can have, where all files tell one."
-    told = [file.maximum for file in opened]
-    return max(told) if all(told) else None
 
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."

@@ -16,9 +16,9 @@ import os, shutil
 import numpy as np
 import pandas as pd
 from .collection import CellImages
-from .crops import Cut, Cutting, cut_field, measure_cells, whole_cells, why_empty, window_for
+from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, join_table, list_fields
-from .segmentation import Segmentation, check_labels
+from .segmentation import Segmentation
 from .storage import describe_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
@@ -158,12 +158,11 @@ def _with_samples(fields: list[Field], treatment: Treatment, failed: list):
 
 def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentation, most: int = 24) -> int:
     "A window for the cells of some fields, evenly spread."
-    from microvae.data.images import read_array
     diameters = []
     for i in np.unique(np.linspace(0, len(fields) - 1, most).astype(int)):
         try:
             planes = fields[i].treated(treatment)
-            labels = segmentation(planes) if fields[i].labels is None else check_labels(read_array(fields[i].labels), planes.shape[1:], str(fields[i].labels))
+            labels = labels_for(planes, fields[i].labels, segmentation, str(fields[i].files[0]))
         except MicroVAEError: continue           # it is reported when its turn comes
         table = measure_cells(planes, labels)
         if len(table): diameters.append(whole_cells(table))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 import numpy as np
 from .images import Field
+from .treatment import opened_background
 from ..errors import ConfigError, ImageError, ShapeError, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
@@ -57,15 +58,8 @@ def _found_diameter(smooth: np.ndarray) -> float:
     return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
 
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
-    "A plane less what is wider than `reach` cells: a grey opening, done on a coarser grid where cells are large."
-    from scipy import ndimage
-    from skimage.transform import resize
-    width = max(3, int(reach * diameter))
-    step = max(1, width // 12)
-    coarse = smooth[::step, ::step]
-    ground = ndimage.gaussian_filter(ndimage.grey_opening(coarse, size=max(3, width // step)), width / step / 3)
-    if step > 1: ground = resize(ground, smooth.shape, order=1, preserve_range=True)
-    return np.maximum(smooth - ground, 0)
+    "A plane less what is wider than `reach` cells."
+    return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
 
 def noise_level(plane: np.ndarray) -> float:
     "Standard deviation of the noise from pixel to pixel, robust to everything that is smooth."

@@ -81,4 +81,4 @@ def track_cells(
     known = pd.concat([cells.table[columns], dropped[columns]] if len(dropped) else [cells.table[columns]], ignore_index=True)
     known = pd.concat([known, _frames(known)], axis=1)
     linked = link_positions(known, search_range, memory, divisions).assign(time=known.time)[["time", "track", "parent"]]
-    return replace(cells, table=pd.concat([cells.table, linked[:len(cells)].reset_index(drop=True)], axis=1))
+    return replace(cells, table=cells.table.assign(**linked[:len(cells)].to_dict("list")))

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['Architecture', 'check_shape', 'Encoder', 'Decoder', 'Output', 'Autoencoder', 'VariationalAutoencoder']
 
-# %% ../../nbs/models/02_autoencoders.ipynb #ed055900
+# %% ../../nbs/models/02_autoencoders.ipynb #c04
 from dataclasses import dataclass
 from typing import NamedTuple
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from ..errors import ConfigError, ShapeError
-from .blocks import DownBlock, UpBlock, Downsampling, halvings, undo
+from .blocks import DownBlock, Downsampling, MapsToVector, UpBlock, VectorToMaps, halvings, undo
 
-# %% ../../nbs/models/02_autoencoders.ipynb #f4a6b4d6
+# %% ../../nbs/models/02_autoencoders.ipynb #c06
 @dataclass(frozen=True)
 class Architecture:
     "What makes a network, apart from image shape and latent size."
@@ -46,7 +46,7 @@ class Architecture:
         steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]))
         return [tuple(zip(undo(*row), undo(*column))) for row, column in steps]
 
-# %% ../../nbs/models/02_autoencoders.ipynb #60377c8d
+# %% ../../nbs/models/02_autoencoders.ipynb #c09
 def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture) -> tuple[int, int, int]:
     "The bottleneck `(C, H, W)`, or an error that says which size or number would work."
     if len(image_shape) != 3 or min(image_shape) < 1:
@@ -60,13 +60,13 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
                          f"both sides need at least {2 ** architecture.depth} pixels, or take \"adaptable\"")
     return bottleneck
 
-# %% ../../nbs/models/02_autoencoders.ipynb #1da50f0f
+# %% ../../nbs/models/02_autoencoders.ipynb #c10
 class Encoder(nn.Sequential):
-    "Images `(N, C, H, W)` to features `(N, F)`."
+    "Images `(N, C, H, W)` to feature maps."
     def __init__(self, channels: int, architecture: Architecture):
         widths = [channels, *architecture.channels]
         blocks = [DownBlock(a, b, architecture.downsampling, p) for a, b, p in zip(widths, widths[1:], architecture.pool_paddings)]
-        super().__init__(*blocks, nn.Flatten())
+        super().__init__(*blocks)
 
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         channels, *self.size = image_shape
         self.bottleneck = check_shape(image_shape, latent_dim, architecture)
         widths = [*architecture.channels[::-1], channels]
-        self.expand = nn.Linear(latent_dim, self.bottleneck[0] * self.bottleneck[1] * self.bottleneck[2])
+        self.expand = VectorToMaps(latent_dim, self.bottleneck)
         batch_norm = architecture.downsampling == "strided"
         steps = zip(widths, widths[1:], architecture.upsampling(*self.size))
         self.blocks = nn.Sequential(*[UpBlock(a, b, kernel, padding, batch_norm, last=i == architecture.depth - 1)
@@ -87,12 +87,12 @@ class Decoder(nn.Module):
         self.blocks[-1][0].bias.copy_(torch.logit(brightness.clamp(0.01, 0.99)))
 
     def forward(self, latent: Tensor) -> Tensor:
-        images = self.expand(latent).unflatten(1, self.bottleneck).contiguous(memory_format=torch.channels_last)
-        images = torch.sigmoid(self.blocks(images).float())
+        made = self.blocks(self.expand(latent))
+        images = torch.sigmoid(made.to(torch.promote_types(made.dtype, torch.float32)))
         if list(images.shape[2:]) == self.size: return images
         return F.interpolate(images, self.size, mode="bilinear", align_corners=False)
 
-# %% ../../nbs/models/02_autoencoders.ipynb #b25d6d64
+# %% ../../nbs/models/02_autoencoders.ipynb #c12
 class Output(NamedTuple):
     "What a model makes of a batch of N images; the last two are None for a deterministic autoencoder."
     reconstruction: Tensor              # (N, C, H, W) in [0, 1]
@@ -115,19 +115,19 @@ class Autoencoder(nn.Module):
         self.image_shape, self.latent_dim, self.architecture, self.name = tuple(image_shape), latent_dim, architecture, name
         self.encoder = Encoder(image_shape[0], architecture)
         for head in self.heads:
-            setattr(self, f"{head}_head", nn.Linear(channels * height * width, latent_dim))
+            setattr(self, f"{head}_head", MapsToVector(channels * height * width, latent_dim))
         self.decoder = Decoder(image_shape, latent_dim, architecture)
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        "Encoder features `(N, F)` of images whose shape must be the model's."
+        "Feature maps `(N, C, H, W)` of images whose shape must be the model's."
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise ShapeError(f"images of shape {tuple(images.shape)} do not fit {self.name}, which was built for (N, {', '.join(map(str, self.image_shape))})")
         return self.encoder(images)
 
     def encode(self, images: Tensor) -> Tensor:
         "Latents `(N, d)`."
-        return self.latent_head(self.features(images)).float()
+        return self.latent_head(self.features(images))
 
     def decode(self, latent: Tensor) -> Tensor:
         "Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`."
@@ -139,7 +139,7 @@ class Autoencoder(nn.Module):
         latent = self.encode(images)
         return Output(self.decode(latent), latent)
 
-# %% ../../nbs/models/02_autoencoders.ipynb #0f436ce1
+# %% ../../nbs/models/02_autoencoders.ipynb #c13
 class VariationalAutoencoder(Autoencoder):
     """A VAE with a diagonal Gaussian posterior and a standard normal prior.
 
@@ -150,7 +150,7 @@ class VariationalAutoencoder(Autoencoder):
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         "Mean and log-variance `(N, d)` of q(z|x), in float32."
         features = self.features(images)
-        return self.mean_head(features).float(), self.log_variance_head(features).float()
+        return self.mean_head(features), self.log_variance_head(features)
 
     def encode(self, images: Tensor) -> Tensor:
         "Posterior means `(N, d)`."
@@ -158,11 +158,11 @@ class VariationalAutoencoder(Autoencoder):
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
         mean, log_variance = self.posterior(images)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         latent = mean + torch.exp(0.5 * log_variance) * noise
         return Output(self.decode(latent), latent, mean, log_variance)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         "Images `(n, C, H, W)` of `n` draws from the prior."
-        latent = torch.randn(n, self.latent_dim, generator=generator, device=self.mean_head.weight.device)
+        latent = torch.randn(n, self.latent_dim, generator=generator, device=self.mean_head.weight.device, dtype=self.mean_head.weight.dtype)
         return self.decode(latent)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['THESIS', 'stacked', 'available', 'architecture', 'build', 'count_parameters', 'layer_table']
 
-# %% ../../nbs/models/03_catalogue.ipynb #5e5d15b2
+# %% ../../nbs/models/03_catalogue.ipynb #c03
 from torch import nn
 import pandas as pd
 from ..errors import unknown_name, require, ShapeError
 from .autoencoders import Architecture, Autoencoder, VariationalAutoencoder
 from .depth import interpolated_depth
 
-# %% ../../nbs/models/03_catalogue.ipynb #b4063d3a
+# %% ../../nbs/models/03_catalogue.ipynb #c05
 #: The networks of the thesis: `MP` pools, `BN` strides with batch norm; the digit is the depth, a suffix the widest layer (Tables 3 to 12).
 THESIS = {
     "MP2": Architecture((32, 64), decoder_kernels=(3, 3), output_paddings=(1, 1)),
@@ -27,7 +27,7 @@ THESIS = {
     "MP2_64": Architecture((32, 64), decoder_kernels=(4, 4), output_paddings=(0, 0)),
 }
 
-# %% ../../nbs/models/03_catalogue.ipynb #125bf7dc
+# %% ../../nbs/models/03_catalogue.ipynb #c07
 def stacked(depth: int) -> Architecture:
     "The thesis' pooling block, `depth` times: 32 channels, doubling up to 256."
     return Architecture(tuple(min(32 * 2 ** i, 256) for i in range(depth)))
@@ -47,7 +47,7 @@ def architecture(name: str, height: int, width: int) -> Architecture:
     if depth := _fixed_depth(name): return stacked(depth)
     raise unknown_name("architecture", name, available())
 
-# %% ../../nbs/models/03_catalogue.ipynb #52fa01f6
+# %% ../../nbs/models/03_catalogue.ipynb #c08
 def build(
     name: str,                           # one of `available()`
     image_shape: tuple[int, int, int],   # (channels, height, width)
@@ -67,7 +67,7 @@ def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-# %% ../../nbs/models/03_catalogue.ipynb #4850e165
+# %% ../../nbs/models/03_catalogue.ipynb #c18
 def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
     """A row for each layer, and the totals, as torchinfo counts them for a batch of one.
 
@@ -78,7 +78,7 @@ def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
     was_training = model.training
     info = torchinfo.summary(model, (1, *model.image_shape), verbose=0, device="cpu", depth=9)
     model.train(was_training)
-    leaves = [layer for layer in info.summary_list if layer.is_leaf_layer and layer.class_name != "Flatten"]
+    leaves = [layer for layer in info.summary_list if layer.is_leaf_layer]
     table = pd.DataFrame({"layer": [layer.class_name for layer in leaves],
                           "output shape": [str(list(layer.output_size)) for layer in leaves],
                           "parameters": [layer.num_params for layer in leaves]})

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Likelihood', 'kl_from_prior', 'squared_error', 'cross_entropy', 'ElboTerms', 'elbo_terms']
 
-# %% ../../nbs/models/04_losses.ipynb #9fc1e0fa
+# %% ../../nbs/models/04_losses.ipynb #c04
 from dataclasses import dataclass
 from typing import Literal
 import torch
@@ -16,7 +16,7 @@ from .autoencoders import Output
 
 Likelihood = Literal["mse", "bce"]
 
-# %% ../../nbs/models/04_losses.ipynb #2cbb0eed
+# %% ../../nbs/models/04_losses.ipynb #c05
 def kl_from_prior(
     mean: Tensor,          # (N, d)
     log_variance: Tensor,  # (N, d)
@@ -32,7 +32,7 @@ def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Binary cross-entropy of each image `(N,)` in nats, summed over channels and pixels."
     return F.binary_cross_entropy(reconstruction, images, reduction="none").flatten(1).sum(1)
 
-# %% ../../nbs/models/04_losses.ipynb #e9ebc0e6
+# %% ../../nbs/models/04_losses.ipynb #c08
 @dataclass
 class ElboTerms:
     "The two terms of the objective, each `(N,)`, per image."
@@ -54,6 +54,6 @@ def elbo_terms(
     losses = {"mse": squared_error, "bce": cross_entropy}
     if likelihood not in losses:
         raise ConfigError(f"likelihood is {likelihood!r}, it must be 'mse' or 'bce'")
-    reconstruction = losses[likelihood](output.reconstruction.float(), images)
+    reconstruction = losses[likelihood](output.reconstruction, images)
     kl = torch.zeros_like(reconstruction) if output.mean is None else kl_from_prior(output.mean, output.log_variance)
     return ElboTerms(reconstruction, kl)

@@ -19,6 +19,6 @@ PUBLIC = {
     "data.splits": ["split", "k_folds", "label_folds", "fold_parts", "hold_out"],
     "data.catalogue": ["available_data", "load", "fetch_images"],
     "models.depth": ["interpolated_depth"], "models.autoencoders": ["Architecture"], "models.catalogue": ["build", "available", "count_parameters"], "models.losses": ["elbo_terms"],
-    "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "load_run", "load_model", "as_tensor"],
+    "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "train_longer", "load_run", "load_model", "as_tensor"], "training.sweep": ["grid", "sweep"],
     "evaluation.reconstruction": ["psnr", "ssim", "reconstruct"], "evaluation.segmentation": ["match_counts", "f1_scores"], "evaluation.latent": ["empirical_kl", "active_units"], "evaluation.plots": ["contact_sheet", "quality_plot", "track_plot"],
 }

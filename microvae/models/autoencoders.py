@@ -135,7 +135,7 @@ class Autoencoder(nn.Module):
             raise ShapeError(f"latents of shape {tuple(latent.shape)} do not fit {self.name}, which has (N, {self.latent_dim})")
         return self.decoder(latent)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
+    def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
         latent = self.encode(images)
         return Output(self.decode(latent), latent)
 
@@ -156,9 +156,9 @@ class VariationalAutoencoder(Autoencoder):
         "Posterior means `(N, d)`."
         return self.posterior(images)[0]
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Output:
+    def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
         mean, log_variance = self.posterior(images)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        if noise is None: noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         latent = mean + torch.exp(0.5 * log_variance) * noise
         return Output(self.decode(latent), latent, mean, log_variance)
 

@@ -18,11 +18,16 @@ Likelihood = Literal["mse", "bce"]
 
 # %% ../../nbs/models/04_losses.ipynb #c05
 def kl_from_prior(
-    mean: Tensor,          # (N, d)
-    log_variance: Tensor,  # (N, d)
-) -> Tensor:               # (N,) nats
-    "KL divergence of each posterior N(mean, exp(log_variance)) from N(0, I), summed over latent dimensions."
-    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(1)
+    mean: Tensor,            # (N, d)
+    log_variance: Tensor,    # (N, d)
+    free_bits: float = 0.0,  # nats that each dimension may take without paying more than for them
+) -> Tensor:                 # (N,) nats
+    """KL divergence of each posterior N(mean, exp(log_variance)) from N(0, I), summed over latent dimensions.
+
+    With `free_bits` no dimension counts for less than that, so nothing is gained by using it for less: a remedy against collapse (Kingma et al. 2016), here for each image.
+    """
+    kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
+    return (kl.clamp(min=free_bits) if free_bits else kl).sum(1)
 
 def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Squared error of each image `(N,)`, summed over channels and pixels."

@@ -19,7 +19,8 @@ from ..data.splits import hold_out
 from ..errors import ConfigError
 from .runs import Experiment, evaluate_run, run_all, _savez
 from ..files import write_json, write_table
-from ..training.engine import Run, resolve_device, save_model
+from ..training.engine import Run, save_model
+from ..training.step import resolve_device
 
 # %% ../../nbs/study/02_results.ipynb #c06
 def _cpu() -> str:

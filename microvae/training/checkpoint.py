@@ -40,7 +40,7 @@ def run_state(model: nn.Module, optimizer: torch.optim.Optimizer, generator: tor
 
 def restore(state: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator):
     "Put a `run_state` back."
-    model.load_state_dict({name.removeprefix("model/"): tensor for name, tensor in state.items() if name.startswith("model/")})
+    with torch.no_grad(): model.load_state_dict({name.removeprefix("model/"): tensor for name, tensor in state.items() if name.startswith("model/")})
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict] = {}
     for name, tensor in state.items():

@@ -20,5 +20,5 @@ PUBLIC = {
     "data.catalogue": ["available_data", "load", "fetch_images"],
     "models.depth": ["interpolated_depth"], "models.autoencoders": ["Architecture"], "models.catalogue": ["build", "available", "count_parameters"], "models.losses": ["elbo_terms"],
     "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "train_longer", "load_run", "load_model", "as_tensor"], "training.sweep": ["grid", "sweep"],
-    "evaluation.reconstruction": ["psnr", "ssim", "reconstruct"], "evaluation.segmentation": ["match_counts", "f1_scores"], "evaluation.latent": ["empirical_kl", "active_units"], "evaluation.plots": ["contact_sheet", "quality_plot", "track_plot"],
+    "evaluation.reconstruction": ["psnr", "ssim", "reconstruct", "embed"], "evaluation.segmentation": ["match_counts", "f1_scores"], "evaluation.latent": ["empirical_kl", "active_units"], "evaluation.plots": ["contact_sheet", "quality_plot", "track_plot"],
 }

@@ -103,7 +103,7 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
     def poison(done):
         if done == 2:
             for group in optimizers[-1].param_groups:
-                group["lr"] = float("inf")
+                group["params"][0].data.fill_(float("inf"))
 
     optimizers, original = [], torch.optim.Adam
 

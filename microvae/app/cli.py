@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Optional
 import typer
-from ..errors import MicroVAEError
+from ..errors import MicroVAEError, unknown_name
 
 app = typer.Typer(help="Variational autoencoders for microscopy: one model that fits any image size.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -87,22 +87,31 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
 def train(images: Annotated[str, typer.Argument(help="a set's name, a .npz of `microvae data`, or a file, folder or pattern of images")],
           model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable", latent_dim: Annotated[int, typer.Option(help="latent dimensions")] = 2,
           beta: Annotated[float, typer.Option(help="weight of the KL")] = 1.0, epochs: Annotated[int, typer.Option(help="passes over the images")] = 50,
-          batch_size: Annotated[int, typer.Option(help="images a step")] = 32, seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+          batch_size: Annotated[int, typer.Option(help="images a step")] = 32, learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
+          early_stopping: Annotated[Optional[int], typer.Option(help="end, with the best epoch's weights, after this many epochs without a better total")] = None,
+          kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0,
+          time_budget: Annotated[Optional[float], typer.Option(help="minutes after which training pauses; the same command goes on")] = None,
+          processes: Annotated[int, typer.Option(help="processes that train together, each on a part of every batch")] = 1,
+          precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto", seed: Annotated[int, typer.Option(help="of everything random")] = 0,
           size: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None,
           out: Annotated[Path, typer.Option(help="where runs are kept")] = Path("runs"), device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
     """Train a model; the same command again loads it, or goes on where it was cut off.
 
     Example: `microvae train my_crops/ --epochs 100 --out runs`
+
+    Example: `microvae train plate.zarr --epochs 1000 --early-stopping 20 --time-budget 60`
     """
     from microvae.data.catalogue import load
     from microvae.training.config import Model, Objective, RunConfig, Training
     from microvae.training.engine import fit
-    config = RunConfig(model=Model(model, latent_dim), objective=Objective(beta=beta), training=Training(epochs, batch_size, seed=seed))
-    try: run = fit(None, load(images, size=size), config, folder=out, device=device)
+    training = Training(epochs, batch_size, learning_rate, seed, precision=precision, early_stopping=early_stopping, keep_best=early_stopping is not None)
+    config = RunConfig(model=Model(model, latent_dim), objective=Objective(beta=beta, kl_warmup=kl_warmup), training=training)
+    try: run = fit(None, load(images, size=size), config, folder=out, device=device, time_budget=None if time_budget is None else 60 * time_budget, processes=processes)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         raise typer.Exit(130)
     last = run.final
+    if not run.finished: print(f"the time is up after {len(run.history)} of {epochs} epochs; the same command goes on")
     print(f"{run.folder}: {len(run.history)} epochs, squared error {last['reconstruction']:.2f}, KL {last['kl']:.2f} nats, held out {last['validation_reconstruction']:.2f} and {last['validation_kl']:.2f}")
 
 # %% ../../nbs/app/01_cli.ipynb #c06
@@ -125,15 +134,24 @@ def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given
         print(f"phase {number}: {out / f'phase{number}' / 'notebook.ipynb'}" + ("" if done else " is up to date"))
 
 @app.command()
-def bench(fields: Annotated[Optional[Path], typer.Option(help="a folder of fields with label images, to score segmentation on")] = None,
+def bench(what: Annotated[str, typer.Argument(help="training: this library beside plain PyTorch, pythae and Lightning; data: how images come in; all: both")] = "training",
+          rounds: Annotated[int, typer.Option(help="how often the trainers take turns")] = 3, device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+          fields: Annotated[Optional[Path], typer.Option(help="for data: a folder of fields with label images, to score segmentation on")] = None,
           labels: Annotated[str, typer.Option(help="pattern of the label images")] = "*_labels.tif",
-          out: Annotated[Path, typer.Option(help="where tables go")] = Path("results/benchmarks")):
-    """Measure how fast images come in on this machine and, with labelled fields, how well cells are found. Some ten minutes on two cores.
+          out: Annotated[Path, typer.Option(help="where tables go")] = Path("results")):
+    """Measure on this machine how fast models are trained, beside the alternatives, or how fast images come in. Some ten minutes each on two cores.
 
-    Example: `microvae bench --fields dsb2018_nuclei/fluorescence --out my_machine`
+    Example: `microvae bench --out my_machine`
+
+    Example: `microvae bench data --fields dsb2018_nuclei/fluorescence --out my_machine`
     """
-    from microvae.study.benchmarks import run_benchmarks
-    print(f"tables are in {run_benchmarks(fields, labels, out)}")
+    if what not in ("training", "data", "all"): raise unknown_name("benchmark", what, ["training", "data", "all"])
+    if what in ("training", "all"):
+        from microvae.study.speed import run_speed
+        print(f"tables are in {run_speed(out / 'speed', device, rounds)}")
+    if what in ("data", "all"):
+        from microvae.study.benchmarks import run_benchmarks
+        print(f"tables are in {run_benchmarks(fields, labels, out / 'benchmarks')}")
 
 @app.command()
 def book(site: Annotated[Path, typer.Option(help="where the site goes")] = Path("_site"), work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book")):

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test install site readme results real gallery bench clean
+.PHONY: help study test install site readme results real gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -18,7 +18,8 @@ help:
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
 # make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
-# make bench REAL=folder    run the benchmarks, on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
+# make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
+# make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
 # make clean      remove everything that was built; .venv stays
 
 study: install
@@ -55,14 +56,17 @@ gallery: install
 	@$(BIN)/python -c "from microvae.study.gallery import make_gallery; make_gallery('$(REAL)')"
 
 bench: install
-	@$(BIN)/microvae bench --fields $(REAL)/dsb2018_nuclei/fluorescence
+	@$(BIN)/microvae bench data --fields $(REAL)/dsb2018_nuclei/fluorescence
+
+speed: install
+	@$(BIN)/microvae bench
 
 install: $(VENV)/.installed
 
 # torch and torchvision come together from the index; the rest follows in the same call
 $(VENV)/.installed: settings.ini setup.py pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,tracks,cluster,excel,fetch,dev]'
+	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,tracks,cluster,excel,fetch,bench,dev]'
 	@touch $@
 
 # the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped

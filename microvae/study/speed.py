@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_here', 'train_plain', 'train_pythae',
            'train_lightning', 'measure', 'operations', 'peak', 'compare', 'further', 'scaling', 'import_seconds',
-           'run_speed']
+           'run_speed', 'plot_trainers', 'plot_scaling']
 
 # %% ../../nbs/study/12_speed.ipynb #c04
 from dataclasses import dataclass
@@ -219,7 +219,7 @@ def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     embed(run.model, cells)
     codes = median(_rate(case.images, lambda: embed(run.model, cells)) for _ in range(5))
     return pd.DataFrame([{"what": what, "images/s": rate, "ratio to one run": rate / one} for what, rate in
-                         {"one run": one, "seven β as a sweep, start included": seven, "one run by two processes, start included": together, "codes of images": codes}.items()])
+                         {"one run": one, "seven β as a sweep, start included": seven, "one run by two processes (gloo), start included": together, "codes of images": codes}.items()])
 
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds an epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
@@ -253,3 +253,33 @@ def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Pat
         print(f"{name}\n{table.round(3).to_string(index=False)}\n")
     write_json(out / "provenance.json", provenance("speed", "made images", kind, perf_counter() - start))
     return out
+
+# %% ../../nbs/study/12_speed.ipynb #c19
+def plot_trainers(table: pd.DataFrame):
+    "Bars of images a second by trainer, a panel a case."
+    from matplotlib import pyplot as plt
+    cases = list(dict.fromkeys(table.case))
+    figure, axes = plt.subplots(1, len(cases), figsize=(4.8 * len(cases), 2.6), layout="constrained", squeeze=False)
+    for ax, case in zip(axes[0], cases):
+        rows = table[(table.case == case) & table["images/s"].notna()].iloc[::-1]
+        ax.barh(rows.trainer, rows["images/s"], color=["#0072b2" if name.startswith("microvae") else "#999999" for name in rows.trainer])
+        ax.errorbar(rows["images/s"], rows.trainer, xerr=[rows["images/s"] - rows.lowest, rows.highest - rows["images/s"]], fmt="none", color="black", lw=1)
+        for name, rate, high, ratio in zip(rows.trainer, rows["images/s"], rows.highest, rows.ratio): ax.annotate(f"{ratio:.1f}×", (high, name), xytext=(4, 0), textcoords="offset points", va="center")
+        ax.set(title=case, xlabel="images a second", xlim=(0, 1.18 * rows.highest.max()))
+        ax.label_outer()
+    return figure
+
+def plot_scaling(table: pd.DataFrame):
+    "Seconds against what is varied, both in ratio to the first point."
+    from matplotlib import pyplot as plt
+    parts = list(dict.fromkeys(table.against))
+    figure, axes = plt.subplots(1, len(parts), figsize=(2.8 * len(parts), 2.6), layout="constrained", squeeze=False)
+    for ax, part in zip(axes[0], parts):
+        rows = table[table.against == part]
+        ax.plot(rows.value, rows.value / rows.value.iloc[0] * rows.seconds.iloc[0], color="0.7", label="in proportion")
+        ax.plot(rows.value, rows.seconds, "o-", color="#0072b2")
+        ax.set(xscale="log", yscale="log", xlabel=part)
+        ax.set_xticks(rows.value, [f"{value:,}" for value in rows.value], fontsize=8); ax.minorticks_off()
+        ax.set_ylabel("seconds" if ax is axes[0][0] else "")
+    axes[0][0].legend(frameon=False)
+    return figure

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['resolve_device', 'resolve_precision', 'hold_memory', 'deterministic', 'as_one_vector', 'on_their_own',
-           'is_out_of_memory', 'Step', 'plain_steps']
+           'is_out_of_memory', 'Step', 'Replayed', 'plain_steps']
 
 # %% ../../nbs/training/04_step.ipynb #c04
 from contextlib import contextmanager
@@ -89,7 +89,7 @@ class Step:
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam([self.weights], lr=config.training.learning_rate, fused=fused)
         self.largest: int | None = None        # images that fit into memory at once; None while all did
-        self.gradient = _Replayed(self._gradient, model) if self.device.type == "cuda" else self._gradient
+        self.gradient = Replayed(self._gradient, model, self.weights.grad) if self.device.type == "cuda" else self._gradient
 
     def autocast(self):
         "The precision of convolutions."
@@ -135,10 +135,14 @@ class Step:
             warnings.warn(f"memory is too short for {at_once} images at once: each batch is taken in parts of {self.largest}, with the same result", stacklevel=2)
 
 # %% ../../nbs/training/04_step.ipynb #c14
-class _Replayed:
+class Replayed:
     "A gradient as one CUDA graph for each batch size."
-    def __init__(self, gradient, model: nn.Module):
-        self.gradient, self.model, self.captured = gradient, model, {}
+    def __init__(self,
+        gradient,            # function of tensors that adds to `into`
+        model: nn.Module,
+        into: Tensor,        # the gradients, which must be zero before each call
+    ):
+        self.gradient, self.model, self.into, self.captured = gradient, model, into, {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         size = len(inputs[0])
@@ -159,7 +163,7 @@ class _Replayed:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph): sums = self.gradient(*places)
         for buffer, kept in zip(self.model.buffers(), before): buffer.copy_(kept)
-        for p in self.model.parameters(): p.grad.zero_()
+        self.into.zero_()
         return graph, places, sums
 
 # %% ../../nbs/training/04_step.ipynb #c16

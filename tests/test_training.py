@@ -108,3 +108,18 @@ def test_a_run_that_diverges_names_epoch_and_batch(tmp_path, name):
     config = mv.RunConfig(training=Training(epochs=60, batch_size=16, learning_rate=1e5))
     with pytest.raises(mv.DivergenceError, match=r"diverged in epoch \d+: (the loss of batch \d+ of \d+|after its last batch a weight) is not finite"):
         mv.fit(name, lung_fret(100), config, folder=tmp_path, progress=False, device="cpu")
+
+
+@pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
+def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
+    "Graphs that are replayed and runs that are stacked must not change what is learnt."
+    cells = lung_fret(300)
+    config = mv.RunConfig(training=Training(epochs=3, batch_size=32, precision="float32", gradient_clip=100.0))
+    for name in ("MP2_64", "BN2"):
+        first = [mv.fit(name, cells, config, device=device, progress=False).history.total.iloc[0] for device in ("cpu", "cuda")]
+        assert first[0] == pytest.approx(first[1], rel=0.05), "other random numbers, the same problem"
+    configs = mv.grid(mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4])
+    stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
+    alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)
+    for a, b in zip(stacked, alone):
+        pd.testing.assert_frame_equal(a.history, b.history, rtol=5e-3)

@@ -8,7 +8,7 @@ __all__ = ['Group', 'side_by_side', 'Lent', 'lend']
 # %% ../../nbs/training/03_distributed.ipynb #c04
 from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import os, sys
@@ -81,17 +81,17 @@ def side_by_side(function, size: int, *arguments):
 # %% ../../nbs/training/03_distributed.ipynb #c09
 @dataclass(frozen=True)
 class Lent:
-    "A collection as it goes to another process of this machine."
-    cells: CellImages      # without images, or a stored set
-    file: Path | None      # where the images are mapped from
+    "A collection as it goes to another process: with its images, or with the file that they are mapped from."
+    images: object         # a stored set, an array, or the path of a .npy file
+    known: dict            # table, channels, name and what is known of the set
 
     def __call__(self) -> CellImages:
-        return self.cells if self.file is None else replace(self.cells, images=np.load(self.file, mmap_mode="c"))
+        return CellImages(np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known)
 
-def lend(cells: CellImages | None, file: Path) -> Lent | None:
-    "A handle of a collection for other processes; the file must live as long as they do."
+def lend(cells: CellImages | None, file: Path | None = None) -> Lent | None:
+    "A handle of a collection for other processes of this machine, whose `file` must live as long as they do; or, without a file, for other machines."
     if cells is None: return None
-    if cells.stored: return Lent(cells, None)
+    known = dict(table=cells.table, channels=cells.channels, name=cells.name, about=cells.about)
+    if cells.stored or file is None: return Lent(cells.images, known)
     np.save(file, cells.images)
-    # no pixel travels: zeros that all share one number stand for the images
-    return Lent(replace(cells, images=np.broadcast_to(np.zeros(1, np.float32), cells.images.shape)), file)
+    return Lent(Path(file), known)

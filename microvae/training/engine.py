@@ -87,7 +87,7 @@ class Loop:
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError` with the first batch whose loss is not finite."
-        number, (beta, rate), trained = len(self.rows), self.rates(), trained.double()
+        number, (beta, rate), trained = len(self.rows), self.rates(), trained.cpu().double()
         if not trained.isfinite().all():
             batch = int((~trained.isfinite()).any(1).nonzero()[0])
             raise DivergenceError(f"{self.config.model.name} diverged in epoch {number}: the loss of batch {batch} of {len(trained)} is not finite")
@@ -96,7 +96,7 @@ class Loop:
         row = dict(epoch=number, learning_rate=rate)
         for part, sums, count in (("", trained, n), ("validation_", held, n_held)):
             if sums is None: continue
-            reconstruction, kl = (sums.double().sum(0) / count).tolist()
+            reconstruction, kl = (sums.cpu().double().sum(0) / count).tolist()
             row |= {f"{part}reconstruction": reconstruction, f"{part}kl": kl, f"{part}total": reconstruction + beta * kl} | ({} if part else {"beta": beta})
         self.rows.append(row)
         if self.config.training.keep_best and best_epoch(self.rows, self.config.objective.beta) == number:

@@ -123,6 +123,7 @@ class Step:
         "The gradient of this process's part of a batch, in pieces that fit into memory."
         while True:
             self.weights.grad.zero_()
+            if not len(images): return torch.zeros(2, device=self.device, dtype=self.weights.dtype)      # more processes than images in the last batch
             try:
                 if not self.largest or len(images) <= self.largest: return self.gradient(images, noise, weight)
                 return sum(self._gradient(*piece, weight) for piece in zip(images.split(self.largest), noise.split(self.largest)))

@@ -93,7 +93,7 @@ def sweep(
     kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
-        lent = [lend(part, Path(shared) / f"{name}.npy") for name, part in (("train", cells), ("held", validation))] if scheduler is None else [Lent(cells, None), validation and Lent(validation, None)]
+        lent = [lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None) for name, part in (("train", cells), ("held", validation))]
         jobs = [Work(config, number, *lent, str(folder), kind if device == "auto" else device, after, None if scheduler else str(bar.counts)) for number, config in enumerate(configs)]
         if scheduler is not None: folders = _on_cluster(jobs, scheduler, bar)
         elif stacked or stacked is None and kind == "cuda": folders = _in_stacks(jobs, resolve_device(device), bar)

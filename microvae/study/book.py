@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import get_type_hints
 import ast, json, os, re, shutil, subprocess, sys
+from ..data.screens import cores
 from ..errors import ConfigError, MicroVAEError, require
 from .runner import digest, execute, library_folder
 from ..files import write_json
@@ -235,13 +236,17 @@ def write_source(contents, work: Path, bibliography: Path):
     nbformat.write(notebook, source / "index.ipynb")
     (source / front).unlink()
 
+def _one_thread_each():
+    "Pages that share cores with several threads each would wait for one another."
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Path:
     "Build the site. Raises `MicroVAEError` with what Sphinx said where a page, reference or citation does not resolve."
     from tqdm import tqdm
     work, contents = Path(work), parts(quarto_yml)
     pages = [page for _, listed in contents for page in listed]
     mark = digest(library_folder())
-    with ProcessPoolExecutor(max(1, len(os.sched_getaffinity(0))), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), get_context("spawn"), _one_thread_each) as pool:
         jobs = {pool.submit(execute_page, page, work, mark): page for page in pages}
         for job in tqdm(as_completed(jobs), total=len(jobs), desc="pages", unit="page", ncols=100): job.result()
     shutil.rmtree(work / "source", ignore_errors=True)

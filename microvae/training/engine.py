@@ -256,25 +256,26 @@ def _train(loop: Loop, images, held, checkpoint: Path | None, checkpoint_every: 
     "All epochs that are left, with checkpoints."
     from tqdm.auto import tqdm
     start = saved = monotonic()
-    good, group, epochs = None, loop.step.group, loop.config.training.epochs
+    good, group, epochs = None, loop.step.group, loop.config.training.epochs          # the last whole epoch: state and history
     def save():
-        if checkpoint is not None: save_tensors(checkpoint, good, {"history": loop.rows})
+        if checkpoint is not None and good is not None: save_tensors(checkpoint, good[0], {"history": good[1]})
     with tqdm(desc=loop.config.model.name, initial=len(loop.rows), total=epochs, unit="epoch", leave=False, disable=not progress or group.rank > 0) as bar:
         while not loop.done:
             began = monotonic()
             try: loop.epoch(images, held)
             except DivergenceError as error:
-                if checkpoint is None or good is None: raise
                 save()
-                raise DivergenceError(f"{error}; {checkpoint} keeps epoch {len(loop.rows) - 1}, try a smaller learning rate than {loop.config.training.learning_rate:g}") from None
-            good = loop.state()
+                if checkpoint is None or good is None: raise
+                raise DivergenceError(f"{error}; {checkpoint} keeps epoch {len(good[1]) - 1}, try a smaller learning rate than {loop.config.training.learning_rate:g}") from None
+            except KeyboardInterrupt: save(); raise
+            good = loop.state(), list(loop.rows)
             bar.update(); bar.set_postfix_str(f"total {loop.rows[-1]['total']:.4g}, {len(images) / (monotonic() - began):,.0f} images/s")
             if on_epoch: on_epoch(len(loop.rows))
             if monotonic() - saved > checkpoint_every and not loop.done:
                 save()
                 saved = monotonic()
             if time_budget is not None and group.agree(monotonic() - start, loop.step.device) > time_budget: break
-    if good is not None: save()
+    save()
 
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Run:
     "The run as it stands; where it is finished, its history and weights are written, the weights last, since they mark it as finished."

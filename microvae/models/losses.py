@@ -43,15 +43,17 @@ class ElboTerms:
     "The two terms of the objective, each `(N,)`, per image."
     reconstruction: Tensor  # squared error, or nats with likelihood "bce"
     kl: Tensor              # nats, unweighted
+    paid: Tensor | None = None  # the KL as it is minimised, where free bits make it another
 
     def total(self, beta: float = 1.0) -> Tensor:
-        "`reconstruction + beta · kl`, `(N,)`."
-        return self.reconstruction + beta * self.kl
+        "`reconstruction + beta · kl`, `(N,)`; with free bits the KL as it is minimised."
+        return self.reconstruction + beta * (self.kl if self.paid is None else self.paid)
 
 def elbo_terms(
     output: Output,                  # what a model returned
     images: Tensor,                  # (N, C, H, W) in [0, 1]
     likelihood: Likelihood = "mse",  # "mse" sums squared errors, "bce" binary cross-entropy
+    free_bits: float = 0.0,          # nats that each latent dimension may take for free
 ) -> ElboTerms:
     "Reconstruction and KL of each image; the KL of a deterministic autoencoder is zero. Source: thesis, section 3.3.3.2."
     if output.reconstruction.shape != images.shape:
@@ -61,4 +63,5 @@ def elbo_terms(
         raise ConfigError(f"likelihood is {likelihood!r}, it must be 'mse' or 'bce'")
     reconstruction = losses[likelihood](output.reconstruction, images)
     kl = torch.zeros_like(reconstruction) if output.mean is None else kl_from_prior(output.mean, output.log_variance)
-    return ElboTerms(reconstruction, kl)
+    paid = kl_from_prior(output.mean, output.log_variance, free_bits) if free_bits and output.mean is not None else None
+    return ElboTerms(reconstruction, kl, paid)

@@ -78,11 +78,10 @@ class Clock:
     def __init__(self): self.times = []
     def __call__(self, *_): self.times.append(perf_counter())
 
-def train_here(case: Case, epochs: int, device: str, clock: Clock, **settings):
+def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
     "This library."
-    precision, processes = settings.get("precision", "auto"), settings.get("processes", 1)
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
-    fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock, processes=processes)
+    fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
@@ -141,7 +140,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     loader = DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True)
     lightning.Trainer(max_epochs=epochs, accelerator=device, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False).fit(Module(), loader)
 
-#: name -> trainer, and whether it is one of the others
+#: name -> trainer
 TRAINERS = {"microvae": train_here, "microvae, float32": lambda *a: train_here(*a, precision="float32"),
             "plain PyTorch, DataLoader": train_plain, "pythae": train_pythae, "Lightning": train_lightning}
 OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")

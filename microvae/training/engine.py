@@ -82,7 +82,7 @@ class Loop:
     def evaluate(self, images: Tensor) -> Tensor:
         "Sums `(batches, 2)` over images of reconstruction and KL, with one latent sample an image, without training."
         self.model.eval()
-        losses = (self.step.losses(batch.contiguous(memory_format=torch.channels_last), noise)[1] for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)))
+        losses = (self.step.losses(batch.contiguous(memory_format=torch.channels_last), noise) for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)))
         return torch.stack([torch.stack([terms.reconstruction.sum(), terms.kl.sum()]) for terms in losses])
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
@@ -225,13 +225,13 @@ def fit(
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()
     if home is not None and (home / "model.safetensors").exists(): return load_run(home)
-    settings = dict(checkpoint_every=checkpoint_every, progress=progress, on_epoch=on_epoch, time_budget=time_budget, keep_state=keep_state)
-    if processes > 1: return _fit_together(model, cells, config, validation, folder, device, settings, processes)
+    settings = dict(checkpoint_every=checkpoint_every, progress=progress, on_epoch=on_epoch, time_budget=time_budget)
+    if processes > 1: return _fit_together(model, cells, config, validation, folder, device, settings | dict(keep_state=keep_state), processes)
     with alone(home, group := Group.current(device)):
         if home is not None and (home / "model.safetensors").exists(): return load_run(home)
         loop, checkpoint = begin(model, cells, config, home, device, group)
         images, held = resident(cells, device), None if validation is None else resident(validation.in_memory(), device)
-        with deterministic(): _train(loop, images, held, checkpoint, **{k: settings[k] for k in ("checkpoint_every", "progress", "on_epoch", "time_budget")})
+        with deterministic(): _train(loop, images, held, checkpoint, **settings)
         return finish(loop, home, keep_state)
 
 @contextmanager
@@ -291,7 +291,7 @@ def finish(loop: Loop, home: Path | None, keep_state: bool) -> Run:
 
 # %% ../../nbs/training/05_engine.ipynb #c12
 def _fit_together(model, cells, config, validation, folder, device, settings, processes: int) -> Run:
-    "Train one run in several processes of this machine, and load it from where they kept it."
+    "Train one run in several processes of this machine; the first sends it back."
     if settings["on_epoch"] is not None: raise ConfigError("on_epoch cannot be called from other processes; leave it out, or take processes=1")
     weights = model.state_dict() if isinstance(model, nn.Module) else None
     with TemporaryDirectory() as shared:
@@ -328,10 +328,8 @@ def train_longer(
     if isinstance(validation, float): cells, validation = hold_out(cells, validation)
     if not _holds(describe(cells, validation), run.config.data): raise ConfigError(f"{cells.name} are not the cells, or not the held-out part, that the run in {run.folder} was trained on")
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
-    begin = run.folder.parent / config.identity() / "checkpoint" / "state.safetensors"
-    if not begin.exists():
-        tensors, about = load_tensors(state)
-        save_tensors(begin, tensors, about)
+    start = run.folder.parent / config.identity() / "checkpoint" / "state.safetensors"
+    if not start.exists(): save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.folder.parent, **settings)
 
 # %% ../../nbs/training/05_engine.ipynb #c15

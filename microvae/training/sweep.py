@@ -61,7 +61,6 @@ class Work:
     counts: str | None             # file with the epochs that each run of the sweep has done
 
     def __call__(self) -> str:
-        if self.device == "cpu": torch.set_num_threads(1)
         start, held = perf_counter(), None if self.held is None else self.held()
         done = None if self.counts is None else np.memmap(self.counts, np.int64, "r+")
         def count(epochs):
@@ -110,7 +109,7 @@ def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
     from loky import ProcessPoolExecutor
     folders, deaths = {}, Counter()
     while len(folders) < len(jobs):
-        pool = ProcessPoolExecutor(workers, env={"OMP_NUM_THREADS": "1"})
+        pool = ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         futures = {pool.submit(job): job for job in jobs if job.number not in folders}
         try: _collect(futures, folders, bar)
         except BrokenProcessPool as error:
@@ -141,7 +140,7 @@ def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpo
         for home in together: locks.enter_context(alone(Path(home)))
         left = {number: begin(None, cells, configs[number], homes[number], device) for number in homes
                 if number not in {job.number for job in single} and not (homes[number] / "model.safetensors").exists()}
-        _train_left(left, jobs, homes, resident(cells, device), held, bar, checkpoint_every) if left else None
+        if left: _train_left(left, jobs, homes, resident(cells, device), held, bar, checkpoint_every)
     for job in single: job()
     return [str(homes[job.number]) for job in jobs]
 
@@ -167,15 +166,12 @@ def _train_left(left: dict, jobs: list[Work], homes: dict, images, held: CellIma
     with deterministic(): train_stacked([loop for loop, _ in left.values()], images, None if held is None else resident(held.in_memory(), device=images.device), after_epoch)
 
 # %% ../../nbs/training/07_sweep.ipynb #c15
-@dataclass(frozen=True)
-class _Sent:
-    "A run that is trained elsewhere and comes back as the contents of its files."
-    work: Work
-
-    def __call__(self) -> tuple[str, dict[str, bytes]]:
-        with TemporaryDirectory() as folder:
-            home = Path(replace(self.work, folder=folder)())
-            return home.name, {path.name: path.read_bytes() for path in home.iterdir() if path.is_file() and not path.name.startswith(".")}
+def _elsewhere(job: Work, train: Lent, held: Lent | None) -> tuple[str, dict[str, bytes]]:
+    "Train a run in a folder of its own; the folder's name and the contents of its files."
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        home = Path(replace(job, train=train, held=held, folder=folder)())
+        return home.name, {path.name: path.read_bytes() for path in home.iterdir() if path.is_file() and not path.name.startswith(".")}
 
 def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by the workers of a Dask scheduler, which gives the runs of a dead worker to another."
@@ -187,7 +183,7 @@ def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]
     with connect(scheduler) as client:
         jobs_left = [job for job in jobs if job.number not in folders]
         cells = client.scatter([jobs[0].train, jobs[0].held], broadcast=True) if jobs_left else []
-        futures = {client.submit(_work_with, replace(job, train=None, held=None), *cells, pure=False, retries=ATTEMPTS - 1): job for job in jobs_left}
+        futures = {client.submit(_elsewhere, replace(job, train=None, held=None), *cells, pure=False, retries=ATTEMPTS - 1): job for job in jobs_left}
         for future in distributed.as_completed(list(futures), loop=client.loop):
             job = futures[future]
             try: name, files = future.result()
@@ -197,9 +193,6 @@ def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]
             folders[job.number] = str(Path(job.folder) / name)
             bar.tell(len(folders))
     return [folders[job.number] for job in jobs]
-
-def _work_with(job: Work, train: Lent, held: Lent | None):
-    return _Sent(replace(job, train=train, held=held))()
 
 # %% ../../nbs/training/07_sweep.ipynb #c16
 class _Progress:

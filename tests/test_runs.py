@@ -14,7 +14,7 @@ import sys, torch, microvae as mv
 from microvae.training.config import Training
 torch.set_num_threads(1)
 config = mv.RunConfig(training=Training(epochs=12, batch_size=16, seed=4))
-mv.fit("MP2_64", mv.lung_fret(300), config, folder=sys.argv[1], device="cpu", checkpoint_every=0, progress=False, on_epoch=lambda n: print(n, flush=True))
+mv.fit("MP2_64", mv.lung_fret(300), config, folder=sys.argv[1], device="cpu", checkpoint_every=0, progress=False, on_epoch=lambda rows: print(len(rows), flush=True))
 """
 
 

@@ -17,16 +17,16 @@ app = typer.Typer(help="Variational autoencoders for microscopy: one model that 
 # %% ../../nbs/app/01_cli.ipynb #c05
 @app.command()
 def models(height: Annotated[int, typer.Option(help="image height in pixels")] = 140, width: Annotated[int, typer.Option(help="image width in pixels")] = 140,
-           channels: Annotated[int, typer.Option(help="number of channels")] = 2, latent_dim: Annotated[int, typer.Option(help="latent dimensions")] = 2):
+           channels: Annotated[int, typer.Option(help="number of channels")] = 2, latent_dim: Annotated[Optional[int], typer.Option(help="latent dimensions; each network's own if not given")] = None):
     """List the networks, with their size for your images.
 
     Example: `microvae models --height 80 --width 80 --channels 1`
     """
-    from microvae.models.catalogue import THESIS, build, count_parameters
-    for name in ["adaptable", *THESIS]:
+    from microvae.models.catalogue import REPORTS, THESIS, build, count_parameters
+    for name in ["adaptable", *THESIS, *REPORTS]:
         try: model = build(name, (channels, height, width), latent_dim)
-        except MicroVAEError as error: print(f"{name:10s} {error}"); continue
-        print(f"{name:10s} {model.architecture.depth} blocks, bottleneck {'×'.join(map(str, model.decoder.bottleneck)):>10s}, {count_parameters(model):>9,} parameters")
+        except MicroVAEError as error: print(f"{name:11s} {error}"); continue
+        print(f"{name:11s} {model.latent_dim:>6,} latent, {model.architecture.depth} blocks, bottleneck {'×'.join(map(str, model.decoder.bottleneck)):>10s}, {count_parameters(model):>9,} parameters")
 
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
@@ -85,7 +85,7 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
 
 @app.command()
 def train(images: Annotated[str, typer.Argument(help="a set's name, a .npz of `microvae data`, or a file, folder or pattern of images")],
-          model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable", latent_dim: Annotated[int, typer.Option(help="latent dimensions")] = 2,
+          model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable", latent_dim: Annotated[Optional[int], typer.Option(help="latent dimensions; the network's own if not given, 2 for most")] = None,
           beta: Annotated[float, typer.Option(help="weight of the KL")] = 1.0, epochs: Annotated[int, typer.Option(help="passes over the images")] = 50,
           batch_size: Annotated[int, typer.Option(help="images a step")] = 32, learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
           early_stopping: Annotated[Optional[int], typer.Option(help="end, with the best epoch's weights, after this many epochs without a better total")] = None,

@@ -9,35 +9,28 @@ __all__ = ['psnr', 'ssim', 'reconstruct', 'embed']
 import numpy as np
 import torch
 from ..data.collection import CellImages
-from ..errors import ShapeError
+from ..models import measures
 from ..models.autoencoders import Autoencoder
 from ..training.step import resolve_precision
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c04
-def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
-    a, b = (x.detach().float().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=np.float32) for x in (a, b))
-    if a.shape != b.shape or a.ndim != 4:
-        raise ShapeError(f"images have shapes {a.shape} and {b.shape}; both must be the same (N, C, H, W)")
-    return a, b
+def _measured(measure, a, b) -> np.ndarray:
+    "A measure of images that may be arrays or tensors, anywhere."
+    return measure(*(x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x)) for x in (a, b))).numpy()
 
 def psnr(
     a,                # (N, C, H, W) in [0, 1], array or tensor
     b,                # of the same shape
 ) -> np.ndarray:      # (N,) decibel
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
-    a, b = _pair(a, b)
-    error = np.square(a.astype(np.float64) - b).mean((1, 2, 3))
-    with np.errstate(divide="ignore"): return -10 * np.log10(error)
+    return _measured(measures.psnr, a, b)
 
 def ssim(
     a,                # (N, C, H, W) in [0, 1], array or tensor
     b,                # of the same shape
 ) -> np.ndarray:      # (N,) in [-1, 1]
-    "Structural similarity of each image, mean over channels, data range 1, 7×7 windows (smaller for images under 7 pixels); by scikit-image."
-    from skimage.metrics import structural_similarity
-    a, b = _pair(a, b)
-    window = min(7, min(a.shape[2:]) - 1 + min(a.shape[2:]) % 2)
-    return np.array([structural_similarity(x, y, win_size=window, data_range=1.0, channel_axis=0) for x, y in zip(a, b)])
+    "Structural similarity of each image, mean over channels, data range 1, 7×7 windows (smaller for images under 7 pixels)."
+    return _measured(measures.ssim, a, b)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c07
 @torch.no_grad()

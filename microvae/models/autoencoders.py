@@ -7,12 +7,13 @@ __all__ = ['Architecture', 'check_shape', 'Encoder', 'Decoder', 'Output', 'Autoe
 
 # %% ../../nbs/models/02_autoencoders.ipynb #c04
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import prod
+from typing import Literal, NamedTuple
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from ..errors import ConfigError, ShapeError
-from .blocks import DownBlock, Downsampling, MapsToVector, UpBlock, VectorToMaps, halvings, undo
+from .blocks import Activation, DownBlock, Downsampling, MapsToVector, UpBlock, VectorToMaps, activation, halvings, undo
 
 # %% ../../nbs/models/02_autoencoders.ipynb #c06
 @dataclass(frozen=True)
@@ -23,6 +24,37 @@ class Architecture:
     last_pool_padding: int = 0                         # padding of the innermost pooling window
     decoder_kernels: tuple[int, ...] | None = None     # of each decoder block, innermost first; None mirrors exactly
     output_paddings: tuple[int, ...] | None = None
+    kernel: int = 3                                    # of the encoder's convolutions
+    strides: tuple[int, ...] | None = None             # of strided convolutions, outermost first; None halves with each
+    decoder_channels: tuple[int, ...] | None = None    # of each decoder block but the last, innermost first; None mirrors
+    decoder_strides: tuple[int, ...] | None = None
+    batch_norm: bool | None = None                     # None: in strided blocks only
+    activation: Activation = "relu"
+    decoder_activation: Activation | None = None       # None: as in the encoder
+    dropout: float = 0.0                               # in the encoder's blocks
+    dense: tuple[int, ...] = ()                        # fully connected layers between maps and latent
+    decoder_dense: tuple[int, ...] | None = None       # None mirrors
+    latent: Literal["vector", "maps"] = "vector"
+    latent_dim: int = 2                                # where none is asked for
+    latent_activation: Activation = "none"             # of a deterministic autoencoder
+    output: Literal["sigmoid", "tanh"] = "sigmoid"
+    centred: bool = False                              # the network sees images as 2x − 1
+    variational: bool = True                           # where neither is asked for
+
+    def __post_init__(self):
+        for name in (self.activation, self.decoder_activation or "none", self.latent_activation): activation(name)
+        for name, choices in (("downsampling", ("maxpool", "strided")), ("latent", ("vector", "maps")), ("output", ("sigmoid", "tanh"))):
+            if getattr(self, name) not in choices: raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be {' or '.join(map(repr, choices))}")
+        if self.downsampling == "maxpool" and self.kernel % 2 == 0: raise ConfigError(f"kernel is {self.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
+        if not 0 <= self.dropout < 1: raise ConfigError(f"dropout is {self.dropout}, it must be at least 0 and below 1, e.g. 0.2")
+        for name in ("strides",):
+            if getattr(self, name) and len(getattr(self, name)) != self.depth: raise ConfigError(f"{name} has {len(getattr(self, name))} values for {self.depth} blocks; give one a block")
+        if not self.channels and not self.dense: raise ConfigError("channels and dense are both empty; a network needs at least one block or one fully connected layer")
+
+    @property
+    def normed(self) -> bool:
+        "Whether blocks have batch norm."
+        return self.downsampling == "strided" if self.batch_norm is None else self.batch_norm
 
     @property
     def depth(self) -> int:
@@ -32,16 +64,21 @@ class Architecture:
     @property
     def pool_paddings(self) -> tuple[int, ...]:
         "Padding of every block's pooling window."
-        return (0,) * (self.depth - 1) + (self.last_pool_padding,)
+        return ((0,) * (self.depth - 1) + (self.last_pool_padding,))[:self.depth]
 
     def sides(self, side: int) -> list[int]:
         "Sides on the way in, from the image to the bottleneck."
-        return [side, *halvings(side, self.downsampling, self.pool_paddings)]
+        return [side, *halvings(side, self.downsampling, self.pool_paddings, self.kernel, self.strides)]
+
+    def bottleneck(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        "Shape of the innermost maps; the image's own for a fully connected network."
+        channels, height, width = image_shape
+        return (self.channels or (channels,))[-1], self.sides(height)[-1], self.sides(width)[-1]
 
     def upsampling(self, height: int, width: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         "Kernel and output padding (rows, columns) of every decoder block, innermost first."
         if self.decoder_kernels is not None:
-            return [((k, k), (p, p)) for k, p in zip(self.decoder_kernels, self.output_paddings)]
+            return [((k, k), (p, p)) for k, p in zip(self.decoder_kernels, self.output_paddings or (0,) * len(self.decoder_kernels))]
         rows, columns = self.sides(height)[::-1], self.sides(width)[::-1]
         steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]))
         return [tuple(zip(undo(*row), undo(*column))) for row, column in steps]
@@ -54,7 +91,7 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
     if not isinstance(latent_dim, int) or latent_dim < 1:
         raise ConfigError(f"latent_dim is {latent_dim!r}, it must be a whole number of at least 1, e.g. 2")
     _, height, width = image_shape
-    bottleneck = architecture.channels[-1], architecture.sides(height)[-1], architecture.sides(width)[-1]
+    bottleneck = architecture.bottleneck(image_shape)
     if min(bottleneck) < 1:
         raise ShapeError(f"{height}×{width} pixels are too few for {architecture.depth} blocks: "
                          f"both sides need at least {2 ** architecture.depth} pixels, or take \"adaptable\"")
@@ -64,31 +101,42 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
 class Encoder(nn.Sequential):
     "Images `(N, C, H, W)` to feature maps."
     def __init__(self, channels: int, architecture: Architecture):
-        widths = [channels, *architecture.channels]
-        blocks = [DownBlock(a, b, architecture.downsampling, p) for a, b, p in zip(widths, widths[1:], architecture.pool_paddings)]
-        super().__init__(*blocks)
+        a, widths = architecture, [channels, *architecture.channels]
+        places = zip(widths, widths[1:], a.pool_paddings, a.strides or (2,) * a.depth)
+        super().__init__(*[DownBlock(before, after, a.downsampling, padding, a.kernel, stride, a.normed, a.activation, a.dropout) for before, after, padding, stride in places])
+
+def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
+    "Linear layers from each width to the next, each with an activation; the first may read maps."
+    return nn.Sequential(*[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))])
 
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture):
         super().__init__()
-        channels, *self.size = image_shape
-        self.bottleneck = check_shape(image_shape, latent_dim, architecture)
-        widths = [*architecture.channels[::-1], channels]
-        self.expand = VectorToMaps(latent_dim, self.bottleneck)
-        batch_norm = architecture.downsampling == "strided"
-        steps = zip(widths, widths[1:], architecture.upsampling(*self.size))
-        self.blocks = nn.Sequential(*[UpBlock(a, b, kernel, padding, batch_norm, last=i == architecture.depth - 1)
-                                      for i, (a, b, (kernel, padding)) in enumerate(steps)])
+        a, (channels, *self.size), self.tanh = architecture, image_shape, architecture.output == "tanh"
+        self.bottleneck = check_shape(image_shape, latent_dim, a)
+        active = a.decoder_activation or a.activation
+        dense = [latent_dim, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
+        self.hidden = _fully_connected(dense, active)
+        self.expand = nn.Unflatten(1, self.bottleneck) if a.latent == "maps" else VectorToMaps(dense[-1], self.bottleneck)
+        inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
+        widths, upsampling = [self.bottleneck[0], *inner, channels], a.upsampling(*self.size)
+        places = zip(widths, widths[1:], upsampling, a.decoder_strides or (2,) * len(upsampling))
+        self.blocks = nn.Sequential(*[UpBlock(before, after, kernel, padding, a.normed, i == len(upsampling) - 1, stride, active)
+                                      for i, (before, after, (kernel, padding), stride) in enumerate(places)])
 
     @torch.no_grad()
     def start_from(self, brightness: Tensor):
         "Let a fresh decoder give the mean brightness `(C,)` of the images instead of 0.5, which saves it the first hundreds of steps."
-        self.blocks[-1][0].bias.copy_(torch.logit(brightness.clamp(0.01, 0.99)))
+        brightness = brightness.clamp(0.01, 0.99)
+        start = torch.atanh(2 * brightness - 1) if self.tanh else torch.logit(brightness)
+        if len(self.blocks): self.blocks[-1][0].bias.copy_(start)
+        else: self.expand.bias.view(self.bottleneck).copy_(start[:, None, None])
 
     def forward(self, latent: Tensor) -> Tensor:
-        made = self.blocks(self.expand(latent))
-        images = torch.sigmoid(made.to(torch.promote_types(made.dtype, torch.float32)))
+        made = self.blocks(self.expand(self.hidden(latent)))
+        made = made.to(torch.promote_types(made.dtype, torch.float32))
+        images = (torch.tanh(made) + 1) / 2 if self.tanh else torch.sigmoid(made)
         if list(images.shape[2:]) == self.size: return images
         return F.interpolate(images, self.size, mode="bilinear", align_corners=False)
 
@@ -106,28 +154,37 @@ class Autoencoder(nn.Module):
 
     def __init__(self,
         image_shape: tuple[int, int, int],  # (channels, height, width)
-        latent_dim: int,                    # numbers that an image is squeezed into
+        latent_dim: int | None,             # numbers that an image is squeezed into; the architecture's own if None
         architecture: Architecture,
         name: str = "custom",               # how the catalogue calls it
+        changes: tuple = (),                # (field, value) in which the architecture differs from the catalogue's
     ):
         super().__init__()
-        channels, height, width = check_shape(image_shape, latent_dim, architecture)
-        self.image_shape, self.latent_dim, self.architecture, self.name = tuple(image_shape), latent_dim, architecture, name
-        self.encoder = Encoder(image_shape[0], architecture)
+        a, maps = architecture, architecture.latent == "maps"
+        own = prod(check_shape(image_shape, 1, a)) if maps else a.latent_dim
+        if maps and latent_dim not in (None, own): raise ConfigError(f"latent_dim is {latent_dim}, but the latent of {name} is its {own:,} map values; leave latent_dim out")
+        if maps and self.heads != ("latent",): raise ConfigError(f"{name} keeps its maps as latent, so it is deterministic; take variational=False, or latent=\"vector\"")
+        latent_dim = own if latent_dim is None else latent_dim
+        widths = [prod(check_shape(image_shape, latent_dim, a)), *a.dense]
+        self.image_shape, self.latent_dim, self.architecture, self.name, self.changes = tuple(image_shape), latent_dim, a, name, tuple(changes)
+        self.encoder = Encoder(image_shape[0], a)
+        self.hidden = _fully_connected(widths, a.activation)
         for head in self.heads:
-            setattr(self, f"{head}_head", MapsToVector(channels * height * width, latent_dim))
-        self.decoder = Decoder(image_shape, latent_dim, architecture)
+            setattr(self, f"{head}_head", nn.Flatten() if maps else MapsToVector(widths[-1], latent_dim))
+        self.latent_activation = activation(a.latent_activation)
+        self.decoder = Decoder(image_shape, latent_dim, a)
+        self.centred = a.centred or a.output == "tanh"
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        "Feature maps `(N, C, H, W)` of images whose shape must be the model's."
+        "Feature maps `(N, C, H, W)` of images whose shape must be the model's, or vectors `(N, k)` where fully connected layers follow them."
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise ShapeError(f"images of shape {tuple(images.shape)} do not fit {self.name}, which was built for (N, {', '.join(map(str, self.image_shape))})")
-        return self.encoder(images)
+        return self.hidden(self.encoder(2 * images - 1 if self.centred else images))
 
     def encode(self, images: Tensor) -> Tensor:
         "Latents `(N, d)`."
-        return self.latent_head(self.features(images))
+        return self.latent_activation(self.latent_head(self.features(images)))
 
     def decode(self, latent: Tensor) -> Tensor:
         "Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`."

@@ -34,7 +34,7 @@ def run_state(model: nn.Module, optimizer: torch.optim.Optimizer, generator: tor
     "Copies of all tensors that the next epoch depends on."
     state = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+        state |= {f"optimizer/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items() if value is not None}
     state["generator"] = generator.get_state()
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 

@@ -23,7 +23,7 @@ from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..errors import ConfigError, DivergenceError, FileError, ShapeError
 from ..models.autoencoders import Autoencoder
-from ..models.catalogue import build
+from ..models.measures import psnr, ssim
 from ..files import write_json, write_table
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
@@ -50,8 +50,8 @@ class Loop:
     def model(self) -> nn.Module: return self.step.model
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
-        "Latent noise for a pass over images."
-        return torch.randn(len(images), self.model.latent_dim, generator=self.generator, device=self.step.device)
+        "Latent noise for a pass over images; of no width for a deterministic autoencoder."
+        return torch.randn(len(images), self.model.latent_dim if self.config.model.variational else 0, generator=self.generator, device=self.step.device)
 
     def order(self, images: Tensor) -> Tensor:
         "A random order of images."
@@ -71,19 +71,37 @@ class Loop:
         number = len(self.rows)
         return beta_at(self.config.objective, number, self.config.training.epochs), learning_rate_at(self.config, number, self.rows)
 
+    @contextmanager
+    def dropout(self) -> Iterator[None]:
+        "Random numbers of dropout layers: an epoch's own, whether or not the run was interrupted before it."
+        device = self.step.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed((self.config.training.seed * 1_000_003 + len(self.rows)) * 1_009 + self.step.group.rank)
+            yield
+
     def train(self, images: Tensor | StoredImages) -> Tensor:
         "One pass in random order; sums `(batches, 2)` of reconstruction and KL."
         self.model.train()
         rates, noise = self.rates(), self.noise(images)
         parts = noise.split(self.config.training.batch_size)
-        return torch.stack([self.step(batch, part, *rates) for batch, part in zip(self.batches(images), parts)])
+        with self.dropout(): return torch.stack([self.step(batch, part, *rates) for batch, part in zip(self.batches(images), parts)])
 
     @torch.no_grad()
     def evaluate(self, images: Tensor) -> Tensor:
-        "Sums `(batches, 2)` over images of reconstruction and KL, with one latent sample an image, without training."
+        "Sums `(batches, 2)` over images of reconstruction and KL, with one latent sample an image, without training; and of PSNR and SSIM where they are asked for."
         self.model.eval()
-        losses = (self.step.losses(batch.contiguous(memory_format=torch.channels_last), noise) for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)))
-        return torch.stack([torch.stack([terms.reconstruction.sum(), terms.kl.sum()]) for terms in losses])
+        found = []
+        for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)):
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            terms = self.step.losses(batch, noise)
+            found.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum(), *self.quality(batch)]))
+        return torch.stack(found)
+
+    def quality(self, images: Tensor) -> list[Tensor]:
+        "Sums over images of PSNR and SSIM of reconstructions from posterior means, where the config asks for them."
+        if not self.config.training.quality: return []
+        with self.step.autocast(): made = self.model.decode(self.model.encode(images))
+        return [measure(made, images).sum().to(made.dtype) for measure in (psnr, ssim)]
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError` with the first batch whose loss is not finite."
@@ -96,8 +114,9 @@ class Loop:
         row = dict(epoch=number, learning_rate=rate)
         for part, sums, count in (("", trained, n), ("validation_", held, n_held)):
             if sums is None: continue
-            reconstruction, kl = (sums.cpu().double().sum(0) / count).tolist()
+            reconstruction, kl, *quality = (sums.cpu().double().sum(0) / count).tolist()
             row |= {f"{part}reconstruction": reconstruction, f"{part}kl": kl, f"{part}total": reconstruction + beta * kl} | ({} if part else {"beta": beta})
+            row |= {f"{part}{name}": value for name, value in zip(("psnr", "ssim"), quality)}
         self.rows.append(row)
         if self.config.training.keep_best and best_epoch(self.rows, self.config.objective.beta) == number:
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -152,7 +171,7 @@ def load_model(path) -> tuple[Autoencoder, RunConfig]:
     "The model of a `model.safetensors`, ready for use, and its config. Raises `ImageError` for a damaged file."
     weights, about = load_tensors(path)
     config = RunConfig.from_dict(about["config"])
-    model = build(config.model.name, config.data.image_shape, config.model.latent_dim, config.model.variational)
+    model = config.model.network(config.data.image_shape)
     model.load_state_dict(weights)
     return model.eval(), config
 
@@ -172,9 +191,9 @@ def prepare(model, cells, validation, config) -> RunConfig:
     if isinstance(model, nn.Module):
         if model.image_shape != tuple(cells.image_shape):
             raise ShapeError(f"{cells.name} has images of shape {tuple(cells.image_shape)}, the model was built for {model.image_shape}")
-        config = replace(config, model=Model(model.name, model.latent_dim, hasattr(model, "mean_head")))
-    elif model is not None:
-        config = replace(config, model=replace(config.model, name=model))
+        config = replace(config, model=Model.of(model))
+    else:
+        with torch.device("meta"): config = replace(config, model=Model.of((config.model if model is None else replace(config.model, name=model)).network(cells.image_shape)))
     return replace(config, data=describe(cells, validation))
 
 def _holds(data: Data, expected: Data) -> bool:
@@ -185,7 +204,7 @@ def begin(model, cells: CellImages, config: RunConfig, home: Path | None, device
     "A run at its first epoch, or where its checkpoint was written; and the file of that, for the first process of a group."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        fresh = build(config.model.name, cells.image_shape, config.model.latent_dim, config.model.variational)
+        fresh = config.model.network(cells.image_shape)
     some = cells.sample(4096).images[:] if cells.stored else cells.images
     fresh.decoder.start_from(torch.from_numpy(some.mean((0, 2, 3))))
     network = (model if isinstance(model, nn.Module) else fresh).to(device)
@@ -210,7 +229,7 @@ def fit(
     device: str = "auto",
     checkpoint_every: float = 20.0,            # seconds between checkpoints
     progress: bool = True,                     # show a bar
-    on_epoch: Callable[[int], None] | None = None,  # called after each epoch with the number of epochs done
+    on_epoch: Callable[[list[dict]], None] | None = None,  # called after each epoch with the rows of the history so far
     time_budget: float | None = None,          # seconds after which training pauses; asking again goes on
     keep_state: bool = True,                   # keep what `train_longer` needs in the run's folder, twice the size of the weights
     processes: int = 1,                        # that train the run together, each on a part of every batch
@@ -270,7 +289,7 @@ def _train(loop: Loop, images, held, checkpoint: Path | None, checkpoint_every: 
             except KeyboardInterrupt: save(); raise
             good = loop.state(), list(loop.rows)
             bar.update(); bar.set_postfix_str(f"total {loop.rows[-1]['total']:.4g}, {len(images) / (monotonic() - began):,.0f} images/s")
-            if on_epoch: on_epoch(len(loop.rows))
+            if on_epoch: on_epoch(list(loop.rows))
             if monotonic() - saved > checkpoint_every and not loop.done:
                 save()
                 saved = monotonic()
@@ -306,7 +325,7 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     "What each of the processes does; the first gives the model and its history back."
     cells, name = train(), config.model.name
     if start is not None:
-        name = build(name, cells.image_shape, config.model.latent_dim, config.model.variational)
+        name = config.model.network(cells.image_shape)
         name.load_state_dict(load_tensors(Path(start))[0])
     run = fit(name, cells, config, None if held is None else held(), folder, device, **settings)
     return run.model.cpu(), run.history, run.finished

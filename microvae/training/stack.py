@@ -8,12 +8,12 @@ __all__ = ['stackable', 'in_stacks', 'Stack', 'train_stacked']
 # %% ../../nbs/training/06_stack.ipynb #c04
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 import warnings
 import torch
 from torch import nn, Tensor
 from torch.func import functional_call, vmap
 from ..errors import DivergenceError
-from ..models.catalogue import build
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
@@ -21,11 +21,12 @@ from .step import Replayed, as_one_vector, is_out_of_memory, views
 
 # %% ../../nbs/training/06_stack.ipynb #c06
 def stackable(config: RunConfig) -> tuple | None:
-    "What runs must have in common to be stacked; None for a run that cannot be: batch norm keeps means of its own, and augmentation draws its own numbers."
-    batch_norm = any(True for _ in build(config.model.name, config.data.image_shape, 1, config.model.variational).buffers())
-    if batch_norm or config.augmentation.active: return None
+    "What runs must have in common to be stacked; None for a run that cannot be: batch norm keeps means of its own, dropout and augmentation draw their own numbers, and only Adam takes its steps in a row."
     model, training, objective = config.model, config.training, config.objective
-    return (config.data, model.name, model.variational, objective.likelihood, objective.free_bits, training.epochs, training.batch_size, training.gradient_clip, training.precision)
+    with torch.device("meta"): network = model.network(config.data.image_shape)
+    own = any(True for _ in network.buffers()) or any(isinstance(layer, nn.Dropout) for layer in network.modules())
+    if own or config.augmentation.active or training.optimizer != "adam" or training.weight_decay or training.quality or not model.variational: return None
+    return (config.data, model.name, model.changes, objective.likelihood, objective.free_bits, training.epochs, training.batch_size, training.gradient_clip, training.precision)
 
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Runs under way by what can be stacked: those of one kind that are equally far."
@@ -43,7 +44,7 @@ class Stack:
         config, step = first.config, first.step
         self.device, self.config, self.autocast = step.device, config, step.autocast
         self.widest = max(loop.model.latent_dim for loop in loops)
-        self.template = build(config.model.name, config.data.image_shape, self.widest, config.model.variational).to(self.device, step.weights.dtype)
+        self.template = replace(config.model, latent_dim=self.widest).network(config.data.image_shape).to(self.device, step.weights.dtype)
         size = as_one_vector(self.template).numel()
         self.weights, self.gradient = (torch.zeros(len(loops), size, device=self.device, dtype=step.weights.dtype) for _ in range(2))
         self.parameters = {}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['resolve_device', 'resolve_precision', 'hold_memory', 'deterministic', 'views', 'as_one_vector', 'on_their_own',
-           'is_out_of_memory', 'Step', 'Replayed', 'plain_steps']
+           'is_out_of_memory', 'optimizer_of', 'Step', 'Replayed', 'plain_steps']
 
 # %% ../../nbs/training/04_step.ipynb #c04
 from contextlib import contextmanager
@@ -80,8 +80,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     "Whether an error of PyTorch says that memory is short, on a GPU or a CPU."
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
+def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
+    "The optimizer that a config asks for."
+    training = config.training
+    common = dict(lr=training.learning_rate, weight_decay=training.weight_decay) | settings
+    return torch.optim.SGD(parameters, momentum=training.momentum, **common) if training.optimizer == "sgd" else torch.optim.Adam(parameters, **common)
+
 class Step:
-    "One step of Adam on a batch, by all processes of a group."
+    "One step of the optimizer on a batch, by all processes of a group."
     def __init__(self,
         model: nn.Module,
         config: RunConfig,
@@ -91,8 +97,7 @@ class Step:
         self.model, self.config, self.dtype, self.group = model, config, dtype, group
         self.weights = as_one_vector(model)
         self.device = self.weights.device
-        fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam([self.weights], lr=config.training.learning_rate, fused=fused)
+        self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
         self.largest: int | None = None        # images that fit into memory at once; None while all did
         self.gradient = Replayed(self._gradient, model, self.weights.grad) if self.device.type == "cuda" else self._gradient
 
@@ -174,12 +179,13 @@ class Replayed:
 def plain_steps(model: nn.Module, batches, config: RunConfig, beta: float) -> list[tuple[float, float]]:
     "The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place."
     model.double()
-    optimizer, seen = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate), []
+    optimizer, seen = optimizer_of(model.parameters(), config), []
     for images, noise in batches:
         images = images.double()
         output = model(images, noise=noise.double())
-        reconstruction = (output.reconstruction - images).square().sum((1, 2, 3))
-        kl = 0.5 * (output.mean ** 2 + output.log_variance.exp() - output.log_variance - 1)
+        found, deterministic = output.reconstruction, output.mean is None
+        reconstruction = (-images * found.log() - (1 - images) * (1 - found).log() if config.objective.likelihood == "bce" else (found - images).square()).sum((1, 2, 3))
+        kl = torch.zeros(len(images), 1) if deterministic else 0.5 * (output.mean ** 2 + output.log_variance.exp() - output.log_variance - 1)
         floored = kl.clamp(min=config.objective.free_bits) if config.objective.free_bits else kl
         optimizer.zero_grad()
         (reconstruction + beta * floored.sum(1)).mean().backward()

@@ -25,7 +25,7 @@ from ..errors import ConfigError, DeviceError, require
 from ..files import replace_file, write_json
 from .config import RunConfig
 from .distributed import Lent, lend
-from .engine import Run, alone, begin, describe, finish, fit, load_run, prepare, resident
+from .engine import Run, alone, begin, finish, fit, load_run, prepare, resident
 from .checkpoint import save_tensors
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
@@ -63,8 +63,8 @@ class Work:
     def __call__(self) -> str:
         start, held = perf_counter(), None if self.held is None else self.held()
         done = None if self.counts is None else np.memmap(self.counts, np.int64, "r+")
-        def count(epochs):
-            if done is not None: done[self.number] = epochs
+        def count(rows):
+            if done is not None: done[self.number] = len(rows)
         run = fit(self.config.model.name, self.train(), self.config, held, self.folder, self.device, progress=False, on_epoch=count, keep_state=False)
         if self.after is not None: self.after(run, held)
         seconds = run.folder / "seconds.json"
@@ -178,7 +178,7 @@ def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]
     distributed = require("distributed", "cluster")
     folders = {}
     for job in jobs:
-        home = Path(job.folder) / replace(job.config, data=describe(job.train(), None if job.held is None else job.held())).identity()
+        home = Path(job.folder) / prepare(None, job.train(), None if job.held is None else job.held(), job.config).identity()
         if (home / "model.safetensors").exists(): folders[job.number] = str(home)
     with connect(scheduler) as client:
         jobs_left = [job for job in jobs if job.number not in folders]

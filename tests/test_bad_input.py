@@ -100,8 +100,8 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
     "Whoever left a run over night finds out when it broke, and what is left of it."
     from microvae.training.checkpoint import load_tensors
 
-    def poison(done):
-        if done == 2:
+    def poison(rows):
+        if len(rows) == 2:
             for group in optimizers[-1].param_groups:
                 group["params"][0].data.fill_(float("inf"))
 

@@ -13,7 +13,7 @@ def requirements(key: str) -> list[str]:
     return cfg.get(key, "").split()
 
 
-extras = {name: requirements(f"{name}_requirements") for name in ("study", "book", "tracks", "cluster", "excel", "fetch", "cellpose", "bench", "dev")}
+extras = {name: requirements(f"{name}_requirements") for name in ("study", "book", "tracks", "cluster", "excel", "fetch", "cellpose", "bench", "search", "maps", "dev")}
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],

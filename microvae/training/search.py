@@ -65,11 +65,15 @@ class Trials:
         "The held-out total of one trial's last epoch."
         optuna = require("optuna", "search")
         config = with_values(self.config, **propose(trial, dict(self.space)))
+        told = 0
         def report(rows):
+            nonlocal told
+            told = len(rows)
             trial.report(judged(rows[-1], config.objective.beta), len(rows))
             if self.prune and trial.should_prune(): raise optuna.TrialPruned
         run = fit(None, self.train(), config, None if self.held is None else self.held(), self.folder, self.device, progress=False, on_epoch=report, keep_state=False)
         trial.set_user_attr("run", run.folder.name)
+        for row in run.history.to_dict("records")[told:]: trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)          # of a run that was there already
         return judged(run.final, config.objective.beta)
 
     def __call__(self):
@@ -157,7 +161,7 @@ def search(
     study = open_study(storage, name, seed)
     with TemporaryDirectory() as shared:
         lent = [lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))]
-        each = [Trials(config, tuple(space.items()), *lent, str(folder), name, storage, trials, prune, seed + worker, resolve_device(device).type if device == "auto" else device, progress and workers == 1) for worker in range(workers)]
+        each = [Trials(config, tuple(space.items()), *lent, str(folder), name, storage, trials, prune, seed + worker + 1_009 * len(study.get_trials(deepcopy=False)), resolve_device(device).type if device == "auto" else device, progress and workers == 1) for worker in range(workers)]
         if workers == 1: each[0]()
         else: _side_by_side(each)
     return Search(study, config)

@@ -116,22 +116,25 @@ def train(images: Annotated[str, typer.Argument(help="a set's name, a .npz of `m
 
 # %% ../../nbs/app/01_cli.ipynb #c06
 @app.command()
-def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given more than once")] = [1, 2, 3], profile: Annotated[str, typer.Option(help="quick, standard or paper")] = "quick",
+def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given more than once; all if neither phase nor case is given")] = [],
+          case: Annotated[list[str], typer.Option(help="surfaces, brain, endoscopy or autoencoders; may be given more than once")] = [], profile: Annotated[str, typer.Option(help="quick, standard or paper")] = "quick",
           data: Annotated[Optional[str], typer.Option(help="a set's name, or your images; each phase's own if not given")] = None,
-          data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None, cells: Annotated[Optional[int], typer.Option(help="how many cells")] = None,
+          data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None, cells: Annotated[Optional[int], typer.Option(help="how many cells, or images")] = None,
           epochs: Annotated[Optional[int], typer.Option(help="instead of the profile's")] = None,
           image_side: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None, notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
           out: Annotated[Optional[Path], typer.Option(help="where results go; build/PROFILE if not given")] = None, runs: Annotated[Path, typer.Option(help="where runs are kept")] = Path("build/runs"),
           device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
-    """Run phases of the study with papermill; what has not changed is not run again.
+    """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
 
     Example: `microvae study --phase 2 --profile standard`
+
+    Example: `microvae study --case surfaces --data my_micrographs/`
     """
-    from microvae.study.runner import run_phase
+    from microvae.study.runner import run_chapter
     out = out or Path("build") / profile
-    for number in phase:
-        done = run_phase(number, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side)
-        print(f"phase {number}: {out / f'phase{number}' / 'notebook.ipynb'}" + ("" if done else " is up to date"))
+    for chapter in [*(f"phase{number}" for number in (phase or ([] if case else [1, 2, 3]))), *case]:
+        done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side)
+        print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"))
 
 @app.command()
 def bench(what: Annotated[str, typer.Argument(help="training: this library beside plain PyTorch, pythae and Lightning; data: how images come in; all: both")] = "training",

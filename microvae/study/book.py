@@ -16,7 +16,7 @@ from typing import get_type_hints
 import ast, json, os, re, shutil, subprocess, sys
 from ..data.screens import cores
 from ..errors import ConfigError, MicroVAEError, require
-from .runner import digest, execute, library_folder
+from .runner import CHAPTERS, digest, execute, library_folder
 from ..files import write_json
 
 # %% ../../nbs/study/08_book.ipynb #c06
@@ -120,27 +120,27 @@ def parts(quarto_yml="_quarto.yml") -> list[tuple[str, list[Path]]]:
         found.append(("" if isinstance(entry, str) else entry["section"], [Path(p) for p in pages]))
     return found
 
-def longest_results(phase: int, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")) -> Path | None:
-    "The folder of the longest results of a phase that exist; committed ones come before those of this machine."
+def longest_results(chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")) -> Path | None:
+    "The folder of the longest results of a chapter, e.g. phase1, that exist; committed ones come before those of this machine."
     for root in roots:
-        for folder in (Path(root) / f"phase{phase}", Path(root) / f"phase{phase}" / "results"):
+        for folder in (Path(root) / chapter, Path(root) / chapter / "results"):
             if (folder / "provenance.json").exists(): return folder
     return None
 
 # %% ../../nbs/study/08_book.ipynb #c14
 def _parameters(page: Path) -> dict:
-    "What a phase notebook needs to show recorded results."
-    match = re.match(r"(\d)_", page.name)
-    if page.parent.name != "phases" or not match: return {}
-    folder = longest_results(int(match[1]))
-    if folder is None: raise ConfigError(f"there are no results of phase {match[1]} yet; run  microvae study  first")
+    "What the notebook of a chapter needs to show recorded results."
+    chapter = next((name for name, notebook in CHAPTERS.items() if page.as_posix().endswith(notebook)), None)
+    if chapter is None: return {}
+    folder = longest_results(chapter)
+    if folder is None: raise ConfigError(f"there are no results of {chapter} yet; run  microvae study  first")
     return {"recorded": str(folder)}
 
 def _shown(page: Path, parameters: dict) -> list[Path]:
-    "Folders of results that a page draws from: a phase its own, a page of the report any."
+    "Folders of results that a page draws from: a chapter its own, a page of the report any."
     if parameters: return [Path(parameters["recorded"])]
     if page.parent.name != "report": return []
-    return [folder for folder in (*map(longest_results, (1, 2, 3)), Path("results/real"), Path("results/gallery"), Path("results/benchmarks")) if folder is not None and folder.exists()]
+    return [folder for folder in (*map(longest_results, CHAPTERS), *map(Path, ("results/real", "results/gallery", "results/benchmarks", "results/speed"))) if folder is not None and folder.exists()]
 
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
@@ -284,7 +284,7 @@ def write_front(front="nbs/index.ipynb", readme_file="README.md", picture="resul
     "Write the README and the picture that it and the front page show, from the longest results of phase 1."
     from microvae.evaluation.plots import plot_reconstructions
     from microvae.study.results import Results
-    results = Results.load(longest_results(1))
+    results = Results.load(longest_results("phase1"))
     made = results.reconstructions("architectures", "model", model="MP4", latent_dim=2)
     figure = plot_reconstructions(results.originals.images, {"from 2 numbers": made["MP4"]}, results.originals.table.get("cohort"), results.originals.channels)
     Path(picture).parent.mkdir(exist_ok=True)

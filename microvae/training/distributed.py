@@ -84,9 +84,11 @@ class Lent:
     "A collection as it goes to another process: with its images, or with the file that they are mapped from."
     images: object         # a stored set, an array, or the path of a .npy file
     known: dict            # table, channels, name and what is known of the set
+    rows: np.ndarray | None = None  # which of its images are meant; all if not given
 
     def __call__(self) -> CellImages:
-        return CellImages(np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known)
+        cells = CellImages(np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known)
+        return cells if self.rows is None else cells[self.rows]
 
 def lend(cells: CellImages | None, file: Path | None = None) -> Lent | None:
     "A handle of a collection for other processes of this machine, whose `file` must live as long as they do; or, without a file, for other machines."

@@ -29,7 +29,7 @@ from ..training.sweep import sweep_parts
 # %% ../../nbs/study/14_surfaces.ipynb #c06
 #: Profile -> how much: patches, epochs of the experiments, epochs of each fold. `paper` is the report's: 100 patches of each of 208 images.
 SIZES = {"quick": dict(images=320, epochs=5, fold_epochs=1, seeds=(0,)),
-         "standard": dict(images=2000, epochs=30, fold_epochs=5, seeds=(0,)),
+         "standard": dict(images=1600, epochs=20, fold_epochs=3, seeds=(0,)),
          "paper": dict(images=20800, epochs=100, fold_epochs=10, seeds=(0,))}
 
 #: Settings of the laser by which folds are made and maps are coloured.

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'STYLE', 'OVERLAY', 'plot_curves', 'plot_reconstructions', 'plot_against_parameters', 'plot_latent',
-           'plot_depth_rule', 'composite', 'contact_sheet', 'quality_plot', 'track_plot']
+           'plot_depth_rule', 'composite', 'contact_sheet', 'plot_images', 'quality_plot', 'track_plot']
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c03
 import numpy as np
@@ -60,10 +60,12 @@ def plot_reconstructions(
     channels: tuple[str, ...] = (),           # names
     vmax: float | None = None,                # brightness shown as white; the 99.8th percentile of the originals if not given
 ) -> Figure:
-    "Originals on top, one row a channel; below them the same cells as each model gives them back, on the same scale."
+    "Originals on top, one row a channel (red, green and blue together); below them the same cells as each model gives them back, on the same scale."
     k, n_channels = originals.shape[:2]
     groups = {"original": originals, **reconstructions}
     white = vmax or float(np.quantile(originals, 0.998))
+    colour = tuple(channels) == ("red", "green", "blue")
+    if colour: n_channels, groups, white = 1, {name: np.moveaxis(images, 1, -1)[:, None] for name, images in groups.items()}, 1.0
     rows = [(name, c, images[:, c]) for name, images in groups.items() for c in range(n_channels)]
     with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(len(rows), k, figsize=(1.05 * k + 1.5, 1.05 * len(rows) + 0.35), squeeze=False)
@@ -175,6 +177,22 @@ def contact_sheet(
             axis.set_title(f"{cells.name}, {what}, {size} pixels" if by is None else f"{by} {name}: {what}", fontsize=9, loc="left")
         _channel_legend(fig, cells.channels)
         fig.tight_layout(pad=0.4)
+    return fig
+
+def plot_images(
+    groups: dict[str, np.ndarray],   # name -> (k, C, H, W) in [0, 1]
+    columns: int = 8,
+    channels: tuple[str, ...] = (),  # three channels are red, green and blue if not given
+) -> Figure:
+    "Images in rows, as they are: a block for each group, with its name."
+    lines = [-(-len(images) // columns) for images in groups.values()]
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        fig, axes = plt.subplots(len(groups), 1, figsize=(0.8 * columns + 1.4, 0.8 * sum(lines) + 0.1), squeeze=False, height_ratios=lines)
+        for axis, (name, images) in zip(axes[:, 0], groups.items()):
+            colours = np.moveaxis(images, 1, -1) if images.shape[1] == 3 else np.repeat(images[:, 0, :, :, None], 3, -1) if images.shape[1] == 1 else composite(images, channels)
+            axis.imshow(_tiled(np.clip(colours, 0, 1), columns), interpolation="nearest"); axis.axis("off")
+            axis.text(-0.01, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=9)
+        fig.tight_layout(pad=0.3)
     return fig
 
 def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:

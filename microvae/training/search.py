@@ -9,6 +9,7 @@ __all__ = ['Space', 'check_space', 'propose', 'Trials', 'open_study', 'Search', 
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ import torch
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
+from ..files import write_json
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import fit
@@ -71,7 +73,9 @@ class Trials:
             told = len(rows)
             trial.report(judged(rows[-1], config.objective.beta), len(rows))
             if self.prune and trial.should_prune(): raise optuna.TrialPruned
+        start = perf_counter()
         run = fit(None, self.train(), config, None if self.held is None else self.held(), self.folder, self.device, progress=False, on_epoch=report, keep_state=False)
+        if not (run.folder / "seconds.json").exists(): write_json(run.folder / "seconds.json", dict(seconds=perf_counter() - start))
         trial.set_user_attr("run", run.folder.name)
         for row in run.history.to_dict("records")[told:]: trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)          # of a run that was there already
         return judged(run.final, config.objective.beta)
@@ -172,4 +176,5 @@ def _side_by_side(each: list[Trials]):
     pool = ProcessPoolExecutor(len(each))
     try:
         for call in [pool.submit(part.alone) for part in each]: call.result()
-    finally: pool.shutdown(kill_workers=True)
+    except BaseException: pool.shutdown(kill_workers=True); raise
+    pool.shutdown()

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test install site readme results real gallery bench speed clean
+.PHONY: help study test install site readme results real cases gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -17,6 +17,7 @@ help:
 # make readme     write README.md and its picture from nbs/index.ipynb
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
 # make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
+# make cases PROFILE=quick    run the four cases of the other reports and keep their results under results/PROFILE; with REAL=folder the surfaces are the public micrographs below it, and the digits MNIST's
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
 # make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
@@ -51,6 +52,13 @@ real: install
 	@$(BIN)/microvae study --phase 1 --data kc167_cells --data-folder $(REAL)/kc167_three_channel --cells 200 --epochs 8 --out build/real
 	@mkdir -p results/real
 	@for phase in 1 2 3; do rm -rf results/real/phase$$phase; cp -r build/real/phase$$phase/results results/real/phase$$phase; done
+
+cases: install
+	@$(BIN)/microvae study --profile $(PROFILE) --case brain --case endoscopy
+	@$(BIN)/microvae study --profile $(PROFILE) --case surfaces $(if $(REAL),--data lipss_sem --data-folder $(REAL)/lipss_sem)
+	@$(BIN)/microvae study --profile $(PROFILE) --case autoencoders $(if $(REAL),--set digits=mnist --set digits_folder=$(REAL)/mnist_t10k)
+	@mkdir -p results/$(PROFILE)
+	@for case in surfaces brain endoscopy autoencoders; do rm -rf results/$(PROFILE)/$$case; cp -r build/$(PROFILE)/$$case/results results/$(PROFILE)/$$case; done
 
 gallery: install
 	@$(BIN)/python -c "from microvae.study.gallery import make_gallery; make_gallery('$(REAL)')"

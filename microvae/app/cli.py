@@ -121,7 +121,8 @@ def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given
           data: Annotated[Optional[str], typer.Option(help="a set's name, or your images; each phase's own if not given")] = None,
           data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None, cells: Annotated[Optional[int], typer.Option(help="how many cells, or images")] = None,
           epochs: Annotated[Optional[int], typer.Option(help="instead of the profile's")] = None,
-          image_side: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None, notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
+          image_side: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None,
+          parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of another parameter of the notebook; may be given more than once")] = [], notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
           out: Annotated[Optional[Path], typer.Option(help="where results go; build/PROFILE if not given")] = None, runs: Annotated[Path, typer.Option(help="where runs are kept")] = Path("build/runs"),
           device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
     """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
@@ -129,11 +130,14 @@ def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given
     Example: `microvae study --phase 2 --profile standard`
 
     Example: `microvae study --case surfaces --data my_micrographs/`
+
+    Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
-    from microvae.study.runner import run_chapter
+    from microvae.study.runner import parameters_of, run_chapter
+    more = parameters_of(parameter)
     out = out or Path("build") / profile
     for chapter in [*(f"phase{number}" for number in (phase or ([] if case else [1, 2, 3]))), *case]:
-        done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side)
+        done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side, **more)
         print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"))
 
 @app.command()

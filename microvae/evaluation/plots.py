@@ -34,7 +34,8 @@ def plot_curves(
         late = history[history.epoch >= warm_up * history.epoch.max()]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
-            final = late[late.epoch == late.epoch.max()].groupby(by)[column].mean().sort_values(ascending=False)
+            ended = late[late.epoch == late.groupby(by).epoch.transform("max")]          # not all lines need be equally long
+            final = ended.groupby(by)[column].mean().dropna().sort_values(ascending=False)
             for name, value in final.items():
                 runs = late[late[by] == name].groupby("epoch")[column]
                 mean = runs.mean()
@@ -68,7 +69,7 @@ def plot_reconstructions(
     if colour: n_channels, groups, white = 1, {name: np.moveaxis(images, 1, -1)[:, None] for name, images in groups.items()}, 1.0
     rows = [(name, c, images[:, c]) for name, images in groups.items() for c in range(n_channels)]
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(rows), k, figsize=(1.05 * k + 1.5, 1.05 * len(rows) + 0.35), squeeze=False)
+        fig, axes = plt.subplots(len(rows), k, figsize=(1.05 * k + max(1.5, 0.085 * max(map(len, groups))), 1.05 * len(rows) + 0.35), squeeze=False)
         for line, (name, c, images) in zip(axes, rows):
             for axis, image in zip(line, images):
                 axis.imshow(image, cmap="gray", vmin=0, vmax=white, interpolation="nearest"); axis.set(xticks=[], yticks=[])

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['empirical_kl_table', 'verdict']
 
-# %% ../../nbs/study/07_tables.ipynb #d5b8fc82
+# %% ../../nbs/study/07_tables.ipynb #c03
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/study/07_tables.ipynb #9856cf7d
+# %% ../../nbs/study/07_tables.ipynb #c05
 def empirical_kl_table(
     runs: pd.DataFrame,                          # runs with two latent dimensions, columns beta and empirical_kl_*
     thesis: dict[float, tuple[float, float]],    # β -> the thesis' two values
@@ -29,6 +29,7 @@ def verdict(claims: pd.DataFrame, provenance: dict) -> str:
     word = claims["holds here"].str.split().str[0]
     held, mixed, failed = (claims.claim[word == kind].tolist() for kind in ("holds", "mixed", "fails"))
     text = f"Of {len(claims)} claims, **{len(held)} hold**, {len(mixed)} are mixed and **{len(failed)} fail** on `{provenance['data']}` at profile `{provenance['profile']}`."
+    if len(claims) > len(held + mixed + failed): text += f" {len(claims) - len(held + mixed + failed)} cannot be answered so; the table says why."
     if failed: text += " What fails: " + "; ".join(f"*{c}*" for c in failed) + "."
     if mixed: text += " What depends on the seed: " + "; ".join(f"*{c}*" for c in mixed) + "."
     return text

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['RESULTS', 'check', 'phase1_claims', 'phase2_claims', 'phase3_claims']
 
-# %% ../../nbs/study/04_thesis.ipynb #d12ddd4b
+# %% ../../nbs/study/04_thesis.ipynb #c04
 from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from ..models.depth import interpolated_depth
 from .results import Results
 
-# %% ../../nbs/study/04_thesis.ipynb #29102dd4
+# %% ../../nbs/study/04_thesis.ipynb #c06
 #: Final values of the thesis, sections 4.1 and 4.2: losses as plotted (KL weighted by β), KL per dimension as in Tables 1 and 2.
 RESULTS = {
     "phase1": {
@@ -31,7 +31,7 @@ RESULTS = {
     "phase3": {"side": 80, "depth": 3},
 }
 
-# %% ../../nbs/study/04_thesis.ipynb #f7c89d08
+# %% ../../nbs/study/04_thesis.ipynb #c08
 def check(
     claim: str,                       # a sentence
     thesis: str,                      # what the thesis reports
@@ -43,7 +43,7 @@ def check(
     yes = sum(bool(holds) for holds, _ in answers)
     here = "; ".join(_spread(name, [numbers[name] for _, numbers in answers]) for name in answers[0][1])
     verdict = "holds" if yes == len(answers) else "fails" if yes == 0 else "mixed"
-    return {"claim": claim, "thesis": thesis, "here": here, "holds here": f"{verdict} ({yes} of {len(answers)} seeds)"}
+    return {"claim": claim, "thesis": thesis, "here": here, "holds here": f"{verdict} ({yes} of {len(answers)} seeds)" if len(answers) > 1 else f"{verdict} (one seed)"}
 
 def _spread(name: str, values: list[float]) -> str:
     "`name mean (low–high)`; one number for one seed."
@@ -71,7 +71,7 @@ def _smallest(column: str, name, by: str = "model"):
         return best == name, {str(name): values[name], "best of the others": rest}
     return ask
 
-# %% ../../nbs/study/04_thesis.ipynb #56e69299
+# %% ../../nbs/study/04_thesis.ipynb #c11
 def _ratio(column: str, over: str, under: str, below: float):
     "Asks whether one model's value is less than `below` times another's."
     def ask(runs):
@@ -117,7 +117,7 @@ def phase1_claims(results: Results) -> pd.DataFrame:
         *half,
         check("Empirical KL of the means stays small for every β (below 0.5 nats)", "0.12–0.21 nats (Table 1)", beta, _empirical_range)])
 
-# %% ../../nbs/study/04_thesis.ipynb #9244a842
+# %% ../../nbs/study/04_thesis.ipynb #c13
 def _collapsed(model: str, against: str):
     "Asks whether a model's reconstructions are uniform while another's are not."
     def ask(runs):
@@ -158,7 +158,7 @@ def phase2_claims(results: Results) -> pd.DataFrame:
         check("β = 5 collapses completely", "KL ≈ 0, empirical KL 2.26 and 2.23", beta, _collapse_at_largest),
         check("Empirical KL of the means grows at least tenfold with β", "0.05 at β = 0.1, 2.26 at β = 5 (Table 2)", beta, _rises_with_beta)])
 
-# %% ../../nbs/study/04_thesis.ipynb #03e9a204
+# %% ../../nbs/study/04_thesis.ipynb #c15
 def _at_depth(column: str, depth: int, holds: Callable[[float], bool], name: str):
     def ask(runs):
         value = _by(runs, column)[f"depth{depth}"]

@@ -67,6 +67,16 @@ def laser_surfaces(
 #: Kinds of tumours, with the share of each.
 TUMOURS = {"none": 0.25, "glioma": 0.25, "meningioma": 0.25, "pituitary": 0.25}
 
+def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, size: int):
+    "Raises `ConfigError` for a kind that is not known, shares that are none, or images that are too small."
+    if size < 32: raise ConfigError(f"size is {size}, these images need at least 32 pixels")
+    if unknown := set(shares) - set(known): raise ConfigError(f"there is no {what} {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+    if min(shares.values()) < 0 or not sum(shares.values()) > 0: raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
+
+def _drawn(shares: dict[str, float], rng) -> str:
+    "A kind at random, by the shares."
+    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+
 def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], turn: float = 0.0) -> np.ndarray:
     "Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows, columns)."
     y, x = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
@@ -133,15 +143,14 @@ def head_phantoms(
     "Simulated slices through heads, with and without tumours. Places and lengths are in pixels. Raises `ConfigError` for numbers or kinds that cannot be."
     check_count(n, seed)
     shares = tumours or TUMOURS
-    if size < 32: raise ConfigError(f"size is {size}, a head needs at least 32 pixels")
-    if unknown := set(shares) - set(TUMOURS): raise ConfigError(f"there is no tumour {sorted(unknown)[0]!r}; there are {', '.join(TUMOURS)}")
+    _check_shares(shares, TUMOURS, "tumour", size)
     images, rows, scale = [], [], size / 128
     for i in range(n):
         rng = random_stream(seed, 7, i)
         view = ("above", "side")[rng.integers(2)]
         half = (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale) if view == "above" else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
-        kind = rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values()))
-        row = dict(view=view, tumour=str(kind), height=half[0], width=half[1], shift_y=rng.normal(0, 2) * scale, shift_x=rng.normal(0, 2) * scale, turn=rng.normal(0, 0.06), ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
+        kind = _drawn(shares, rng)
+        row = dict(view=view, tumour=kind, height=half[0], width=half[1], shift_y=rng.normal(0, 2) * scale, shift_x=rng.normal(0, 2) * scale, turn=rng.normal(0, 0.06), ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
                    **_tumour_of(kind, half, rng), tumour_brightness=rng.uniform(0.75, 1.0), gain=rng.uniform(0.8, 1.1), bias=rng.uniform(0, 0.35), bias_angle=rng.uniform(-pi, pi), blur=rng.uniform(0.5, 0.9), noise=rng.uniform(0.01, 0.03))
         images.append(_head_image(row, size, rng)); rows.append(row)
     return CellImages(np.stack(images), pd.DataFrame(rows), ("MRI",), "head_phantoms", dict(simulator="head_phantoms", seed=seed))
@@ -223,12 +232,11 @@ def mucosa(
     "Simulated endoscopy of mucosa, with and without polyps. Places and lengths are in pixels. Raises `ConfigError` for numbers or places that cannot be."
     check_count(n, seed)
     shares = places or PLACES
-    if size < 32: raise ConfigError(f"size is {size}, a view needs at least 32 pixels")
-    if unknown := set(shares) - set(PLACES): raise ConfigError(f"there is no place {sorted(unknown)[0]!r}; there are {', '.join(PLACES)}")
+    _check_shares(shares, PLACES, "place", size)
     images, rows, scale = [], [], size / 96
     for i in range(n):
         rng = random_stream(seed, 8, i)
-        place = str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+        place = _drawn(shares, rng)
         lumen = {"cecum": (9, 18), "pylorus": (5, 10), "z-line": (8, 15), "polyp": (7, 16)}[place]
         row = dict(place=place, polyp=place == "polyp", lumen_y=rng.normal(0, 14) * scale, lumen_x=rng.normal(0, 14) * scale, lumen_radius=rng.uniform(*lumen) * scale, fold_period=rng.uniform(14, 26),
                    polyp_y=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_x=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_radius=rng.uniform(10, 22) * scale if place == "polyp" else 0.0,

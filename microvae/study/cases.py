@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-import json, shutil
+import json
 import numpy as np
 import pandas as pd
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
 from ..evaluation.reconstruction import reconstruct
-from ..files import write_json
+from ..files import read_pictures, replace_folder, write_json, write_pictures
 from .results import provenance
-from .runs import _savez, evaluate_run, run_all
+from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run
 from ..training.sweep import with_values
@@ -34,15 +34,14 @@ class Findings:
 
     def save(self, folder) -> Path:
         "Write a folder that is replaced as a whole: a CSV a table, or Parquet for long ones, and the pictures with 8 bits."
-        folder = Path(folder); part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True); part.mkdir(parents=True)
+        return replace_folder(folder, self._write)
+
+    def _write(self, part: Path):
         for name, table in self.tables.items():
             if len(table) > 400: table.astype({c: np.float32 for c in table.select_dtypes(float)}).to_parquet(part / f"{name}.parquet")
             else: table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
-        _savez(part / "pictures.npz", {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in self.pictures.items()})
+        write_pictures(part / "pictures.npz", self.pictures)
         write_json(part / "provenance.json", self.provenance)
-        shutil.rmtree(folder, ignore_errors=True); part.rename(folder)
-        return folder
 
     @classmethod
     def load(cls, folder) -> "Findings":
@@ -50,7 +49,7 @@ class Findings:
         folder = Path(folder)
         if not (folder / "provenance.json").exists(): raise ConfigError(f"{folder} holds no findings of a case: provenance.json is missing")
         tables = {path.stem: pd.read_csv(path, dtype={"run": str}) if path.suffix == ".csv" else pd.read_parquet(path) for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet"))}
-        with np.load(folder / "pictures.npz") as stored: pictures = {name: stored[name].astype(np.float32) / 255 for name in stored.files}
+        pictures = read_pictures(folder / "pictures.npz")
         return cls(tables, pictures, json.loads((folder / "provenance.json").read_text()))
 
 # %% ../../nbs/study/13_cases.ipynb #c08

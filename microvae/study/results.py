@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from time import perf_counter
-import json, os, platform, shutil, subprocess
+import json, os, platform, subprocess
 import numpy as np
 import pandas as pd
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError
-from .runs import Experiment, evaluate_run, run_all, _savez
-from ..files import write_json, write_table
+from .runs import Experiment, evaluate_run, run_all
+from ..files import read_pictures, replace_folder, write_json, write_pictures, write_table
 from ..training.engine import Run, save_model
 from ..training.step import resolve_device
 
@@ -63,16 +63,15 @@ class Results:
 
     def save(self, folder) -> Path:
         "Write the pack into a folder that is replaced as a whole."
-        folder = Path(folder); part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True); part.mkdir(parents=True)
+        return replace_folder(folder, self._write)
+
+    def _write(self, part: Path):
         self.runs.to_csv(part / "runs.csv", index=False, float_format="%.6g")
         write_table(part / "history.parquet", self.history)
         write_table(part / "latents.parquet", self.latents)
         self.originals.save(part / "originals")
-        _savez(part / "pictures.npz", {run: np.round(p * 255).astype(np.uint8) for run, p in self.pictures.items()})
+        write_pictures(part / "pictures.npz", self.pictures)
         write_json(part / "provenance.json", self.provenance)
-        shutil.rmtree(folder, ignore_errors=True); part.rename(folder)
-        return folder
 
     @classmethod
     def load(cls, folder) -> "Results":
@@ -80,7 +79,7 @@ class Results:
         folder = Path(folder)
         if not (folder / "provenance.json").exists():
             raise ConfigError(f"{folder} holds no results of a phase: provenance.json is missing")
-        with np.load(folder / "pictures.npz") as stored: pictures = {run: stored[run].astype(np.float32) / 255 for run in stored.files}
+        pictures = read_pictures(folder / "pictures.npz")
         return cls(pd.read_csv(folder / "runs.csv", dtype={"run": str}), pd.read_parquet(folder / "history.parquet"), pd.read_parquet(folder / "latents.parquet"),
                    CellImages.load(folder / "originals.npz"), pictures, json.loads((folder / "provenance.json").read_text()))
 

@@ -58,12 +58,9 @@ def evaluate_run(run: Run, held: CellImages) -> dict:
         numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(empirical_kl(latents).tolist())}
     if kept is not None:
         arrays = dict(mean=made["mean"][:, :FEW], reconstruction=np.round(made["reconstruction"][:64] * 255).astype(np.uint8))
-        replace_file(run.folder / "evaluation.npz", lambda part: _savez(part, arrays))
+        replace_file(run.folder / "evaluation.npz", lambda part: np.savez_compressed(part, **arrays))
         write_json(kept, numbers)
     return numbers
-
-def _savez(path: Path, arrays: dict):
-    with open(path, "wb") as file: np.savez_compressed(file, **arrays)
 
 # %% ../../nbs/study/00_runs.ipynb #c11
 def run_all(

@@ -39,7 +39,7 @@ def plot_curves(
             for name, value in final.items():
                 runs = late[late[by] == name].groupby("epoch")[column]
                 mean = runs.mean()
-                axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.{1 if value >= 10 else 2}f}")
+                axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.{1 if value >= 10 else 2 if value >= 0.1 else 4}f}")
                 axis.fill_between(mean.index + 1, runs.min(), runs.max(), color=colours[name], alpha=0.15, lw=0)
             # a spike of the first third must not flatten everything after it
             settled = late[late.epoch >= late.epoch.max() / 3][column]

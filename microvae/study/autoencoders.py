@@ -13,6 +13,7 @@ import torch
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
+from ..errors import ConfigError
 from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
@@ -39,10 +40,16 @@ def three_parts(cells: CellImages, seed: int = 0) -> tuple[CellImages, CellImage
     return (*hold_out(rest, 0.25, seed=seed), test)
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c09
+def _ways(model, cells: CellImages, steps: int = 8) -> np.ndarray:
+    "Ways between up to three pairs of images."
+    pairs = min(3, len(cells) // 2)
+    return interpolate(model, cells.images[:pairs], cells.images[pairs:2 * pairs], steps)
+
 def judge_faces(setting: Setting) -> tuple[dict, dict]:
     "Networks trained on normal images: how well each tells what is none, and what it makes of both."
     cells = setting.cells
     normal = normal_ones(cells, "face")
+    if normal.sum() < 10: raise ConfigError(f"{cells.name} has {int(normal.sum())} normal images; at least 10 are needed, in a subfolder `normal`, or all where nothing is said")
     train, aside, test = three_parts(cells[normal])
     size = setting.size
     configs = {name: RunConfig(model=Model(name), training=Training(size["epochs"], 32, keep_best=True, quality=True)) for name in NETWORKS}
@@ -64,7 +71,7 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
     for name in ("fcn_vae", "conv_vae"):
         model = runs[name, first].model
         with torch.no_grad(): pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()
-        pictures[f"way {name}"] = interpolate(model, test.images[:3], test.images[3:6], 8)
+        pictures[f"way {name}"] = _ways(model, test)
     empty = pd.DataFrame(columns=["model", "seed", "auc", "threshold", "sensitivity", "specificity"])
     return {"detection": pd.DataFrame(found) if found else empty, "roc": pd.concat(curves) if curves else pd.DataFrame(columns=["false_positive", "true_positive", "model"]), "scores": pd.concat(scores, ignore_index=True)}, pictures
 
@@ -89,7 +96,7 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     columns = ["row_id", *(c for i in (0, 1, 2, values // 2, values - 1) for c in (f"orig_px{i}", f"recon_px{i}"))]
     few = held[np.arange(min(12, len(held)))]
     with torch.no_grad(): samples = vae.model.sample(24, torch.Generator().manual_seed(0)).numpy()
-    pictures = {"digits": few.images[:], "digits by the network": pictures_of(run, few), "digits by the VAE": pictures_of(vae, few), "digits sampled": samples, "digits way": interpolate(vae.model, few.images[:3], few.images[3:6], 8)}
+    pictures = {"digits": few.images[:], "digits by the network": pictures_of(run, few), "digits by the VAE": pictures_of(vae, few), "digits sampled": samples, "digits way": _ways(vae.model, few)}
     return {"losses": pd.DataFrame(rows), "prediction": kept[columns]}, pictures
 
 def study_with(digits: str, digits_folder: str | None):

@@ -51,7 +51,7 @@ def look_for(setting: Setting, train: CellImages, held: CellImages) -> dict[str,
     import torch
     found, alone = {}, setting.device == "cuda" or setting.device == "auto" and torch.cuda.is_available()
     for (name, config), trials in zip(kinds().items(), setting.size["trials"]):
-        found[name] = search(config, train, space_of(setting.size["epochs"]), trials, held, setting.runs, f"brain {name} {train.fingerprint()}", workers=1 if alone else cores(), device=setting.device, progress=False)
+        found[name] = search(config, train, space_of(setting.size["epochs"]), trials, held, setting.runs, f"brain {name} {train.fingerprint()}", workers=1 if alone else cores(), device=setting.device, progress_file=setting.progress_file)
     return found
 
 def study(setting: Setting) -> tuple[dict, dict]:

@@ -31,7 +31,7 @@ test: study $(VENV)/.browser
 	@echo "== exported code equals the notebooks"
 	@$(BIN)/python -m pytest -q tests/test_export.py
 	@echo "== notebook tests"
-	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|report)$$' --n_workers 2
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|cases|report)$$' --n_workers 2
 	@echo "== pytest, with the site in a browser"
 	@$(BIN)/python -m pytest -q tests --ignore tests/test_export.py
 

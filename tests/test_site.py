@@ -47,9 +47,9 @@ def test_every_page_loads_alone_and_whole(page):
         assert blank == [], name
 
 
-@pytest.mark.parametrize("phase", ["1_memory_b", "2_lung", "3_adaptable"])
-def test_phase_has_numbered_figures_and_a_claims_table(page, phase):
-    page.goto((SITE / f"nbs/phases/{phase}.html").as_uri())
+@pytest.mark.parametrize("chapter", ["phases/1_memory_b", "phases/2_lung", "phases/3_adaptable", "cases/1_surfaces", "cases/2_brain", "cases/3_endoscopy", "cases/4_autoencoders"])
+def test_a_chapter_has_numbered_figures_and_a_claims_table(page, chapter):
+    page.goto((SITE / f"nbs/{chapter}.html").as_uri())
     captions = page.eval_on_selector_all("figcaption .caption-number", "all => all.map(c => c.textContent)")
     assert len(captions) >= 4 and all(re.match(r"Figure \d+", c) for c in captions)
     assert page.locator("table:has-text('holds here')").count() == 1
@@ -70,7 +70,7 @@ def test_front_page_shows_a_picture_and_the_commands(page):
 def test_reads_well_on_a_phone(browser):
     "Nothing is wider than the screen; wide tables scroll by themselves."
     phone = browser.new_page(viewport={"width": 390, "height": 844})
-    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/report/background.html", "nbs/data/04_simulate.html"):
+    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/cases/2_brain.html", "nbs/report/comparison.html", "nbs/report/background.html", "nbs/data/04_simulate.html"):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
     phone.close()

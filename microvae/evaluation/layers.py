@@ -40,7 +40,7 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
-    "Images `(k, C, H, W)` on top, and below them the liveliest channels of each block; `maps` may have been brought to those already."
+    "Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is the same everywhere; `maps` may have been brought to those already."
     k = len(images)
     rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [(name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()]
     with plt.rc_context(STYLE | {"axes.grid": False}):
@@ -49,7 +49,7 @@ def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: 
             for i, axis in enumerate(line):
                 image, channel = divmod(i, channels)
                 axis.axis("off")
-                if name == "image" and channel != channels // 2: continue
+                if name == "image" and channel != channels // 2 or made[image, channel].min() == made[image, channel].max(): continue
                 axis.imshow(made[image, channel], cmap="gray" if name == "image" else "magma", vmin=0, vmax=1 if name != "image" else None, interpolation="nearest")
             text = name if name == "image" else f"{name}\n{made.shape[2]}×{made.shape[3]}"
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=8)

@@ -43,10 +43,12 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
     study = study_of(trials, space)
     with warnings.catch_warnings(), plt.rc_context({"figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture], "figure.dpi": STYLE["figure.dpi"], "savefig.dpi": STYLE["savefig.dpi"], "font.size": 9}):
         warnings.simplefilter("ignore")          # that these pictures may change
-        axis = kinds[picture](study, **({"target": lambda t: t.value, "target_name": label} if picture != "importance" else {}))
+        axis = kinds[picture](study, **({} if picture == "importance" else {"target_name": label} if picture == "history" else {"target": lambda t: t.value, "target_name": label}))
         figure = axis.figure
-        figure.suptitle(""); axis.set_title("")
-        if picture == "history": axis.set_xlabel("trial")
+        figure.suptitle("")
+        for where in ("left", "center"): axis.set_title("", loc=where)
+        if picture != "parallel": axis.set_facecolor("white"); axis.grid(alpha=0.25, color="0.5")
+        if picture == "history": axis.set_xlabel("trial"); axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
         if picture == "importance": axis.set_xlabel("share of the differences that it explains"); axis.set_ylabel("setting"); axis.get_legend() and axis.get_legend().remove()
     return figure
 

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from ..data.augment import fourier_magnitude
 from ..data.collection import CellImages
+from ..data.patches import write_parts
 from ..data.splits import hold_out, label_folds, split
 from ..data.treatment import Denoise
 from ..evaluation.projection import projections
@@ -97,6 +98,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     cells, size = setting.cells, setting.size
     labels = [label for label in LABELS if label in cells.table and cells.table[label].nunique() > 1]
     parts = split(cells)
+    write_parts(parts, setting.folder / "parts")
     train, held, test = (parts[(parts.table.split == part).to_numpy()] for part in ("train", "validation", "test"))
     configs = experiments(size["epochs"], int(np.prod(cells.image_shape)))
     pushed = configs.pop("experiment 2")

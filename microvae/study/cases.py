@@ -17,7 +17,7 @@ from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
 from ..evaluation.reconstruction import reconstruct
-from ..files import read_pictures, replace_folder, write_json, write_pictures
+from ..files import read_pictures, replace_folder, write_json, write_pictures, write_table
 from .results import provenance
 from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
@@ -38,7 +38,7 @@ class Findings:
 
     def _write(self, part: Path):
         for name, table in self.tables.items():
-            if len(table) > 400: table.astype({c: np.float32 for c in table.select_dtypes(float)}).to_parquet(part / f"{name}.parquet")
+            if len(table) > 400: write_table(part / f"{name}.parquet", table)
             else: table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
         write_pictures(part / "pictures.npz", self.pictures)
         write_json(part / "provenance.json", self.provenance)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
-
+import json
 import numpy as np
 import pandas as pd
 import torch
@@ -94,8 +94,10 @@ class Trials:
             if self.prune and trial.should_prune(): raise optuna.TrialPruned
         start = perf_counter()
         run = fit(None, self.train(), config, None if self.held is None else self.held(), self.folder, self.device, progress=False, on_epoch=report, keep_state=False)
-        if not (run.folder / "seconds.json").exists(): write_json(run.folder / "seconds.json", dict(seconds=perf_counter() - start))
+        took = run.folder / "seconds.json"
+        if not took.exists(): write_json(took, dict(seconds=perf_counter() - start))
         trial.set_user_attr("run", run.folder.name)
+        trial.set_user_attr("seconds", json.loads(took.read_text())["seconds"])
         for row in run.history.to_dict("records")[told:]: trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)          # of a run that was there already
         return judged(run.final, config.objective.beta)
 
@@ -140,7 +142,7 @@ class Search:
         rows = []
         for trial in self.study.get_trials(deepcopy=False):
             if trial.user_attrs.get("repeated"): continue
-            state, seconds = trial.state.name.lower(), None if trial.duration is None else trial.duration.total_seconds()
+            state, seconds = trial.state.name.lower(), trial.user_attrs.get("seconds", None if trial.duration is None else trial.duration.total_seconds())
             value = trial.value if state == "complete" else float("nan")
             rows.append(dict(number=trial.number, state=state, value=value, seconds=seconds, epochs_done=len(trial.intermediate_values), run=trial.user_attrs.get("run", "")) | trial.params)
         return pd.DataFrame(rows)

@@ -21,7 +21,7 @@ def study_of(trials: pd.DataFrame, space: Space):
     optuna = require("optuna", "search")
     d = optuna.distributions
     kinds = {name: d.CategoricalDistribution(values) if isinstance(values, list) else d.IntDistribution(*values) if all(isinstance(v, int) for v in values) else d.FloatDistribution(*values, log=values[0] > 0) for name, values in space.items()}
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study()
     done = trials[trials.state == "complete"]
     if not len(done): raise ConfigError(f"none of the {len(trials)} trials was completed; allow more")

@@ -121,7 +121,7 @@ def ended(study) -> list:
 def open_study(storage: str, name: str, seed: int = 0):
     "Optuna's study of that name, made if it is not there: in a journal file, or in a database if `storage` is an address such as sqlite:///search.db."
     optuna = require("optuna", "search")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" not in storage:
         from optuna.storages.journal import JournalFileBackend
         Path(storage).parent.mkdir(parents=True, exist_ok=True)

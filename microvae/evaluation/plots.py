@@ -28,9 +28,9 @@ def plot_curves(
     warm_up: float = 0.1,      # share of the epochs left out, so that early losses do not set the scale
 ) -> Figure:
     "Loss curves after warm-up, a panel a column, at most three in a row, and a line for each value of `by`."
-    across = 2 if len(columns) in (2, 4) else 3
+    across = {1: 1, 2: 2, 4: 2}.get(len(columns), 3)
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=({2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)), squeeze=False)
+        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=({1: 4.8, 2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)), squeeze=False)
         late = history[history.epoch >= warm_up * history.epoch.max()]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
@@ -78,6 +78,7 @@ def plot_reconstructions(
             line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
         for axis, label in zip(axes[0], labels if labels is not None else []): axis.set_title(str(label), fontsize=9)
         fig.tight_layout(pad=0.25)
+        fig.subplots_adjust(wspace=0.05, hspace=0.05)
     return fig
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c10

@@ -89,8 +89,8 @@ class Trials:
         told = 0
         def report(rows):
             nonlocal told
+            for row in rows[told:]: trial.report(judged(row, config.objective.beta), row["epoch"] + 1)          # of a run that goes on from a checkpoint, the first epochs as well
             told = len(rows)
-            trial.report(judged(rows[-1], config.objective.beta), len(rows))
             if self.prune and trial.should_prune(): raise optuna.TrialPruned
         start = perf_counter()
         run = fit(None, self.train(), config, None if self.held is None else self.held(), self.folder, self.device, progress=False, on_epoch=report, keep_state=False)
@@ -98,7 +98,8 @@ class Trials:
         if not took.exists(): write_json(took, dict(seconds=perf_counter() - start))
         trial.set_user_attr("run", run.folder.name)
         trial.set_user_attr("seconds", json.loads(took.read_text())["seconds"])
-        for row in run.history.to_dict("records")[told:]: trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)          # of a run that was there already
+        if told < len(run.history):          # a run that was there already
+            for row in run.history.to_dict("records"): trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)
         return judged(run.final, config.objective.beta)
 
     def __call__(self, tell: Callable = lambda *_: None):

@@ -248,7 +248,9 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     mark = digest(library_folder())
     with ProcessPoolExecutor(cores(), get_context("spawn"), _one_thread_each) as pool:
         jobs = {pool.submit(execute_page, page, work, mark): page for page in pages}
-        for job in tqdm(as_completed(jobs), total=len(jobs), desc="pages", unit="page", ncols=100): job.result()
+        try:
+            for job in tqdm(as_completed(jobs), total=len(jobs), desc="pages", unit="page", ncols=100): job.result()
+        except BaseException: pool.shutdown(cancel_futures=True); raise          # no page after one that failed
     shutil.rmtree(work / "source", ignore_errors=True)
     for page in pages: translate_page(page, work)
     write_source(contents, work, Path("nbs/report/references.bib"))

@@ -6,6 +6,7 @@
 __all__ = ['LASER_SETTINGS', 'TUMOURS', 'PLACES', 'laser_surfaces', 'head_phantoms', 'tumour_mask', 'mucosa']
 
 # %% ../../nbs/data/12_phantoms.ipynb #c04
+from collections.abc import Callable
 from math import pi
 import numpy as np
 import pandas as pd
@@ -77,6 +78,14 @@ def _drawn(shares: dict[str, float], rng) -> str:
     "A kind at random, by the shares."
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
+def _simulated(name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable) -> CellImages:
+    "`n` images with their factors, each from random numbers of its own."
+    rows, images = [], []
+    for i in range(n):
+        rng = random_stream(seed, stream, i)
+        rows.append(factors(rng)); images.append(image(rows[-1], rng))
+    return CellImages(np.stack(images), pd.DataFrame(rows), channels, name, dict(simulator=name, seed=seed))
+
 def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], turn: float = 0.0) -> np.ndarray:
     "Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows, columns)."
     y, x = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
@@ -134,6 +143,14 @@ def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size
     core = 0.75 * soft_edge(distance + 0.45 * row["tumour_radius"], 3 * scale) if glioma else 0.0
     return image * (1 - mass) + mass * row["tumour_brightness"] * (1 - core)
 
+def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
+    "The true factors of one slice."
+    view = ("above", "side")[rng.integers(2)]
+    half = (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale) if view == "above" else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
+    kind = _drawn(shares, rng)
+    return dict(view=view, tumour=kind, height=half[0], width=half[1], shift_y=rng.normal(0, 2) * scale, shift_x=rng.normal(0, 2) * scale, turn=rng.normal(0, 0.06), ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
+                **_tumour_of(kind, half, rng), tumour_brightness=rng.uniform(0.75, 1.0), gain=rng.uniform(0.8, 1.1), bias=rng.uniform(0, 0.35), bias_angle=rng.uniform(-pi, pi), blur=rng.uniform(0.5, 0.9), noise=rng.uniform(0.01, 0.03))
+
 def head_phantoms(
     n: int = 1000,       # slices
     seed: int = 0,       # the same seed gives the same slices
@@ -144,16 +161,7 @@ def head_phantoms(
     check_count(n, seed)
     shares = tumours or TUMOURS
     _check_shares(shares, TUMOURS, "tumour", size)
-    images, rows, scale = [], [], size / 128
-    for i in range(n):
-        rng = random_stream(seed, 7, i)
-        view = ("above", "side")[rng.integers(2)]
-        half = (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale) if view == "above" else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
-        kind = _drawn(shares, rng)
-        row = dict(view=view, tumour=kind, height=half[0], width=half[1], shift_y=rng.normal(0, 2) * scale, shift_x=rng.normal(0, 2) * scale, turn=rng.normal(0, 0.06), ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
-                   **_tumour_of(kind, half, rng), tumour_brightness=rng.uniform(0.75, 1.0), gain=rng.uniform(0.8, 1.1), bias=rng.uniform(0, 0.35), bias_angle=rng.uniform(-pi, pi), blur=rng.uniform(0.5, 0.9), noise=rng.uniform(0.01, 0.03))
-        images.append(_head_image(row, size, rng)); rows.append(row)
-    return CellImages(np.stack(images), pd.DataFrame(rows), ("MRI",), "head_phantoms", dict(simulator="head_phantoms", seed=seed))
+    return _simulated("head_phantoms", n, seed, 7, ("MRI",), lambda rng: _head_factors(shares, size / 128, rng), lambda row, rng: _head_image(row, size, rng))
 
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
     "Where the tumours of `head_phantoms` lie, `(N, H, W)`: discs of `wide` times their radius."
@@ -223,6 +231,14 @@ def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
         image[:, -side + 3:-3, side // 2] = 0.8
     return np.stack([expose(smooth(plane, 0.5 * scale), 400, 0.006, rng) for plane in image]).astype(np.float32)
 
+def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
+    "The true factors of one view."
+    place = _drawn(shares, rng)
+    lumen = {"cecum": (9, 18), "pylorus": (5, 10), "z-line": (8, 15), "polyp": (7, 16)}[place]
+    return dict(place=place, polyp=place == "polyp", lumen_y=rng.normal(0, 14) * scale, lumen_x=rng.normal(0, 14) * scale, lumen_radius=rng.uniform(*lumen) * scale, fold_period=rng.uniform(14, 26),
+                polyp_y=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_x=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_radius=rng.uniform(10, 22) * scale if place == "polyp" else 0.0,
+                light=rng.uniform(0.9, 1.25), light_y=rng.normal(0, 10) * scale, light_x=rng.normal(0, 10) * scale, light_angle=rng.uniform(-pi, pi), tint=rng.normal(0, 0.08), vessels=rng.uniform(0.3, 0.9), vessel_count=rng.integers(4, 12), recorder=bool(rng.random() < 0.25))
+
 def mucosa(
     n: int = 1000,       # views
     seed: int = 0,       # the same seed gives the same views
@@ -233,13 +249,4 @@ def mucosa(
     check_count(n, seed)
     shares = places or PLACES
     _check_shares(shares, PLACES, "place", size)
-    images, rows, scale = [], [], size / 96
-    for i in range(n):
-        rng = random_stream(seed, 8, i)
-        place = _drawn(shares, rng)
-        lumen = {"cecum": (9, 18), "pylorus": (5, 10), "z-line": (8, 15), "polyp": (7, 16)}[place]
-        row = dict(place=place, polyp=place == "polyp", lumen_y=rng.normal(0, 14) * scale, lumen_x=rng.normal(0, 14) * scale, lumen_radius=rng.uniform(*lumen) * scale, fold_period=rng.uniform(14, 26),
-                   polyp_y=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_x=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_radius=rng.uniform(10, 22) * scale if place == "polyp" else 0.0,
-                   light=rng.uniform(0.9, 1.25), light_y=rng.normal(0, 10) * scale, light_x=rng.normal(0, 10) * scale, light_angle=rng.uniform(-pi, pi), tint=rng.normal(0, 0.08), vessels=rng.uniform(0.3, 0.9), vessel_count=rng.integers(4, 12), recorder=bool(rng.random() < 0.25))
-        images.append(_mucosa_image(row, size, rng)); rows.append(row)
-    return CellImages(np.stack(images), pd.DataFrame(rows), ("red", "green", "blue"), "mucosa", dict(simulator="mucosa", seed=seed))
+    return _simulated("mucosa", n, seed, 8, ("red", "green", "blue"), lambda rng: _mucosa_factors(shares, size / 96, rng), lambda row, rng: _mucosa_image(row, size, rng))

@@ -8,6 +8,7 @@ __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 # %% ../../nbs/evaluation/06_anomaly.ipynb #c04
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.collection import CellImages
@@ -15,6 +16,7 @@ from ..errors import ConfigError, unknown_name
 from .plots import PALETTE, STYLE
 from .reconstruction import embed, reconstruct
 from ..models.autoencoders import Autoencoder
+from ..models.losses import kl_from_prior, squared_error
 
 #: Ways to say how strange an image is.
 SCORES = ("error", "elbo", "distance")
@@ -33,10 +35,10 @@ def anomaly_scores(
         if normal is None: raise ConfigError("the score 'distance' needs the images that are normal; give normal=...")
         from sklearn.covariance import LedoitWolf
         return LedoitWolf().fit(embed(model, normal, precision="float32")).mahalanobis(embed(model, cells, precision="float32"))
-    made = reconstruct(model, cells)
-    error = np.square(made["reconstruction"] - cells.images[:]).sum((1, 2, 3))
-    kl = 0.5 * (made["mean"] ** 2 + np.exp(made["log_variance"]) - made["log_variance"] - 1).sum(1)
-    return error + beta * kl if kind == "elbo" and hasattr(model, "posterior") else error
+    made = {name: torch.from_numpy(part) for name, part in reconstruct(model, cells).items()}
+    error = squared_error(made["reconstruction"], torch.from_numpy(cells.images[:]))
+    paid = beta * kl_from_prior(made["mean"], made["log_variance"]) if kind == "elbo" and hasattr(model, "posterior") else 0
+    return (error + paid).numpy()
 
 def detection(
     scores: np.ndarray,        # (N,), larger is stranger

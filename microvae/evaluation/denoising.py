@@ -9,8 +9,10 @@ __all__ = ['noisy', 'contrast', 'denoise', 'plot_denoising']
 from dataclasses import replace
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..errors import ShapeError
 from .plots import PALETTE, STYLE
@@ -20,8 +22,8 @@ from ..models.autoencoders import Autoencoder
 # %% ../../nbs/evaluation/05_denoising.ipynb #c05
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
     "The same cells with Gaussian noise of that standard deviation, cut to [0, 1]."
-    noise = np.random.default_rng(seed).standard_normal(cells.images.shape, dtype=np.float32)
-    return replace(cells, images=np.clip(cells.images[:] + np.float32(deviation) * noise, 0, 1))
+    add = Augmentation(gaussian_noise=deviation)
+    return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
     "Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN where either has no pixel."

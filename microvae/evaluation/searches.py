@@ -13,14 +13,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..errors import ConfigError, require
 from .plots import PALETTE, STYLE
-from ..training.search import Space
+from ..training.search import Space, distribution
 
 # %% ../../nbs/evaluation/09_searches.ipynb #c05
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
-    d = optuna.distributions
-    kinds = {name: d.CategoricalDistribution(values) if isinstance(values, list) else d.IntDistribution(*values) if all(isinstance(v, int) for v in values) else d.FloatDistribution(*values, log=values[0] > 0) for name, values in space.items()}
+    kinds = {name: distribution(values) for name, values in space.items()}
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study()
     done = trials[trials.state == "complete"]

@@ -47,9 +47,31 @@ class Architecture:
             if getattr(self, name) not in choices: raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be {' or '.join(map(repr, choices))}")
         if self.downsampling == "maxpool" and self.kernel % 2 == 0: raise ConfigError(f"kernel is {self.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
         if not 0 <= self.dropout < 1: raise ConfigError(f"dropout is {self.dropout}, it must be at least 0 and below 1, e.g. 0.2")
-        for name in ("strides",):
-            if getattr(self, name) and len(getattr(self, name)) != self.depth: raise ConfigError(f"{name} has {len(getattr(self, name))} values for {self.depth} blocks; give one a block")
+        self._check_lengths()
         if not self.channels and not self.dense: raise ConfigError("channels and dense are both empty; a network needs at least one block or one fully connected layer")
+
+    def _check_lengths(self):
+        "Raises `ConfigError` where a field has not one value for each block, or blocks cannot be as they are described."
+        ways = {"encoder": (self.depth, ("strides",)), "decoder": (self.decoder_depth, ("decoder_kernels", "output_paddings", "decoder_strides"))}
+        for way, (depth, names) in ways.items():
+            for name in names:
+                given = getattr(self, name)
+                if given is not None and len(given) != depth: raise ConfigError(f"{name} has {len(given)} values for {depth} {way} blocks; give one a block")
+        strides = self.strides or ()
+        if strides and self.downsampling == "maxpool": raise ConfigError("strides are those of strided blocks; leave them out where blocks pool, or take downsampling=\"strided\"")
+        if not set(strides) <= {1, 2} or 1 in strides and self.kernel % 2 == 0: raise ConfigError(f"strides are {strides} with kernel {self.kernel}; a block halves with 2 or keeps the size with 1, and keeps it with an odd kernel only")
+        if self.decoder_kernels is None and (self.decoder_channels or self.decoder_strides or self.output_paddings): raise ConfigError("a decoder that does not mirror its encoder needs decoder_kernels as well")
+
+    @property
+    def decoder_depth(self) -> int:
+        "Number of the decoder's blocks."
+        return self.depth if self.decoder_channels is None else len(self.decoder_channels) + 1
+
+    @property
+    def decoder_steps(self) -> tuple[int, ...]:
+        "Stride of each decoder block, innermost first."
+        if self.decoder_strides is not None: return self.decoder_strides
+        return (2,) * self.decoder_depth if self.decoder_kernels is not None or self.strides is None else self.strides[::-1]
 
     @property
     def normed(self) -> bool:
@@ -80,8 +102,8 @@ class Architecture:
         if self.decoder_kernels is not None:
             return [((k, k), (p, p)) for k, p in zip(self.decoder_kernels, self.output_paddings or (0,) * len(self.decoder_kernels))]
         rows, columns = self.sides(height)[::-1], self.sides(width)[::-1]
-        steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]))
-        return [tuple(zip(undo(*row), undo(*column))) for row, column in steps]
+        steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]), self.decoder_steps)
+        return [tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0)) for row, column, stride in steps]
 
 # %% ../../nbs/models/02_autoencoders.ipynb #c09
 def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture) -> tuple[int, int, int]:
@@ -121,7 +143,7 @@ class Decoder(nn.Module):
         self.expand = nn.Unflatten(1, self.bottleneck) if a.latent == "maps" else VectorToMaps(dense[-1], self.bottleneck)
         inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
         widths, upsampling = [self.bottleneck[0], *inner, channels], a.upsampling(*self.size)
-        places = zip(widths, widths[1:], upsampling, a.decoder_strides or (2,) * len(upsampling))
+        places = zip(widths, widths[1:], upsampling, a.decoder_steps)
         self.blocks = nn.Sequential(*[UpBlock(before, after, kernel, padding, a.normed, i == len(upsampling) - 1, stride, active)
                                       for i, (before, after, (kernel, padding), stride) in enumerate(places)])
 

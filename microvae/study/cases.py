@@ -7,7 +7,7 @@ __all__ = ['Findings', 'Setting', 'normal_ones', 'objective_of', 'footing', 'his
 
 # %% ../../nbs/study/13_cases.ipynb #c04
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 import json
@@ -18,7 +18,7 @@ from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
 from ..evaluation.reconstruction import reconstruct
 from ..files import read_pictures, replace_folder, write_json, write_pictures, write_table
-from .results import provenance
+from .results import provenance, thinned
 from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run
@@ -58,23 +58,28 @@ class Setting:
     "The images of a case, the numbers of its profile, and where runs are kept."
     cells: CellImages
     size: dict                    # images, epochs, seeds, and what the case needs beyond
-    runs: Path = Path("build/runs")
-    device: str = "auto"
-    progress_file: Path | None = None
-    label: str = "case"
+    out: Path                     # for what is too long for the findings
+    runs: Path                    # where runs are kept
+    device: str
+    label: str
     trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)  # name, run, held-out images, of all that `train` was asked for
 
     @property
-    def folder(self) -> Path:
-        "Where the case writes what is too long for its findings."
-        return Path(".") if self.progress_file is None else self.progress_file.parent
+    def progress_file(self) -> Path:
+        "The file that tells how far training is."
+        return self.out / "progress.json"
 
-    def train(self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None, keep: bool = True) -> dict[tuple[str, int], Run]:
-        "Runs of all configs with all seeds (the setting's if none are given), by (name, seed). They count for the comparison unless `keep` is False."
+    @property
+    def first(self) -> int:
+        "The seed whose runs are drawn."
+        return self.size["seeds"][0]
+
+    def train(self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None) -> dict[tuple[str, int], Run]:
+        "Runs of all configs with all seeds (the setting's if none are given), by (name, seed)."
         keys = [(name, seed) for seed in (self.size["seeds"] if seeds is None else seeds) for name in named]
         configs = [with_values(named[name], seed=seed) for name, seed in keys]
         found = dict(zip(keys, run_all(configs, train, held, self.runs, self.device, progress_file=self.progress_file, label=self.label)))
-        if keep: self.trained += [(name, run, held) for (name, _), run in found.items()]
+        self.trained += [(name, run, held) for (name, _), run in found.items()]
         return found
 
 def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray:
@@ -107,8 +112,7 @@ def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
         h, values = run.history, np.prod(run.config.data.image_shape)
         part = pd.DataFrame(dict(epoch=h.epoch, train=h.reconstruction / values, validation=h.validation_reconstruction / values, kl=h.kl, total=h.total, validation_total=h.validation_total))
         for measure in ("psnr", "ssim"): part[measure] = h.get(f"validation_{measure}")
-        rows = np.unique(np.linspace(0, len(part) - 1, min(100, len(part))).round().astype(int))
-        parts.append(part.iloc[rows].assign(name=name, seed=run.config.training.seed))
+        parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
 
 def pictures_of(run: Run, cells: CellImages) -> np.ndarray:
@@ -137,7 +141,7 @@ def run_case(
     if unknown := set(changes) - set(sizes[profile]): raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
     size, start = sizes[profile] | changes, perf_counter()
     cells = load(data, n=size["images"], size=image_side, data_folder=data_folder or None)
-    setting = Setting(cells, size, Path(runs), device, Path(out) / "progress.json", name)
+    setting = Setting(cells, size, Path(out), Path(runs), device, name)
     tables, pictures = study(setting)
     about = provenance(profile, cells.name if data == cells.name else data, device, perf_counter() - start) | dict(case=name, cells=len(cells), image_shape=list(cells.image_shape), size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()})
     compared = footing(setting.trained)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..evaluation.plots import PALETTE, STYLE
 from .cases import Findings
 from .results import Results
+from .runner import CASES
 
 # %% ../../nbs/study/18_comparison.ipynb #c05
 #: Columns of the comparison, with their headings.
@@ -29,7 +30,7 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row a training of every chapter, from the folders of their results, mean over seeds."
     parts = []
     for chapter, folder in folders.items():
-        runs = Findings.load(folder).tables["runs"] if (Path(folder) / "runs.csv").exists() and not (Path(folder) / "originals.npz").exists() else _of_phase(Results.load(folder))
+        runs = Findings.load(folder).tables["runs"] if chapter in CASES else _of_phase(Results.load(folder))
         values = runs.pixels.map(lambda text: np.prod([int(side) for side in text.split("×")]))
         parts.append(runs.assign(chapter=chapter, compression=values / runs.latent_dim, rate=runs.images * runs.epochs / runs.seconds))
     whole = pd.concat(parts, ignore_index=True)

@@ -108,9 +108,10 @@ class Training:
     def of_means(self, values: int) -> "Training":
         """These settings as they must be for a loss that is summed over the `values` of an image, where they were meant for its mean.
 
-        Adam does not see the scale of a loss, SGD does; weight decay is added to a gradient that is `values` times as large.
+        Adam does not see the scale of a loss, SGD does; weight decay is added to a gradient that is `values` times as large, and clipping cuts such a one.
         """
-        return replace(self, weight_decay=self.weight_decay * values, learning_rate=self.learning_rate / (values if self.optimizer == "sgd" else 1))
+        clip = None if self.gradient_clip is None else self.gradient_clip * values
+        return replace(self, weight_decay=self.weight_decay * values, gradient_clip=clip, learning_rate=self.learning_rate / (values if self.optimizer == "sgd" else 1))
 
 # %% ../../nbs/training/00_config.ipynb #c07
 @dataclass(frozen=True)

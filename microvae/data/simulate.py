@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEMORY_B_FACTORS', 'random_stream', 'check_count', 'expose', 'outline', 'smooth', 'random_waves', 'soft_edge',
-           'memory_b', 'lung_fret']
+           'memory_b', 'lung_fret', 'phase_contrast']
 
 # %% ../../nbs/data/04_simulate.ipynb #c04
 from math import pi
@@ -217,3 +217,36 @@ def lung_fret(
     fates = pd.concat([_lung_track(i, 72.0, seed)[:1] for i in range(2000)])
     best = _best_auc(fates.p_death.to_numpy(), (fates.fate == "dies").to_numpy())
     return CellImages(images, table, ("erk",), "lung_fret", dict(simulator="lung_fret", seed=seed, interval_hours=interval, best_auc=best))
+
+# %% ../../nbs/data/04_simulate.ipynb #c23
+def _phase_contrast_factors(number: int, seed: int) -> dict:
+    "The true factors of one cell, lengths in pixels of a 64-pixel image."
+    rng = random_stream(seed, 5, number)
+    rounding = float(np.clip(rng.beta(0.5, 1.5), 0, 1))
+    y, x = rng.normal(0, 1.5, 2)
+    return dict(cell=number, radius=float(np.clip(rng.normal(17, 2.5) * (1 - 0.3 * rounding), 7, 25)), eccentricity=float(np.clip(rng.normal(0.75, 0.12), 0, 0.95) * (1 - rounding)), orientation=rng.uniform(0, pi),
+                rounding=rounding, thickness=float(np.clip(rng.normal(0.35, 0.07), 0.1, 0.7) * (1 + 1.2 * rounding)), nucleus=rng.uniform(0.3, 0.5), texture=float(np.clip(rng.normal(0.1, 0.04), 0, 0.3)), halo=rng.uniform(4, 8),
+                shift_y=y, shift_x=x, photons=rng.uniform(200, 500))
+
+def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
+    "Render one cell, `(1, size, size)`."
+    rng, scale = random_stream(seed, 6, row["cell"]), size / 64
+    radius = row["radius"] * scale
+    distance, _ = outline(size, (row["shift_y"] * scale, row["shift_x"] * scale), radius, row["eccentricity"], row["orientation"], random_waves(rng, 4, 0.05 * (1 - row["rounding"])))
+    body = soft_edge(distance, 4 * scale)
+    nucleus = soft_edge(distance + radius * (1 - row["nucleus"]), 3 * scale)
+    grain = smooth(rng.standard_normal((size, size), dtype=np.float32), 1.5 * scale) * (1.5 * scale * 3.5)
+    delay = row["thickness"] * body * (1 + 0.4 * nucleus) + row["texture"] * body * grain * (1 - 0.5 * nucleus)
+    surroundings = smooth(delay, row["halo"] * scale)
+    return expose(smooth(0.45 + surroundings - (1 - 1.6 * row["rounding"]) * delay, 0.7 * scale), row["photons"], 0.01, rng)[None]
+
+def phase_contrast(
+    n: int = 2000,      # cells
+    seed: int = 0,      # the same seed gives the same cells
+    size: int = 64,     # pixels
+) -> CellImages:        # one channel; the table holds the true factors
+    "Simulated cells in phase contrast, dark with a bright halo, bright when they round up, with their true generative factors."
+    check_count(n, seed)
+    if size < 16: raise ConfigError(f"size is {size}; at least 16 pixels are needed")
+    rows = [_phase_contrast_factors(i, seed) for i in range(n)]
+    return CellImages(np.stack([_phase_contrast_image(row, size, seed) for row in rows]), pd.DataFrame(rows), ("phase",), "phase_contrast", dict(simulator="phase_contrast", seed=seed))

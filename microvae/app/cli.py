@@ -116,7 +116,7 @@ def train(images: Annotated[str, typer.Argument(help="a set's name, a .npz of `m
 
 # %% ../../nbs/app/01_cli.ipynb #c06
 @app.command()
-def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given more than once; all if neither phase nor case is given")] = [],
+def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given more than once; 1, 2 and 3 if neither phase nor case is given")] = [],
           case: Annotated[list[str], typer.Option(help="surfaces, brain, endoscopy or autoencoders; may be given more than once")] = [], profile: Annotated[str, typer.Option(help="quick, standard or paper")] = "quick",
           data: Annotated[Optional[str], typer.Option(help="a set's name, or your images; each phase's own if not given")] = None,
           data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None, cells: Annotated[Optional[int], typer.Option(help="how many cells, or images")] = None,
@@ -133,10 +133,10 @@ def study(phase: Annotated[list[int], typer.Option(help="1, 2 or 3; may be given
 
     Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
-    from microvae.study.runner import parameters_of, run_chapter
+    from microvae.study.runner import parameters_of, phase_named, run_chapter
     more = parameters_of(parameter)
     out = out or Path("build") / profile
-    for chapter in [*(f"phase{number}" for number in (phase or ([] if case else [1, 2, 3]))), *case]:
+    for chapter in [*map(phase_named, phase or ([] if case else [1, 2, 3])), *case]:
         done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side, **more)
         print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"))
 

@@ -11,6 +11,7 @@ __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_
 # %% ../../nbs/data/13_catalogue.ipynb #c03
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import gzip, os
@@ -266,6 +267,7 @@ def load(
     size: int | None = None,        # height and width in pixels
     seed: int = 0,                  # of a simulator, or of the choice of n
     data_folder: str | None = None, # where a public set lies
+    rendered: bool = False,         # True has a simulator draw at that size, with the detail that it allows, instead of resizing its usual images
 ) -> CellImages:
     "Cells by name or from files. Raises `UnknownNameError` for what is neither."
     entry = CATALOGUE.get(str(data))
@@ -274,7 +276,8 @@ def load(
         cells = load_images(data, size=size)
         return cells if n is None else cells.sample(n, seed)
     if entry.kind == "simulated":
-        cells = entry.load(**({} if n is None else {"n": n}), seed=seed)
+        drawn = rendered and size is not None and "size" in signature(entry.load).parameters
+        cells = entry.load(**({} if n is None else {"n": n}), seed=seed, **({"size": size} if drawn else {}))
     elif entry.kind == "folder":
         if data_folder is None: raise ImageError(f"{data} is not shipped with the package; give data_folder, the folder where you have it ({entry.source})")
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))

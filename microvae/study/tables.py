@@ -26,10 +26,11 @@ def empirical_kl_table(
 
 def verdict(claims: pd.DataFrame, provenance: dict) -> str:
     "The claims table in two or three sentences."
-    word = claims["holds here"].str.split().str[0]
-    held, mixed, failed = (claims.claim[word == kind].tolist() for kind in ("holds", "mixed", "fails"))
+    word = claims["holds here"].str.split().str[0].str.rstrip(":,")
+    held, mixed, failed, undecided = (claims.claim[word == kind].tolist() for kind in ("holds", "mixed", "fails", "open"))
     text = f"Of {len(claims)} claims, **{len(held)} hold**, {len(mixed)} are mixed and **{len(failed)} fail** on `{provenance['data']}` at profile `{provenance['profile']}`."
-    if len(claims) > len(held + mixed + failed): text += f" {len(claims) - len(held + mixed + failed)} cannot be answered so; the table says why."
+    if len(claims) > len(held + mixed + failed + undecided): text += f" {len(claims) - len(held + mixed + failed + undecided)} cannot be answered so; the table says why."
     if failed: text += " What fails: " + "; ".join(f"*{c}*" for c in failed) + "."
     if mixed: text += " What depends on the seed: " + "; ".join(f"*{c}*" for c in mixed) + "."
+    if undecided: text += " What these runs leave open: " + "; ".join(f"*{c}*" for c in undecided) + "."
     return text

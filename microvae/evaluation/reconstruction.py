@@ -50,7 +50,7 @@ def reconstruct(
     for start in range(0, len(cells), batch_size):
         batch = torch.from_numpy(cells.images[start:start + batch_size]).to(device)
         mean, log_variance = model.posterior(batch) if hasattr(model, "posterior") else (z := model.encode(batch), torch.zeros_like(z))
-        parts.append((model.decode(mean), mean, log_variance))
+        parts.append((model.decode(mean, model.pose(batch)), mean, log_variance))
     model.train(was_training)
     return {name: torch.cat(column).float().cpu().numpy() for name, column in zip(("reconstruction", "mean", "log_variance"), zip(*parts))}
 

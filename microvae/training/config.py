@@ -62,12 +62,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Objective:
-    "What is minimised: reconstruction + beta · KL."
+    "What is minimised: reconstruction + beta · KL, and what further terms are asked for."
     likelihood: Likelihood = "mse"
     beta: float = 1.0
     kl_warmup: int = 0             # epochs in which β rises from 0
     kl_cycles: int = 0             # how often β rises from 0 during training, to stay for the second half of each cycle
     free_bits: float = 0.0         # nats that each latent dimension may take for free
+    total_correlation: float = 1.0 # weight of the part of the KL that says how latent dimensions depend on one another: β of a β-TCVAE
+    capacity: float | None = None  # nats that the KL shall have: it rises to them from 0 in the first half of training, and β weighs how far off it is
+    alignment: float = 0.0         # weight of the KL between the posteriors of two augmentations of an image: they shall not make another cell of it
 
     def __post_init__(self):
         _require(self.likelihood in ("mse", "bce"), "likelihood", self.likelihood, "'mse' or 'bce'")
@@ -75,6 +78,10 @@ class Objective:
         for name in ("kl_warmup", "kl_cycles"): _whole(name, getattr(self, name), 0)
         _require(not (self.kl_warmup and self.kl_cycles), "kl_cycles", self.kl_cycles, "0 where kl_warmup is given: β follows one of them")
         _require(self.free_bits >= 0, "free_bits", self.free_bits, "at least 0 nats, e.g. 0.1")
+        _require(self.total_correlation >= 1, "total_correlation", self.total_correlation, "at least 1, e.g. 6")
+        _require(self.capacity is None or self.capacity > 0, "capacity", self.capacity, "above 0 nats, e.g. 20, or None")
+        _require(self.capacity is None or not self.free_bits, "free_bits", self.free_bits, "0 where capacity says how large the KL shall be")
+        _require(self.alignment >= 0, "alignment", self.alignment, "at least 0, e.g. 1")
 
 @dataclass(frozen=True)
 class Training:
@@ -122,7 +129,10 @@ class RunConfig:
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    format: int = 3
+    format: int = 4
+
+    def __post_init__(self):
+        _require(not self.objective.alignment or self.augmentation.active, "alignment", self.objective.alignment, "0 without an augmentation; Augmentation(rotation=180) says that turns shall not matter")
 
     def as_dict(self) -> dict:
         "The tree as plain dictionaries, as `config.json` holds it."

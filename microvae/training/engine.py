@@ -28,7 +28,7 @@ from ..files import write_json, write_table
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side
-from .schedule import best_epoch, beta_at, learning_rate_at, should_stop
+from .schedule import best_epoch, beta_at, capacity_at, learning_rate_at, should_stop
 from .step import Step, deterministic, hold_memory, on_their_own, resolve_device, resolve_precision
 
 # %% ../../nbs/training/05_engine.ipynb #c06
@@ -57,19 +57,20 @@ class Loop:
         "A random order of images."
         return torch.randperm(len(images), generator=self.generator, device=self.step.device)
 
-    def batches(self, images: Tensor | StoredImages) -> Iterator[Tensor]:
-        "All images once, in random order, augmented."
+    def batches(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None]]:
+        "All images once, in random order, augmented; and the same otherwise augmented, where both shall be one cell."
         size, change, device = self.config.training.batch_size, self.config.augmentation, self.step.device
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2 ** 31, (1,), generator=self.generator, device=device))
             found = (torch.from_numpy(batch).to(device) for batch in images.batches(size, seed))
         else: found = (images[rows] for rows in self.order(images).split(size))
-        return (change(batch, self.generator) for batch in found) if change.active else found
+        if not change.active: return ((batch, None) for batch in found)
+        return ((change(batch, self.generator), change(batch, self.generator) if self.config.objective.alignment else None) for batch in found)
 
-    def rates(self) -> tuple[float, float]:
-        "β and the learning rate of the epoch that comes next."
-        number = len(self.rows)
-        return beta_at(self.config.objective, number, self.config.training.epochs), learning_rate_at(self.config, number, self.rows)
+    def rates(self) -> tuple[float, float, float]:
+        "β, the learning rate and the KL's capacity of the epoch that comes next."
+        number, objective, epochs = len(self.rows), self.config.objective, self.config.training.epochs
+        return beta_at(objective, number, epochs), learning_rate_at(self.config, number, self.rows), capacity_at(objective, number, epochs)
 
     @contextmanager
     def dropout(self) -> Iterator[None]:
@@ -84,7 +85,7 @@ class Loop:
         self.model.train()
         rates, noise = self.rates(), self.noise(images)
         parts = noise.split(self.config.training.batch_size)
-        with self.dropout(): return torch.stack([self.step(batch, part, *rates) for batch, part in zip(self.batches(images), parts)])
+        with self.dropout(): return torch.stack([self.step(batch, part, *rates, twins) for (batch, twins), part in zip(self.batches(images), parts)])
 
     @torch.no_grad()
     def evaluate(self, images: Tensor) -> Tensor:
@@ -100,12 +101,12 @@ class Loop:
     def quality(self, images: Tensor) -> list[Tensor]:
         "Sums over images of PSNR and SSIM of reconstructions from posterior means, where the config asks for them."
         if not self.config.training.quality: return []
-        with self.step.autocast(): made = self.model.decode(self.model.encode(images))
+        with self.step.autocast(): made = self.model.decode(self.model.encode(images), self.model.pose(images))
         return [measure(made, images).sum().to(made.dtype) for measure in (psnr, ssim)]
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError` with the first batch whose loss is not finite."
-        number, (beta, rate), trained = len(self.rows), self.rates(), trained.cpu().double()
+        number, (beta, rate, _), trained = len(self.rows), self.rates(), trained.cpu().double()
         if not trained.isfinite().all():
             batch = int((~trained.isfinite()).any(1).nonzero()[0])
             raise DivergenceError(f"{self.config.model.name} diverged in epoch {number}: the loss of batch {batch} of {len(trained)} is not finite")
@@ -194,6 +195,7 @@ def prepare(model, cells, validation, config) -> RunConfig:
         config = replace(config, model=Model.of(model))
     else:
         with torch.device("meta"): config = replace(config, model=Model.of((config.model if model is None else replace(config.model, name=model)).network(cells.image_shape)))
+    if config.objective.alignment and not config.model.variational: raise ConfigError(f"{config.model.name} is a deterministic autoencoder; alignment compares posteriors, so it needs a VAE")
     return replace(config, data=describe(cells, validation))
 
 def _holds(data: Data, expected: Data) -> bool:

@@ -17,7 +17,7 @@ from ..errors import DivergenceError
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import Replayed, as_one_vector, is_out_of_memory, views
+from .step import as_one_vector, described, is_out_of_memory, Replayed, views
 
 # %% ../../nbs/training/06_stack.ipynb #c06
 def stackable(config: RunConfig) -> tuple | None:
@@ -26,7 +26,7 @@ def stackable(config: RunConfig) -> tuple | None:
     with torch.device("meta"): network = model.network(config.data.image_shape)
     own = any(True for _ in network.buffers()) or any(isinstance(layer, nn.Dropout) for layer in network.modules())
     if own or config.augmentation.active or training.optimizer != "adam" or training.weight_decay or training.quality or not model.variational: return None
-    return (config.data, model.name, model.changes, objective.likelihood, objective.free_bits, training.epochs, training.batch_size, training.gradient_clip, training.precision)
+    return (config.data, model.name, model.changes, objective.likelihood, objective.free_bits, objective.total_correlation, objective.capacity is None, training.epochs, training.batch_size, training.gradient_clip, training.precision)
 
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Runs under way by what can be stacked: those of one kind that are equally far."
@@ -87,15 +87,15 @@ class Stack:
                 theirs.setdefault(name, torch.zeros_like(loop.step.weights))
                 self._copy(theirs[name], mine[name], loop, back=True)
 
-    def _losses(self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _losses(self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, beta: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         "Sums over the images of one run: reconstruction, KL, and the objective."
         with self.autocast(): output = functional_call(self.template, parameters, (images,), {"noise": noise})
-        terms = elbo_terms(output, images, self.config.objective.likelihood, self.config.objective.free_bits)
+        terms = elbo_terms(output, images, *described(self.config.objective, capacity))
         return terms.reconstruction.sum(), terms.kl.sum(), terms.total(beta).sum()
 
     def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
         "Add the gradients of all runs for batches `(runs, N, C, H, W)`. Sums `(runs, 2)` of reconstruction and KL."
-        reconstruction, kl, total = vmap(self._losses)(self.parameters, images, noise, weight[:, 0])
+        reconstruction, kl, total = vmap(self._losses)(self.parameters, images, noise, weight[:, 0], weight[:, 2])
         (weight[:, 1] * total).sum().backward()
         return torch.stack([reconstruction.detach(), kl.detach()], 1)
 
@@ -108,10 +108,10 @@ class Stack:
         self.template.train()
         rates = torch.tensor([loop.rates() for loop in self.loops], dtype=torch.float64)
         for group, rate in zip(self.optimizer.param_groups, rates[:, 1].tolist()): group["lr"] = rate
-        beta, noise = rates[:, 0].to(self.device, self.weights.dtype), self._noise(images)
+        (beta, _, capacity), noise = rates.T.to(self.device, self.weights.dtype), self._noise(images)
         order, clip, sums = torch.stack([loop.order(images) for loop in self.loops]), self.config.training.gradient_clip, []
         for rows, part in zip(order.split(self.config.training.batch_size, 1), noise.split(self.config.training.batch_size, 1)):
-            weight = torch.stack([beta, torch.full_like(beta, 1 / rows.shape[1])], 1)
+            weight = torch.stack([beta, torch.full_like(beta, 1 / rows.shape[1]), capacity], 1)
             self.gradient.zero_()
             sums.append(self.compute(images[rows], part, weight))
             if clip: self.gradient.mul_((clip / (self.gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1))
@@ -129,7 +129,7 @@ class Stack:
         "Sums `(batches, runs, 2)` over held-out images."
         self.template.eval()
         parts = zip(images.split(AT_ONCE), self._noise(images).split(AT_ONCE, 1))
-        return torch.stack([torch.stack(vmap(self._losses, in_dims=(0, None, 0, None))(self.parameters, batch, noise, torch.zeros((), device=self.device))[:2], 1) for batch, noise in parts])
+        return torch.stack([torch.stack(vmap(self._losses, in_dims=(0, None, 0, None, None))(self.parameters, batch, noise, *torch.zeros(2, device=self.device))[:2], 1) for batch, noise in parts])
 
 # %% ../../nbs/training/06_stack.ipynb #c10
 def train_stacked(

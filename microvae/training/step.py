@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['resolve_device', 'resolve_precision', 'hold_memory', 'deterministic', 'views', 'as_one_vector', 'on_their_own',
-           'is_out_of_memory', 'optimizer_of', 'Step', 'Replayed', 'plain_steps']
+           'is_out_of_memory', 'optimizer_of', 'described', 'Step', 'Replayed', 'plain_steps']
 
 # %% ../../nbs/training/04_step.ipynb #c04
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ import ctypes, sys, warnings
 import torch
 from torch import nn, Tensor
 from ..errors import DeviceError
-from ..models.losses import elbo_terms
-from .config import RunConfig
+from ..models.losses import elbo_terms, kl_between
+from .config import Objective, RunConfig
 from .distributed import Group
 
 # %% ../../nbs/training/04_step.ipynb #c06
@@ -86,6 +86,10 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
     common = dict(lr=training.learning_rate, weight_decay=training.weight_decay) | settings
     return torch.optim.SGD(parameters, momentum=training.momentum, **common) if training.optimizer == "sgd" else torch.optim.Adam(parameters, **common)
 
+def described(objective: Objective, capacity: Tensor | None) -> tuple:
+    "What `elbo_terms` is told of an objective."
+    return objective.likelihood, objective.free_bits, objective.total_correlation, None if objective.capacity is None else capacity
+
 class Step:
     "One step of the optimizer on a batch, by all processes of a group."
     def __init__(self,
@@ -105,36 +109,44 @@ class Step:
         "The precision of convolutions."
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype not in (torch.float32, torch.float64))
 
-    def losses(self, images: Tensor, noise: Tensor):
-        "The two terms of the objective for each image."
+    def losses(self, images: Tensor, noise: Tensor, capacity: Tensor | None = None, twins: Tensor | None = None):
+        "The terms of the objective for each image; `twins` are the same cells, augmented otherwise."
         with self.autocast(): output = self.model(images, noise=noise)
-        return elbo_terms(output, images, self.config.objective.likelihood, self.config.objective.free_bits)
+        terms = elbo_terms(output, images, *described(self.config.objective, capacity))
+        if twins is None: return terms
+        with self.autocast(): other = self.model.posterior(twins)
+        terms.further = terms.further + self.config.objective.alignment * kl_between(other, (output.mean, output.log_variance))
+        return terms
 
-    def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
-        "Add the gradient of the summed objective; `weight` holds β and the share of an image. Sums of reconstruction and KL."
-        terms = self.losses(images, noise)
+    def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor, twins: Tensor | None = None) -> Tensor:
+        "Add the gradient of the summed objective; `weight` holds β, the share of an image, and the capacity. Sums of reconstruction and KL."
+        terms = self.losses(images, noise, weight[2], twins)
         (weight[1] * terms.total(weight[0]).sum()).backward()
         return torch.stack([terms.reconstruction.detach().sum(), terms.kl.detach().sum()])
 
-    def __call__(self, images: Tensor, noise: Tensor, beta: float, rate: float) -> Tensor:
-        "Take one step on a whole batch, of which this process computes its part. Sums `(2,)` over the batch of reconstruction and KL."
-        weight = torch.tensor([beta, 1 / len(images)], device=self.device, dtype=self.weights.dtype)
-        images = self.group.part(images).contiguous(memory_format=torch.channels_last)
-        sums = self._in_parts(images, self.group.part(noise), weight)
+    def __call__(self, images: Tensor, noise: Tensor, beta: float, rate: float, capacity: float = 0.0, twins: Tensor | None = None) -> Tensor:
+        """Take one step on a whole batch, of which this process computes its part. Sums `(2,)` over the batch of reconstruction and KL.
+
+        Terms that are not of single images, total correlation and capacity, are those of the part of the batch that is computed at once.
+        """
+        weight = torch.tensor([beta, 1 / len(images), capacity], device=self.device, dtype=self.weights.dtype)
+        views = [self.group.part(view).contiguous(memory_format=torch.channels_last) for view in (images, twins) if view is not None]
+        sums = self._in_parts(self.group.part(noise), weight, *views)
         for tensor in (self.weights.grad, sums): self.group.add_up(tensor)
         if self.config.training.gradient_clip: nn.utils.clip_grad_norm_([self.weights], self.config.training.gradient_clip)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         return sums
 
-    def _in_parts(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
+    def _in_parts(self, noise: Tensor, weight: Tensor, images: Tensor, *twins: Tensor) -> Tensor:
         "The gradient of this process's part of a batch, in pieces that fit into memory."
         while True:
             self.weights.grad.zero_()
             if not len(images): return torch.zeros(2, device=self.device, dtype=self.weights.dtype)      # more processes than images in the last batch
             try:
-                if not self.largest or len(images) <= self.largest: return self.gradient(images, noise, weight)
-                return sum(self._gradient(*piece, weight) for piece in zip(images.split(self.largest), noise.split(self.largest)))
+                if not self.largest or len(images) <= self.largest: return self.gradient(images, noise, weight, *twins)
+                pieces = zip(*(whole.split(self.largest) for whole in (images, noise, *twins)))
+                return sum(self._gradient(*piece[:2], weight, *piece[2:]) for piece in pieces)
             except RuntimeError as error:
                 if not is_out_of_memory(error): raise
                 at_once = min(self.largest or len(images), len(images))
@@ -176,19 +188,27 @@ class Replayed:
         return graph, places, sums
 
 # %% ../../nbs/training/04_step.ipynb #c16
-def plain_steps(model: nn.Module, batches, config: RunConfig, beta: float) -> list[tuple[float, float]]:
-    "The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place."
+def plain_steps(model: nn.Module, batches, config: RunConfig, beta: float, capacity: float = 0.0) -> list[tuple[float, float]]:
+    "The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place. Batches are images, noise, and for `alignment` the images augmented otherwise."
     model.double()
-    optimizer, seen = optimizer_of(model.parameters(), config), []
-    for images, noise in batches:
+    optimizer, seen, objective = optimizer_of(model.parameters(), config), [], config.objective
+    for images, noise, *twins in batches:
         images = images.double()
         output = model(images, noise=noise.double())
         found, deterministic = output.reconstruction, output.mean is None
         reconstruction = (-images * found.log() - (1 - images) * (1 - found).log() if config.objective.likelihood == "bce" else (found - images).square()).sum((1, 2, 3))
         kl = torch.zeros(len(images), 1) if deterministic else 0.5 * (output.mean ** 2 + output.log_variance.exp() - output.log_variance - 1)
         floored = kl.clamp(min=config.objective.free_bits) if config.objective.free_bits else kl
+        loss = (reconstruction + beta * floored.sum(1)).mean() if objective.capacity is None else reconstruction.mean() + beta * (kl.sum(1).mean() - capacity).abs()
+        if objective.total_correlation != 1 or twins: posterior = torch.distributions.Normal(output.mean, (output.log_variance / 2).exp())
+        if objective.total_correlation != 1:
+            densities = torch.stack([torch.distributions.Normal(m, s).log_prob(output.latent) for m, s in zip(posterior.mean, posterior.stddev)])           # under each posterior, of each sample, in each dimension
+            loss = loss + (objective.total_correlation - 1) * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
+        if twins:
+            mean, log_variance = model.posterior(twins[0].double())
+            loss = loss + objective.alignment * torch.distributions.kl_divergence(torch.distributions.Normal(mean, (log_variance / 2).exp()), posterior).sum(1).mean()
         optimizer.zero_grad()
-        (reconstruction + beta * floored.sum(1)).mean().backward()
+        loss.backward()
         if config.training.gradient_clip: nn.utils.clip_grad_norm_(model.parameters(), config.training.gradient_clip)
         optimizer.step()
         seen.append((reconstruction.sum().item(), kl.sum().item()))

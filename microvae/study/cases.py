@@ -64,7 +64,7 @@ class Setting:
     device: str
     label: str
     names: tuple[str, ...] = ()   # of all sets that the case was given
-    data_folder: str | None = None  # where a public set lies
+    data_folder: str | list[str] | None = None  # where a public set lies; one for all sets, or one each
     trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)  # name, run, held-out images, of all that `train` was asked for
 
     @property
@@ -72,9 +72,10 @@ class Setting:
         "The file that tells how far training is."
         return self.out / "progress.json"
 
-    def load(self, name: str, n: int | None = None, side: int | None = None) -> CellImages:
+    def load(self, name: str, n: int | None = None, side: int | None = None, seed: int = 0) -> CellImages:
         "Images of a set, as many as the profile says if not told; simulators draw at the side that is asked for."
-        return load(name, self.size["images"] if n is None else n, side, data_folder=self.data_folder, rendered=True)
+        folder = self.data_folder if isinstance(self.data_folder, (str, type(None))) else self.data_folder[self.names.index(name)]
+        return load(name, self.size["images"] if n is None else n, side, seed, data_folder=folder or None, rendered=True)
 
     @property
     def first(self) -> int:
@@ -145,7 +146,7 @@ def run_case(
     sizes: dict[str, dict],           # profile -> images, epochs, seeds, ...
     profile: str,
     data: str,                        # a set's name, or a file, folder or pattern of images; several with commas between for a case that compares sets
-    data_folder: str | None = None,
+    data_folder: str | None = None,   # where a public set lies; several with commas between, one a set
     image_side: int | None = None,    # resize to this many pixels
     out="build/case",
     runs="build/runs",
@@ -160,8 +161,10 @@ def run_case(
     if unknown := set(changes) - set(sizes[profile]): raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
     size, start = sizes[profile] | changes, perf_counter()
     names = tuple(part.strip() for part in data.split(","))
-    cells = load(names[0], n=size["images"], size=image_side, data_folder=data_folder or None)
-    setting = Setting(cells, size, Path(out), Path(runs), device, name, names, data_folder or None)
+    folders = [part.strip() for part in (data_folder or "").split(",")]
+    if len(folders) > 1 and len(folders) != len(names): raise ConfigError(f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none")
+    cells = load(names[0], n=size["images"], size=image_side, data_folder=folders[0] or None)
+    setting = Setting(cells, size, Path(out), Path(runs), device, name, names, folders if len(folders) > 1 else folders[0])
     tables, pictures = study(setting)
     about = provenance(profile, cells.name if data == cells.name else ", ".join(names), device, perf_counter() - start) | dict(case=name, cells=len(cells), image_shape=list(cells.image_shape), size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()})
     compared = footing(setting.trained)

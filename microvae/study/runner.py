@@ -17,7 +17,7 @@ from ..files import write_json
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
 CHAPTERS = {"phase1": "phases/1_memory_b.ipynb", "phase2": "phases/2_lung.ipynb", "phase3": "phases/3_adaptable.ipynb",
-            "rule": "phases/4_rule.ipynb",
+            "rule": "phases/4_rule.ipynb", "downstream": "phases/5_downstream.ipynb", "disentangle": "phases/6_disentangle.ipynb", "modalities": "phases/7_modalities.ipynb", "orientation": "phases/8_orientation.ipynb",
             "surfaces": "cases/1_surfaces.ipynb", "brain": "cases/2_brain.ipynb", "endoscopy": "cases/3_endoscopy.ipynb", "autoencoders": "cases/4_autoencoders.ipynb"}
 
 #: The chapters that are phases of the study, and those that are cases.

@@ -68,11 +68,11 @@ class ElboTerms:
     "The two terms of the objective, each `(N,)`, per image."
     reconstruction: Tensor  # squared error, or nats with likelihood "bce"
     kl: Tensor              # nats, unweighted
-    paid: Tensor | None = None  # the KL as it is minimised, where free bits or a capacity make it another
-    further: Tensor | float = 0.0  # further terms, with their weights
+    paid: Tensor | None = None  # the KL as it is minimised, where free bits, a capacity or a heavier total correlation make it another
+    further: Tensor | float = 0.0  # what is added with a weight of its own
 
     def total(self, beta: float = 1.0) -> Tensor:
-        "`reconstruction + beta · kl`, `(N,)`; with free bits or a capacity the KL as it is minimised, and all further terms."
+        "`reconstruction + beta · kl`, `(N,)`; or the KL as it is minimised where that is another, and what is added."
         return self.reconstruction + beta * (self.kl if self.paid is None else self.paid) + self.further
 
 def elbo_terms(
@@ -80,7 +80,7 @@ def elbo_terms(
     images: Tensor,                  # (N, C, H, W) in [0, 1]
     likelihood: Likelihood = "mse",  # "mse" sums squared errors, "bce" binary cross-entropy
     free_bits: float = 0.0,          # nats that each latent dimension may take for free
-    total_correlation: float = 1.0,  # weight of the total correlation
+    total_correlation: float = 1.0,  # how many times more than the rest of the KL its part counts that is the total correlation
     capacity: Tensor | float | None = None,  # nats that the mean KL shall have
 ) -> ElboTerms:
     """Reconstruction and KL of each image; the KL of a deterministic autoencoder is zero.
@@ -96,5 +96,5 @@ def elbo_terms(
     kl = torch.zeros_like(reconstruction) if output.mean is None else kl_from_prior(output.mean, output.log_variance)
     if output.mean is None: return ElboTerms(reconstruction, kl)
     paid = (kl.mean() - capacity).abs().expand_as(kl) if capacity is not None else kl_from_prior(output.mean, output.log_variance, free_bits) if free_bits else None
-    further = (total_correlation - 1) * total_correlation_of(output.latent, output.mean, output.log_variance) if total_correlation != 1 else 0.0
-    return ElboTerms(reconstruction, kl, paid, further)
+    if total_correlation != 1: paid = (kl if paid is None else paid) + (total_correlation - 1) * total_correlation_of(output.latent, output.mean, output.log_variance)
+    return ElboTerms(reconstruction, kl, paid)

@@ -68,7 +68,7 @@ class Objective:
     kl_warmup: int = 0             # epochs in which β rises from 0
     kl_cycles: int = 0             # how often β rises from 0 during training, to stay for the second half of each cycle
     free_bits: float = 0.0         # nats that each latent dimension may take for free
-    total_correlation: float = 1.0 # weight of the part of the KL that says how latent dimensions depend on one another: β of a β-TCVAE
+    total_correlation: float = 1.0 # how many times more than its other parts that part of the KL counts that says how latent dimensions depend on one another; where beta is 1, the β of a β-TCVAE
     capacity: float | None = None  # nats that the KL shall have: it rises to them from 0 in the first half of training, and β weighs how far off it is
     alignment: float = 0.0         # weight of the KL between the posteriors of two augmentations of an image: they shall not make another cell of it
 

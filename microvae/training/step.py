@@ -203,7 +203,7 @@ def plain_steps(model: nn.Module, batches, config: RunConfig, beta: float, capac
         if objective.total_correlation != 1 or twins: posterior = torch.distributions.Normal(output.mean, (output.log_variance / 2).exp())
         if objective.total_correlation != 1:
             densities = torch.stack([torch.distributions.Normal(m, s).log_prob(output.latent) for m, s in zip(posterior.mean, posterior.stddev)])           # under each posterior, of each sample, in each dimension
-            loss = loss + (objective.total_correlation - 1) * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
+            loss = loss + beta * (objective.total_correlation - 1) * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
         if twins:
             mean, log_variance = model.posterior(twins[0].double())
             loss = loss + objective.alignment * torch.distributions.kl_divergence(torch.distributions.Normal(mean, (log_variance / 2).exp()), posterior).sum(1).mean()

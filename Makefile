@@ -1,4 +1,4 @@
-# make study   install, run the three phases at the quick profile, build the site
+# make study   install, run the three phases of the thesis at the quick profile, build the site
 # make test    install, run all checks
 # make help    the rest
 SHELL := /bin/bash
@@ -6,9 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= quick
+, := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test install site readme results real cases gallery bench speed clean
+.PHONY: help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -18,6 +19,8 @@ help:
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
 # make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
 # make cases PROFILE=quick    run the four cases of the other reports and keep their results under results/PROFILE; with REAL=folder the surfaces are the public micrographs below it, and the digits MNIST's
+# make questions PROFILE=quick    run phases 4 to 8 and keep their results under results/PROFILE; with REAL=folder on the public sets below it as well
+# make check      the notebooks' checks alone
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
 # make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
@@ -30,10 +33,12 @@ study: install
 test: study $(VENV)/.browser
 	@echo "== exported code equals the notebooks"
 	@$(BIN)/python -m pytest -q tests/test_export.py
-	@echo "== notebook tests"
-	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|cases|report)$$' --n_workers 2
 	@echo "== pytest, with the site in a browser"
 	@$(BIN)/python -m pytest -q tests --ignore tests/test_export.py
+
+# the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
+check: install
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|cases|report)$$' --n_workers 2
 
 site: install
 	@$(BIN)/microvae book
@@ -59,6 +64,14 @@ cases: install
 	@$(BIN)/microvae study --profile $(PROFILE) --case autoencoders $(if $(REAL),--set digits=mnist --set digits_folder=$(REAL)/mnist_t10k)
 	@mkdir -p results/$(PROFILE)
 	@for case in surfaces brain endoscopy autoencoders; do rm -rf results/$(PROFILE)/$$case; cp -r build/$(PROFILE)/$$case/results results/$(PROFILE)/$$case; done
+
+questions: install
+	@$(BIN)/microvae study --profile $(PROFILE) --phase 6 --phase 8
+	@$(BIN)/microvae study --profile $(PROFILE) --phase 4 $(if $(REAL),--data memory_b$(,)lung_fret$(,)blood_cells --data-folder $(REAL)/bccd_blood_cells)
+	@$(BIN)/microvae study --profile $(PROFILE) --phase 5 $(if $(REAL),--data memory_b$(,)lung_fret$(,)blood_cells$(,)dsb2018_kinds --data-folder $(,)$(,)$(REAL)/bccd_blood_cells$(,)$(REAL)/dsb2018_nuclei)
+	@$(BIN)/microvae study --profile $(PROFILE) --phase 7 $(if $(REAL),--data memory_b$(,)phase_contrast$(,)stained_nuclei$(,)dsb2018_stained$(,)blood_cells$(,)kc167_three$(,)ht29_cells$(,)hela_patches --data-folder $(,)$(,)$(,)$(REAL)/dsb2018_nuclei$(,)$(REAL)/bccd_blood_cells$(,)$(REAL)/kc167_three_channel$(,)$(REAL)/ht29_three_channel$(,)$(REAL)/hela_three_channel)
+	@mkdir -p results/$(PROFILE)
+	@for phase in rule downstream disentangle modalities orientation; do rm -rf results/$(PROFILE)/$$phase; cp -r build/$(PROFILE)/$$phase/results results/$(PROFILE)/$$phase; done
 
 gallery: install
 	@$(BIN)/python -c "from microvae.study.gallery import make_gallery; make_gallery('$(REAL)')"

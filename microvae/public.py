@@ -18,9 +18,12 @@ PUBLIC = {
     "data.patches": ["cut_patches", "write_parts"], "data.augment": ["Augmentation"],
     "data.splits": ["split", "k_folds", "label_folds", "fold_parts", "hold_out"],
     "data.catalogue": ["available_data", "load", "fetch_images"],
-    "models.depth": ["interpolated_depth"], "models.autoencoders": ["Architecture"], "models.catalogue": ["build", "available", "count_parameters"], "models.losses": ["elbo_terms"],
+    "models.depth": ["interpolated_depth", "bottleneck_depth"], "models.autoencoders": ["Architecture"], "models.catalogue": ["build", "available", "count_parameters"], "models.losses": ["elbo_terms"],
     "training.config": ["RunConfig", "Model", "Objective", "Training"], "training.engine": ["fit", "train_longer", "load_run", "load_model", "as_tensor"], "training.sweep": ["grid", "sweep"], "training.search": ["search"],
     "evaluation.reconstruction": ["psnr", "ssim", "reconstruct", "embed", "write_predictions"], "evaluation.segmentation": ["match_counts", "f1_scores"], "evaluation.latent": ["empirical_kl", "active_units", "interpolate"],
     "evaluation.plots": ["contact_sheet", "quality_plot", "track_plot"], "evaluation.projection": ["project", "projections", "plot_projections"], "evaluation.denoising": ["denoise"], "evaluation.anomaly": ["anomaly_scores", "detection"],
+    "evaluation.statistics": ["interval", "paired", "against"], "evaluation.disentangle": ["true_factors", "disentanglement", "mig", "sap", "dci", "factor_vae_score", "axis_table"],
+    "evaluation.downstream": ["classify", "area_under_roc", "area_interval", "calibration", "shape_features", "cluster_agreement"], "evaluation.orientation": ["code_movement"],
+    "evaluation.pictures": ["plot_marginals", "plot_tracks", "decoded_grid", "plot_grid", "traversals", "plot_traversals", "plot_errors"],
     "evaluation.layers": ["activations"], "evaluation.realism": ["real_or_reconstructed"],
 }

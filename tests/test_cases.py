@@ -47,6 +47,17 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
     assert "claims, **" in told and (case != "surfaces" or "without settings of a laser" in told)
 
 
+@pytest.mark.parametrize("case", ["endoscopy", "autoencoders"])
+def test_a_case_of_normal_images_only(case, tmp_path, root):
+    "Who has no images of what is strange still gets the rest of the chapter."
+    folder = tmp_path / "mine" / "normal"
+    folder.mkdir(parents=True)
+    for i, image in enumerate(load("mucosa", n=80, size=32)[:30].images): imageio.imwrite(folder / f"{i:03d}.png", np.moveaxis(np.round(image * 255).astype(np.uint8), 0, 2))
+    done = microvae("study", "--case", case, "--data", tmp_path / "mine", "--epochs", 1, "--image-side", 32, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs", "--device", "cpu", cwd=root)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "claims, **" in (tmp_path / "out" / case / "notebook.ipynb").read_text()
+
+
 def test_a_case_that_cannot_be_says_so(tmp_path, root):
     for words, part in [(("--case", "surface"), "surfaces"), (("--case", "brain", "--profile", "fast"), "quick"), (("--case", "endoscopy", "--data", tmp_path / "nothing"), "nothing")]:
         done = microvae("study", *words, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs", cwd=root)

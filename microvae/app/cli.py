@@ -127,7 +127,11 @@ def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given mo
           device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
     """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
 
+    Phases 1 to 3 are the thesis'; 4 is the depth rule, 5 classes and fates from codes, 6 disentanglement, 7 other microscopes and donors, 8 turned cells.
+
     Example: `microvae study --phase 2 --profile standard`
+
+    Example: `microvae study --phase 5 --data crops.zarr --set label=treatment --set group=donor`
 
     Example: `microvae study --case surfaces --data my_micrographs/`
 

@@ -83,6 +83,7 @@ def classify(
 ) -> Predicted:
     "Class probabilities of each cell by a classifier that has seen neither it nor its group. Raises `ConfigError` for one class only, or fewer groups than two folds need."
     from sklearn.model_selection import StratifiedGroupKFold
+    from threadpoolctl import threadpool_limits
     features, labels = np.asarray(features, float), np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     if classifier not in CLASSIFIERS: raise unknown_name("classifier", classifier, CLASSIFIERS)
@@ -94,21 +95,26 @@ def classify(
     if min(folds, fewest) < 2: raise ConfigError(f"class {classes[np.argmin(np.bincount(truth))]!r} has {fewest} cell(s) or group(s), and {folds} fold(s) were asked for; at least 2 of both are needed")
     if (features.std(0) < 1e-12).all(): raise ConfigError("all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed")
     probability = np.full((len(labels), len(classes)), 1e-9)
-    for train, test in StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed).split(features, truth, groups):
-        kept = None if components is None else min(components, features.shape[1], len(train) - 1)
-        model = _classifier(classifier, kept, seed)
-        if classifier == "nearest neighbours": model[-1].set_params(n_neighbors=min(25, len(train)))
-        model.fit(features[train], truth[train])
-        probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
+    with threadpool_limits(1):                  # tables of cells are small: threads would wait for one another
+        for train, test in StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed).split(features, truth, groups):
+            kept = None if components is None else min(components, features.shape[1], len(train) - 1)
+            model = _classifier(classifier, kept, seed)
+            if classifier == "nearest neighbours": model[-1].set_params(n_neighbors=min(25, len(train)))
+            model.fit(features[train], truth[train])
+            probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c10
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve; of more than two classes the mean of each against the rest. NaN where a class is absent."
-    from sklearn.metrics import roc_auc_score
-    truth, probability = predicted.truth, predicted.probability
-    areas = [roc_auc_score(truth == i, probability[:, i]) if 0 < (truth == i).sum() < len(truth) else np.nan for i in range(len(predicted.classes))]
+    areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
+
+def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
+    "The area from ranks: a bootstrap asks for it hundreds of times, and scikit-learn's function checks its input longer than it computes."
+    from scipy.stats import rankdata
+    n = int(positive.sum())
+    return (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
 
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
@@ -189,10 +195,11 @@ def cluster_agreement(
     from sklearn.metrics import adjusted_rand_score
     from sklearn.mixture import GaussianMixture
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
     features, k = np.asarray(features, float), len(np.unique(labels))
     if method not in ("mixture", "kmeans"): raise unknown_name("clustering", method, ("mixture", "kmeans"))
     if k < 2 or len(features) <= k: raise ConfigError(f"there are {k} group(s) and {len(features)} cells; clusters need two groups and more cells than groups")
     scaled = StandardScaler().fit_transform(features)
     model = GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed) if method == "mixture" else KMeans(k, n_init=10, random_state=seed)
-    clusters = model.fit_predict(scaled)
+    with threadpool_limits(1): clusters = model.fit_predict(scaled)
     return float(adjusted_rand_score(np.asarray(labels), clusters)), clusters

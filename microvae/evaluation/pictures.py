@@ -19,7 +19,7 @@ from .reconstruction import reconstruct
 from ..models.autoencoders import Autoencoder
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c05
-def plot_marginals(points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2") -> Figure:
+def plot_marginals(points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = "") -> Figure:
     "Codes in the plane, with the density of each group along both axes; the dotted curves are the prior's. Raises `ConfigError` for a column that is not there."
     from scipy.stats import gaussian_kde, norm
     for name in (x, y, *([label] if label else [])):
@@ -41,7 +41,7 @@ def plot_marginals(points: pd.DataFrame, label: str | None = None, x: str = "z1"
         top.plot(grid, norm.pdf(grid), ":", color="0.5", lw=1); side.plot(norm.pdf(grid), grid, ":", color="0.5", lw=1)
         main.set(xlabel=x.replace("z", "latent "), ylabel=y.replace("z", "latent "), xlim=(-reach, reach), ylim=(-reach, reach))
         main.legend(fontsize=8, handletextpad=0.1, title=label, title_fontsize=8)
-        top.set(yticks=[], ylim=(0, None)); side.set(xticks=[], xlim=(0, None))
+        top.set(yticks=[], ylim=(0, None), title=title); side.set(xticks=[], xlim=(0, None))
         fig.tight_layout(pad=0.5)
     return fig
 

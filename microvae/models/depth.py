@@ -15,7 +15,7 @@ THESIS_ANCHORS = ((400, 2), (19600, 4))
 # %% ../../nbs/models/00_depth.ipynb #c06
 def deepest(height: int, width: int) -> int:
     "The most halvings after which both sides still have a pixel."
-    return min(height, width).bit_length() - 1
+    return int(min(height, width)).bit_length() - 1
 
 # %% ../../nbs/models/00_depth.ipynb #c08
 def interpolated_depth(

@@ -8,6 +8,7 @@ __all__ = ['Findings', 'Setting', 'normal_ones', 'objective_of', 'footing', 'his
 # %% ../../nbs/study/13_cases.ipynb #c04
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 import json
@@ -56,16 +57,26 @@ class Findings:
 # %% ../../nbs/study/13_cases.ipynb #c08
 @dataclass
 class Setting:
-    "The images of a case, the numbers of its profile, and where runs are kept."
-    cells: CellImages
+    "What a case is given: sets of images, the numbers of its profile, and where runs are kept."
+    names: tuple[str, ...]        # of sets, or files of images; most cases want one
     size: dict                    # images, epochs, seeds, and what the case needs beyond
     out: Path                     # for what is too long for the findings
     runs: Path                    # where runs are kept
     device: str
     label: str
-    names: tuple[str, ...] = ()   # of all sets that the case was given
+    image_side: int | None = None  # to which `cells` are resized
     data_folder: str | list[str] | None = None  # where a public set lies; one for all sets, or one each
     trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)  # name, run, held-out images, of all that `train` was asked for
+
+    @cached_property
+    def cells(self) -> CellImages:
+        "The images of a case with one set, loaded when they are asked for."
+        return load(self.names[0], n=self.size["images"], size=self.image_side, data_folder=self._folder(self.names[0]))
+
+    def _folder(self, name: str) -> str | None:
+        folder = self.data_folder
+        if isinstance(folder, list): folder = folder[self.names.index(name)] if name in self.names else None
+        return folder or None
 
     @property
     def progress_file(self) -> Path:
@@ -74,8 +85,7 @@ class Setting:
 
     def load(self, name: str, n: int | None = None, side: int | None = None, seed: int = 0) -> CellImages:
         "Images of a set, as many as the profile says if not told; simulators draw at the side that is asked for."
-        folder = self.data_folder if isinstance(self.data_folder, (str, type(None))) else self.data_folder[self.names.index(name)]
-        return load(name, self.size["images"] if n is None else n, side, seed, data_folder=folder or None, rendered=True)
+        return load(name, self.size["images"] if n is None else n, side, seed, data_folder=self._folder(name), rendered=True)
 
     @property
     def first(self) -> int:
@@ -130,14 +140,14 @@ def pictures_of(run: Run, cells: CellImages) -> np.ndarray:
 # %% ../../nbs/study/13_cases.ipynb #c11
 def weighed(
     claim: str,                  # a sentence
-    thesis: str,                 # what the source says of it
+    source: str,                 # what was said of it, and by whom
     difference: Interval,        # of a number that is above zero where the claim holds
     what: str,                   # what the number is
     digits: int = 2,
-) -> dict:                       # claim, thesis, here, holds here
+) -> dict:                       # claim, source, here, holds here
     "One row of a claims table, decided by a bootstrap interval."
     verdict = {1: "holds", -1: "fails", 0: "open: the interval holds zero" if difference.n > 1 else "open: one value has no interval"}[difference.sign]
-    return {"claim": claim, "thesis": thesis, "here": f"{what}: {difference.text(digits)}, n = {difference.n}", "holds here": verdict}
+    return {"claim": claim, "source": source, "here": f"{what}: {difference.text(digits)}, n = {difference.n}", "holds here": verdict}
 
 # %% ../../nbs/study/13_cases.ipynb #c13
 def run_case(
@@ -163,11 +173,11 @@ def run_case(
     names = tuple(part.strip() for part in data.split(","))
     folders = [part.strip() for part in (data_folder or "").split(",")]
     if len(folders) > 1 and len(folders) != len(names): raise ConfigError(f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none")
-    cells = load(names[0], n=size["images"], size=image_side, data_folder=folders[0] or None)
-    setting = Setting(cells, size, Path(out), Path(runs), device, name, names, folders if len(folders) > 1 else folders[0])
+    setting = Setting(names, size, Path(out), Path(runs), device, name, image_side, folders if len(folders) > 1 else folders[0])
     tables, pictures = study(setting)
-    about = provenance(profile, cells.name if data == cells.name else ", ".join(names), device, perf_counter() - start) | dict(case=name, cells=len(cells), image_shape=list(cells.image_shape), size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()})
-    compared = footing(setting.trained)
+    first, compared = setting.trained[0][1].config.data, footing(setting.trained)
+    seen = len(setting.cells) if "cells" in vars(setting) else first.n_train + first.n_validation
+    about = provenance(profile, ", ".join(names), device, perf_counter() - start) | dict(case=name, cells=seen, image_shape=list(first.image_shape), size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()})
     about |= dict(held_out=len(setting.trained[0][2]), minutes_training=round(float(compared.seconds.sum()) / 60, 1))
     findings = Findings({"runs": compared, "history": histories(setting.trained)} | tables, pictures, about)
     findings.save(Path(out) / "results")

@@ -43,9 +43,10 @@ def known_factors(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Mean over true factors that are not pose of R² (not below 0) of a gradient boosting on the codes, held out by five folds."
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.model_selection import cross_val_predict, KFold
+    from threadpoolctl import threadpool_limits
     found = []
     for values in true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE]).to_numpy().T:
-        told = cross_val_predict(HistGradientBoostingRegressor(max_iter=80, random_state=seed), codes, values, cv=KFold(5, shuffle=True, random_state=seed))
+        with threadpool_limits(1): told = cross_val_predict(HistGradientBoostingRegressor(max_iter=80, random_state=seed), codes, values, cv=KFold(5, shuffle=True, random_state=seed))
         found.append(max(0.0, 1 - np.square(told - values).sum() / np.square(values - values.mean()).sum()))
     return float(np.mean(found))
 

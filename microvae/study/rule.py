@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..evaluation.plots import PALETTE, STYLE
@@ -23,10 +24,10 @@ from .cases import Findings, Setting, footing, pictures_of, weighed
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c06
-#: Profile -> how much: images of each set, sides, depths, epochs of images of 128 pixels and more (smaller ones, which cost little, up to four times as many), seeds.
-SIZES = {"quick": dict(images=120, sides=(16, 32, 64), depths=(1, 2, 3, 4), epochs=3, seeds=(0, 1), batch_size=16, latent_dim=2),
-         "standard": dict(images=240, sides=(16, 32, 64, 128, 256), depths=(1, 2, 3, 4, 5, 6), epochs=12, seeds=(0, 1, 2), batch_size=16, latent_dim=2),
-         "paper": dict(images=4000, sides=(16, 24, 32, 48, 64, 96, 128, 192, 256), depths=(1, 2, 3, 4, 5, 6), epochs=100, seeds=(0, 1, 2, 3, 4), batch_size=32, latent_dim=2)}
+#: Profile -> how much: images of each set, sides, the largest side of sets that are not simulated and would only be blown up, depths, epochs of images of 128 pixels and more (smaller ones, which cost little, up to four times as many), seeds.
+SIZES = {"quick": dict(images=120, sides=(16, 32, 64), largest_real=64, depths=(1, 2, 3, 4), epochs=3, seeds=(0, 1), batch_size=16, latent_dim=2),
+         "standard": dict(images=240, sides=(16, 32, 64, 128, 256), largest_real=128, depths=(1, 2, 3, 4, 5, 6), epochs=12, seeds=(0, 1, 2), batch_size=16, latent_dim=2),
+         "paper": dict(images=4000, sides=(16, 24, 32, 48, 64, 96, 128, 192, 256), largest_real=128, depths=(1, 2, 3, 4, 5, 6), epochs=100, seeds=(0, 1, 2, 3, 4), batch_size=32, latent_dim=2)}
 
 #: KL, in nats per image, under which a network counts as collapsed: it says next to nothing of the image.
 COLLAPSED = 0.1
@@ -42,7 +43,8 @@ def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter: every depth that a side allows, on every set."
     size, rows, pictures = setting.size, [], {}
     for name in setting.names:
-        for side in size["sides"]:
+        drawn = name in CATALOGUE and CATALOGUE[name].kind == "simulated"
+        for side in (side for side in size["sides"] if drawn or side <= size["largest_real"]):
             train, held = _parts(setting.load(name, side=side))
             training = Training(epochs_for(side, size["epochs"]), size["batch_size"])
             depths = [depth for depth in size["depths"] if depth <= deepest(side, side)]

@@ -9,6 +9,7 @@ __all__ = ['RESULTS', 'check', 'phase1_claims', 'phase2_claims', 'phase3_claims'
 from collections.abc import Callable
 import numpy as np
 import pandas as pd
+from ..evaluation.statistics import interval
 from ..models.depth import interpolated_depth
 from .results import Results
 
@@ -37,20 +38,23 @@ def check(
     thesis: str,                      # what the thesis reports
     runs: pd.DataFrame,               # runs of all seeds
     ask: Callable[[pd.DataFrame], tuple[bool, dict[str, float]]],  # runs of one seed -> holds, numbers
-) -> dict:                            # claim, thesis, here (mean ± range over seeds), holds
-    "One row of a claims table."
+) -> dict:                            # claim, thesis, here, holds here
+    "One row of a claims table: numbers as mean with 95 % bootstrap interval over seeds, and the first less the second in pairs."
     answers = [ask(seed) for _, seed in runs.groupby("seed")]
     yes = sum(bool(holds) for holds, _ in answers)
-    here = "; ".join(_spread(name, [numbers[name] for _, numbers in answers]) for name in answers[0][1])
+    columns = {name: [numbers[name] for _, numbers in answers] for name in answers[0][1]}
+    here = "; ".join(_told(name, values) for name, values in columns.items())
+    if len(answers) > 1 and len(columns) > 1:
+        first, second = list(columns.values())[:2]
+        here += "; " + _told("first less second", np.subtract(first, second))
     verdict = "holds" if yes == len(answers) else "fails" if yes == 0 else "mixed"
     return {"claim": claim, "thesis": thesis, "here": here, "holds here": f"{verdict} ({yes} of {len(answers)} seeds)" if len(answers) > 1 else f"{verdict} (one seed)"}
 
-def _spread(name: str, values: list[float]) -> str:
-    "`name mean (low–high)`; one number for one seed."
-    mean, low, high = np.mean(values), min(values), max(values)
-    digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 10 else 2
-    text = f"{mean:,.{digits}f}"
-    return f"{name} {text}" if len(values) == 1 else f"{name} {text} ({low:,.{digits}f}–{high:,.{digits}f})"
+def _told(name: str, values) -> str:
+    "`name mean [low, high]`, with its bootstrap interval over seeds; one number for one seed."
+    if not np.isfinite(values).all(): return f"{name} {np.mean(values):.0f}"
+    mean = abs(np.mean(values))
+    return f"{name} {interval(values).text(0 if mean >= 1000 else 1 if mean >= 10 else 2)}"
 
 def _by(runs: pd.DataFrame, column: str, names: str = "model") -> dict:
     return runs.set_index(names)[column].to_dict()

@@ -128,11 +128,11 @@ def _told(config: RunConfig) -> str:
     return f"{config.model.name} with {config.model.latent_dim} latent dimensions, β = {config.objective.beta:g} and seed {config.training.seed}"
 
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
-    "Folders of all runs, trained by processes of this machine."
-    from loky import ProcessPoolExecutor
+    "Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start them takes longer than to train a small model."
+    from loky import get_reusable_executor
     folders, deaths = {}, Counter()
     while len(folders) < len(jobs):
-        pool = ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        pool = get_reusable_executor(workers, timeout=20, initializer=torch.set_num_threads, initargs=(1,))
         futures = {pool.submit(job): job for job in jobs if job.number not in folders}
         try: _collect(futures, folders, bar)
         except BrokenProcessPool as error:
@@ -140,7 +140,8 @@ def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
             deaths.update(job.number for job in lost)
             for job in lost:
                 if deaths[job.number] >= ATTEMPTS: raise DeviceError(f"workers have died {ATTEMPTS} times while {_told(job.config)} was trained; memory may be short, try fewer workers") from error
-        finally: pool.shutdown(kill_workers=len(folders) < len(jobs))
+        finally:
+            if len(folders) < len(jobs): pool.shutdown(kill_workers=True)
     return [folders[job.number] for job in jobs]
 
 def _collect(futures: dict, folders: dict[int, str], bar: "_Progress"):

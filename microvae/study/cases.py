@@ -110,7 +110,9 @@ def objective_of(run: Run) -> str:
     "The objective in words."
     o = run.config.objective
     error = {"mse": "squared error", "bce": "cross-entropy"}[o.likelihood]
-    return f"{error} + {'' if o.beta == 1 else f'{o.beta:g} '}KL" if run.config.model.variational else error
+    if not run.config.model.variational: return error
+    further = {f"total correlation × {o.total_correlation:g}": o.total_correlation != 1, f"{o.free_bits:g} free nats": o.free_bits, f"capacity of {o.capacity or 0:g} nats": o.capacity, f"alignment × {o.alignment:g}": o.alignment}
+    return ", ".join([f"{error} + {'' if o.beta == 1 else f'{o.beta:g} '}KL", *(text for text, there in further.items() if there)])
 
 def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
     "A row a run with what every case can tell of it: network, parameters, objective, data, time, reconstruction, use of the latent space."

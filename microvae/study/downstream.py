@@ -27,7 +27,7 @@ from ..training.config import Model, RunConfig, Training
 # %% ../../nbs/study/20_downstream.ipynb #c06
 #: Profile -> how much: images of each set for training and again for judging, the side that simulators draw at (but lung cells), epochs, latent size, hours after which fate is told, seeds.
 SIZES = {"quick": dict(images=240, side=32, lung_images=1500, epochs=6, seeds=(0, 1), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32),
-         "standard": dict(images=1200, side=64, lung_images=4000, epochs=20, seeds=(0, 1, 2), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32),
+         "standard": dict(images=800, side=64, lung_images=3000, epochs=15, seeds=(0, 1, 2), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32),
          "paper": dict(images=8000, side=140, lung_images=40000, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32)}
 
 #: Set -> column of classes, column of what must not be split.

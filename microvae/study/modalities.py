@@ -24,7 +24,7 @@ from ..training.config import Model, RunConfig, Training
 # %% ../../nbs/study/22_modalities.ipynb #c04
 #: Profile -> how much: images of each set, side, epochs, seeds, latent sizes; donors that are left out in turn, and images for that.
 SIZES = {"quick": dict(images=200, side=32, epochs=5, seeds=(0, 1), latent_dims=(2, 8, 32), left_out=2, donor_images=360, batch_size=16),
-         "standard": dict(images=500, side=32, epochs=20, seeds=(0, 1, 2), latent_dims=(2, 4, 8, 16, 32, 64), left_out=6, donor_images=1200, batch_size=16),
+         "standard": dict(images=400, side=32, epochs=15, seeds=(0, 1, 2), latent_dims=(2, 4, 8, 16, 32, 64), left_out=4, donor_images=900, batch_size=16),
          "paper": dict(images=4000, side=64, epochs=100, seeds=(0, 1, 2, 3, 4), latent_dims=(2, 4, 8, 16, 32, 64), left_out=12, donor_images=4000, batch_size=32)}
 
 def config_of(size: dict, latent_dim: int) -> RunConfig:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from threading import Thread
+from time import perf_counter, sleep
+import os
 import numpy as np
 import torch
 from ..data.collection import CellImages
@@ -127,12 +129,20 @@ def sweep_parts(
 def _told(config: RunConfig) -> str:
     return f"{config.model.name} with {config.model.latent_dim} latent dimensions, β = {config.objective.beta:g} and seed {config.training.seed}"
 
+def _one_thread_while(parent: int):
+    "Let a worker compute with one thread, and end when the process that it works for is gone, which a worker that waits would not notice."
+    torch.set_num_threads(1)
+    def watch():
+        while os.getppid() == parent: sleep(1)
+        os._exit(0)
+    Thread(target=watch, daemon=True).start()
+
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start them takes longer than to train a small model."
     from loky import get_reusable_executor
     folders, deaths = {}, Counter()
     while len(folders) < len(jobs):
-        pool = get_reusable_executor(workers, timeout=20, initializer=torch.set_num_threads, initargs=(1,))
+        pool = get_reusable_executor(workers, timeout=20, initializer=_one_thread_while, initargs=(os.getpid(),))
         futures = {pool.submit(job): job for job in jobs if job.number not in folders}
         try: _collect(futures, folders, bar)
         except BrokenProcessPool as error:

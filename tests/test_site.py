@@ -47,7 +47,7 @@ def test_every_page_loads_alone_and_whole(page):
         assert blank == [], name
 
 
-@pytest.mark.parametrize("chapter", ["phases/1_memory_b", "phases/2_lung", "phases/3_adaptable", "cases/1_surfaces", "cases/2_brain", "cases/3_endoscopy", "cases/4_autoencoders"])
+@pytest.mark.parametrize("chapter", ["phases/1_memory_b", "phases/2_lung", "phases/3_adaptable", "phases/4_rule", "phases/5_downstream", "phases/6_disentangle", "phases/7_modalities", "phases/8_orientation", "cases/1_surfaces", "cases/2_brain", "cases/3_endoscopy", "cases/4_autoencoders"])
 def test_a_chapter_has_numbered_figures_and_a_claims_table(page, chapter):
     page.goto((SITE / f"nbs/{chapter}.html").as_uri())
     captions = page.eval_on_selector_all("figcaption .caption-number", "all => all.map(c => c.textContent)")

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from time import perf_counter, sleep
-import os
+import os, warnings
 import numpy as np
 import torch
 from ..data.collection import CellImages
@@ -140,6 +140,7 @@ def _one_thread_while(parent: int):
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start them takes longer than to train a small model."
     from loky import get_reusable_executor
+    warnings.filterwarnings("ignore", message="A worker was restarted")          # for memory that it kept for the next step, see `hold_memory`
     folders, deaths = {}, Counter()
     while len(folders) < len(jobs):
         pool = get_reusable_executor(workers, timeout=20, initializer=_one_thread_while, initargs=(os.getpid(),))

@@ -65,9 +65,9 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
         found.append(dict(model=name, seed=seed, **numbers))
         if seed == setting.first: curves.append(curve.assign(model=name))
     first, k = setting.first, 8
-    few = {"normal": test[np.arange(min(k, len(test)))], "strange": both[np.flatnonzero(strange)[:k]]}
-    pictures = {kind: some.images[:] for kind, some in few.items() if len(some)}
-    pictures |= {f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items() if len(some)}
+    few = {"normal": test[np.arange(min(k, len(test)))]} | ({"strange": both[np.flatnonzero(strange)[:k]]} if strange.any() else {})
+    pictures = {kind: some.images[:] for kind, some in few.items()}
+    pictures |= {f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items()}
     for name in ("fcn_vae", "conv_vae"):
         model = runs[name, first].model
         with torch.no_grad(): pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()

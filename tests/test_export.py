@@ -68,3 +68,20 @@ def test_rooms_import_only_from_the_left():
     wrong = [f"{path.relative_to(ROOT)} imports {other}" for path in sorted((ROOT / "microvae").glob("*/*.py"))
              for other in rooms_imported(path.read_text()) if ROOMS.index(other) > ROOMS.index(path.parent.name)]
     assert wrong == []
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    "What is not there is not made, read or checked: the site runs the notebooks' checks."
+    import yaml
+
+    listed = []
+
+    def walk(contents):
+        for item in contents:
+            if isinstance(item, str):
+                listed.append(item)
+            else:
+                walk(item.get("contents", []))
+
+    walk(yaml.safe_load((ROOT / "_quarto.yml").read_text())["website"]["sidebar"]["contents"])
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT)) for path in NOTEBOOKS)

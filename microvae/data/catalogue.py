@@ -18,7 +18,7 @@ import gzip, os
 import numpy as np
 import pandas as pd
 from .collection import CellImages
-from .crops import crop_cells, pooled
+from .crops import crop_boxes, crop_cells, pooled
 from .images import Field, list_fields, load_images, read_array
 from .patches import cut_patches
 from .phantoms import head_phantoms, laser_surfaces, mucosa
@@ -165,41 +165,35 @@ def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40)
 
     `folder` holds fields of view, one TIFF a channel: `*_D.TIF` DNA, `*_F.TIF` actin. `window` is in pixels of the field.
     """
-    try: cells = crop_fields(folder, window, {"DNA": "*_D.TIF", "actin": "*_F.TIF"}, treatment=[Percentile()], segmentation=Segmentation(smoothing=2.0), name="kc167_cells", workers=1, progress=False, min_area=120)
-    except ImageError as error: raise ImageError(f"{folder} must be the folder of the Kc167 fields of view, with *_D.TIF and *_F.TIF: {error}") from error
+    return _stained("kc167_cells", "Kc167 fields of view", folder, {"DNA": "*_D.TIF", "actin": "*_F.TIF"}, n, size, window, Segmentation(smoothing=2.0), min_area=120)
+
+def _stained(name: str, what: str, folder, channels: dict[str, str], n: int | None, size: int, window: int, segmentation: Segmentation, **cutting) -> CellImages:
+    "Cells of fields of view with a file a channel."
+    try: cells = crop_fields(folder, window, channels, treatment=[Percentile()], segmentation=segmentation, name=name, workers=1, progress=False, **cutting)
+    except ImageError as error: raise ImageError(f"{folder} must be the folder of the {what}, with {', '.join(channels.values())}: {error}") from error
     return (cells if n is None else cells.sample(n)).resized(size)
 
 def kc167_three(folder, n: int | None = None, size: int = 64, window: int = 40) -> CellImages:
     "As `kc167_cells`, with the third stain, that of files `*_R.TIF`, as well."
-    try: cells = crop_fields(folder, window, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, treatment=[Percentile()], segmentation=Segmentation(smoothing=2.0), name="kc167_three", workers=1, progress=False, min_area=120)
-    except ImageError as error: raise ImageError(f"{folder} must be the folder of the Kc167 fields of view, with *_D.TIF, *_F.TIF and *_R.TIF: {error}") from error
-    return (cells if n is None else cells.sample(n)).resized(size)
+    return _stained("kc167_three", "Kc167 fields of view", folder, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, n, size, window, Segmentation(smoothing=2.0), min_area=120)
 
 def ht29_cells(folder, n: int | None = None, size: int = 64, window: int = 64) -> CellImages:
     "Human HT29 cells, DNA, phospho-histone H3 and actin, cut by their nuclei. `folder` holds one TIFF a channel: `*d0.tif`, `*d1.tif`, `*d2.tif`."
-    try: cells = crop_fields(folder, window, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, treatment=[Percentile()], segmentation=Segmentation(), name="ht29_cells", workers=1, progress=False)
-    except ImageError as error: raise ImageError(f"{folder} must be the folder of the HT29 field of view, with *d0.tif, *d1.tif and *d2.tif: {error}") from error
-    return (cells if n is None else cells.sample(n)).resized(size)
+    return _stained("ht29_cells", "HT29 field of view", folder, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, n, size, window, Segmentation())
 
 def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96) -> CellImages:
     "Random patches, 200 if `n` is not given, of a field of HeLa cells in three channels, whose cells are too large and too few to be cut out. `folder` holds `hela-cells.tif`."
     file = Path(folder) / "hela-cells.tif"
     if not file.exists(): raise ImageError(f"{folder} holds no hela-cells.tif; data_folder must be its folder")
-    planes, random, n = Percentile()(Field.of(file).read()), np.random.default_rng(0), n or 200
-    places = random.integers(0, np.array(planes.shape[1:])[:, None] - window + 1, (2, n)).T
-    return CellImages(np.stack([planes[:, r:r + window, c:c + window] for r, c in places]), pd.DataFrame(places, columns=["row", "column"]), ("lysosomes", "mitochondria", "nuclei"), "hela_patches").resized(size)
+    patches = cut_patches(file, window, n or 200, brightness=0, treatment=Treatment((Percentile(),)), progress=False)
+    return replace(patches, channels=("lysosomes", "mitochondria", "nuclei"), name="hela_patches").resized(size)
 
 def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128) -> CellImages:
     "Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes. `folder` holds `boxes.csv` and `images`."
     if not (Path(folder) / "boxes.csv").exists(): raise ImageError(f"{folder} holds no boxes.csv; data_folder must be the folder of the blood cells, with boxes.csv and images")
     boxes = pd.read_csv(Path(folder) / "boxes.csv")
-    boxes = boxes.assign(kind=boxes.cell.map({"RBC": "red", "WBC": "white", "Platelets": "platelet"}), row=(boxes.ymin + boxes.ymax) // 2 - window // 2, column=(boxes.xmin + boxes.xmax) // 2 - window // 2)
-    parts = []
-    for image, rows in boxes.groupby("image"):
-        planes = read_array(Path(folder) / "images" / image)[..., :3].transpose(2, 0, 1) / np.float32(255)
-        rows = rows[(rows.row >= 0) & (rows.column >= 0) & (rows.row + window <= planes.shape[1]) & (rows.column + window <= planes.shape[2])]
-        if len(rows): parts.append(CellImages(np.stack([planes[:, r:r + window, c:c + window] for r, c in zip(rows.row, rows.column)]), rows[["image", "kind", "row", "column"]], ("red", "green", "blue")).resized(size))
-    cells = pooled(parts, "blood_cells")
+    boxes["kind"] = boxes.cell.map({"RBC": "red", "WBC": "white", "Platelets": "platelet"})
+    cells = replace(crop_boxes(Path(folder) / "images", boxes, size, window, on="image", name="blood_cells"), channels=("red", "green", "blue"))
     return cells if n is None else cells.sample(n)
 
 def lipss_sem(folder, n: int | None = None, size: int = 64) -> CellImages:

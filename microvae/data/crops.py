@@ -202,6 +202,7 @@ def crop_boxes(
     folder,                        # of the images
     boxes,                         # a table, or a CSV, Parquet or Excel file, with a column of file names and xmin, ymin, xmax, ymax in pixels
     size: int,                     # side to which every square is brought, pixels
+    window: int | None = None,     # side of every square before, pixels; each box's longer side and a tenth if not given
     on: str | None = None,         # the column of file names; found if not given
     name: str = "cells",
     treatment: Treatment = Treatment(),
@@ -213,8 +214,7 @@ def crop_boxes(
     on = file_column(boxes, "the table of boxes", on)
     fields = {name: Field.of(Path(folder) / str(name)) for name in boxes[on].unique()}
     treatment = treatment.fitted([field.sample() for field in fields.values()])
-    # the square around each box, with a tenth to spare
-    side = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1).astype(int)
+    side = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1).astype(int) if window is None else pd.Series(window, boxes.index)
     row, column = (boxes.ymin + boxes.ymax) / 2, (boxes.xmin + boxes.xmax) / 2
     top, left = (middle.round().astype(int) - side // 2 for middle in (row, column))
     parts, inside = [], pd.Series(False, index=boxes.index)

@@ -7,14 +7,13 @@ __all__ = ['BINS', 'SCORES', 'true_factors', 'check_codes', 'binned', 'mutual_in
            'factor_vae_score', 'disentanglement', 'axis_table', 'rank_correlations', 'plot_axes']
 
 # %% ../../nbs/evaluation/11_disentangle.ipynb #c04
-from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
-from ..errors import ConfigError, ShapeError
+from ..errors import CollapseError, ConfigError, ShapeError
 from .plots import STYLE
 
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
@@ -41,7 +40,7 @@ def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
     codes = np.asarray(codes, float)
     if codes.ndim != 2 or len(codes) != len(factors) or len(codes) < 2: raise ShapeError(f"codes have shape {codes.shape} for {len(factors)} cells; they must be (number of cells, latent dimensions)")
     if not np.isfinite(codes).all(): raise ConfigError(f"{int((~np.isfinite(codes)).any(1).sum())} codes are not finite; the model has diverged")
-    if (codes.std(0) < 1e-8).all(): raise ConfigError("all latent dimensions are constant, so they tell nothing: the posterior has collapsed; train with a smaller β, or free bits")
+    if (codes.std(0) < 1e-8).all(): raise CollapseError("all latent dimensions are constant, so they tell nothing: the posterior has collapsed; train with a smaller β, or free bits")
     return codes
 
 def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -154,12 +153,12 @@ def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
     return found
 
 # %% ../../nbs/evaluation/11_disentangle.ipynb #c20
-#: Name of a score -> what computes it, of codes and factors.
-SCORES: dict[str, Callable] = {"MIG": mig, "SAP": sap, "FactorVAE": factor_vae_score}
+#: The scores of `disentanglement`, all of which are better when larger.
+SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informativeness")
 
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
-    return {"MIG": mig(codes, factors), "SAP": sap(codes, factors, seed), "FactorVAE": factor_vae_score(codes, factors, seed=seed), **dci(codes, factors, seed)[0]}
+    return dict(zip(SCORES, (mig(codes, factors), sap(codes, factors, seed), factor_vae_score(codes, factors, seed=seed), *dci(codes, factors, seed)[0].values())))
 
 def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which axis carries which biology: a row a latent dimension, the factors whose rank correlation with it is at least so large, strongest first, and how much of its variance all factors together explain.

@@ -9,7 +9,9 @@ __all__ = ['empirical_kl', 'sample_posterior', 'active_units', 'reconstruction_v
 import numpy as np
 import torch
 from torch import Tensor
+from ..data.collection import CellImages
 from ..errors import ShapeError
+from .reconstruction import decoded, embed
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c05
 def empirical_kl(
@@ -56,10 +58,6 @@ def interpolate(
     "Images on the straight line between the codes of pairs of images."
     start, end = np.asarray(start, np.float32), np.asarray(end, np.float32)
     if start.shape != end.shape or steps < 2: raise ShapeError(f"images have shapes {start.shape} and {end.shape}, and steps is {steps}; both must have one shape (k, C, H, W), and 2 steps are the least")
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    first, last = (model.encode(torch.from_numpy(images).to(device)) for images in (start, end))
-    share = torch.linspace(0, 1, steps, device=device, dtype=first.dtype)[None, :, None]
-    made = model.decode(torch.lerp(first[:, None], last[:, None], share).flatten(0, 1))
-    model.train(was_training)
-    return made.unflatten(0, (len(start), steps)).float().cpu().numpy()
+    first, last = (embed(model, CellImages(images), precision="float32")[:, None] for images in (start, end))
+    share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    return decoded(model, (first + share * (last - first)).reshape(-1, model.latent_dim)).reshape(len(start), steps, *model.image_shape)

@@ -13,7 +13,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.collection import CellImages
-from ..errors import ConfigError
+from ..errors import CollapseError, ConfigError
 from .plots import PALETTE, STYLE
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
@@ -33,13 +33,13 @@ def code_movement(
     angles: tuple[float, ...] = ANGLES,   # degrees
     seed: int = 0,                        # of the pairs of cells
 ) -> pd.DataFrame:                        # degrees, moved, cells: a row an angle
-    "Median distance between the codes of a cell and of the same cell turned, over the median distance between two cells. Raises `ConfigError` for fewer than two cells, and where all codes are one."
+    "Median distance between the codes of a cell and of the same cell turned, over the median distance between two cells. Raises `ConfigError` for fewer than two cells, and `CollapseError` where all codes are one."
     if len(cells) < 2: raise ConfigError(f"{cells.name} has {len(cells)} cell(s); at least 2 are needed to say how far cells are apart")
     codes = embed(model, cells, precision="float32")
     other = np.roll(np.random.default_rng(seed).permutation(len(codes)), 1)
     order = np.roll(other, -1)
     apart = float(np.median(np.linalg.norm(codes[order] - codes[other], axis=1)))
-    if apart < 1e-8: raise ConfigError("the codes of all cells are one: the posterior has collapsed, and what does not move at all cannot be called robust")
+    if apart < 1e-8: raise CollapseError("the codes of all cells are one: the posterior has collapsed, and what does not move at all cannot be called robust")
     return pd.DataFrame([dict(degrees=angle, moved=float(np.median(np.linalg.norm(embed(model, turned_cells(cells, angle), precision="float32") - codes, axis=1))) / apart, cells=len(cells)) for angle in angles])
 
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError
 from .plots import PALETTE, STYLE, composite, plot_images
-from .reconstruction import reconstruct
+from .reconstruction import decoded, reconstruct
 from ..models.autoencoders import Autoencoder
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c05
@@ -68,27 +68,20 @@ def plot_tracks(points: pd.DataFrame, track: str = "track", time: str = "hour", 
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c07
-@torch.no_grad()
-def _decoded(model: Autoencoder, codes: np.ndarray) -> np.ndarray:
-    device, was_training = next(model.parameters()).device, model.training
-    made = model.eval().decode(torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32)).to(device)).float().cpu().numpy()
-    model.train(was_training)
-    return made
-
 def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
     "Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns along the first axis, rows along the second, from its largest value down, as a plot has them."
     if max(axes) >= model.latent_dim or axes[0] == axes[1]: raise ShapeError(f"axes are {axes}; they must be two of the model's {model.latent_dim} latent dimensions, counted from 0")
     line = np.linspace(-reach, reach, steps)
     codes = np.zeros((steps, steps, model.latent_dim))
     codes[..., axes[0]], codes[..., axes[1]] = line[None, :], line[::-1, None]
-    return _decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
+    return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
 def traversals(model: Autoencoder, steps: int = 8, reach: float = 2.0, start: np.ndarray | None = None, axes: list[int] | None = None) -> np.ndarray:
     "Images `(axes, steps, C, H, W)` along each latent dimension from −reach to reach, the others at a starting code `(d,)`, the prior's mean if not given."
     axes = list(range(model.latent_dim)) if axes is None else axes
     codes = np.tile(np.zeros(model.latent_dim) if start is None else np.asarray(start, float), (len(axes), steps, 1))
     for row, axis in enumerate(axes): codes[row, :, axis] = np.linspace(-reach, reach, steps)
-    return _decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
+    return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
 def plot_grid(images: np.ndarray, reach: float = 2.0, channels: tuple[str, ...] = (), labels: tuple[str, str] = ("latent 1", "latent 2")) -> Figure:
     "A decoded grid as one picture with the axes of the latent plane."

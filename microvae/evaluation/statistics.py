@@ -31,18 +31,22 @@ class Interval(NamedTuple):
 
 def interval(
     values,                    # (n,) numbers
+    together=None,             # (n,) or a table of n rows: numbers alike in it are drawn as one; each by itself if not given
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    "Mean of values with its percentile bootstrap interval. Raises `ConfigError` where there are none, or one is not a number. Source: Efron and Tibshirani 1993, chapter 13."
+    "Mean of values with its percentile bootstrap interval; `n` counts what was drawn. Raises `ConfigError` where there are none, or one is not a number. Source: Efron and Tibshirani 1993, chapters 8 and 13."
     from scipy.stats import bootstrap
     values = np.asarray(values, float).ravel()
     if not len(values) or not np.isfinite(values).all(): raise ConfigError(f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite")
-    if len(values) == 1: return Interval(float(values[0]), float("nan"), float("nan"), 1)
-    if np.ptp(values) == 0: return Interval(float(values[0]), float(values[0]), float(values[0]), len(values))
-    found = bootstrap((values,), np.mean, confidence_level=level, n_resamples=resamples, method="percentile", random_state=np.random.default_rng(seed)).confidence_interval
-    return Interval(float(values.mean()), float(found.low), float(found.high), len(values))
+    unit = np.arange(len(values)) if together is None else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
+    sums, counts, mean = np.bincount(unit, values), np.bincount(unit), float(values.mean())
+    if len(sums) == 1: return Interval(mean, float("nan"), float("nan"), 1)
+    if np.ptp(values) == 0: return Interval(mean, mean, mean, len(sums))
+    def pooled(sums, counts, axis): return sums.sum(axis) / counts.sum(axis)
+    found = bootstrap((sums, counts), pooled, paired=True, vectorized=True, confidence_level=level, n_resamples=resamples, method="percentile", random_state=np.random.default_rng(seed)).confidence_interval
+    return Interval(mean, float(found.low), float(found.high), len(sums))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c10
 def paired(
@@ -52,6 +56,7 @@ def paired(
     first,                     # a value of `by`
     second,                    # another
     pair: list[str] = ("seed",),  # columns that make two rows a pair
+    together: list[str] = (),  # those of them whose pairs are drawn as one; each pair by itself if none
     **settings,                # of `interval`
 ) -> Interval:
     "The mean of first minus second over pairs, with its interval. Raises `ConfigError` for a column or name that is not there, and where nothing pairs."
@@ -65,7 +70,7 @@ def paired(
         sides.append(side)
     difference = (sides[0] - sides[1]).dropna()
     if difference.empty: raise ConfigError(f"no {' and '.join(pair)} has both {first!r} and {second!r}, so they cannot be compared in pairs")
-    return interval(difference, **settings)
+    return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
 def against(
     runs: pd.DataFrame,
@@ -73,11 +78,13 @@ def against(
     by: str,
     baseline,                  # the value of `by` that all others are compared with
     pair: list[str] = ("seed",),
+    together: list[str] = (),
     digits: int = 3,
-) -> pd.DataFrame:             # by, mean with interval, difference from the baseline with interval, pairs
+) -> pd.DataFrame:             # by, mean with interval, difference from the baseline with interval, number of pairs, or of what is drawn as one
     "A row a value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval."
     rows = []
     for name in dict.fromkeys(runs[by]):
-        off = None if name == baseline else paired(runs, column, by, name, baseline, pair)
-        rows.append({by: name, column: interval(runs.loc[runs[by] == name, column]).text(digits), f"less {baseline}": "" if off is None else off.text(digits), "pairs": "" if off is None else str(off.n)})
+        off = None if name == baseline else paired(runs, column, by, name, baseline, pair, together)
+        mine = runs[runs[by] == name]
+        rows.append({by: name, column: interval(mine[column], mine[list(together)] if together else None).text(digits), f"less {baseline}": "" if off is None else off.text(digits), "pairs": "" if off is None else str(off.n)})
     return pd.DataFrame(rows)

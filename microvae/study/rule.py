@@ -8,19 +8,17 @@ __all__ = ['SIZES', 'COLLAPSED', 'Rule', 'RULES', 'CASE', 'epochs_for', 'study',
 
 # %% ../../nbs/study/19_rule.ipynb #c04
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.catalogue import CATALOGUE
-from ..data.collection import CellImages
-from ..data.splits import hold_out
+from ..errors import ConfigError
 from ..evaluation.plots import PALETTE, STYLE
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
-from .cases import Findings, Setting, footing, pictures_of, weighed
+from .cases import Findings, Setting, footing, held_apart, pictures_of, weighed
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c06
@@ -36,16 +34,13 @@ def epochs_for(side: int, epochs: int) -> int:
     "Epochs for images of a side: as many pixels as those of 128 see, but at most four times the epochs, and never fewer."
     return max(epochs, min(4 * epochs, epochs * 128 // side))
 
-def _parts(cells: CellImages) -> tuple[CellImages, CellImages]:
-    return hold_out(cells, 0.2, by="track" if "track" in cells.table else None)
-
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter: every depth that a side allows, on every set."
     size, rows, pictures = setting.size, [], {}
     for name in setting.names:
         drawn = name in CATALOGUE and CATALOGUE[name].kind == "simulated"
         for side in (side for side in size["sides"] if drawn or side <= size["largest_real"]):
-            train, held = _parts(setting.load(name, side=side))
+            train, held = held_apart(setting.load(name, side=side), 0.2)
             training = Training(epochs_for(side, size["epochs"]), size["batch_size"])
             depths = [depth for depth in size["depths"] if depth <= deepest(side, side)]
             found = setting.train({f"{name} {side} depth{depth}": RunConfig(model=Model(f"depth{depth}", size["latent_dim"]), training=training) for depth in depths}, train, held)
@@ -53,12 +48,12 @@ def study(setting: Setting) -> tuple[dict, dict]:
                 # the last tenth of the epochs, since one draw of the latent noise is one draw
                 tail = run.history.tail(max(1, len(run.history) // 10)).mean()
                 rows.append(dict(name=label, seed=seed, set=name, channels=train.image_shape[0], side=side, depth=int(run.config.model.name.removeprefix("depth")), total=tail.validation_total, reconstruction=tail.validation_reconstruction, kl=tail.validation_kl))
-            few = held[np.arange(min(8, len(held)))]
-            pictures |= {f"{name} {side}": few.images[:]} | {label: pictures_of(run, few) for (label, seed), run in found.items() if seed == setting.first}
+            if not pictures or side <= 64 and name == setting.names[0]:          # one set at one side is drawn
+                few = held[np.arange(min(8, len(held)))]
+                pictures = {f"{name} {side}": few.images[:]} | {label: pictures_of(run, few) for (label, seed), run in found.items() if seed == setting.first}
     counted = footing(setting.trained)[["name", "seed", "parameters", "active_units", "seconds", "epochs"]]
     depths = pd.DataFrame(rows).merge(counted, on=["name", "seed"]).assign(collapsed=lambda t: t.kl < COLLAPSED)
-    keep = {f"{name} {side}" for name in setting.names for side in size["sides"] if side in (size["sides"][0], 64, size["sides"][-1])}
-    return {"depths": depths.drop(columns="name")}, {key: images for key, images in pictures.items() if key.rsplit(" depth")[0] in keep and images.shape[-1] <= 128}
+    return {"depths": depths.drop(columns="name")}, pictures
 
 # %% ../../nbs/study/19_rule.ipynb #c08
 Rule = Callable[[int, int], int]
@@ -82,12 +77,12 @@ def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFram
     return pd.DataFrame(rows)
 
 def regret_table(found: pd.DataFrame) -> pd.DataFrame:
-    "A row a rule: how often it picks the best depth, and its mean regret with its interval over cases and seeds."
+    "A row a rule: how often it picks the best depth, and its mean regret with its interval over cases."
     rows = []
     for rule, part in found.groupby("rule", sort=False):
         cases = part.drop_duplicates(CASE)
         rows.append({"rule": rule, "best depth in": f"{int((cases.depth == cases.best).sum())} of {len(cases)}", "within one block in": f"{int(((cases.depth - cases.best).abs() <= 1).sum())} of {len(cases)}",
-                     "regret (nats per image)": interval(part.regret).text(2), "regret (%)": interval(part.percent).text(2), "worst case (%)": f"{part.groupby(CASE).percent.mean().max():.1f}"})
+                     "regret (nats per image)": interval(part.regret, part[CASE]).text(2), "regret (%)": interval(part.percent, part[CASE]).text(2), "worst case (%)": f"{part.groupby(CASE).percent.mean().max():.1f}"})
     return pd.DataFrame(rows)
 
 # %% ../../nbs/study/19_rule.ipynb #c12
@@ -111,7 +106,7 @@ def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
 def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     "Anchors fitted on the first half of the cases, and the regret of all rules on the second."
     first, second = halves(depths)
-    if second.empty: raise ValueError("a single case cannot be halved")
+    if second.empty: raise ConfigError("one case cannot be halved: give two sides, or two sets")
     anchors = fitted_line(first)
     return anchors, regrets(second, RULES | {"fitted": partial(interpolated_depth, anchors=anchors)})
 
@@ -143,17 +138,17 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
     return fig
 
 def claims(findings: Findings) -> pd.DataFrame:
-    "The rule, and what is said against it, each with a paired bootstrap interval over cases and seeds."
+    "The rule, and what is said against it, each with a paired bootstrap interval over cases."
     depths = findings.tables["depths"]
     found, pair = regrets(depths), [*CASE, "seed"]
     mine = found[found.rule == "thesis"].drop_duplicates(CASE)
     rows = [weighed("The rule picks the best depth more often than a depth drawn at random", "“derived a rule”", _hits_over_chance(depths), "share of cases above chance")]
     for other in RULES:
-        if other != "thesis": rows.append(weighed(f"The rule loses less than “{other}”", "not asked", paired(found, "percent", "rule", other, "thesis", pair), f"{other} less rule, % of the loss"))
+        if other != "thesis": rows.append(weighed(f"The rule loses less than “{other}”", "not asked", paired(found, "percent", "rule", other, "thesis", pair, CASE), f"{other} less rule, % of the loss"))
     if mine.side.max() >= 128: rows.append(weighed("The rule goes too deep (its depth less the best)", "not asked", interval(mine.depth - mine.best), "blocks"))
     if depths.groupby(CASE).ngroups > 1:
         anchors, judged_ones = judged(depths)
-        rows.append(weighed(f"A line fitted to one half of the cases ({anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140) loses less on the other half", "not asked", paired(judged_ones, "percent", "rule", "thesis", "fitted", pair), "rule less fitted, % of the loss"))
+        rows.append(weighed(f"A line fitted to one half of the cases ({anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140) loses less on the other half", "not asked", paired(judged_ones, "percent", "rule", "thesis", "fitted", pair, CASE), "rule less fitted, % of the loss"))
     deep = depths.assign(depth=np.where(depths.depth >= 5, "deep", "other"))
     if (deep.depth == "deep").any(): rows.append(weighed("Five and six blocks collapse more often than fewer", "deeper networks “prone to collapse”", _more_collapse(deep), "share collapsed, deep less others"))
     return pd.DataFrame(rows)
@@ -165,4 +160,4 @@ def _hits_over_chance(depths: pd.DataFrame) -> Interval:
 
 def _more_collapse(depths: pd.DataFrame) -> Interval:
     share = depths.groupby([*CASE, "seed", "depth"]).collapsed.mean().unstack("depth").dropna()
-    return interval(share["deep"] - share["other"])
+    return interval(share["deep"] - share["other"], share.reset_index()[CASE])

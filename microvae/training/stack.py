@@ -26,7 +26,8 @@ def stackable(config: RunConfig) -> tuple | None:
     with torch.device("meta"): network = model.network(config.data.image_shape)
     own = any(True for _ in network.buffers()) or any(isinstance(layer, nn.Dropout) for layer in network.modules())
     if own or config.augmentation.active or training.optimizer != "adam" or training.weight_decay or training.quality or not model.variational: return None
-    return (config.data, model.name, model.changes, objective.likelihood, objective.free_bits, objective.total_correlation, objective.capacity is None, training.epochs, training.batch_size, training.gradient_clip, training.precision)
+    size = None if objective.total_correlation == 1 else model.latent_dim          # the total correlation has a slope at a dimension that is zero
+    return (config.data, model.name, model.changes, size, objective.likelihood, objective.free_bits, objective.total_correlation, objective.capacity is None, training.epochs, training.batch_size, training.gradient_clip, training.precision)
 
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Runs under way by what can be stacked: those of one kind that are equally far."

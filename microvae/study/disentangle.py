@@ -9,12 +9,13 @@ __all__ = ['SIZES', 'OBJECTIVES', 'study_with', 'study', 'claims']
 from collections.abc import Callable
 import numpy as np
 import pandas as pd
+from ..data.splits import held_apart
 from ..errors import CollapseError
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
 from ..evaluation.pictures import traversals
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, footing, held_apart, weighed
+from .cases import Findings, Setting, footing, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/21_disentangle.ipynb #c04

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
-from ..data.splits import hold_out
+from ..data.splits import held_apart, hold_out
 from ..errors import ConfigError
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
 from ..evaluation.downstream import CLASSIFIERS, calibration, classify, cluster_agreement, pixels, scored, shape_features
@@ -21,7 +21,7 @@ from ..evaluation.pictures import decoded_grid
 from ..evaluation.projection import project
 from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, held_apart, weighed
+from .cases import Findings, Setting, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/20_downstream.ipynb #c06

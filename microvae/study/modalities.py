@@ -12,12 +12,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.collection import CellImages
+from ..data.splits import held_apart
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.plots import PALETTE, STYLE, composite, plot_images
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, footing, held_apart, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/22_modalities.ipynb #c04

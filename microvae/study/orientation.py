@@ -18,7 +18,7 @@ from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.orientation import ANGLES, code_movement, turned_cells
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
-from .cases import Findings, Setting, footing, held_apart, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of, weighed
 from .downstream import TASKS
 from ..training.config import Model, Objective, RunConfig, Training
 

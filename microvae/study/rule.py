@@ -14,11 +14,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.catalogue import CATALOGUE
+from ..data.splits import held_apart
 from ..errors import ConfigError
 from ..evaluation.plots import PALETTE, STYLE
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
-from .cases import Findings, Setting, footing, held_apart, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of, weighed
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c06

@@ -329,7 +329,8 @@ def list_fields(
     unreadable: list | None = None,             # where given, collects what cannot be opened as (file, reason) instead of an error
 ) -> list[Field]:
     "The fields of view of a source, opened as far as to count their frames. Raises `ImageError` for files that are no images, or files without a partner."
-    files, root = list_images(source), Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() else None
+    files = list_images(source)
+    root = Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)] else None          # an OME-Zarr is a folder too
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
     names, fields = tuple(channels), []
     alone: list[tuple[str, str]] = []

@@ -15,9 +15,10 @@ from torch.nn.functional import affine_grid, grid_sample
 def _weights(images: Tensor) -> Tensor:
     "How much each pixel `(N, H, W)` belongs to what is in the middle."
     border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1)
-    strange = (images - border.median(-1).values[..., None, None]).square().sum(1)
+    median = border.sort(-1).values[..., (border.shape[-1] - 1) // 2]          # Tensor.median, which ONNX has not
+    strange = (images - median[..., None, None]).square().sum(1)
     rows, columns = (torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype) for side in images.shape[2:])
-    disc = torch.sigmoid((0.9 - torch.hypot(rows[:, None], columns[None])) * 20)
+    disc = torch.sigmoid((0.9 - (rows[:, None].square() + columns[None].square()).sqrt()) * 20)
     return strange * disc + 1e-9
 
 @torch.no_grad()

@@ -87,7 +87,7 @@ install: $(VENV)/.installed
 # torch and torchvision come together from the index; the rest follows in the same call
 $(VENV)/.installed: settings.ini setup.py pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,tracks,cluster,excel,fetch,bench,search,maps,dev]'
+	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,tracks,cluster,excel,fetch,bench,search,maps,onnx,anndata,omezarr,hub,tensorboard,dev]'
 	@touch $@
 
 # the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped

@@ -13,7 +13,7 @@ def requirements(key: str) -> list[str]:
     return cfg.get(key, "").split()
 
 
-extras = {name: requirements(f"{name}_requirements") for name in ("study", "book", "tracks", "cluster", "excel", "fetch", "cellpose", "bench", "search", "maps", "dev")}
+extras = {name: requirements(f"{name}_requirements") for name in ("study", "book", "tracks", "cluster", "excel", "fetch", "cellpose", "bench", "search", "maps", "onnx", "anndata", "omezarr", "hub", "napari", "tensorboard", "mlflow", "wandb", "dev")}
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -26,6 +26,7 @@ setup(
     keywords=cfg["keywords"],
     packages=find_packages(include=["microvae*"]),
     include_package_data=True,
+    package_data={"microvae.app": ["static/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=requirements("requirements"),
     extras_require=extras,

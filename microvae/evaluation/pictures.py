@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals', 'plot_errors',
-           'pareto_front', 'plot_front', 'plot_rate_distortion']
+           'pareto_front', 'plot_front', 'plot_rate_distortion', 'two_axes', 'nearest_to_lattice', 'plot_map']
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03
 import numpy as np
@@ -156,3 +156,56 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         axis.set(xlabel="rate: KL (nats per image)", ylabel="distortion: squared error per image"); axis.legend(fontsize=8)
         fig.tight_layout()
     return fig
+
+# %% ../../nbs/evaluation/14_pictures.ipynb #c20
+def two_axes(codes: np.ndarray) -> tuple[int, int]:
+    "The two latent dimensions that vary most, in order; the same twice where there is one."
+    most = sorted(np.argsort(-np.asarray(codes).var(0), kind="stable")[:2].tolist())
+    return most[0], most[-1]
+
+def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    "For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1 where none lies within its square; and left, right, bottom, top of the lattice."
+    from scipy.spatial import cKDTree
+    (left, bottom), (right, top) = np.quantile(places, 0.005, axis=0), np.quantile(places, 0.995, axis=0)
+    reach = max(right - left, top - bottom, 1e-6) / 2
+    x, y = (left + right) / 2, (bottom + top) / 2
+    pitch = 2 * reach / steps
+    line = (np.arange(steps) + 0.5) * pitch - reach
+    lattice = np.stack(np.meshgrid(x + line, y - line), -1)
+    found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
+    return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
+
+def plot_map(codes: np.ndarray, cells: CellImages, colour: str | None = None, steps: int = 14, axes: tuple[int, int] | None = None) -> Figure:
+    "Codes `(N, d)` as points, coloured by a column, and beside them the cells themselves where they lie; over the two latent dimensions that vary most if no axes are given. Raises `ShapeError` or `ConfigError` for codes or a column that do not fit."
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or len(codes) != len(cells): raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
+    if colour is not None and colour not in cells.table: raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
+    i, j = axes or two_axes(codes)
+    places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)          # of one dimension, spread so that points can be told apart
+    rows, extent = nearest_to_lattice(places, steps)
+    drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
+    number, (height, width) = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}, cells.image_shape[1:]
+    side = max(height, width)
+    sheet = np.ones((steps * side, steps * side, 3))
+    for (a, b), row in np.ndenumerate(rows):
+        if row >= 0: sheet[a * side:a * side + height, b * side:b * side + width] = drawn[number[row]]
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        fig, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5.0), layout="constrained")
+        _coloured_points(left, places, None if colour is None else cells.table[colour])
+        right.imshow(sheet, extent=extent, interpolation="nearest" if side * steps < 1200 else "antialiased")
+        for axis in (left, right): axis.set(xlim=extent[:2], ylim=extent[2:], xlabel=f"latent {i + 1}", ylabel=f"latent {j + 1}" if j != i else "", aspect="equal")
+        left.set_title(f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else ""), fontsize=9, loc="left"); right.set_title("the cell nearest to each place", fontsize=9, loc="left")
+    return fig
+
+def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
+    "Points in the colours of a column's values, with a legend or a scale."
+    size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5
+    if values is None: axis.scatter(*places.T, s=size, lw=0, alpha=0.7); return
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 8:
+        shown = axis.scatter(*places.T, s=size, lw=0, alpha=0.8, c=values, cmap="viridis")
+        axis.figure.colorbar(shown, ax=axis, label=values.name, shrink=0.7); return
+    kinds, levels = pd.factorize(values.astype("string").fillna("(none)"), sort=True)
+    order = np.random.default_rng(0).permutation(len(places))          # no group lies on top of another
+    axis.scatter(*places[order].T, s=size, lw=0, alpha=0.8, c=[PALETTE[kind % len(PALETTE)] for kind in kinds[order]])
+    for k, level in enumerate(levels[:12]): axis.scatter([], [], s=20, color=PALETTE[k % len(PALETTE)], label=str(level))
+    axis.legend(fontsize=8, title=values.name, title_fontsize=8, markerscale=1.0, loc="upper left")

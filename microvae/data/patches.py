@@ -14,6 +14,7 @@ from .images import join_table, list_fields
 from .treatment import Treatment
 from ..errors import ConfigError, ShapeError
 from ..files import write_table
+from ..progress import progress_bar
 
 # %% ../../nbs/data/08_patches.ipynb #c05
 def cut_patches(
@@ -30,7 +31,6 @@ def cut_patches(
     progress: bool = True,
 ) -> CellImages:                   # a row a patch: file, plate, frame, row, column, brightness, and the labels
     "Random patches of every image, the same for a seed. Raises `ShapeError` for an image smaller than a patch."
-    from tqdm.auto import tqdm
     if size < 2 or n < 1: raise ConfigError(f"size is {size} and n is {n}; a patch needs at least 2 pixels, and an image at least 1 patch")
     if not 0 <= brightness < 1: raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
@@ -38,7 +38,7 @@ def cut_patches(
     if labels is not None: known = join_table(known, labels, on, part=part)
     treatment = treatment.fitted([field.sample() for field in fields])
     images, rows = [], []
-    for i, field in enumerate(tqdm(fields, desc="images", unit="image", disable=not progress)):
+    for i, field in enumerate(progress_bar(fields, desc="images", unit="image", disable=not progress)):
         planes = field.treated(treatment)
         if min(planes.shape[1:]) < size: raise ShapeError(f"{field.files[0]} is {planes.shape[1]}×{planes.shape[2]} pixels, too small for patches of {size}×{size}")
         random = np.random.default_rng([seed, i])

@@ -19,9 +19,10 @@ from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, join_table, list_fields
 from .segmentation import Segmentation
-from .storage import describe_stored, write_stored
+from .storage import describe_stored, is_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
+from ..progress import progress_bar
 
 # %% ../../nbs/data/11_screens.ipynb #c06
 #: A field whose worker has died this many times is reported, and not tried again.
@@ -101,6 +102,7 @@ def crop_fields(
     channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     labels: str | None = None,     # pattern of label images, e.g. "*_labels.tif"; segmented here if not given
     out=None,                      # a .zarr folder to write to; in memory if not given
+    overwrite: bool = False,       # replace a stored set that is there
     treatment: Treatment | list | None = None,  # of the fields, before they are segmented; learns from them what it needs
     segmentation: Segmentation = Segmentation(),
     z: str | int = "max",          # projection of stacks, or the number of a slice
@@ -117,7 +119,7 @@ def crop_fields(
     `about["dropped"]` tells of each cell that was left out, `about["failed"]` of each field that gave none, both with the reason.
     Raises `ImageError` where no field gives a cell, `ConfigError` where the table and the files do not match.
     """
-    if out is not None: _part_of(Path(out))                     # a name that cannot be used is told before the work
+    if out is not None: _part_of(Path(out), overwrite)                     # a name that cannot be used is told before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
     known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
@@ -132,7 +134,7 @@ def crop_fields(
     else: results = _on_cores(job, fields, min(workers, len(fields))) if workers > 1 and len(fields) > 1 else _here(job, fields)
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
-    return _collected(fields, results, failed, out, called, about, known, progress)
+    return _collected(fields, results, failed, out, overwrite, called, about, known, progress)
 
 def _known_of(files: list[str], table, on: str | None) -> pd.DataFrame:
     "What the table knows of each file, a row a file; nothing is left over on either side."
@@ -172,14 +174,13 @@ def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentatio
         if len(table): diameters.append(whole_cells(table))
     return window_for(pd.concat(diameters) if diameters else [])
 
-def _collected(fields, results, failed, out, name: str, about: dict, known: pd.DataFrame | None, progress: bool) -> CellImages:
+def _collected(fields, results, failed, out, overwrite: bool, name: str, about: dict, known: pd.DataFrame | None, progress: bool) -> CellImages:
     "Results, in order, as one collection: in memory, or block by block on disk, moved to its place when it is whole."
-    from tqdm.auto import tqdm
-    part = None if out is None else _part_of(Path(out))
+    part = None if out is None else _part_of(Path(out), overwrite)
     cuts, dropped, channels = [], [], None
     meta = dict(name=name)
     try:
-        for i, (field, result) in enumerate(zip(fields, tqdm(results, total=len(fields), desc="fields", unit="field", disable=not progress))):
+        for i, (field, result) in enumerate(zip(fields, progress_bar(results, total=len(fields), desc="fields", unit="field", disable=not progress))):
             if isinstance(result, Cut) and channels is not None and len(result.channels) != len(channels):
                 result = f"{field.files[0]} has {len(result.channels)} channels, those before it {len(channels)}; all must have the same"
             if isinstance(result, str): failed.append((_frame_name(field), result)); continue
@@ -194,6 +195,7 @@ def _collected(fields, results, failed, out, name: str, about: dict, known: pd.D
         if part is None: return CellImages(np.concatenate([c.images for c in cuts]), pd.concat([c.table for c in cuts], ignore_index=True), channels, name, about)
         _flush(cuts, part, meta)
         describe_stored(part, dict(channels=list(channels), name=name, about=about))
+        if out.exists(): shutil.rmtree(out)
         os.replace(part, out)
     except OSError as error: raise FileError(f"{out} cannot be written: {error.strerror or error}; nothing was changed") from error
     finally:
@@ -203,9 +205,9 @@ def _collected(fields, results, failed, out, name: str, about: dict, known: pd.D
 def _frame_name(field: Field) -> str:
     return field.name if field.frame == 0 else f"{field.name}, frame {field.frame}"
 
-def _part_of(out: Path) -> Path:
+def _part_of(out: Path, overwrite: bool) -> Path:
     if out.suffix != ".zarr": raise ConfigError(f"out is {out}, its name must end in .zarr")
-    if out.exists(): raise FileError(f"{out} exists already; give another name, or take it away first")
+    if out.exists() and not (overwrite and is_stored(out)): raise FileError(f"{out} exists already; give another name, or " + ("overwrite=True" if is_stored(out) else "take it away first: it is no stored set"))
     part = out.with_name(f".{out.stem}.{os.getpid()}.part.zarr")
     shutil.rmtree(part, ignore_errors=True)
     return part

@@ -14,6 +14,7 @@ from ..data.collection import CellImages
 from ..files import write_table
 from ..models import measures
 from ..models.autoencoders import Autoencoder
+from ..progress import progress_bar
 from ..training.step import resolve_precision
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c04
@@ -73,16 +74,21 @@ def embed(
     cells: CellImages,
     batch_size: int = 256,
     precision: str = "auto",   # of convolutions, as in training
+    progress: bool = False,    # show a bar
 ) -> np.ndarray:               # (N, d)
     "Codes of all cells: posterior means, or latents of a deterministic autoencoder."
     device = next(model.parameters()).device
     dtype, was_training = resolve_precision(precision, device), model.training
     model.eval()
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        batches = (torch.from_numpy(cells.images[start:start + batch_size]).to(device) for start in range(0, len(cells), batch_size))
-        codes = torch.cat([model.encode(batch.contiguous(memory_format=torch.channels_last)) for batch in batches])
+        codes = []
+        with progress_bar(total=len(cells), desc="embedding", unit="image", leave=False, disable=not progress) as bar:
+            for start in range(0, len(cells), batch_size):
+                batch = torch.from_numpy(cells.images[start:start + batch_size]).to(device)
+                codes.append(model.encode(batch.contiguous(memory_format=torch.channels_last)))
+                bar.update(len(batch))
     model.train(was_training)
-    return codes.float().cpu().numpy()
+    return torch.cat(codes).float().cpu().numpy()
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c13
 def write_predictions(model: Autoencoder, cells: CellImages, path) -> Path:

@@ -24,6 +24,7 @@ from ..data.storage import read_stored, write_stored
 from ..data.treatment import Scale, Treatment
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..files import write_json, write_table
+from ..progress import progress_bar
 from .results import provenance
 
 # %% ../../nbs/study/10_benchmarks.ipynb #c05
@@ -53,10 +54,9 @@ def _score_field(field: Field) -> list[dict]:
 
 def segmentation_scores(source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True) -> pd.DataFrame:
     "A row a field and method: cells found, found wrongly, and missed, at IoU 0.5."
-    from tqdm.auto import tqdm
     fields = list_fields(source, labels=labels)
     with ProcessPoolExecutor(workers or cores(), get_context("spawn")) as pool:
-        rows = [row for rows in tqdm(pool.map(_score_field, fields, chunksize=4), total=len(fields), desc="fields", unit="field", disable=not progress) for row in rows]
+        rows = [row for rows in progress_bar(pool.map(_score_field, fields, chunksize=4), total=len(fields), desc="fields", unit="field", disable=not progress) for row in rows]
     return pd.DataFrame(rows)
 
 COUNTS = ["found", "wrong", "missed"]

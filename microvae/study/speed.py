@@ -22,6 +22,7 @@ from ..data.collection import CellImages
 from ..errors import MicroVAEError, require, unknown_name
 from ..files import write_json, write_table
 from ..models.catalogue import build
+from ..progress import progress_bar
 from .results import provenance
 from ..training.config import Model, RunConfig, Training
 from ..training.engine import fit
@@ -182,10 +183,9 @@ def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
 # %% ../../nbs/study/12_speed.ipynb #c17
 def compare(cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
     "A row a case and trainer: median images a second with their range, ratio to the best of the others, share of the peak, memory."
-    from tqdm.auto import tqdm
     seen = {(case, name): [] for case in cases for name in TRAINERS}
     peaks = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
-    for turn in tqdm([(case, name) for _ in range(rounds) for case in cases for name in TRAINERS], desc="trainers", disable=not progress):
+    for turn in progress_bar([(case, name) for _ in range(rounds) for case in cases for name in TRAINERS], desc="trainers", disable=not progress):
         seen[turn].append(measure(turn[1], cases[turn[0]], epochs, device))
         for dtype in peaks: peaks[dtype].append(peak(dtype, device))
     rows = []

@@ -25,6 +25,7 @@ from ..errors import ConfigError, DivergenceError, FileError, ShapeError
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from ..files import write_json, write_table
+from ..progress import progress_bar
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side
@@ -277,12 +278,11 @@ def alone(home: Path | None, group: Group = Group()):
 # %% ../../nbs/training/06_engine.ipynb #c10
 def _train(loop: Loop, images, held, checkpoint: Path | None, checkpoint_every: float, progress: bool, after: list[Callable], time_budget: float | None):
     "All epochs that are left, with checkpoints."
-    from tqdm.auto import tqdm
     start = saved = monotonic()
     good, group, epochs = None, loop.step.group, loop.config.training.epochs          # the last whole epoch: state and history
     def save():
         if checkpoint is not None and good is not None: save_tensors(checkpoint, good[0], {"history": good[1]})
-    with tqdm(desc=loop.config.model.name, initial=len(loop.rows), total=epochs, unit="epoch", leave=False, disable=not progress or group.rank > 0) as bar:
+    with progress_bar(desc=loop.config.model.name, initial=len(loop.rows), total=epochs, unit="epoch", leave=False, disable=not progress or group.rank > 0) as bar:
         while not loop.done:
             began = monotonic()
             try: loop.epoch(images, held)

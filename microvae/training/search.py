@@ -23,6 +23,7 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
 from ..files import write_json
+from ..progress import progress_bar
 from .config import RunConfig
 from ..data.screens import cores
 from .distributed import Lent, lend
@@ -191,7 +192,6 @@ def search(
     workers = 1 if kind != "cpu" else cores() if workers is None else workers
     if trials < 1 or workers < 1: raise ConfigError(f"trials is {trials} and workers {workers}; both must be at least 1")
     if isinstance(validation, float): cells, validation = hold_out(cells, validation)
-    from tqdm.auto import tqdm
     storage = str(storage or Path(folder) / f"{name}.journal")
     study = open_study(storage, name, seed)
     sought = json.dumps(dict(config=config.as_dict(), space=space), sort_keys=True)
@@ -200,7 +200,7 @@ def search(
     with TemporaryDirectory() as shared:
         lent = [lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))]
         each = [Trials(config, tuple(space.items()), *lent, str(folder), name, storage, trials, prune, seed + worker + 1_009 * len(study.get_trials(deepcopy=False)), kind if device == "auto" else device) for worker in range(workers)]
-        with tqdm(total=trials, desc=name, unit="trial", leave=False, disable=not progress or progress_file is not None) as bar:
+        with progress_bar(total=trials, desc=name, unit="trial", leave=False, disable=not progress or progress_file is not None) as bar:
             def tell(*_):
                 done = ended(study)
                 bar.n = min(trials, len(done))

@@ -25,6 +25,7 @@ from ..data.screens import ATTEMPTS, connect, cores
 from ..data.splits import hold_out
 from ..errors import ConfigError, DeviceError, require
 from ..files import replace_file, write_json
+from ..progress import progress_bar
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import Run, alone, begin, finish, fit, load_run, prepare, resident
@@ -233,10 +234,9 @@ def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]
 class _Progress:
     "A bar over all epochs of all runs, and the same as a small file for whoever watches from outside."
     def __init__(self, configs: list[RunConfig], counts: Path, progress: bool, file, label: str):
-        from tqdm.auto import tqdm
         self.epochs, self.counts, self.file, self.label = np.array([c.training.epochs for c in configs]), counts, file, label
         np.zeros(len(configs), np.int64).tofile(counts)
-        self.bar = tqdm(total=int(self.epochs.sum()), desc=label, unit="epoch", leave=False, disable=file is not None or not progress)
+        self.bar = progress_bar(total=int(self.epochs.sum()), desc=label, unit="epoch", leave=False, disable=file is not None or not progress)
 
     def tell(self, runs: int, result=None):
         "Show that so many runs are finished; gives the result back."

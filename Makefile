@@ -9,7 +9,7 @@ PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -24,6 +24,7 @@ help:
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
 # make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
+# make vendor     fetch again, with npm, what the explorer's page carries: d3 and onnxruntime-web
 # make clean      remove everything that was built; .venv stays
 
 study: install
@@ -96,6 +97,13 @@ $(VENV)/.browser: $(VENV)/.installed
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
 	else echo "Chromium is not installed: the browser test will be skipped"; fi
 	@touch $@
+
+STATIC := $(CURDIR)/microvae/app/static
+
+vendor:
+	@cd "$$(mktemp -d)" && npm pack --silent d3@7.9.2 onnxruntime-web@1.30.0 > /dev/null && mkdir d3 ort && tar xzf d3-7.9.2.tgz -C d3 && tar xzf onnxruntime-web-1.30.0.tgz -C ort \
+	 && cp d3/package/dist/d3.min.js ort/package/dist/ort.wasm.bundle.min.mjs "$(STATIC)" && gzip -9 -n -c ort/package/dist/ort-wasm-simd-threaded.wasm > "$(STATIC)/ort-wasm-simd-threaded.wasm.gz" \
+	 && cd "$(STATIC)" && sha256sum -c THIRD_PARTY.sha256
 
 clean:
 	rm -rf build _site _docs _proc *.egg-info

@@ -1,31 +1,16 @@
 "The built site in a browser: it opens from disk, is complete, and asks no other host for anything."
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 SITE = Path(__file__).parents[1] / "_site"
-CHROME = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts) if SITE.exists() else []
 
 
 def test_site_was_built():
     assert (SITE / "index.html").exists(), "run  make study  first"
     assert len(PAGES) > 25
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROME is None:
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chrome = play.chromium.launch(executable_path=CHROME, args=FLAGS)
-        yield chrome
-        chrome.close()
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-import json, platform
+import json, platform, warnings
 import numpy as np
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import held_apart
-from ..data.treatment import Treatment
+from ..data.treatment import Clip, Treatment
 from ..errors import ConfigError, ImageError, ShapeError
 from ..evaluation.latent import active_units
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
@@ -179,9 +179,15 @@ def images_for(
     elif source in CATALOGUE or _is_stored(source): cells = load(source, n, data_folder=data_folder)
     else:
         steps = run.config.data.treatment
-        cells = load_images(source, size=run.model.image_shape[1:], treatment=Treatment.from_list(steps) if steps else None)
-        cells = cells if n is None else cells.sample(n)
+        cells = load_images(source, size=run.model.image_shape[1:], treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None)
+        cells = _told_of_bright(cells if n is None else cells.sample(n))
     return fitting(cells, run, card)
+
+def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
+    "The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model was trained on."
+    cut = float((cells.sample(500).images[:] >= 1).mean())
+    if cut > share: warnings.warn(f"{cut:.1%} of the pixels of {cells.name} are as bright as the brightest of the training images, or brighter, and were cut there", stacklevel=3)
+    return cells
 
 def _is_stored(source) -> bool:
     return Path(source).suffix in (".zarr", ".npz")

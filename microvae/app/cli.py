@@ -10,7 +10,7 @@ __all__ = ['app', 'RUN', 'RunFolder', 'Images', 'DataFolder', 'Count', 'Device',
 # %% ../../nbs/app/08_cli.ipynb #c03
 from pathlib import Path
 from typing import Annotated, Optional
-import sys
+import sys, warnings
 import typer
 from .terminal import AsJson, Overwrite, free, stoppable, tell
 from ..errors import MicroVAEError, unknown_name
@@ -392,6 +392,7 @@ def book(site: Annotated[Path, typer.Option(help="where the site goes")] = Path(
 # %% ../../nbs/app/08_cli.ipynb #c17
 def main():
     "The entry point of the command `microvae`."
+    warnings.showwarning = lambda message, category, *_: print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
     try: app()
     except MicroVAEError as error:
         print(f"microvae: {error}", file=sys.stderr)

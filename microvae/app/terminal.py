@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 import json, shutil, sys, tempfile
 import typer
-from ..data.screens import cores
 from ..errors import ConfigError
 
 # %% ../../nbs/app/07_terminal.ipynb #c05
@@ -81,6 +80,7 @@ def _torch_pair() -> Finding:
 
 def _devices() -> Iterator[Finding]:
     import torch
+    from microvae.data.screens import cores
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(k)

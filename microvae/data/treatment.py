@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Scope', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natural_maximum', 'Scale', 'Percentile', 'opened_background',
-           'SubtractBackground', 'FlatField', 'Denoise', 'in_unit', 'Treatment']
+           'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit', 'Treatment']
 
 # %% ../../nbs/data/02_treatment.ipynb #c04
 from dataclasses import asdict, dataclass, replace
@@ -177,8 +177,15 @@ class Denoise:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return np.stack([self._plane(plane) for plane in planes.astype(np.float32)]).astype(np.float32)
 
+@dataclass(frozen=True)
+class Clip:
+    "Cut what lies outside [0, 1]: for images that shall be scaled as others were, and may be brighter."
+    def fitted(self, samples: Iterable[Sample]) -> "Clip": return self
+
+    def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray: return np.clip(planes, 0, 1)
+
 # %% ../../nbs/data/02_treatment.ipynb #c23
-STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise)}
+STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
 
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."

@@ -224,6 +224,7 @@ def write_source(contents, work: Path, bibliography: Path):
     (source / "conf.py").write_text(CONF)
     (source / "_static" / "microvae.css").write_text(CSS)
     shutil.copy(bibliography, source / "references.bib")
+    if (work / "files").exists(): shutil.copytree(work / "files", source / "_static", dirs_exist_ok=True)          # what pages have made to stand beside them
     import nbformat
     [front] = [pages[0] for title, pages in contents if not title]
     notebook = nbformat.read(source / front, 4)

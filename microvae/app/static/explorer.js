@@ -224,7 +224,7 @@ async function pick(i) {
   if (i < 0) { draw(); return; }
   state.probe = [xs[i], ys[i]];
   $("cell-title").textContent = `Cell ${i}`;
-  const original = $("original"); original.width = side; original.height = tall; thumbnail(original.getContext("2d"), i, 0, 0, side, tall);
+  const original = $("original"); original.width = side; original.height = tall; thumbnail(original.getContext("2d", { willReadFrequently: true }), i, 0, 0, side, tall);
   const line = (name, text) => { const row = document.createElement("tr"); for (const [k, part] of [name, text].entries()) { const cell = row.appendChild(document.createElement("td")); cell.textContent = part; if (k) cell.className = "number"; } return row; };
   $("cell-table").replaceChildren(...columns.map(column => line(column.name, told(column, i))), ...d3.range(Math.min(d, 16)).map(k => line(`latent ${k + 1}`, short(codes[i * d + k]))));
   moved(); draw();

@@ -89,7 +89,7 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
          z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max",
          table: Annotated[Optional[Path], typer.Option(help="CSV, Parquet or Excel of what is known of the files, joined by file name")] = None,
          scheduler: Annotated[Optional[str], typer.Option(help="address of a Dask scheduler; this machine's cores if not given")] = None,
-         workers: Annotated[Optional[int], typer.Option(help="processes on this machine")] = None):
+         workers: Annotated[Optional[int], typer.Option(help="processes on this machine")] = None, as_json: AsJson = False):
     """Find and cut the cells of all fields of a folder, with two pictures of what came out; fields that cannot be used are named at the end.
 
     Example: `microvae crop PLATE/ --channel "DNA=*_D.TIF" --channel "actin=*_F.TIF" --stretch plate`
@@ -99,9 +99,9 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
     from microvae.app.cropping import crop_to
     out = out or Path(Path(source).resolve().name + ".zarr")
     treatment = dict(flat_field=flat_field, background=background, denoise=denoise, stretch=stretch)
-    for line in crop_to(source, out, size, channel, dict(channel=find, method=method, diameter=diameter), treatment,
-                        table=table, labels=labels, masked=masked, aligned=aligned, min_area=min_area, max_area=max_area, z=int(z) if z.lstrip("-").isdigit() else z, overwrite=overwrite, scheduler=scheduler, workers=workers):
-        print(line)
+    made = crop_to(source, out, size, channel, dict(channel=find, method=method, diameter=diameter), treatment,
+                        table=table, labels=labels, masked=masked, aligned=aligned, min_area=min_area, max_area=max_area, z=int(z) if z.lstrip("-").isdigit() else z, overwrite=overwrite, scheduler=scheduler, workers=workers)
+    tell(as_json, "\n".join(made.lines()), **made.as_dict())
 
 # %% ../../nbs/app/08_cli.ipynb #c07
 @app.command()
@@ -226,7 +226,8 @@ def detect(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv or .pa
     table, threshold = strange_cells(trained, cells, images_for(trained, card, normal, data_folder=data_folder), kind, quantile)
     write_figure(out.with_suffix(".png"), plot_strange(cells, table)); write_table(out, table)
     count = int(table.strange.sum())
-    tell(as_json, f"{out}: {count:,} of {len(table):,} cells are strange (score above {threshold:.4g})\nsee {out.with_suffix('.png')}", file=out, picture=out.with_suffix(".png"), cells=len(table), strange=count, threshold=threshold)
+    same = "" if images or normal else f"\nThese are the cells that the run was trained on, so {1 - quantile:.0%} are called strange whatever they are; give others with --images, or normal ones with --normal."
+    tell(as_json, f"{out}: {count:,} of {len(table):,} cells are strange (score above {threshold:.4g})\nsee {out.with_suffix('.png')}{same}", file=out, picture=out.with_suffix(".png"), cells=len(table), strange=count, threshold=threshold)
 
 # %% ../../nbs/app/08_cli.ipynb #c11
 @app.command()
@@ -338,7 +339,7 @@ def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given mo
           image_side: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None,
           parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of another parameter of the notebook; may be given more than once")] = [], notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
           out: Annotated[Optional[Path], typer.Option(help="where results go; build/PROFILE if not given")] = None, runs: Annotated[Path, typer.Option(help="where runs are kept")] = Path("build/runs"),
-          device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto"):
+          device: Device = "auto", as_json: AsJson = False):
     """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
 
     Phases 1 to 3 are the thesis'; 4 is the depth rule, 5 classes and fates from codes, 6 disentanglement, 7 other microscopes and donors, 8 turned cells.
@@ -354,9 +355,12 @@ def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given mo
     from microvae.study.runner import parameters_of, phase_named, run_chapter
     more = parameters_of(parameter)
     out = out or Path("build") / profile
+    chapters = {}
     for chapter in [*map(phase_named, phase or ([] if case else [1, 2, 3])), *case]:
         done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side, **more)
-        print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"))
+        chapters[chapter] = dict(notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done)
+        if not as_json: print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
+    if as_json: tell(True, "", chapters=chapters)
 
 @app.command()
 @stoppable("the same command begins anew")

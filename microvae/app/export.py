@@ -9,6 +9,7 @@ __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'wr
 # %% ../../nbs/app/03_export.ipynb #c03
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from copy import deepcopy
 from hashlib import sha1
 from io import StringIO
 from math import ceil, sqrt
@@ -49,8 +50,8 @@ class DecoderGraph(nn.Module):
         return self.model.decode(latent, pose)
 
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-    "Both graphs of a model, on the CPU, each with inputs to try it on."
-    model, generator = model.eval().cpu(), torch.Generator().manual_seed(0)
+    "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
+    model, generator = deepcopy(model).eval().cpu(), torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
     pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.upright else ()
     return {"encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)), "decoder": (DecoderGraph(model), (codes, *pose))}

@@ -25,7 +25,6 @@ from .outputs import latent_columns
 from .export import write_onnx
 from ..data.collection import CellImages
 from ..errors import ConfigError, FileError, ShapeError, unknown_name
-from ..evaluation.latent import empirical_kl
 from ..evaluation.plots import OVERLAY, PALETTE
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
@@ -162,9 +161,9 @@ def explorer_page(
     labels = [column["name"] for column in known]
     if colour is not None and colour not in labels: raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
     first = labels.index(colour) if colour else next((k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12), 0 if known else -1)
-    kl = np.nan_to_num(empirical_kl(values).numpy(), posinf=0.0) if len(values) > 1 else np.zeros(len(names))
-    order = np.argsort(-values.var(0), kind="stable")[:2]
-    axes = sorted(int(k) for k in order)
+    variance = values.var(0)
+    most = [int(k) for k in np.argsort(-variance, kind="stable")[:8]]
+    axes = sorted(most[:2])
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
     network = _decoder(run, decoder)
@@ -173,8 +172,8 @@ def explorer_page(
     for method in projections:
         if method not in METHODS: raise unknown_name("projection", method, METHODS)
     fixed = {METHODS[method]: project(values, method) for method in projections if method != "pca"}
-    about = dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), latent_dim=len(names), axes=axes, columns=known, colour=first, palette=PALETTE, display=display, thumbnails=layout, kl=kl.tolist(), mean=values.mean(0).tolist(),
-                 strips=[int(k) for k in np.argsort(-kl, kind="stable")[:8]], linear=_linear(values), fixed=list(fixed), decoder="onnx" if network else "atlas", atlas=grid and grid[0])
+    about = dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), latent_dim=len(names), axes=axes, columns=known, colour=first, palette=PALETTE, display=display, thumbnails=layout, variance=variance.astype(float).tolist(), mean=values.mean(0).tolist(),
+                 strips=most, linear=_linear(values), fixed=list(fixed), decoder="onnx" if network else "atlas", atlas=grid and grid[0])
     blobs = {"codes": _floats(values), "columns": _floats(numbers)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()} | {f"sheet-{k}": _text(sheet) for k, sheet in enumerate(sheets)}
     blobs |= {"decoder": _text(network), "wasm": _text(asset("ort-wasm-simd-threaded.wasm.gz", True))} if network else {"atlas": _text(grid[1])}
     template = Environment(autoescape=True).from_string(asset("explorer.html"))

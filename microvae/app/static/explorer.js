@@ -64,6 +64,7 @@ function paint() {          // the colour of each cell, and the legend
   }
 }
 const short = value => isNaN(value) ? "" : Number.isInteger(value) ? String(value) : Number(value).toPrecision(3);
+const tick = d3.format("~g");
 const told = (column, i) => column.levels ? column.levels[column.values[i]] ?? "" : short(column.values[i]);
 
 // --- the map ----------------------------------------------------------------------------------------------------------
@@ -119,12 +120,12 @@ function drawOver(lasso) {
   c.font = "12px system-ui, 'DejaVu Sans', sans-serif"; c.fillStyle = soft; c.strokeStyle = soft; c.lineWidth = 1;
   const [left, bottom] = toMap(0, H), [right, top] = toMap(W, 0);
   c.textAlign = "center";
-  for (const v of d3.ticks(left, right, Math.max(2, W / 110))) { const [x] = toScreen(v, 0); c.fillRect(x, H - 6, 1, 6); if (x > 30 && x < W - 30) c.fillText(short(v), x, H - 9); }
+  for (const v of d3.ticks(left, right, Math.max(2, W / 110))) { const [x] = toScreen(v, 0); c.fillRect(x, H - 6, 1, 6); if (x > 30 && x < W - 30) c.fillText(tick(v), x, H - 9); }
   c.textAlign = "left";
-  for (const v of d3.ticks(bottom, top, Math.max(2, H / 90))) { const [, y] = toScreen(0, v); c.fillRect(0, y, 6, 1); if (y > 20 && y < H - 30) c.fillText(short(v), 9, y + 4); }
+  for (const v of d3.ticks(bottom, top, Math.max(2, H / 90))) { const [, y] = toScreen(0, v); c.fillRect(0, y, 6, 1); if (y > 20 && y < H - 30) c.fillText(tick(v), 9, y + 4); }
   const [nameX, nameY] = axisNames();
   c.fillStyle = css.getPropertyValue("--ink"); c.textAlign = "right"; c.fillText(nameX, W - 8, H - 26);
-  c.save(); c.translate(44, H / 2); c.rotate(-Math.PI / 2); c.textAlign = "center"; c.fillText(nameY, 0, 0); c.restore();
+  c.save(); c.translate(52, H / 2); c.rotate(-Math.PI / 2); c.textAlign = "center"; c.fillText(nameY, 0, 0); c.restore();
   const ring = (x, y, r, colour, thick) => { c.beginPath(); c.arc(x, y, r, 0, 7); c.lineWidth = thick + 2; c.strokeStyle = back; c.stroke(); c.lineWidth = thick; c.strokeStyle = colour; c.stroke(); };
   for (const [i, r] of [[state.hover, 6], [state.cell, 8]]) if (i >= 0) ring(...toScreen(xs[i], ys[i]), r, css.getPropertyValue("--ink"), 2);
   const [px, py] = toScreen(...state.probe); ring(px, py, 11, strong, 3); c.fillStyle = strong; c.fillRect(px - 1, py - 1, 2, 2);
@@ -208,7 +209,7 @@ async function drawStrips() {          // a row of decoded cells along each axis
   const made = await decode(batch, axes.length * steps), size = channels * height * width;
   $("strips").replaceChildren(...axes.map((axis, row) => {
     const line = document.createElement("div"), name = line.appendChild(document.createElement("span")), canvas = line.appendChild(document.createElement("canvas"));
-    line.className = "strip"; name.textContent = `latent ${axis + 1}: ${about.kl[axis].toFixed(1)} nats`; canvas.title = "from −2.5 to 2.5; click to go there";
+    line.className = "strip"; name.textContent = `latent ${axis + 1}, variance ${about.variance[axis].toFixed(2)}`; canvas.title = "from −2.5 to 2.5; click to go there";
     show(canvas, made.subarray(row * steps * size, (row + 1) * steps * size), steps);
     canvas.onclick = event => { const k = Math.floor(event.offsetX / canvas.clientWidth * steps); if (plane().kind !== "latent") return; if (axis === state.x) state.probe[0] = -2.5 + 5 * k / 6; else if (axis === state.y) state.probe[1] = -2.5 + 5 * k / 6; else return; moved(); };
     return line;
@@ -253,7 +254,7 @@ function hoverAt(px, py) {
   const tip = $("tip"); tip.style.display = i < 0 ? "none" : "block";
   if (i < 0) return;
   const canvas = document.createElement("canvas"); canvas.width = side; canvas.height = tall; thumbnail(canvas.getContext("2d"), i, 0, 0, side, tall);
-  const lines = columns.slice(0, 5).map(column => { const line = document.createElement("div"); line.textContent = `${column.name}: ${told(column, i)}`; return line; });
+  const lines = [...columns.filter((_, k) => k === state.colour), ...columns.filter((_, k) => k !== state.colour)].slice(0, 5).map(column => { const line = document.createElement("div"); line.textContent = `${column.name}: ${told(column, i)}`; return line; });
   tip.replaceChildren(canvas, ...lines); moveTip(px, py);
 }
 function moveTip(px, py) { const tip = $("tip"); tip.style.left = Math.min(px + 16, W - tip.offsetWidth - 4) + "px"; tip.style.top = Math.min(py + 12, H - tip.offsetHeight - 4) + "px"; }

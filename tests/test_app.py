@@ -174,7 +174,7 @@ def test_what_cannot_work_costs_a_sentence(place, trained, tmp_path):
         taken.listen()
         said(here("explore", home, "--serve", "--port", taken.getsockname()[1], "--decoder", "atlas", cwd=tmp_path), f"port {taken.getsockname()[1]}")
     (tmp_path / "mine").mkdir()
-    said(here("export", home, "onnx", "mine", "--overwrite", cwd=tmp_path), "did not write")
+    said(here("export", home, "onnx", "mine", "--overwrite", cwd=tmp_path), "something else")
     said(here("export", home, "hub", tmp_path / "hub", cwd=tmp_path), "--name OWNER/NAME")
     said(here("train", place / "my_crops", "--log", "tensorbord", cwd=tmp_path), "tensorboard")
     assert not (tmp_path / "x.csv").exists() and not list(tmp_path.glob("**/*.part*"))

@@ -7,8 +7,9 @@ import pytest
 
 import microvae as mv
 from microvae.app.card import train_with_card
-from microvae.app.explorer import display_of, serve, shown_as, write_explorer
+from microvae.app.explorer import levels, serve, write_explorer
 from microvae.app.outputs import embedding
+from microvae.evaluation.plots import display_of
 from microvae.evaluation.reconstruction import decoded
 from microvae.training.config import Model, Objective, RunConfig, Training
 
@@ -80,7 +81,7 @@ def test_hover_shows_the_cell_and_its_row(made, open_page):
     page.wait_for_selector("#tip", state="visible")
     assert f"donor: {cells.table.donor[cell]}" in page.inner_text("#tip")
     drawn = np.array(page.evaluate("Array.from(document.querySelector('#tip canvas').getContext('2d').getImageData(0, 0, 32, 32).data)"), np.uint8).reshape(32, 32, 4)[..., :3]
-    expected = shown_as(cells.images[[cell]], display_of(cells.sample(500).images, cells.channels))[0]
+    expected = levels(cells.images[[cell]], display_of(cells.sample(500).images, cells.channels))[0]
     assert np.abs(drawn.astype(int) - expected).max() <= 1
     page.mouse.move(5, 300)
 
@@ -102,7 +103,7 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
     cell, values = page.evaluate("window.microvae.state.cell"), codes[["latent_1", "latent_2", "latent_3"]].to_numpy()
     code = values.mean(0) if cell < 0 else values[cell].copy()          # a double click on a cell takes it: its third number is kept
     code[:2] = x, y
-    expected = shown_as(decoded(run.model, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
+    expected = levels(decoded(run.model, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
     drawn = picture(page, "probe-picture")
     assert drawn.shape == (32, 32, 3) and np.abs(drawn.astype(int) - expected).max() <= 1
     assert drawn.std() > 5
@@ -117,7 +118,7 @@ def test_a_click_shows_original_reconstruction_and_error(made, open_page):
     page.wait_for_selector("#cell-section", state="visible")
     page.wait_for_function("document.getElementById('error').width === 32 && document.getElementById('error-caption').textContent !== ''")
     assert page.inner_text("#cell-title") == f"Cell {cell}"
-    expected = shown_as(mv.reconstruct(run.model, cells[[cell]])["reconstruction"], display_of(cells.sample(500).images, cells.channels))[0]
+    expected = levels(mv.reconstruct(run.model, cells[[cell]])["reconstruction"], display_of(cells.sample(500).images, cells.channels))[0]
     assert np.abs(picture(page, "remade").astype(int) - expected).max() <= 1
     assert picture(page, "error").std() > 5
     page.wait_for_selector("#strips canvas")

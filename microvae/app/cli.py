@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Optional
 import sys, warnings
 import typer
-from .terminal import AsJson, Overwrite, free, stoppable, tell
+from .terminal import AsJson, Overwrite, stoppable, tell
 from ..errors import MicroVAEError, unknown_name
+from ..files import free
 
 app = typer.Typer(help="Variational autoencoders for microscopy: one model that fits any image size.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
                   epilog="A first try, without images at hand: `microvae train lung_fret`, then `microvae explore runs`. Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.")

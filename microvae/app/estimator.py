@@ -27,7 +27,7 @@ from ..data.treatment import natural_maximum
 from ..errors import ConfigError, ShapeError
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
-from ..files import replace_folder
+from ..files import free, replace_folder
 from ..models.losses import kl_from_prior, squared_error
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.step import resolve_device
@@ -216,8 +216,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def save(self, folder, overwrite: bool = False) -> Path:
         "Write a folder with weights (safetensors), config, history, card and README; no pickle. Raises `ConfigError` where something is there already."
         check_is_fitted(self)
-        if Path(folder).exists() and not overwrite: raise ConfigError(f"{folder} exists; give overwrite=True to replace it, or another name")
-        if Path(folder).exists() and not (Path(folder) / "model.safetensors").exists(): raise ConfigError(f"{folder} exists and is no model, so it is not replaced; give another name")
+        free(folder, overwrite, sign="model.safetensors")
         return replace_folder(folder, lambda part: save_folder(self.run_, self.card_, part))
 
     @classmethod

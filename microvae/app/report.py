@@ -20,13 +20,12 @@ from .card import in_words
 from .outputs import latent_columns
 from .explorer import POLICY, asset
 from ..data.collection import CellImages
-from ..errors import ConfigError
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
 from ..evaluation.pictures import decoded_grid, plot_errors, plot_grid, plot_map, plot_traversals, traversals, two_axes
 from ..evaluation.plots import PALETTE, STYLE, plot_images
 from ..evaluation.reconstruction import reconstruct
-from ..files import replace_file
+from ..files import free, replace_file
 from ..training.engine import Run
 
 # %% ../../nbs/app/05_report.ipynb #c06
@@ -101,7 +100,7 @@ figure { margin: 0; } figure img { max-width: 100%; height: auto; background: #f
 def write_report(path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, colour: str | None = None, overwrite: bool = False) -> Path:
     "Write a run's report as one page, whole or not at all. Raises `ConfigError` where a file is there already."
     path = Path(path)
-    if path.exists() and not overwrite: raise ConfigError(f"{path} exists; give --overwrite (overwrite=True) to replace it, or another name")
+    free(path, overwrite)
     figures = [dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure)) for item in figures_of(run, cells, codes, colour)]
     page = Environment(autoescape=True).from_string(TEMPLATE).render(title=f"{card['model']['name']} on {card['data']['name']}", policy=POLICY, style=asset("page.css"), summary=in_words(card), figures=figures, tables=tables_of(run, card, codes))
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))

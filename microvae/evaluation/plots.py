@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'STYLE', 'OVERLAY', 'plot_curves', 'plot_reconstructions', 'plot_against_parameters', 'plot_latent',
-           'plot_depth_rule', 'composite', 'contact_sheet', 'plot_images', 'quality_plot', 'track_plot']
+           'plot_depth_rule', 'display_of', 'in_colours', 'composite', 'contact_sheet', 'plot_images', 'quality_plot',
+           'track_plot']
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c03
 import numpy as np
@@ -145,13 +146,22 @@ def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Fi
 #: Colours of channels that are laid over each other: green, magenta, then blue and orange.
 OVERLAY = np.array([[0.1, 1.0, 0.25], [1.0, 0.1, 0.9], [0.2, 0.45, 1.0], [1.0, 0.65, 0.0]])
 
-def composite(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> np.ndarray:
-    "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], every channel scaled by the same quantile of all images; red, green and blue stay what they are."
-    if tuple(channels) == ("red", "green", "blue"): return np.moveaxis(images, 1, -1)
+def display_of(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> dict[str, list]:
+    "How images `(N, C, H, W)` are shown: a gain for each channel, by which its quantile becomes 1, and its colour. Red, green and blue stay what they are."
+    count = images.shape[1]
+    if tuple(channels) == ("red", "green", "blue"): return dict(gain=[1.0] * 3, tints=np.eye(3).tolist())
     top = np.quantile(images[:, :, ::max(1, images.shape[2] // 64)], quantile, axis=(0, 2, 3)).clip(1e-6)
-    scaled = np.clip(images / top[None, :, None, None], 0, 1)
-    colours = np.ones((1, 3)) if images.shape[1] == 1 else OVERLAY[np.arange(images.shape[1]) % len(OVERLAY)]
-    return np.clip(np.einsum("nchw,cx->nhwx", scaled, colours), 0, 1)
+    tints = np.ones((1, 3)) if count == 1 else OVERLAY[np.arange(count) % len(OVERLAY)]
+    return dict(gain=(1 / top).tolist(), tints=tints.tolist())
+
+def in_colours(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
+    "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], shown as `display_of` says."
+    scaled = np.clip(images * np.asarray(display["gain"], np.float32)[None, :, None, None], 0, 1)
+    return np.clip(np.einsum("nchw,cx->nhwx", scaled, np.asarray(display["tints"], np.float32)), 0, 1)
+
+def composite(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> np.ndarray:
+    "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], every channel scaled by the same quantile of all images."
+    return in_colours(images, display_of(images, channels, quantile))
 
 def contact_sheet(
     cells: CellImages,

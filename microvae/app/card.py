@@ -7,7 +7,6 @@ __all__ = ['FORMAT', 'measured', 'versions', 'make_card', 'read_card', 'in_words
            'save_folder', 'newest_run', 'open_run', 'images_for', 'fitting']
 
 # %% ../../nbs/app/01_card.ipynb #c04
-from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path

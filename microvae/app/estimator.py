@@ -6,7 +6,6 @@
 __all__ = ['PATIENCE', 'LONGEST', 'epochs_and_patience', 'Form', 'MicroVAE']
 
 # %% ../../nbs/app/06_estimator.ipynb #c04
-from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
 import numpy as np

@@ -7,7 +7,6 @@ __all__ = ['AsJson', 'Overwrite', 'EXTRAS', 'tell', 'stoppable', 'space_of', 'Fi
 
 # %% ../../nbs/app/07_terminal.ipynb #c04
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path

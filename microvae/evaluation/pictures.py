@@ -9,13 +9,12 @@ __all__ = ['plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError
 from .plots import PALETTE, STYLE, composite, plot_images
-from .reconstruction import decoded, reconstruct
+from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c05

@@ -17,7 +17,7 @@ from .cases import Findings, Setting, pictures_of
 from .results import spread_over
 from .runner import digest
 from .thesis import check
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import Model, Objective, RunConfig
 from ..training.search import Search, search
 
 # %% ../../nbs/study/15_brain.ipynb #c06

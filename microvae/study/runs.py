@@ -7,7 +7,6 @@ __all__ = ['FEW', 'Experiment', 'evaluate_run', 'run_all']
 
 # %% ../../nbs/study/00_runs.ipynb #c04
 from dataclasses import dataclass
-from pathlib import Path
 import json
 import numpy as np
 from ..data.collection import CellImages

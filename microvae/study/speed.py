@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import nn, Tensor
 from ..data.collection import CellImages
-from ..errors import MicroVAEError, require, unknown_name
+from ..errors import require, unknown_name
 from ..files import write_json, write_table
 from ..models.catalogue import build
 from ..progress import progress_bar

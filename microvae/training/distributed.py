@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed
 import numpy as np
 from ..data.collection import CellImages
-from ..errors import ConfigError, DeviceError
+from ..errors import DeviceError
 
 # %% ../../nbs/training/03_distributed.ipynb #c05
 @dataclass(frozen=True)

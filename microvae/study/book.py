@@ -9,6 +9,7 @@ __all__ = ['CONF', 'CSS', 'translate_text', 'split_options', 'translate_code', '
 # %% ../../nbs/study/08_book.ipynb #c04
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
+from inspect import unwrap
 from multiprocessing import get_context
 from pathlib import Path
 from types import FunctionType
@@ -73,6 +74,7 @@ def translate_code(cell) -> list:
 
 def _plainly_typed(thing):
     "A function with its plain types, where a command's options have hidden them in `Annotated`."
+    thing = unwrap(thing) if callable(thing) else thing          # of a decorated command, the command
     if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()): return thing
     copy = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__)
     copy.__doc__, copy.__module__, copy.__annotations__ = thing.__doc__, thing.__module__, get_type_hints(thing)

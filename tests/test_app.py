@@ -134,7 +134,8 @@ def test_a_log_has_lines_and_no_bars(place, trained):
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     "The same command goes on, and nothing trained is lost."
     words = ["train", "lung_fret", "--n", "600", "--epochs", "4000", "--device", "cpu"]
-    process = subprocess.Popen([COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen([COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))          # a shell's background jobs are deaf to it
     until = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*/config.json")) and time.monotonic() < until:
         time.sleep(0.1)

@@ -35,7 +35,7 @@ test: study $(VENV)/.browser
 	@echo "== exported code equals the notebooks"
 	@$(BIN)/python -m pytest -q tests/test_export.py
 	@echo "== pytest, with the site in a browser"
-	@$(BIN)/python -m pytest -q tests --ignore tests/test_export.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests --ignore tests/test_export.py
 
 # the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
 check: install

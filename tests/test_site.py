@@ -18,7 +18,7 @@ def page(browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.foreign, page.broken = [], []
     page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.foreign.append(request.url))
-    page.on("requestfailed", lambda request: page.broken.append(request.url))
+    page.on("requestfailed", lambda request: request.url.startswith("blob:") or page.broken.append(request.url))          # a blob is the page's own; leaving it ends its reading
     yield page
     page.close()
 

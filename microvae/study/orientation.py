@@ -12,6 +12,7 @@ import pandas as pd
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
+from ..data.splits import held_apart
 from ..errors import CollapseError
 from ..evaluation.disentangle import dci, true_factors
 from ..evaluation.downstream import area_under_roc, classify

@@ -53,15 +53,15 @@ def make_card(
     run: Run,
     cells: CellImages,           # all that the run was given, trained on and held out
     held: CellImages | None,     # held out
-    source: dict | None = None,  # how the images can be loaded again, as `load` takes it
 ) -> dict:
     "The card of a run."
     config, model = run.config, run.model
+    some = cells.sample(2000).images[:]
     known = {name: text for name in ("licence", "source") if isinstance(text := cells.about.get(name), str)}
     return {"format": FORMAT, "created": date.today().isoformat(), "versions": versions(), "run": config.identity(),
-            "model": dict(name=config.model.name, depth=model.architecture.depth, image_shape=list(model.image_shape), channels=list(cells.channels), latent_dim=model.latent_dim, parameters=count_parameters(model)),
-            "normalisation": dict(treatment=list(cells.about.get("treatment", ())), range=[float(cells.sample(2000).images[:].min()), float(cells.sample(2000).images[:].max())]),
-            "data": dict(name=cells.name, images=len(cells), held_out=config.data.n_validation, columns=list(map(str, cells.table.columns)), source=source) | known,
+            "model": dict(name=config.model.name, depth=model.architecture.depth, image_shape=list(model.image_shape), channels=list(cells.channels), latent_dim=model.latent_dim, variational=config.model.variational, parameters=count_parameters(model)),
+            "normalisation": dict(treatment=list(cells.about.get("treatment", ())), range=[float(some.min()), float(some.max())]),
+            "data": dict(name=cells.name, images=len(cells), held_out=config.data.n_validation, columns=list(map(str, cells.table.columns)), source=None) | known,
             "training": dict(epochs=len(run.history), asked=config.training.epochs, beta=config.objective.beta, likelihood=config.objective.likelihood, seed=config.training.seed),
             "metrics": {} if held is None else measured(run, held)}
 
@@ -80,11 +80,12 @@ def in_words(card: dict) -> str:
     "A card as some sentences."
     model, data, training, metrics = (card[part] for part in ("model", "data", "training", "metrics"))
     channels, height, width = model["image_shape"]
-    lines = [f"A variational autoencoder ({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}" + (f" ({', '.join(model['channels'])})" if channels < 6 else "") + f"; each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
+    lines = [f"{'A variational' if model['variational'] else 'An'} autoencoder ({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}" + (f" ({', '.join(model['channels'])})" if channels < 6 else "") + f"; each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
              f"Trained on {data['images'] - data['held_out']:,} images of {data['name']} for {training['epochs']} epochs" + (f", which ended before the {training['asked']} asked for since nothing became better" if training["epochs"] < training["asked"] else "") + f" (β = {training['beta']:g})."]
     if metrics:
         lines.append(f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance (PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {metrics['active_units']} of {model['latent_dim']} latent dimensions.")
-        if metrics["active_units"] == 0: lines.append("All codes are one: the posterior has collapsed. Train with a smaller β, e.g. 0.1, or longer.")
+        if not model["variational"]: pass
+        elif metrics["active_units"] == 0: lines.append("All codes are one: the posterior has collapsed. Train with a smaller β, e.g. 0.1, or longer.")
         elif metrics["active_units"] < min(model["latent_dim"], 2): lines.append("A smaller β, e.g. 0.1, would let it use more.")
     return "\n".join(lines)
 
@@ -123,16 +124,17 @@ def train_with_card(
     config: RunConfig,
     held_out: float = 0.1,       # share of cells, or of tracks, that is not trained on
     source: dict | None = None,  # how the images can be loaded again
+    more: dict | None = None,    # what else the card shall tell
     **settings,                  # more of `fit`: folder, device, progress, ...
 ) -> tuple[Run, dict]:
     "Train, or load, a run, and describe it. A run that is kept has its card beside it; one that is not finished has none."
     train, held = held_apart(cells, held_out)
     run = fit(None, train, config, held, **settings)
     if not run.finished: return run, {}
-    card = {} if run.folder is None else read_card(run.folder)
-    if not card:
-        card = make_card(run, cells, held, source)
-        if run.folder is not None: write_card(run.folder, card)
+    kept = {} if run.folder is None else read_card(run.folder)
+    card = (kept or make_card(run, cells, held)) | (more or {})
+    if source is not None: card = card | {"data": card["data"] | {"source": source}}
+    if run.folder is not None and card != kept: write_card(run.folder, card)
     return run, card
 
 def save_folder(run: Run, card: dict, folder: Path):
@@ -164,32 +166,32 @@ def _nothing_of(run: Run) -> CellImages:
 def images_for(
     run: Run,
     card: dict,
-    source: str | None = None,      # a set's name, a stored set, or files; where the run's own came from if not given
+    source=None,                    # a set's name, a stored set, or files; where the run's own came from if not given
     n: int | None = None,           # how many, at random
     data_folder: str | None = None, # where a public set lies
 ) -> CellImages:
     "Cells as a model wants them. Raises `ConfigError` where channels are others, and where a run does not tell its source."
-    if source is None:
-        kept = card["data"].get("source")
-        if not kept: raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
-        try: cells = load(**kept)
-        except (ImageError, OSError) as error: raise ImageError(f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}") from error
-        cells = cells if n is None else cells.sample(n)
-    elif source in CATALOGUE or _is_stored(source): cells = load(source, n, data_folder=data_folder)
-    else:
-        steps = run.config.data.treatment
-        cells = load_images(source, size=run.model.image_shape[1:], treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None)
-        cells = _told_of_bright(cells if n is None else cells.sample(n))
-    return fitting(cells, run, card)
+    if source is not None: return fitting(_loaded(run, source, n, None, data_folder), run, card)
+    kept = card["data"].get("source")
+    if not kept: raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
+    try: cells = _loaded(run, kept["data"], kept["n"], kept["size"], kept["data_folder"])
+    except (ImageError, OSError) as error: raise ImageError(f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}") from error
+    return fitting(cells if n is None else cells.sample(n), run, card)
+
+def _loaded(run: Run, source, n: int | None, size: int | None, data_folder: str | None) -> CellImages:
+    "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
+    if isinstance(source, str) and source in CATALOGUE: return load(source, n, size, data_folder=data_folder)
+    steps = run.config.data.treatment
+    cells = load_images(source, size=run.model.image_shape[1:], treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None)
+    return _told_of_bright(cells if n is None else cells.sample(n))
 
 def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     "The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model was trained on."
-    cut = float((cells.sample(500).images[:] >= 1).mean())
-    if cut > share: warnings.warn(f"{cut:.1%} of the pixels of {cells.name} are as bright as the brightest of the training images, or brighter, and were cut there", stacklevel=3)
+    steps = [step["step"] for step in cells.about.get("treatment", ())]
+    if steps[-1:] == ["Clip"] and "Percentile" not in steps:          # percentiles cut some pixels of every set
+        cut = float((cells.sample(500).images[:] >= 1).mean())
+        if cut > share: warnings.warn(f"{cut:.1%} of the pixels of {cells.name} are as bright as the brightest of the training images, or brighter, and were cut there", stacklevel=4)
     return cells
-
-def _is_stored(source) -> bool:
-    return Path(source).suffix in (".zarr", ".npz")
 
 def fitting(cells: CellImages, run: Run, card: dict) -> CellImages:
     "The same cells at the model's size. Raises `ShapeError` or `ConfigError` for other channels than the model's."

@@ -10,24 +10,24 @@ from math import ceil, prod
 from pathlib import Path
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
-from .card import fitting, in_words, open_run, save_folder, train_with_card
+from .card import fitting, images_for, in_words, open_run, save_folder, train_with_card
 from .explorer import write_explorer
 from .outputs import embedding
 from .report import write_report
 from ..data.augment import Augmentation
+from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.treatment import natural_maximum
+from ..data.treatment import Clip, Percentile, Scale, Treatment, natural_maximum
 from ..errors import ConfigError, ShapeError
+from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
 from ..files import free, replace_folder
-from ..models.losses import kl_from_prior, squared_error
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.step import resolve_device
 
@@ -79,6 +79,12 @@ class Form:
         "Images as an array of the form and the units that training saw."
         back = images * (self.high - self.low) + self.low
         return (back.reshape(len(back), -1) if self.rows else back).astype(np.float32)
+
+    def steps(self) -> list[dict]:
+        "The same for image files, as steps of a treatment; none where pixels are as they were given, or columns have limits of their own."
+        if self.rows or (self.low == 0).all() and (self.high == 1).all(): return []
+        if self.low.ndim == 0: return Treatment((Scale(float(self.high)), Clip())).as_list()
+        return Treatment((Percentile(over="set", limits={"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)).as_list()
 
     def as_dict(self) -> dict:
         "What a card holds."
@@ -134,8 +140,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def fit(self, X, y=None) -> "MicroVAE":
         "Train on images; y is not looked at. Raises `MicroVAEError`, or scikit-learn's `ValueError`, for what cannot be images."
         cells = self._cells(X, first=True)
-        run, card = train_with_card(cells, self.config(len(cells)), self.held_out, folder=self.folder, device=self.device, progress=self.verbose, log=self.log)
-        return self._take(run, card | {"arrays": self.form_.as_dict()})
+        run, card = train_with_card(cells, self.config(len(cells)), self.held_out, folder=self.folder, device=self.device, progress=self.verbose, log=self.log, more={"arrays": self.form_.as_dict()})
+        return self._take(run, card)
 
     def _take(self, run, card: dict) -> "MicroVAE":
         self.run_, self.card_, self.model_, self.history_ = run, card, run.model, run.history
@@ -146,7 +152,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         "What was given, as cells; the first time it says of what form arrays are."
         if not first: check_is_fitted(self)
         if isinstance(X, (str, Path)) or isinstance(X, list) and X and isinstance(X[0], (str, Path)):
-            X = load_images(X, size=None if first else self.form_.image_shape[1:])
+            if not first: return images_for(self.run_, self.card_, X)          # brought to [0, 1] as those for training were
+            X = load(X) if isinstance(X, str) else load_images(X)
         if isinstance(X, CellImages):
             if first: self.form_, self.n_features_in_ = Form(X.image_shape, rows=False), prod(X.image_shape)
             return X if first else fitting(X, self.run_, self.card_)
@@ -158,12 +165,11 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if first:
             self.form_ = Form.of(array, self.image_shape)
             if not rows: self.n_features_in_ = prod(self.form_.image_shape)
-        return CellImages(self.form_.images(array), name="images")
+        return CellImages(self.form_.images(array), name="images", about={"treatment": self.form_.steps()})
 
     def transform(self, X) -> np.ndarray:
         "Codes `(N, latent_dim)`: posterior means."
-        cells = self._cells(X)
-        return embed(self.model_, cells, precision="float32")
+        return embed(self.model_, self._cells(X), precision="float32")
 
     def inverse_transform(self, Z) -> np.ndarray:
         "Images of codes, in the form and units of the arrays that were given to `fit`; `(N, C, H, W)` in [0, 1] for `CellImages`."
@@ -179,9 +185,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def score_samples(self, X) -> np.ndarray:
         "How usual each image is `(N,)`: minus its squared error and KL, as if β were 1; low for what the model has not seen the like of."
-        cells = self._cells(X)
-        made = {name: torch.from_numpy(part) for name, part in reconstruct(self.model_, cells).items()}
-        return -(squared_error(made["reconstruction"], torch.from_numpy(cells.images[:])) + kl_from_prior(made["mean"], made["log_variance"])).numpy()
+        return -anomaly_scores(self.model_, self._cells(X), "elbo")
 
     def score(self, X, y=None) -> float:
         "Mean of `score_samples`, which a grid search makes as large as it can."

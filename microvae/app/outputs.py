@@ -65,8 +65,8 @@ def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     data = as_anndata(codes, card)
     return replace_file(path, data.write_h5ad)
 
-def read_embedding(path, run: Run | None = None) -> pd.DataFrame:
-    "What `write_embedding` wrote. Raises `ConfigError` where it is another model's, and `ImageError` where it cannot be read."
+def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
+    "What `write_embedding` wrote. Raises `ConfigError` where it is another model's, or of other cells, and `ImageError` where it cannot be read."
     path = Path(path)
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
@@ -74,12 +74,19 @@ def read_embedding(path, run: Run | None = None) -> pd.DataFrame:
         except Exception as error: raise ImageError(f"{path} cannot be read as AnnData: {error}") from error
         codes = pd.DataFrame(np.asarray(data.obsm["X_microvae"]), columns=[f"latent_{i + 1}" for i in range(data.obsm["X_microvae"].shape[1])]) if "X_microvae" in data.obsm else pd.DataFrame()
         codes = pd.concat([data.obs.reset_index(drop=True), codes], axis=1)
-    else: codes = read_table(path)
+    else: codes = read_table(path, text=("model",))
     if not latent_columns(codes) or "model" not in codes: raise ConfigError(f"{path} holds no codes: it needs the columns latent_1 ... and model that `microvae embed` writes")
     if run is not None:
         names, size = codes["model"].astype(str).unique(), run.config.model.latent_dim
         if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size: raise ConfigError(f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model")
+    if run is not None and cells is not None: _check_cells(path, codes, run, cells)
     return codes
+
+def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
+    "Whether codes are those of the cells, by some of them."
+    rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
+    if len(codes) == len(cells) and np.allclose(codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows], precision="float32"), atol=1e-3): return
+    raise ConfigError(f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells")
 
 # %% ../../nbs/app/02_outputs.ipynb #c11
 def write_reconstructions(path, run: Run, cells: CellImages) -> Path:

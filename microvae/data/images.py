@@ -383,13 +383,14 @@ def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
 # %% ../../nbs/data/03_images.ipynb #c14
-def read_table(path) -> pd.DataFrame:
-    "A table from CSV, Parquet or Excel. Raises `ImageError` for what cannot be read."
+def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    "A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers. Raises `ImageError` for what cannot be read."
     from microvae.errors import require
     if isinstance(path, pd.DataFrame): return path
     kind = Path(path).suffix.lower()
     if kind in (".xlsx", ".xls"): require("openpyxl", "excel")
-    readers = {".csv": pd.read_csv, ".tsv": lambda p: pd.read_csv(p, sep="\t"), ".parquet": pd.read_parquet, ".xlsx": pd.read_excel, ".xls": pd.read_excel}
+    kept = {name: str for name in text}
+    readers = {".csv": lambda p: pd.read_csv(p, dtype=kept), ".tsv": lambda p: pd.read_csv(p, sep="\t", dtype=kept), ".parquet": pd.read_parquet, ".xlsx": lambda p: pd.read_excel(p, dtype=kept), ".xls": lambda p: pd.read_excel(p, dtype=kept)}
     if kind not in readers: raise ImageError(f"{path} is no table; it must end in {', '.join(readers)}")
     try: return readers[kind](path)
     except FileNotFoundError as error: raise ImageError(f"there is no file {path}") from error

@@ -131,7 +131,7 @@ def train(images: Annotated[str, typer.Argument(help="a set's name, a stored set
     from microvae.app.estimator import epochs_and_patience
     from microvae.data.catalogue import load
     from microvae.training.config import Model, Objective, RunConfig, Training
-    asked = dict(data=images if images in _sets() else str(Path(images).resolve()) if Path(images).exists() else images, n=n, size=size, data_folder=data_folder)
+    asked = dict(data=images if images in _sets() else str(Path(images).absolute()), n=n, size=size, data_folder=data_folder)
     cells = load(**asked)
     longest, patience = epochs_and_patience(len(cells), batch_size)
     if early_stopping is None and epochs is None: early_stopping = patience
@@ -243,13 +243,13 @@ def explore(run: RunFolder, out: Annotated[Path, typer.Argument(help="the page t
 
     Example: `microvae explore runs plate2.html --images plate2.zarr --colour treatment --serve`
     """
-    from microvae.app.explorer import serve as serving, write_explorer
+    from microvae.app.explorer import decoder_kind, serve as serving, write_explorer
     from microvae.app.outputs import embedding, read_embedding
     free(out, overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device)
-    found = read_embedding(codes, trained) if codes else embedding(trained, cells, progress=True)
-    page = write_explorer(out, trained, card, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=decoder)
-    kind = "onnx" if 'id="decoder"' in page.read_text(encoding="utf-8") else "atlas"
+    kind = decoder_kind(trained, decoder)
+    found = read_embedding(codes, trained, cells) if codes else embedding(trained, cells, progress=True)
+    page = write_explorer(out, trained, card, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=kind)
     note = "" if kind == "onnx" or decoder == "atlas" else "\nCells are drawn beforehand on a grid; with  pip install 'microvae[onnx]'  the page draws any point."
     server = serving(page, port) if serve else None
     address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
@@ -366,10 +366,10 @@ def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given mo
 @app.command()
 @stoppable("the same command begins anew")
 def bench(what: Annotated[str, typer.Argument(help="training: this library beside plain PyTorch, pythae and Lightning; data: how images come in; all: both")] = "training",
-          rounds: Annotated[int, typer.Option(help="how often the trainers take turns")] = 3, device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+          rounds: Annotated[int, typer.Option(help="how often the trainers take turns")] = 3, device: Device = "auto",
           fields: Annotated[Optional[Path], typer.Option(help="for data: a folder of fields with label images, to score segmentation on")] = None,
           labels: Annotated[str, typer.Option(help="pattern of the label images")] = "*_labels.tif",
-          out: Annotated[Path, typer.Option(help="where tables go")] = Path("results")):
+          out: Annotated[Path, typer.Option(help="where tables go")] = Path("results"), as_json: AsJson = False):
     """Measure on this machine how fast models are trained, beside the alternatives, or how fast images come in. Some ten minutes each on two cores.
 
     Example: `microvae bench --out my_machine`
@@ -377,12 +377,14 @@ def bench(what: Annotated[str, typer.Argument(help="training: this library besid
     Example: `microvae bench data --fields dsb2018_nuclei/fluorescence --out my_machine`
     """
     if what not in ("training", "data", "all"): raise unknown_name("benchmark", what, ["training", "data", "all"])
+    tables = {}
     if what in ("training", "all"):
         from microvae.study.speed import run_speed
-        print(f"tables are in {run_speed(out / 'speed', device, rounds)}")
+        tables["training"] = run_speed(out / "speed", device, rounds)
     if what in ("data", "all"):
         from microvae.study.benchmarks import run_benchmarks
-        print(f"tables are in {run_benchmarks(fields, labels, out / 'benchmarks')}")
+        tables["data"] = run_benchmarks(fields, labels, out / "benchmarks")
+    tell(as_json, "\n".join(f"tables are in {folder}" for folder in tables.values()), **tables)
 
 @app.command()
 @stoppable("finished pages are kept; the same command goes on")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'levels', 'thumbnail_size', 'thumbnails',
-           'columns_of', 'asset', 'as_json', 'explorer_page', 'write_explorer', 'serve']
+           'columns_of', 'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #c04
 from base64 import b64encode
@@ -25,6 +25,7 @@ from .outputs import latent_columns
 from .export import write_onnx
 from ..data.collection import CellImages
 from ..errors import ConfigError, FileError, ShapeError, unknown_name
+from ..evaluation.pictures import two_axes, widest
 from ..evaluation.plots import PALETTE, display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
@@ -62,7 +63,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
         for k, tile in enumerate(tiles): sheet[k // across * height:(k // across + 1) * height, k % across * width:(k % across + 1) * width] = tile
         sheets.append(_webp(sheet, small))
-    return dict(side=width, height=height, columns=across, per_sheet=across * down, sheets=["webp"] * len(sheets)), sheets
+    return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #c09
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
@@ -105,12 +106,17 @@ LARGEST_DECODER = 64_000_000
 
 DECODERS = ("auto", "onnx", "atlas")
 
-def _decoder(run: Run, kind: str) -> bytes | None:
-    "The decoder as ONNX, or None where an atlas is to stand for it."
-    if kind not in DECODERS: raise unknown_name("decoder", kind, DECODERS)
+def decoder_kind(run: Run, asked: str = "auto") -> str:
+    "What draws cells in the page: `onnx`, the network itself, or `atlas`, cells drawn beforehand. Raises `ConfigError` where what is asked for cannot be."
+    if asked not in DECODERS: raise unknown_name("decoder", asked, DECODERS)
+    upright = run.model.architecture.upright
+    if asked == "onnx" and upright: raise ConfigError(f"run {run.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'")
+    if asked != "auto": return asked
     size = 4 * sum(p.numel() for p in run.model.decoder.parameters())
-    can = find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not run.model.architecture.upright
-    if kind == "atlas" or kind == "auto" and not can: return None
+    return "onnx" if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright else "atlas"
+
+def _network(run: Run) -> bytes:
+    "The decoder as ONNX."
     with TemporaryDirectory() as folder:
         write_onnx(run.model, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
@@ -152,19 +158,17 @@ def explorer_page(
     labels = [column["name"] for column in known]
     if colour is not None and colour not in labels: raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
     first = labels.index(colour) if colour else next((k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12), 0 if known else -1)
-    variance = values.var(0)
-    most = [int(k) for k in np.argsort(-variance, kind="stable")[:8]]
-    axes = sorted(most[:2])
+    axes = list(two_axes(values))
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
-    network = _decoder(run, decoder)
+    network = _network(run) if decoder_kind(run, decoder) == "onnx" else None
     grid = None if network else _atlas(run, values, axes, display)
     title = title or f"{card['data']['name']}: the map of {len(cells):,} cells"
     for method in projections:
         if method not in METHODS: raise unknown_name("projection", method, METHODS)
     fixed = {METHODS[method]: project(values, method) for method in projections if method != "pca"}
-    about = dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), latent_dim=len(names), axes=axes, columns=known, colour=first, palette=PALETTE, display=display, thumbnails=layout, variance=variance.astype(float).tolist(), mean=values.mean(0).tolist(),
-                 strips=most, linear=_linear(values), fixed=list(fixed), decoder="onnx" if network else "atlas", atlas=grid and grid[0])
+    about = dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), latent_dim=len(names), axes=axes, columns=known, colour=first, palette=PALETTE, display=display, thumbnails=layout, variance=values.var(0).astype(float).tolist(), mean=values.mean(0).tolist(),
+                 strips=widest(values, 8), linear=_linear(values), fixed=list(fixed), decoder="onnx" if network else "atlas", atlas=grid and grid[0])
     blobs = {"codes": _floats(values), "columns": _floats(numbers)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()} | {f"sheet-{k}": _text(sheet) for k, sheet in enumerate(sheets)}
     blobs |= {"decoder": _text(network), "wasm": _text(asset("ort-wasm-simd-threaded.wasm.gz", True))} if network else {"atlas": _text(grid[1])}
     template = Environment(autoescape=True).from_string(asset("explorer.html"))

@@ -15,13 +15,12 @@ import tifffile
 from matplotlib import pyplot as plt
 from .card import in_words
 from ..data.collection import CellImages
-from ..data.images import read_table
 from ..errors import ConfigError, ImageError, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
-from ..files import replace_file, write_table
+from ..files import read_table, replace_file, write_table
 from ..training.engine import Run
 
 # %% ../../nbs/app/02_outputs.ipynb #c06

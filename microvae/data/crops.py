@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from .collection import CellImages, joined_about
-from .images import Field, file_column, read_array, read_table
+from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels
 from .treatment import Treatment
 from ..errors import ConfigError, ImageError, ShapeError
+from ..files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c05
 @dataclass(frozen=True)

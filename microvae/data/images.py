@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['READABLE', 'WHOLE', 'OPENERS', 'guessed_axes', 'ImageFile', 'Pixels', 'open_image', 'read_array', 'read_image',
-           'Field', 'list_images', 'list_fields', 'read_table', 'file_column', 'join_table', 'load_images']
+           'Field', 'list_images', 'list_fields', 'file_column', 'join_table', 'load_images']
 
 # %% ../../nbs/data/03_images.ipynb #c04
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from .collection import CellImages
 from .storage import is_stored
 from .treatment import Sample, Scale, Treatment, certain_maximum
 from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from ..files import read_table, unreadable
 
 #: File endings that can be read.
 READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz", ".zarr")
@@ -91,12 +92,7 @@ class ImageFile:
         "Planes, with a sentence where the file breaks off in the middle."
         try: return self.planes(frame, z)
         except MicroVAEError: raise
-        except Exception as error: raise _unreadable(self.path, error) from error
-
-def _unreadable(path, error: Exception) -> ImageError:
-    if isinstance(error, PermissionError): return ImageError(f"{path} cannot be read: you have no permission")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ImageError(f"{path} cannot be read, it may be damaged or not be an image ({reason})")
+        except Exception as error: raise unreadable(self.path, error) from error
 
 # %% ../../nbs/data/03_images.ipynb #c09
 #: Files with more bytes of pixels than this are read in parts.
@@ -207,7 +203,7 @@ def open_image(
     "An image file of any kind, opened. Raises `ImageError` where it is missing, empty, truncated or no image."
     path = Path(path)
     try: about = path.stat()
-    except PermissionError as error: raise _unreadable(path, error) from error
+    except PermissionError as error: raise unreadable(path, error) from error
     except OSError as error: raise ImageError(f"there is no file {path}") from error
     open_it = _opened if path.is_file() else _opened.__wrapped__            # what changes inside a folder cannot be told from the folder
     return open_it(path, axes, level, about.st_mtime_ns, about.st_size)
@@ -219,7 +215,7 @@ def _opened(path: Path, axes: str | None, level: int, changed: int, size: int) -
         if path.is_file() and size == 0: raise ImageError(f"{path} is empty: it has 0 bytes")
         found = OPENERS.get(path.suffix.lower(), _open_plain)(path, level)
     except MicroVAEError: raise
-    except Exception as error: raise _unreadable(path, error) from error
+    except Exception as error: raise unreadable(path, error) from error
     shape = tuple(found["array"].shape)
     if 0 in shape: raise ImageError(f"{path} has shape {shape}, it holds no pixels")
     letters = _known(axes or found["axes"], shape, path)
@@ -231,7 +227,7 @@ def read_array(path) -> np.ndarray:
     "The pixels of one image file as they are stored, e.g. labels. Raises `ImageError` where it is missing, unreadable or truncated."
     opened = open_image(path)
     try: return np.asarray(opened.array[...])
-    except Exception as error: raise _unreadable(path, error) from error
+    except Exception as error: raise unreadable(path, error) from error
 
 def read_image(path, treatment: Treatment = Treatment(), frame: int = 0, z: str | int = "max") -> np.ndarray:
     "One image file as `(C, H, W)` float32 in [0, 1]; a treatment that has not learned from a set learns from this image."
@@ -383,19 +379,6 @@ def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
 # %% ../../nbs/data/03_images.ipynb #c14
-def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
-    "A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers. Raises `ImageError` for what cannot be read."
-    from microvae.errors import require
-    if isinstance(path, pd.DataFrame): return path
-    kind = Path(path).suffix.lower()
-    if kind in (".xlsx", ".xls"): require("openpyxl", "excel")
-    kept = {name: str for name in text}
-    readers = {".csv": lambda p: pd.read_csv(p, dtype=kept), ".tsv": lambda p: pd.read_csv(p, sep="\t", dtype=kept), ".parquet": pd.read_parquet, ".xlsx": lambda p: pd.read_excel(p, dtype=kept), ".xls": lambda p: pd.read_excel(p, dtype=kept)}
-    if kind not in readers: raise ImageError(f"{path} is no table; it must end in {', '.join(readers)}")
-    try: return readers[kind](path)
-    except FileNotFoundError as error: raise ImageError(f"there is no file {path}") from error
-    except Exception as error: raise _unreadable(path, error) from error
-
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")

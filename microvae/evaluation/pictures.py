@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals', 'plot_errors',
-           'pareto_front', 'plot_front', 'plot_rate_distortion', 'two_axes', 'nearest_to_lattice', 'plot_map']
+           'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes', 'nearest_to_lattice', 'plot_map']
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03
 import numpy as np
@@ -157,9 +157,13 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c20
+def widest(codes: np.ndarray, k: int) -> list[int]:
+    "The k latent dimensions that vary most, the widest first."
+    return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
+
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice where there is one."
-    most = sorted(np.argsort(-np.asarray(codes).var(0), kind="stable")[:2].tolist())
+    most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:

@@ -12,7 +12,7 @@ import pandas as pd
 from ..data.splits import held_apart
 from ..errors import CollapseError
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
-from ..evaluation.pictures import traversals
+from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, weighed
@@ -58,9 +58,9 @@ def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dic
     best = table.groupby("name", sort=False).MIG.mean().idxmax()
     mine = codes[best, setting.first]
     related = rank_correlations(mine, factors)
-    order = np.argsort(-mine.var(0))[:8]
+    order = widest(mine, 8)
     tables = {"scores": table, "axes": axis_table(mine, factors), "related": related.rename_axis("axis").reset_index(), "best": pd.DataFrame([dict(name=best)])}
-    return tables, {"traversals": traversals(runs[best, setting.first].model, 9, 2.5, axes=order.tolist()).reshape(-1, *held.image_shape)}
+    return tables, {"traversals": traversals(runs[best, setting.first].model, 9, 2.5, axes=order).reshape(-1, *held.image_shape)}
 
 # %% ../../nbs/study/21_disentangle.ipynb #c05
 def claims(findings: Findings) -> pd.DataFrame:

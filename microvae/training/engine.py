@@ -24,7 +24,7 @@ from ..data.storage import StoredImages
 from ..errors import ConfigError, DivergenceError, FileError, ShapeError
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from ..files import write_json, write_table
+from ..files import read_table, write_json, write_table
 from ..progress import progress_bar
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
@@ -184,7 +184,7 @@ def load_run(folder) -> Run:
     if not (folder / "model.safetensors").exists():
         raise ConfigError(f"{folder} holds no finished run: model.safetensors is missing")
     model, config = load_model(folder / "model.safetensors")
-    return Run(config, model, pd.read_parquet(folder / "history.parquet"), folder)
+    return Run(config, model, read_table(folder / "history.parquet"), folder)
 
 # %% ../../nbs/training/06_engine.ipynb #c09
 def prepare(model, cells, validation, config) -> RunConfig:

@@ -17,11 +17,11 @@ async function readData() {
   planes = [{ name: "latent axes", kind: "latent" }];
   if (about.linear) planes.push({ name: "PCA", kind: "linear", ...about.linear });
   for (const name of about.fixed) planes.push({ name, kind: "fixed", places: await floatsOf("fixed-" + name) });
-  sheets = await Promise.all(about.thumbnails.sheets.map(async (kind, k) => createImageBitmap(new Blob([bytesOf("sheet-" + k)], { type: "image/webp" }))));
+  sheets = await Promise.all(d3.range(Math.ceil(n / about.thumbnails.per_sheet)).map(async k => createImageBitmap(new Blob([bytesOf("sheet-" + k)], { type: "image/webp" }))));
 }
 
 // --- state ------------------------------------------------------------------------------------------------------------
-const state = { plane: 0, x: about.axes[0], y: about.axes[1] ?? about.axes[0], colour: about.colour, probe: [0, 0], base: null, cell: -1, hover: -1, selected: null, lassoing: false, filters: new Map() };
+const state = { plane: 0, x: about.axes[0], y: about.axes[1] ?? about.axes[0], colour: about.colour, probe: [0, 0], cell: -1, hover: -1, selected: null, lassoing: false, filters: new Map() };
 const xs = new Float32Array(n), ys = new Float32Array(n), shown = new Uint8Array(n).fill(1), ink = new Uint32Array(n);
 const turn = Uint32Array.from(d3.shuffler(d3.randomLcg(1))(d3.range(n)));          // no group lies on top of another
 let tree, view = d3.zoomIdentity, scaleX, scaleY;

@@ -70,7 +70,7 @@ def data(name: Annotated[str, typer.Argument(help="a set's name, or a file, fold
     tell(as_json, f"{file}: {len(cells):,} images of {' × '.join(map(str, cells.image_shape))}, columns {', '.join(map(str, cells.table.columns))}", file=file, images=len(cells), image_shape=list(cells.image_shape), columns=list(map(str, cells.table.columns)))
 
 @app.command()
-@stoppable("nothing was written; the same command begins anew")
+@stoppable("the fields that are done are kept; the same command goes on")
 def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the folders in it), a pattern in quotes, or a file")],
          out: Annotated[Optional[Path], typer.Option(help="the .zarr folder to write; named like the source if not given")] = None, overwrite: Overwrite = False,
          size: Annotated[Optional[int], typer.Option(help="side of the window in pixels; from the cells if not given")] = None,

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from .storage import IN_MEMORY, StoredImages, describe_stored, from_levels, nbytes, read_stored, to_levels, write_stored
+from .storage import IN_MEMORY, StoredImages, from_levels, nbytes, read_stored, to_levels, write_stored
 from ..errors import ConfigError, ImageError, ShapeError
 from ..files import replace_file
 
@@ -117,9 +117,7 @@ class CellImages:
         """
         there = read_stored(path)[2] if append and Path(path).exists() else None
         if there is not None: self._check_alike(there, path)
-        write_stored(path, self.images, self.table, self._meta(), append)
-        if there is not None: describe_stored(path, there | {"about": joined_about(there["about"], self.about)})
-        return Path(path)
+        return write_stored(path, self.images, self.table, self._meta() if there is None else there | {"about": joined_about(there["about"], self.about)}, append)
 
     def _check_alike(self, there: dict, path):
         "Whether these cells may stand beside those of a stored set."

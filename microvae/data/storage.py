@@ -7,16 +7,16 @@ __all__ = ['LEVELS', 'IN_MEMORY', 'to_levels', 'from_levels', 'nbytes', 'StoredI
            'describe_stored', 'read_stored']
 
 # %% ../../nbs/data/00_storage.ipynb #c04
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from time import time
 from typing import Iterator
 import numpy as np
 import pandas as pd
 from ..errors import FileError, ImageError, ShapeError
-from ..files import write_table
+from ..files import not_written, read_table, replace_folder, to_disk, write_table
 
 #: Pixels are stored as 0 to 65535.
 LEVELS = np.float32(65535)
@@ -124,50 +124,45 @@ def is_stored(path) -> bool:
     except Exception: return False
 
 def write_stored(path, images, table: pd.DataFrame, about: dict, append: bool = False) -> Path:
-    """Write images and table as a stored set, or append to one.
+    """Write images and table as a stored set, or append to one, whose `about` then takes the place of what was known.
 
     A set that cannot be written whole is taken away, one that was appended to is as before. Raises `FileError` for a full disk or
     a set that is there already, `ShapeError` for images of another shape.
     """
     path = Path(path)
-    fresh = not path.exists()
-    if not fresh and not append: raise FileError(f"{path} exists already; give append=True to add to it, or another name")
-    try:
-        if fresh: _create(path, images.shape[1:], about)
-        _append(path, images, table)
-    except BaseException as error:
-        if fresh: shutil.rmtree(path, ignore_errors=True)
-        if isinstance(error, OSError): raise FileError(f"{path} cannot be written: {error.strerror or error}; nothing was changed") from error
-        raise
-    return path
+    if path.exists():
+        if not append: raise FileError(f"{path} exists already; give append=True to add to it, or another name")
+        try: _append(path, images, table, about)
+        except OSError as error: raise not_written(path, error) from error
+        return path
+    def fresh(part): _create(part, images.shape[1:]); _append(part, images, table, about)
+    return replace_folder(path, fresh)
 
-def _create(path: Path, shape, about: dict):
+def _create(path: Path, shape):
     import zarr
-    path.parent.mkdir(parents=True, exist_ok=True)
     group = _group(path, "w")
     zarr.open_array(str(path / "images"), mode="w", shape=(0, *shape), chunks=(_chunk(shape), *shape), dtype="uint16")
-    group.attrs["microvae"] = {"n": 0, **about}
+    group.attrs["microvae"] = {"n": 0}
 
-def _append(path: Path, images, table: pd.DataFrame):
+def _append(path: Path, images, table: pd.DataFrame, about: dict):
     import zarr
     group, array = _group(path, "a"), zarr.open_array(str(path / "images"), mode="a")
-    about = dict(group.attrs["microvae"])
     if tuple(array.shape[1:]) != tuple(images.shape[1:]):
         raise ShapeError(f"{path} holds images of shape {tuple(array.shape[1:])}, those to be appended have {tuple(images.shape[1:])}")
-    start, step = about["n"], array.chunks[0]
-    for part in (path / "table").glob("*.parquet"):             # left by a writer that died
-        if int(part.stem) >= start: part.unlink()
+    start, step, began = group.attrs["microvae"]["n"], array.chunks[0], time()
+    for left in [*(part for part in (path / "table").glob("*.parquet") if int(part.stem) >= start), *path.rglob("*.partial")]: left.unlink()          # of a writer that died
     array.resize((start + len(images), *array.shape[1:]))
     # whole chunks of the array at a time: none is compressed twice
     edges = [0, *range(step - start % step, len(images), step), len(images)]
     for low, high in zip(edges, edges[1:]): array[start + low:start + high] = to_levels(images[low:high])
     write_table(path / "table" / f"{start:09d}.parquet", table)
-    group.attrs["microvae"] = about | {"n": start + len(images)}
+    to_disk(path / "images", began - 2)          # before they count as written
+    group.attrs["microvae"] = {"n": start + len(images), **about}
 
-def describe_stored(path, about: dict):
-    "Replace what is known of a stored set."
+def describe_stored(path, about: dict, n: int | None = None):
+    "Replace what is known of a stored set; with `n`, its first so many images are all that count."
     group = _group(Path(path), "a")
-    group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
+    group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"] if n is None else n, **about}
 
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     "Images (on disk), table and what is known of a stored set. Raises `ImageError` for what is not one, or is damaged."
@@ -178,7 +173,7 @@ def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
         array = zarr.open_array(str(path / "images"), mode="r")
         n = about.pop("n")
         parts = sorted(p for p in (path / "table").glob("*.parquet") if int(p.stem) < n)
-        table = pd.concat([pd.read_parquet(p) for p in parts], ignore_index=True)
+        table = pd.concat([read_table(p) for p in parts], ignore_index=True)
     except Exception as error:
         raise ImageError(f"{path} is not a set that to_zarr wrote, or it is damaged ({type(error).__name__})") from error
     if len(table) != n or array.shape[0] < n: raise ImageError(f"{path} is damaged: it should hold {n} images, has {array.shape[0]} and {len(table)} table rows")

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['AT_ONCE', 'Loop', 'Run', 'describe', 'save_model', 'load_model', 'load_run', 'prepare', 'begin', 'resident', 'fit',
-           'alone', 'finish', 'train_longer', 'as_tensor']
+           'writing', 'finish', 'train_longer', 'as_tensor']
 
 # %% ../../nbs/training/06_engine.ipynb #c04
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,6 @@ from typing import Callable, Iterator
 import sys
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from torch import nn, Tensor
 from ..data.collection import CellImages
 from ..data.splits import hold_out
@@ -24,7 +23,7 @@ from ..data.storage import StoredImages
 from ..errors import ConfigError, DivergenceError, FileError, ShapeError
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from ..files import read_table, write_json, write_table
+from ..files import alone, read_table, write_json, write_table
 from ..progress import progress_bar
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
@@ -251,29 +250,16 @@ def fit(
     if home is not None and (home / "model.safetensors").exists(): return load_run(home)
     settings = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
     if processes > 1: return _fit_together(model, cells, config, validation, folder, device, settings | dict(on_epoch=on_epoch, log=log, keep_state=keep_state), processes)
-    with alone(home, group := Group.current(device)), logged(None if group.rank else log, config, folder) as written:
+    with writing(home, group := Group.current(device)), logged(None if group.rank else log, config, folder) as written:
         if home is not None and (home / "model.safetensors").exists(): return load_run(home)
         loop, checkpoint = begin(model, cells, config, home, device, group)
         images, held = resident(cells, device), None if validation is None else resident(validation.in_memory(), device)
         with deterministic(): _train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 
-@contextmanager
-def alone(home: Path | None, group: Group = Group()):
-    "The right to write to a run's folder, for the first process of a group; who comes second waits. It ends with the process, however that ends."
-    if home is None or group.rank: yield; return
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / ".lock")
-        try: lock.acquire(timeout=0)
-        except Timeout:
-            print(f"another process trains {home.name}; waiting for it", file=sys.stderr)
-            lock.acquire()
-    except OSError as error: raise FileError(f"{home} cannot be written: {error.strerror or error}; nothing was changed") from error
-    try: yield
-    finally:
-        (home / ".lock").unlink(missing_ok=True)
-        lock.release()
+def writing(home: Path | None, group: Group = Group()):
+    "The right to write to a run's folder, for the first process of a group."
+    return nullcontext() if home is None or group.rank else alone(home / ".lock", f"trains {home.name}")
 
 # %% ../../nbs/training/06_engine.ipynb #c10
 def _train(loop: Loop, images, held, checkpoint: Path | None, checkpoint_every: float, progress: bool, after: list[Callable], time_budget: float | None):

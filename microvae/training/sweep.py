@@ -15,20 +15,19 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
-from time import perf_counter, sleep
+from time import perf_counter
 import os, warnings
 import numpy as np
 import torch
 from ..data.collection import CellImages
-from ..data.screens import ATTEMPTS, connect, cores
+from ..data.screens import ATTEMPTS, connect, cores, end_with
 from ..data.splits import hold_out
 from ..errors import ConfigError, DeviceError, require
 from ..files import replace_file, write_json
 from ..progress import progress_bar
 from .config import RunConfig
 from .distributed import Lent, lend
-from .engine import Run, alone, begin, finish, fit, load_run, prepare, resident
+from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
 from .checkpoint import save_tensors
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
@@ -131,12 +130,9 @@ def _told(config: RunConfig) -> str:
     return f"{config.model.name} with {config.model.latent_dim} latent dimensions, β = {config.objective.beta:g} and seed {config.training.seed}"
 
 def _one_thread_while(parent: int):
-    "Let a worker compute with one thread, and end when the process that it works for is gone, which a worker that waits would not notice."
+    "Let a worker compute with one thread, and end when the process that it works for is gone."
     torch.set_num_threads(1)
-    def watch():
-        while os.getppid() == parent: sleep(1)
-        os._exit(0)
-    Thread(target=watch, daemon=True).start()
+    end_with(parent)
 
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start them takes longer than to train a small model."
@@ -173,7 +169,7 @@ def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpo
     single = [job for job in jobs if cells.stored or stackable(configs[job.number]) is None]
     with ExitStack() as locks:
         together = sorted({str(homes[job.number]) for job in jobs if job not in single})
-        for home in together: locks.enter_context(alone(Path(home)))
+        for home in together: locks.enter_context(writing(Path(home)))
         left = {number: begin(None, cells, configs[number], homes[number], device) for number in homes
                 if number not in {job.number for job in single} and not (homes[number] / "model.safetensors").exists()}
         if left: _train_left(left, jobs, homes, resident(cells, device), held, bar, checkpoint_every)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HERE', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder', 'alone', 'not_written', 'free',
-           'write_pictures', 'read_pictures', 'write_json', 'write_table', 'unreadable', 'read_table']
+           'write_pictures', 'read_pictures', 'read_json', 'write_json', 'write_table', 'unreadable', 'read_table']
 
 # %% ../nbs/01_files.ipynb #c04
 from contextlib import contextmanager
@@ -116,8 +116,17 @@ def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
 def read_pictures(path) -> dict[str, np.ndarray]:
-    "What `write_pictures` wrote."
-    with np.load(path) as stored: return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
+    "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
+    try:
+        with np.load(path, allow_pickle=False) as stored: return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
+    except Exception as error: raise unreadable(path, error) from error
+
+def read_json(path) -> dict:
+    "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
+    try: found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except Exception as error: raise unreadable(path, error) from error
+    if not isinstance(found, dict): raise ImageError(f"{path} cannot be read: it holds no JSON object")
+    return found
 
 def write_json(path, content: dict) -> Path:
     "Write a dictionary as JSON, whole or not at all."

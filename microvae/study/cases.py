@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-import json
 import numpy as np
 import pandas as pd
 from ..data.catalogue import load
@@ -19,7 +18,7 @@ from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
 from ..evaluation.reconstruction import reconstruct
 from ..evaluation.statistics import Interval
-from ..files import read_pictures, replace_folder, write_json, write_pictures, write_table
+from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from .results import provenance, thinned
 from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
@@ -50,9 +49,9 @@ class Findings:
         "Read what `save` wrote. Raises `ConfigError` for a folder that holds no findings."
         folder = Path(folder)
         if not (folder / "provenance.json").exists(): raise ConfigError(f"{folder} holds no findings of a case: provenance.json is missing")
-        tables = {path.stem: pd.read_csv(path, dtype={"run": str}) if path.suffix == ".csv" else pd.read_parquet(path) for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet"))}
+        tables = {path.stem: read_table(path, text=("run",) if path.suffix == ".csv" else ()) for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet"))}
         pictures = read_pictures(folder / "pictures.npz")
-        return cls(tables, pictures, json.loads((folder / "provenance.json").read_text()))
+        return cls(tables, pictures, read_json(folder / "provenance.json"))
 
 # %% ../../nbs/study/13_cases.ipynb #c08
 @dataclass
@@ -121,7 +120,7 @@ def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
         c, kept = run.config, run.folder / "seconds.json"
         numbers = evaluate_run(run, held)
         rows.append(dict(name=name, seed=c.training.seed, network=c.model.name, parameters=numbers["parameters"], objective=objective_of(run), latent_dim=c.model.latent_dim, data=c.data.name, images=c.data.n_train,
-                         pixels="×".join(map(str, c.data.image_shape)), epochs=len(run.history), seconds=json.loads(kept.read_text())["seconds"] if kept.exists() else float("nan"),
+                         pixels="×".join(map(str, c.data.image_shape)), epochs=len(run.history), seconds=read_json(kept)["seconds"] if kept.exists() else float("nan"),
                          squared_error=numbers["squared_error"], psnr=numbers["psnr"], ssim=numbers["ssim"], kl=run.history.kl.iloc[-1], active_units=numbers["active_units"], variety=numbers["variety"], run=run.folder.name))
     return pd.DataFrame(rows)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from time import perf_counter
-import json, os, platform, subprocess
+import os, platform, subprocess
 import numpy as np
 import pandas as pd
 from ..data.catalogue import load
@@ -18,7 +18,7 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError
 from .runs import Experiment, evaluate_run, run_all
-from ..files import read_pictures, replace_folder, write_json, write_pictures, write_table
+from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from ..training.engine import Run, save_model
 from ..training.step import resolve_device
 
@@ -80,8 +80,8 @@ class Results:
         if not (folder / "provenance.json").exists():
             raise ConfigError(f"{folder} holds no results of a phase: provenance.json is missing")
         pictures = read_pictures(folder / "pictures.npz")
-        return cls(pd.read_csv(folder / "runs.csv", dtype={"run": str}), pd.read_parquet(folder / "history.parquet"), pd.read_parquet(folder / "latents.parquet"),
-                   CellImages.load(folder / "originals.npz"), pictures, json.loads((folder / "provenance.json").read_text()))
+        return cls(read_table(folder / "runs.csv", text=("run",)), read_table(folder / "history.parquet"), read_table(folder / "latents.parquet"),
+                   CellImages.load(folder / "originals.npz"), pictures, read_json(folder / "provenance.json"))
 
 def _where(table: pd.DataFrame, equal: dict) -> pd.DataFrame:
     for column, value in equal.items():
@@ -117,7 +117,7 @@ def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], ab
     ends = dict(zip(sizes.min().index, zip(sizes.min(), sizes.max())))          # between the smallest and the largest latent size nothing is drawn
     for experiment, run in grid:
         key = _key(run, experiment)
-        rows.append(key | _final(run) | evaluate_run(run, held) | json.loads((run.folder / "seconds.json").read_text()))
+        rows.append(key | _final(run) | evaluate_run(run, held) | read_json(run.folder / "seconds.json"))
         history.append(thinned(run.history).assign(weighted_kl=lambda h: h.kl * h.beta, **key))
         if key["seed"] == min(r.config.training.seed for _, r in grid):
             with np.load(run.folder / "evaluation.npz") as stored:

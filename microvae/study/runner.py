@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 import json, os, re, sys
 from ..errors import ConfigError, MicroVAEError, require, unknown_name
-from ..files import write_json
+from ..files import beside, read_json, take_place, write_json
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
 CHAPTERS = {"phase1": "phases/1_memory_b.ipynb", "phase2": "phases/2_lung.ipynb", "phase3": "phases/3_adaptable.ipynb",
@@ -80,9 +80,11 @@ def execute(
         Path(progress).unlink(missing_ok=True)
         watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True); watcher.start()
     try:
-        with _inline_figures():
-            papermill.execute_notebook(str(notebook), str(output), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
-                                       extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
+        with _inline_figures(), beside(Path(output)) as part:          # papermill writes after each cell, and may be killed while it does
+            try: papermill.execute_notebook(str(notebook), str(part), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
+                                            extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
+            finally:
+                if part.exists(): take_place(part, Path(output))
     except PapermillExecutionError as error:
         raise MicroVAEError(f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})") from error
     finally:
@@ -131,7 +133,7 @@ def run_chapter(
     values = dict(profile=profile, device=device, out=str(home), runs=str(runs)) | {k: v for k, v in parameters.items() if v is not None}
     check_parameters(source, values)
     stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
-    if stamp.exists() and json.loads(stamp.read_text()).get("digest") == mark: return False
+    if stamp.exists() and read_json(stamp).get("digest") == mark: return False
     execute(source, home / "notebook.ipynb", values, f"{chapter}, {profile}", home / "progress.json")
     write_json(stamp, dict(digest=mark))
     return True

@@ -7,14 +7,13 @@ __all__ = ['FEW', 'Experiment', 'evaluate_run', 'run_all']
 
 # %% ../../nbs/study/00_runs.ipynb #c04
 from dataclasses import dataclass
-import json
 import numpy as np
 from ..data.collection import CellImages
 from ..errors import ConfigError
 from ..evaluation.latent import active_units, empirical_kl, reconstruction_variety, sample_posterior
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..models.catalogue import count_parameters
-from ..files import replace_file, write_json
+from ..files import read_json, replace_file, write_json
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
 from ..training.sweep import sweep
@@ -47,7 +46,7 @@ FEW = 64
 def evaluate_run(run: Run, held: CellImages) -> dict:
     "Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its folder."
     kept = None if run.folder is None else run.folder / "evaluation.json"
-    if kept is not None and kept.exists(): return json.loads(kept.read_text())
+    if kept is not None and kept.exists(): return read_json(kept)
     made = reconstruct(run.model, held)
     samples = sample_posterior(made["mean"], made["log_variance"], run.config.training.seed)
     numbers = dict(parameters=count_parameters(run.model), active_units=active_units(made["mean"]), squared_error=float(np.square(made["reconstruction"] - held.images[:]).mean()),

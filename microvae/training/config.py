@@ -145,6 +145,12 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, tree: dict) -> "RunConfig":
-        "The config that `as_dict` was made from, also after a trip through JSON."
-        data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"]), "treatment": tuple(tree["data"].get("treatment", ()))}
-        return cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), Augmentation(**tree.get("augmentation", {})), tree["format"])
+        "The config that `as_dict` was made from, also after a trip through JSON. Raises `ConfigError` for what is none, or of a newer format."
+        try:
+            data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"]), "treatment": tuple(tree["data"].get("treatment", ()))}
+            made = cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), Augmentation(**tree.get("augmentation", {})), tree["format"])
+        except ConfigError: raise
+        except Exception as error: raise ConfigError(f"this is no run's config ({type(error).__name__}: {error}); it must be what RunConfig.as_dict() gives") from error
+        _whole("format", made.format, 1)
+        _require(made.format <= cls.format, "format", made.format, f"at most {cls.format} for this version of microvae; install a newer one")
+        return made

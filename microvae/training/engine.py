@@ -20,7 +20,7 @@ from torch import nn, Tensor
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
-from ..errors import ConfigError, DivergenceError, FileError, ShapeError
+from ..errors import ConfigError, DivergenceError, ImageError, ShapeError
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from ..files import alone, read_table, write_json, write_table
@@ -140,6 +140,10 @@ class Loop:
     def resume(self, checkpoint: Path):
         "Go back to where a checkpoint was written."
         state, about = load_tensors(checkpoint)
+        try: self._go_on_from(state, about)
+        except (KeyError, ValueError, RuntimeError) as error: raise ImageError(f"{checkpoint} is not a state of this run ({error}); delete it to train anew") from error
+
+    def _go_on_from(self, state: dict[str, Tensor], about: dict):
         self.best = {name.removeprefix("best/"): tensor.to(self.step.device) for name, tensor in state.items() if name.startswith("best/")} or None
         restore(state, self.model, self.step.optimizer, self.generator)
         self.rows = about["history"]
@@ -170,11 +174,15 @@ def save_model(model: Autoencoder, config: RunConfig, path, half: bool = False) 
     return save_tensors(path, weights, {"config": config.as_dict()})
 
 def load_model(path) -> tuple[Autoencoder, RunConfig]:
-    "The model of a `model.safetensors`, ready for use, and its config. Raises `ImageError` for a damaged file."
+    "The model of a `model.safetensors`, ready for use, and its config. Raises `ImageError` for a damaged file, or one that is no model."
     weights, about = load_tensors(path)
-    config = RunConfig.from_dict(about["config"])
-    model = config.model.network(config.data.image_shape)
-    model.load_state_dict(weights)
+    try:
+        config = RunConfig.from_dict(about["config"])
+        with torch.device("meta"): expected = config.model.network(config.data.image_shape).state_dict()          # takes no memory, whatever the config says
+        if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}: raise ValueError("its weights are not those of its config")
+        model = config.model.network(config.data.image_shape)
+        model.load_state_dict(weights)
+    except Exception as error: raise ImageError(f"{path} holds no model of this library ({error}); it may be damaged") from error
     return model.eval(), config
 
 def load_run(folder) -> Run:

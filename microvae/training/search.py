@@ -22,7 +22,7 @@ import torch
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
-from ..files import write_json
+from ..files import read_json, write_json
 from ..progress import progress_bar
 from .config import RunConfig
 from ..data.screens import cores
@@ -107,7 +107,7 @@ class Trials:
         took = run.folder / "seconds.json"
         if not took.exists(): write_json(took, dict(seconds=perf_counter() - start))
         trial.set_user_attr("run", run.folder.name)
-        trial.set_user_attr("seconds", json.loads(took.read_text())["seconds"])
+        trial.set_user_attr("seconds", read_json(took)["seconds"])
         if told < len(run.history):          # a run that was there already
             for row in run.history.to_dict("records"): trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)
         return judged(run.final, config.objective.beta)

@@ -25,7 +25,7 @@ from .segmentation import Segmentation
 from .storage import describe_stored, is_stored, read_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
-from ..files import alone, beside, read_table, take_place, write_table
+from ..files import alone, beside, not_written, read_table, take_place, write_table
 from ..progress import progress_bar
 
 # %% ../../nbs/data/11_screens.ipynb #c06
@@ -200,6 +200,7 @@ class Collected:
     known: pd.DataFrame | None                 # what a table knows of each file
     channels: tuple[str, ...] | None = None
     done: int = 0                              # fields
+    kept: int = 0                              # fields whose cells are written
     cuts: list[Cut] = dataclass_field(default_factory=list)         # not yet written
     dropped: list[pd.DataFrame] = dataclass_field(default_factory=list)
 
@@ -251,7 +252,15 @@ class Collected:
                 shutil.rmtree(part / "dropped")
                 with beside(out) as last:
                     part.rename(last); take_place(last, out)
-        except OSError as error: raise FileError(f"{out} cannot be written: {error.strerror or error}; what was cut is kept, and the same again goes on") from error
+        except (OSError, FileError) as error: raise self.ended(out, part, error) from error
+
+    def ended(self, out: Path, part: Path, error: OSError | FileError) -> FileError:
+        "Why a set cannot be written; blocks that are whole are kept."
+        reason = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(reason, OSError): return error
+        if self.kept: return FileError(f"{out} cannot be written: {reason.strerror or reason}; the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on")
+        shutil.rmtree(part, ignore_errors=True)
+        return not_written(out, reason)
 
     def write(self, part: Path):
         "Add a block to the folder; its fields are done when its last step is."
@@ -259,7 +268,7 @@ class Collected:
         if not part.exists(): write_stored(part, images[:0], table[:0], dict(name=self.name)); (part / "dropped").mkdir()
         write_table(part / "dropped" / f"{self.done:09d}.parquet", pd.concat(self.dropped, ignore_index=True))
         write_stored(part, images, table, dict(name=self.name, progress=dict(job=self.identity(), done=self.done, channels=self.channels, failed=self.failed)), append=True)
-        self.dropped = []
+        self.kept, self.dropped = self.done, []
 
     def go_on(self, part: Path):
         "Go on behind the last block that the same job wrote; what another one left is taken away."
@@ -267,7 +276,8 @@ class Collected:
         try: found = read_stored(part)[2]["progress"]
         except (ImageError, KeyError): found = {}
         if found.get("job") != self.identity(): shutil.rmtree(part); return
-        self.done, self.channels, self.failed = found["done"], tuple(found["channels"]), [tuple(told) for told in found["failed"]]
+        self.done = self.kept = found["done"]
+        self.channels, self.failed = tuple(found["channels"]), [tuple(told) for told in found["failed"]]
         for left in (part / "dropped").glob("*.parquet"):
             if int(left.stem) > self.done: left.unlink()
 

@@ -6,20 +6,25 @@
 __all__ = ['save_tensors', 'load_tensors', 'run_state', 'restore']
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
-import json
+import json, os, re
 from pathlib import Path
 import torch
 from torch import nn, Tensor
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from ..errors import ImageError
 from ..files import replace_file
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c05
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:
-    "Write named tensors with a small dictionary in the header, whole or not at all."
+    "Write named tensors with a small dictionary in the header, whole or not at all. Raises `FileError` where the disk is full."
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return replace_file(path, lambda part: save_file(tensors, part, {"about": json.dumps(about or {})}))
+    def write(part):
+        try: save_file(tensors, part, {"about": json.dumps(about or {})})
+        except SafetensorError as error:          # it tells the system's error as text
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(*((int(number[1]), os.strerror(int(number[1]))) if number else (str(error),))) from error
+    return replace_file(path, write)
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError', 'ConfigError', 'CollapseError',
-           'DeviceError', 'DivergenceError', 'MissingExtraError', 'unknown_name', 'require']
+           'DeviceError', 'DivergenceError', 'MissingExtraError', 'in_a_line', 'unknown_name', 'require']
 
 # %% ../nbs/00_errors.ipynb #c04
 from difflib import get_close_matches
@@ -42,6 +42,11 @@ class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
 # %% ../nbs/00_errors.ipynb #c07
+def in_a_line(error: Exception) -> str:
+    "What an error says, in one line of at most 200 characters; its type where it says nothing."
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+# %% ../nbs/00_errors.ipynb #c10
 def unknown_name(
     kind: str,             # what was asked for, e.g. "architecture"
     name: str,             # the name that was given
@@ -54,7 +59,7 @@ def unknown_name(
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     return UnknownNameError(f"there is no {kind} named {name!r}; {hint}")
 
-# %% ../nbs/00_errors.ipynb #c10
+# %% ../nbs/00_errors.ipynb #c13
 def require(
     module: str,  # the module to import, e.g. "torchinfo"
     extra: str,   # the extra of this package that brings it, e.g. "study"

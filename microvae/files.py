@@ -8,13 +8,14 @@ __all__ = ['HERE', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_f
 
 # %% ../nbs/01_files.ipynb #c04
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator
 import ctypes, json, os, platform, re, secrets, shutil, sys
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from .errors import ConfigError, FileError, ImageError, require
+from .errors import ConfigError, FileError, ImageError, in_a_line, require
 
 # %% ../nbs/01_files.ipynb #c05
 #: This machine, as the names of unfinished files tell it: whether a process still lives is known only where it runs.
@@ -141,15 +142,15 @@ def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
     if isinstance(error, FileNotFoundError): return ImageError(f"there is no file {path}")
     if isinstance(error, PermissionError): return ImageError(f"{path} cannot be read: you have no permission")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return ImageError(f"{path} cannot be read, it may be damaged ({reason})")
+    return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     "A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers. Raises `ImageError` for what cannot be read."
     if isinstance(path, pd.DataFrame): return path
     kind, kept = Path(path).suffix.lower(), {name: str for name in text}
     if kind in (".xlsx", ".xls"): require("openpyxl", "excel")
-    readers = {".csv": lambda p: pd.read_csv(p, dtype=kept), ".tsv": lambda p: pd.read_csv(p, sep="\t", dtype=kept), ".parquet": pd.read_parquet, ".xlsx": lambda p: pd.read_excel(p, dtype=kept), ".xls": lambda p: pd.read_excel(p, dtype=kept)}
+    text_table = partial(pd.read_csv, dtype=kept, float_precision="round_trip")          # pandas' faster ways end the process on numbers like 1e940904952553134
+    readers = {".csv": text_table, ".tsv": partial(text_table, sep="\t"), ".parquet": pd.read_parquet, ".xlsx": lambda p: pd.read_excel(p, dtype=kept), ".xls": lambda p: pd.read_excel(p, dtype=kept)}
     if kind not in readers: raise ImageError(f"{path} is no table; it must end in {', '.join(readers)}")
     try: return readers[kind](path)
     except Exception as error: raise unreadable(path, error) from error

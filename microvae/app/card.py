@@ -69,12 +69,17 @@ def make_card(
             "training": dict(epochs=len(run.history), asked=config.training.epochs, beta=config.objective.beta, likelihood=config.objective.likelihood, seed=config.training.seed),
             "metrics": {} if held is None else measured(run, held)}
 
-#: What a card must tell, and of what type; a list of one type means a list of such.
+#: What a card must tell, and of what type; a list of one type means any number of such.
 SHAPE = {"format": int, "created": str, "run": str, "versions": dict(microvae=str, torch=str), "metrics": dict,
-         "model": dict(name=str, depth=int, image_shape=[int], channels=[str], latent_dim=int, variational=bool, parameters=int),
-         "normalisation": dict(treatment=[dict(step=str)], range=[(int, float)]),
+         "model": dict(name=str, depth=int, image_shape=[int, int, int], channels=[str], latent_dim=int, variational=bool, parameters=int),
+         "normalisation": dict(treatment=[dict(step=str)], range=[(int, float), (int, float)]),
          "data": dict(name=str, images=int, held_out=int, columns=[str]),
          "training": dict(epochs=int, asked=int, beta=(int, float), seed=int)}
+
+def _shape_of(card: dict) -> dict:
+    "The shape of a card; metrics are all or none."
+    metrics = card.get("metrics")
+    return SHAPE if not metrics or not isinstance(metrics, dict) else SHAPE | {"metrics": dict.fromkeys([*MEASURES, *metrics], (int, float))}
 
 def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
     "What a tree lacks of a shape."
@@ -85,6 +90,7 @@ def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
             else: yield from _lacking(found[key], part, key)
     elif isinstance(shape, list):
         if not isinstance(found, list): yield f"{name} is no list"; return
+        if len(shape) > 1 and len(found) != len(shape): yield f"{name} has {len(found)} parts"
         for value in found: yield from _lacking(value, shape[0], name)
     elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool: yield f"{name} is {str(found)[:40]}"
 
@@ -94,7 +100,7 @@ def read_card(folder) -> dict:
     if not path.exists(): return {}
     try: card = read_json(path)
     except ImageError as error: raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
-    lacking = next(_lacking(card, SHAPE if card.get("metrics") == {} else SHAPE | {"metrics": dict.fromkeys(MEASURES, (int, float))}), None)
+    lacking = next(_lacking(card, _shape_of(card)), None)
     if lacking: raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
     if card["format"] > FORMAT: raise ConfigError(f"{path} has format {card['format']}, and this microvae {version('microvae')} reads up to {FORMAT}; install a newer one")
     return card

@@ -23,7 +23,7 @@ from torch import nn, Tensor
 from .card import save_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
-from ..errors import ConfigError, FileError, MicroVAEError, require
+from ..errors import ConfigError, FileError, MicroVAEError, in_a_line, require
 from ..files import replace_file, replace_folder
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
@@ -187,7 +187,7 @@ def push(
             api.create_repo(_repository(name), private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=name, folder_path=part, commit_message=f"microvae run {run.config.identity()}"))
         except MicroVAEError: raise
-        except Exception as error: raise FileError(f"{name} cannot be uploaded: {str(error).splitlines()[0]}") from error
+        except Exception as error: raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
 def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
@@ -204,7 +204,7 @@ def pull(
     hub = require("huggingface_hub", "hub")
     try: return Path(hub.snapshot_download(_repository(name), cache_dir=folder, local_files_only=folder is not None, allow_patterns=["*.json", "*.safetensors", "*.parquet", "README.md"]))
     except MicroVAEError: raise
-    except Exception as error: raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {str(error).splitlines()[0]}") from error
+    except Exception as error: raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #c20
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the run, its cells and their codes.

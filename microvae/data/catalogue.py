@@ -26,7 +26,8 @@ from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
-from ..errors import ImageError, require, unknown_name
+from ..errors import ImageError, in_a_line, require, unknown_name
+from ..files import read_table
 
 # %% ../../nbs/data/13_catalogue.ipynb #c05
 def stained_nuclei(size: int = 32) -> CellImages:
@@ -68,8 +69,7 @@ def _fetched(name: str, fetch: Callable):
     require("pooch", "fetch")
     try: return fetch()
     except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise ImageError(f"{name} must be fetched once, and that did not work ({reason}); connect to the network and try again, or take a set that needs none: see available_data()") from error
+        raise ImageError(f"{name} must be fetched once, and that did not work ({in_a_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()") from error
 
 def human_mitosis(size: int = 32) -> CellImages:
     "Nuclei of human cells, some dividing, of scikit-image's `human_mitosis` (CC0): segmented and cut."
@@ -126,7 +126,7 @@ def _dsb2018(folder, kinds: tuple[str, ...], n: int | None, size: int, colour: b
     folder = Path(folder)
     if not (folder / "images.csv").exists():
         raise ImageError(f"{folder} holds no images.csv; data_folder must be the folder of the nuclei, with images.csv and one folder a kind")
-    rows = pd.read_csv(folder / "images.csv").query("kind in @kinds")
+    rows = read_table(folder / "images.csv").query("kind in @kinds")
     parts = [part for row in rows.itertuples() if (part := _nuclei_of_field(folder / row.kind, row, size, colour)) is not None]
     cells = pooled(parts, name)
     return cells if n is None else cells.sample(n)
@@ -191,7 +191,7 @@ def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96)
 def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128) -> CellImages:
     "Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes. `folder` holds `boxes.csv` and `images`."
     if not (Path(folder) / "boxes.csv").exists(): raise ImageError(f"{folder} holds no boxes.csv; data_folder must be the folder of the blood cells, with boxes.csv and images")
-    boxes = pd.read_csv(Path(folder) / "boxes.csv")
+    boxes = read_table(Path(folder) / "boxes.csv")
     boxes["kind"] = boxes.cell.map({"RBC": "red", "WBC": "white", "Platelets": "platelet"})
     cells = replace(crop_boxes(Path(folder) / "images", boxes, size, window, on="image", name="blood_cells"), channels=("red", "green", "blue"))
     return cells if n is None else cells.sample(n)

@@ -131,7 +131,7 @@ class CellImages:
         import json
         if Path(path).is_dir():
             images, table, meta = read_stored(path)
-            return cls(images[:] if nbytes(images.shape) <= IN_MEMORY else images, table, tuple(meta["channels"]), meta["name"], meta["about"])
+            return cls(images[:] if nbytes(images.shape) <= IN_MEMORY else images, table, *_known(path, meta))
         try:
             with np.load(path, allow_pickle=False) as stored:
                 meta = json.loads(str(stored["meta"]))
@@ -141,9 +141,16 @@ class CellImages:
             raise ImageError(f"there is no file {path}") from error
         except Exception as error:
             raise ImageError(f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})") from error
-        return cls(images, table, tuple(meta["channels"]), meta["name"], meta["about"])
+        return cls(images, table, *_known(path, meta))
 
 # %% ../../nbs/data/01_collection.ipynb #c10
+def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
+    "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
+    found = [meta.get(part) for part in ("channels", "name", "about")] if isinstance(meta, dict) else [None] * 3
+    good = isinstance(found[0], list) and all(isinstance(name, str) for name in found[0]) and isinstance(found[1], str) and isinstance(found[2], dict)
+    if not good: raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
+    return tuple(found[0]), found[1], found[2]
+
 def joined_about(first: dict, second: dict) -> dict:
     "What is known of two sets as one: that of the first, with the dropped cells and failed files of both."
     about = dict(first)

@@ -16,7 +16,7 @@ from typing import Iterator
 import numpy as np
 import pandas as pd
 from ..errors import FileError, ImageError, ShapeError
-from ..files import not_written, read_table, replace_folder, to_disk, write_table
+from ..files import not_written, read_table, replace_folder, to_disk, unreadable, write_table
 
 #: Pixels are stored as 0 to 65535.
 LEVELS = np.float32(65535)
@@ -61,9 +61,14 @@ class StoredImages:
         wanted = np.arange(len(self))[rows]
         if len(wanted) == 0: return np.zeros((0, *self.shape[1:]), np.float32)
         stored = wanted if self.rows is None else self.rows[wanted]
-        if len(stored) == stored[-1] - stored[0] + 1 and (np.diff(stored) == 1).all():
-            return from_levels(self.array[int(stored[0]):int(stored[-1]) + 1])
-        return from_levels(self.array.oindex[stored])
+        return from_levels(self._stored(stored))
+
+    def _stored(self, rows: np.ndarray) -> np.ndarray:
+        "Rows of the array as they are stored. Raises `ImageError` for a damaged set."
+        try:
+            if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all(): return self.array[int(rows[0]):int(rows[-1]) + 1]
+            return self.array.oindex[rows]
+        except Exception as error: raise unreadable(getattr(self.array, "store_path", self.array.store), error) from error
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 import json
 from ..data.augment import Augmentation
-from ..errors import ConfigError
+from ..errors import ConfigError, in_a_line
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
 from ..models.losses import Likelihood
@@ -24,7 +24,7 @@ Schedule = Literal["constant", "cosine", "exponential", "plateau"]
 Optimizer = Literal["adam", "sgd"]
 
 def _require(good: bool, name: str, value, right: str):
-    if not good: raise ConfigError(f"{name} is {value!r}, it must be {right}")
+    if not good: raise ConfigError(f"{name} is {in_a_line(repr(value))}, it must be {right}")
 
 def _whole(name: str, value, least: int):
     _require(isinstance(value, int) and value >= least, name, value, f"a whole number of at least {least}")
@@ -150,7 +150,7 @@ class RunConfig:
             data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"]), "treatment": tuple(tree["data"].get("treatment", ()))}
             made = cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), Augmentation(**tree.get("augmentation", {})), tree["format"])
         except ConfigError: raise
-        except Exception as error: raise ConfigError(f"this is no run's config ({type(error).__name__}: {error}); it must be what RunConfig.as_dict() gives") from error
+        except Exception as error: raise ConfigError(f"this is no run's config ({type(error).__name__}: {in_a_line(error)}); it must be what RunConfig.as_dict() gives") from error
         _whole("format", made.format, 1)
         _require(made.format <= cls.format, "format", made.format, f"at most {cls.format} for this version of microvae; install a newer one")
         return made

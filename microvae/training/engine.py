@@ -20,7 +20,7 @@ from torch import nn, Tensor
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
-from ..errors import ConfigError, DivergenceError, ImageError, ShapeError
+from ..errors import ConfigError, DivergenceError, ImageError, ShapeError, in_a_line
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from ..files import alone, read_table, write_json, write_table
@@ -141,7 +141,7 @@ class Loop:
         "Go back to where a checkpoint was written."
         state, about = load_tensors(checkpoint)
         try: self._go_on_from(state, about)
-        except (KeyError, ValueError, RuntimeError) as error: raise ImageError(f"{checkpoint} is not a state of this run ({error}); delete it to train anew") from error
+        except (KeyError, ValueError, RuntimeError) as error: raise ImageError(f"{checkpoint} is not a state of this run ({in_a_line(error)}); delete it to train anew") from error
 
     def _go_on_from(self, state: dict[str, Tensor], about: dict):
         self.best = {name.removeprefix("best/"): tensor.to(self.step.device) for name, tensor in state.items() if name.startswith("best/")} or None
@@ -182,7 +182,7 @@ def load_model(path) -> tuple[Autoencoder, RunConfig]:
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}: raise ValueError("its weights are not those of its config")
         model = config.model.network(config.data.image_shape)
         model.load_state_dict(weights)
-    except Exception as error: raise ImageError(f"{path} holds no model of this library ({error}); it may be damaged") from error
+    except Exception as error: raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return model.eval(), config
 
 def load_run(folder) -> Run:

@@ -61,6 +61,7 @@ def _work(job, folder: Path, die_at: int | None, told):
         told.send((count[0], None))
     except BaseException as error:
         told.send((count[0], f"{type(error).__name__}: {error}" if isinstance(error, ValueError) else traceback.format_exc()))
+    os._exit(0)          # not waiting for workers that stay for a next sweep: they end when they see that nobody is left
 
 
 def run(job, folder: Path, die_at: int | None = None, die_after: float | None = None, alone: bool = False) -> tuple[str, int, str | None]:

@@ -1,0 +1,111 @@
+"Every reader, with good files of its kind, and ways in which files are bad."
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import imageio.v3 as imageio
+import numpy as np
+import pandas as pd
+import tifffile
+import zarr
+
+import microvae as mv
+from microvae.app.card import in_words, open_run, read_card, readme_of, train_with_card
+from microvae.app.outputs import embedding, read_embedding, write_embedding
+from microvae.files import read_json, read_pictures, read_table, write_pictures
+from microvae.training.checkpoint import load_tensors
+from microvae.training.config import Model, Training
+from microvae.training.engine import load_model
+
+
+@dataclass(frozen=True)
+class Reader:
+    "A file, which may lie in a folder that is read as a whole, and what reads it."
+    file: Path
+    read: Callable[[], object]
+    kind: str                       # bytes, json, xml or numbers: how it is changed
+
+
+def images_of(path: Path) -> mv.CellImages:
+    "Images as a user loads them; what comes must be images."
+    cells = mv.load_images(path)
+    images = cells.images[:]
+    assert np.isfinite(images).all() and 0 <= images.min() and images.max() <= 1 and len(cells.table) == len(images)
+    return cells
+
+
+def card_of(folder: Path) -> str:
+    "A card, as a page shows it."
+    card = read_card(folder)
+    return in_words(card) + readme_of(card)
+
+
+def config_of(path: Path) -> mv.RunConfig:
+    "A config; its identity is its hash, also after another trip."
+    config = mv.RunConfig.from_dict(read_json(path))
+    assert mv.RunConfig.from_dict(json.loads(json.dumps(config.as_dict()))).identity() == config.identity()
+    return config
+
+
+def ome_zarr(folder: Path) -> Path:
+    "An OME-Zarr 0.4 of two channels, written by hand as the specification says."
+    group = zarr.open_group(str(folder), mode="w", zarr_format=2)
+    group.create_array("0", data=np.random.default_rng(0).integers(0, 999, (2, 16, 16), dtype=np.uint16), chunks=(1, 16, 16))
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}], "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 1]}]}]}]
+    group.attrs["omero"] = {"channels": [{"label": "DNA"}, {"label": "actin"}]}
+    return folder
+
+
+def readers(root: Path) -> dict[str, Reader]:
+    "All readers, with their files below a folder."
+    root.mkdir(parents=True, exist_ok=True)
+    planes = (np.random.default_rng(0).random((2, 24, 24)) * 60000).astype(np.uint16)
+    cells = mv.lung_fret(12)
+    found: dict[str, Reader] = {}
+
+    def add(name: str, file: Path, read: Callable, kind: str = "bytes"):
+        found[name] = Reader(file, read, kind)
+
+    for name, settings in {"plain": {}, "zlib": {"compression": "zlib"}, "tiled": {"tile": (16, 16)}, "imagej": {"imagej": True, "metadata": {"axes": "CYX", "Labels": ["DNA", "actin"]}}, "ome": {"ome": True, "metadata": {"axes": "CYX", "Channel": {"Name": ["DNA", "actin"]}}}}.items():
+        file = root / f"{name}.tif"
+        tifffile.imwrite(file, planes, **settings)
+        add(f"tiff {name}", file, lambda file=file: images_of(file))
+    add("OME-XML", root / "ome.tif", lambda: images_of(root / "ome.tif"), "xml")
+    add("ImageJ's text", root / "imagej.tif", lambda: images_of(root / "imagej.tif"), "numbers")
+    for ending in ("png", "jpg", "bmp"):
+        imageio.imwrite(root / f"a.{ending}", (planes[0] >> 8).astype(np.uint8))
+        add(ending, root / f"a.{ending}", lambda ending=ending: images_of(root / f"a.{ending}"))
+    np.save(root / "a.npy", planes[0])
+    np.savez(root / "a.npz", planes[0])
+    cells.save(root / "cells.npz")
+    for name in ("a.npy", "a.npz", "cells.npz"):
+        add(name, root / name, lambda name=name: images_of(root / name))
+    stored = cells.to_zarr(root / "set.zarr")
+    for file in sorted(path for path in stored.rglob("*") if path.is_file()):
+        kind = "json" if file.suffix == ".json" or file.name in (".zattrs", ".zarray", ".zgroup") else "bytes"
+        add(f"set {file.relative_to(stored)}", file, lambda: images_of(stored), kind)
+    scene = ome_zarr(root / "scene.zarr")
+    for file in sorted(path for path in scene.rglob("*") if path.is_file()):
+        kind = "json" if file.name in (".zattrs", ".zarray", ".zgroup") else "bytes"
+        add(f"OME-Zarr {file.relative_to(scene)}", file, lambda: images_of(scene), kind)
+    table = pd.DataFrame({"file": [f"w{i}.tif" for i in range(6)], "dose": np.linspace(0, 1, 6), "kind": list("ababab")})
+    table.to_csv(root / "table.csv", index=False)
+    table.to_csv(root / "table.tsv", index=False, sep="\t")
+    table.to_parquet(root / "table.parquet")
+    for ending in ("csv", "tsv", "parquet"):
+        add(f"table {ending}", root / f"table.{ending}", lambda ending=ending: mv.join_table(table[["file"]], root / f"table.{ending}"))
+    run, card = train_with_card(cells, mv.RunConfig(model=Model("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False)
+    home = run.folder
+    add("safetensors", home / "model.safetensors", lambda: load_model(home / "model.safetensors"))
+    add("state", home / "checkpoint" / "state.safetensors", lambda: load_tensors(home / "checkpoint" / "state.safetensors"))
+    add("history", home / "history.parquet", lambda: open_run(home))
+    add("config.json", home / "config.json", lambda: config_of(home / "config.json"), "json")
+    add("card.json", home / "card.json", lambda: card_of(home), "json")
+    codes = embedding(run, cells)
+    for ending in ("csv", "parquet"):
+        write_embedding(codes, root / f"codes.{ending}", card)
+        add(f"codes {ending}", root / f"codes.{ending}", lambda ending=ending: read_embedding(root / f"codes.{ending}", run, cells))
+    write_pictures(root / "pictures.npz", {"a": cells.images})
+    add("pictures", root / "pictures.npz", lambda: read_pictures(root / "pictures.npz"))
+    return found

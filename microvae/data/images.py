@@ -169,7 +169,8 @@ def _ome(tiff, path: Path) -> dict:
     if "<!DOCTYPE" in tiff.ome_metadata or "<!ENTITY" in tiff.ome_metadata: raise ImageError(f"{path} has OME metadata with a document type, which images never have; it is not read")
     found, root = {}, xml.fromstring(tiff.ome_metadata)
     for element in root.iter():
-        planes = prod(abs(int(element.get(f"Size{axis}", 1))) for axis in "TCZ") if element.tag.endswith("Pixels") else 0
+        kind = element.tag.rpartition("}")[2]
+        planes = prod(abs(int(element.get(f"Size{axis}", 1))) for axis in "TCZYX") // prod(tiff.pages.first.shape) if kind == "Pixels" else max([abs(int(value)) for value in element.attrib.values()], default=0) if kind == "TiffData" else 0
         if planes > max(BELIEVED_PLANES, path.stat().st_size / PLANE): raise ImageError(f"{path} promises {planes:,} planes and has {path.stat().st_size:,} bytes; it is damaged, or no image")
         for name in (element.get("FileName"), element.get("MetadataFile")):
             if name and name != re.split(r"[/\\]", name)[-1]: raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")

@@ -1,0 +1,253 @@
+"A file that was only to be read runs nothing, names no file to be opened, and brings no script into a page."
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+import zarr
+
+import microvae as mv
+from microvae.app.card import read_card, train_with_card, write_card
+from microvae.app.explorer import explorer_page
+from microvae.app.outputs import embedding
+from microvae.app.report import write_report
+from microvae.files import read_pictures, read_table
+from microvae.training.checkpoint import load_tensors
+from microvae.training.config import Model, RunConfig, Training
+from microvae.training.engine import load_model
+
+
+class Bomb:
+    "An object that, unpickled, writes a file."
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    cells = mv.memory_b(40, size=20)
+    return cells, *train_with_card(cells, RunConfig(model=Model("MP2_64", 2), training=Training(1)), progress=False)
+
+
+def refused(call):
+    with pytest.raises(mv.MicroVAEError) as error:
+        call()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_no_pickle_is_loaded(tmp_path, trained):
+    "Weights as torch.save writes them, arrays of objects, tables that are pickles: all are refused, and none does anything."
+    gone = tmp_path / "ran"
+    bomb = np.array([Bomb(gone)], dtype=object)
+    np.save(tmp_path / "a.npy", bomb, allow_pickle=True)
+    np.savez(tmp_path / "a.npz", bomb)
+    np.savez(tmp_path / "cells.npz", images=bomb, table=bomb, meta=bomb)
+    torch.save({"model": Bomb(gone)}, tmp_path / "model.safetensors")
+    for ending in ("csv", "parquet", "png", "tif"):
+        (tmp_path / f"p.{ending}").write_bytes(pickle.dumps(Bomb(gone)))
+    for call in (lambda: mv.load_images(tmp_path / "a.npy"), lambda: mv.load_images(tmp_path / "a.npz"), lambda: mv.CellImages.load(tmp_path / "cells.npz"), lambda: read_pictures(tmp_path / "a.npz"),
+                 lambda: load_model(tmp_path / "model.safetensors"), lambda: load_tensors(tmp_path / "model.safetensors"), lambda: read_table(tmp_path / "p.parquet"), lambda: mv.load_images(tmp_path / "p.png"), lambda: mv.load_images(tmp_path / "p.tif")):
+        refused(call)
+    try:
+        read_table(tmp_path / "p.csv")
+    except mv.MicroVAEError:
+        pass
+    assert not gone.exists()
+
+
+def test_no_source_loads_pickles(root):
+    "Nor is there a call in the library that could."
+    for file in sorted((root / "microvae").rglob("*.py")):
+        text = file.read_text()
+        for word in ("torch.load(", "pickle.load", "read_pickle", "joblib.load", "allow_pickle=True", "yaml.load(", "yaml.unsafe_load", "shell=True", "os.system"):
+            assert word not in text, f"{file.name} has {word}"
+
+
+def ome(path: Path, xml: str) -> Path:
+    "A TIFF with these OME metadata."
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint16), description=xml.encode(), metadata=None)
+    return path
+
+
+OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="8" SizeY="8" SizeC="1" SizeZ="1" SizeT="1"><Channel ID="Channel:0:0" Name="{name}"/><TiffData IFD="0" PlaneCount="1">{uuid}</TiffData></Pixels></Image></OME>'
+
+
+def test_xml_without_entities(tmp_path):
+    "Neither a file of this machine nor a billion laughs come in by way of metadata."
+    (tmp_path / "secret.txt").write_text("secret")
+    outside = f'<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>' + OME.format(name="&x;", uuid="")
+    laughs = '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "ha">' + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghij", "bcdefghijk")) + "]>" + OME.format(name="&k;", uuid="")
+    for xml in (outside, laughs):
+        said = refused(lambda: mv.load_images(ome(tmp_path / "a.tif", xml)))
+        assert "document type" in said and "secret" not in said
+    assert mv.load_images(ome(tmp_path / "good.tif", OME.format(name="DNA", uuid=""))).channels == ("DNA",)
+
+
+@pytest.mark.parametrize("name", ["../other.tif", "/etc/passwd", "..\\\\other.tif", "//host/share/a.tif", "sub/other.tif"])
+def test_metadata_open_no_other_folder(tmp_path, name):
+    "An OME-TIFF may go on in a file beside it, and nowhere else."
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "other.tif", np.full((8, 8), 999, np.uint16))
+    xml = OME.format(name="DNA", uuid=f'<UUID FileName="{name}">urn:uuid:00000000-0000-0000-0000-000000000000</UUID>')
+    assert "not in its folder" in refused(lambda: mv.load_images(ome(tmp_path / "in" / "a.tif", xml)))
+
+
+def test_paths_in_zarr_stay_inside(tmp_path):
+    other = zarr.open_group(str(tmp_path / "other.zarr"), mode="w", zarr_format=2)
+    other.create_array("0", data=np.zeros((8, 8), np.uint16))
+    for path in ("../other.zarr/0", "/etc", "a/../../other.zarr/0", "..", ""):
+        group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+        group.attrs["multiscales"] = [{"axes": ["y", "x"], "datasets": [{"path": path}]}]
+        refused(lambda: mv.load_images(tmp_path / "a.zarr"))
+
+
+def test_names_never_become_paths_or_code(tmp_path, trained):
+    "A network by the name of a file or of a call is no network; a model on a hub is called owner/name."
+    _, run, _ = trained
+    tree = run.config.as_dict()
+    for name in ("../../evil", "/etc/passwd", "os.system", "__import__('os').mkdir('x')", "build"):
+        refused(lambda: mv.RunConfig.from_dict(tree | {"model": tree["model"] | {"name": name}}).model.network((1, 20, 20)))
+        refused(lambda: mv.push(run, {}, name, tmp_path / "hub"))
+    for step in ("os.system", "Treatment", "__class__", "../Scale"):
+        refused(lambda: mv.Treatment.from_list([{"step": step, "maximum": 1.0}]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_archives_write_nothing_outside(tmp_path, monkeypatch):
+    "A fetched archive whose members climb out of their folder."
+    pytest.importorskip("pooch")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        good = io.BytesIO()
+        tifffile.imwrite(good, np.zeros((8, 8), np.uint8))
+        archive.writestr("a.tif", good.getvalue())
+        archive.writestr("../../climbed.txt", "x")
+        archive.writestr(str(tmp_path / "absolute.txt"), "x")
+    cache = tmp_path / "cache" / "deep"
+    monkeypatch.setenv("MICROVAE_DATA", str(cache))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path))
+    Thread(target=server.serve_forever, daemon=True).start()
+    folder = mv.fetch_images(f"http://127.0.0.1:{server.server_port}/set.zip")
+    server.shutdown()
+    server.server_close()
+    assert cache in Path(folder).parents and not (tmp_path / "absolute.txt").exists()
+    assert all(cache in path.parents for path in tmp_path.rglob("climbed.txt"))
+
+
+def test_headers_that_promise_too_much(tmp_path):
+    "A hundred gigabytes in a file of some kilobytes are refused at once, and no memory is taken for them."
+    side, script = 2**17, "import sys, resource, microvae as mv\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\ntry: mv.load_images(sys.argv[1])\nexcept mv.MicroVAEError as error: print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)"
+    for name, settings in {"plain.tif": {}, "packed.tif": {"compression": "zlib"}, "big.tif": {"bigtiff": True, "compression": "zlib", "tile": (16, 16)}}.items():
+        tifffile.imwrite(tmp_path / name, np.zeros((48, 48), np.uint16), **settings)
+        with tifffile.TiffFile(tmp_path / name, mode="r+") as tiff:
+            for tag in ("ImageWidth", "ImageLength"):
+                tiff.pages[0].tags[tag].overwrite(side, dtype="I")
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1), np.float32)) | {"shape": (side, 4 * side)}
+    with open(tmp_path / "a.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"\0" * 100)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.write(tmp_path / "a.npy", "arr_0.npy")
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("arr_0.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, header | {"shape": (400, 10**6)})
+            for _ in range(1600):
+                file.write(bytes(10**6))
+    stored = mv.lung_fret(4).to_zarr(tmp_path / "set.zarr")
+    for meta in stored.rglob("*"):
+        if meta.name in (".zarray", "zarr.json") and '"shape"' in meta.read_text():
+            tree = json.loads(meta.read_text())
+            meta.write_text(json.dumps(tree | {"shape": [10**10, *tree["shape"][1:]]}))
+    (tmp_path / "pipe.tif").unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "pipe.tif")
+    for name in ("plain.tif", "packed.tif", "big.tif", "a.npy", "a.npz", "pipe.tif"):
+        done = subprocess.run([sys.executable, "-c", script, tmp_path / name], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and done.stdout.count("\n") == 1, done.stdout + done.stderr[-2000:]
+        taken, said = done.stdout.split(" ", 1)
+        assert int(taken) < 300 and name in said, done.stdout
+
+
+def test_a_config_that_promises_too_much(trained, tmp_path):
+    "A network of a billion latent dimensions, in a file of some kilobytes, is not built."
+    from safetensors.torch import save_file
+
+    _, run, _ = trained
+    tree = run.config.as_dict()
+    for change in ({"model": tree["model"] | {"latent_dim": 10**10}}, {"data": tree["data"] | {"image_shape": [2, 10**6, 10**6]}}):
+        save_file({name: tensor.contiguous() for name, tensor in run.model.state_dict().items()}, tmp_path / "model.safetensors", {"about": json.dumps({"config": tree | change})})
+        assert "holds no model" in refused(lambda: load_model(tmp_path / "model.safetensors"))
+
+
+EVIL = ['<script>window.ran = 1</script>', '"><img src=x onerror="window.ran=1">', "</script><script>window.ran=1</script>", "<!--", "{{ 7 * 7 }}", "javascript:window.ran=1", "'-alert(1)-'"]
+
+
+def test_pages_show_metadata_as_text(trained, tmp_path, browser):
+    "Names, channels, columns and values that are markup stay words, in the explorer, the report, and the card."
+    cells, run, card = trained
+    table = pd.DataFrame({name: [EVIL[(i + k) % len(EVIL)] for i in range(len(cells))] for k, name in enumerate(EVIL)})
+    strange = mv.CellImages(cells.images, table, tuple(EVIL[:2]), EVIL[0])
+    strange_card = card | {"data": card["data"] | {"name": EVIL[0]}, "model": card["model"] | {"name": EVIL[1], "channels": EVIL[:2]}}
+    codes = embedding(run, strange)
+    (tmp_path / "map.html").write_text(explorer_page(run, strange_card, strange, codes, decoder="atlas", title=EVIL[2]))
+    write_report(tmp_path / "report.html", run, strange_card, strange, codes, colour=EVIL[1])
+    write_card(tmp_path, strange_card)
+    assert read_card(tmp_path) == strange_card
+    for name in ("map.html", "report.html"):
+        page = browser.new_page()
+        asked = []
+        page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or asked.append(request.url))
+        page.goto((tmp_path / name).as_uri())
+        page.wait_for_timeout(1500)
+        if name == "map.html":
+            for column in range(page.locator("#colour option").count()):
+                page.select_option("#colour", index=column)
+            page.evaluate("window.microvae.pick(3)")
+            page.wait_for_timeout(300)
+        assert page.evaluate("window.ran") is None and page.locator("img[src=x]").count() == 0 and asked == []
+        assert "49" not in page.title() and "<script>" in page.inner_text("body")
+        page.close()
+
+
+def test_the_library_asks_nobody(tmp_path):
+    "From reading to a report: no address is looked up, and no connection made."
+    script = """
+import sys
+asked = []
+sys.addaudithook(lambda event, words: asked.append((event, words)) if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto") else None)
+import microvae as mv
+cells = mv.lung_fret(60)
+vae = mv.MicroVAE(epochs=1, verbose=False).fit(cells)
+vae.save(sys.argv[1] + "/model"); vae = mv.MicroVAE.load(sys.argv[1] + "/model")
+vae.report(sys.argv[1] + "/report.html", cells); vae.explore(sys.argv[1] + "/map.html", cells, decoder="atlas")
+print(asked)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_files_that_may_not_be_read_by_others_stay_so(tmp_path):
+    "A file that is written anew is as open as the system makes new files, not more."
+    before = os.umask(0o077)
+    try:
+        file = mv.lung_fret(4).save(tmp_path / "a.npz")
+        assert file.stat().st_mode & 0o077 == 0
+    finally:
+        os.umask(before)
+    shutil.rmtree(tmp_path)

@@ -25,6 +25,6 @@ PUBLIC = {
     "evaluation.statistics": ["interval", "paired", "against"], "evaluation.disentangle": ["true_factors", "disentanglement", "mig", "sap", "dci", "factor_vae_score", "axis_table"],
     "evaluation.downstream": ["classify", "area_under_roc", "area_interval", "calibration", "shape_features", "cluster_agreement"], "evaluation.orientation": ["code_movement"],
     "evaluation.pictures": ["plot_marginals", "plot_tracks", "decoded_grid", "plot_grid", "traversals", "plot_traversals", "plot_errors", "plot_map"],
-    "app.estimator": ["MicroVAE"], "app.card": ["open_run"], "app.outputs": ["embedding", "write_embedding", "read_embedding"], "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
+    "app.estimator": ["MicroVAE"], "app.card": ["open_run", "list_runs"], "app.outputs": ["embedding", "write_embedding", "read_embedding"], "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
     "evaluation.layers": ["activations"], "evaluation.realism": ["real_or_reconstructed"],
 }

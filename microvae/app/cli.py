@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'RUN', 'RunFolder', 'Images', 'DataFolder', 'Count', 'Device', 'models', 'depth', 'data', 'crop', 'train',
-           'search', 'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'study',
-           'bench', 'book', 'main']
+           'search', 'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'study',
+           'bench', 'compare', 'book', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #c03
 from pathlib import Path
@@ -329,6 +329,25 @@ def doctor(as_json: AsJson = False):
     tell(as_json, "\n".join(f"{finding.state:8s} {finding.what}: {finding.text}" for finding in found), findings=[finding._asdict() for finding in found])
     if any(finding.state == "wrong" for finding in found): raise typer.Exit(1)
 
+@app.command()
+def runs(folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"), n: Annotated[int, typer.Option("--n", help="only so many, the newest")] = 20, out: Annotated[Optional[Path], typer.Option(help="a .csv or .parquet to write all of them to")] = None, overwrite: Overwrite = False, as_json: AsJson = False):
+    """List the runs of a folder, newest first.
+
+    Example: `microvae runs`
+
+    Example: `microvae runs sweep --out runs.csv`
+    """
+    from microvae.app.card import list_runs
+    from microvae.errors import ConfigError
+    from microvae.files import write_table
+    if out is not None:
+        if out.suffix not in (".csv", ".parquet"): raise ConfigError(f"{out} must end in .csv or .parquet, which says how the table is written")
+        free(out, overwrite)
+    found = list_runs(folder)
+    if out is not None: write_table(out, found)
+    told = found.head(n).round(3).to_string(index=False) + (f"\nand {len(found) - n:,} more" if len(found) > n else "") + (f"\nall are in {out}" if out else "")
+    tell(as_json, told, runs=found.astype(object).where(found.notna(), None).to_dict("records"))
+
 # %% ../../nbs/app/08_cli.ipynb #c13
 @app.command()
 @stoppable("finished runs are kept; the same command goes on")
@@ -385,6 +404,18 @@ def bench(what: Annotated[str, typer.Argument(help="training: this library besid
         from microvae.study.benchmarks import run_benchmarks
         tables["data"] = run_benchmarks(fields, labels, out / "benchmarks")
     tell(as_json, "\n".join(f"tables are in {folder}" for folder in tables.values()), **tables)
+
+@app.command()
+def compare(recorded: Annotated[Path, typer.Argument(help="tables that were recorded, e.g. results/standard")], made: Annotated[Path, typer.Argument(help="the same, made anew, e.g. build/standard")],
+            tolerance: Annotated[float, typer.Option(help="largest difference, as a share of the column's range")] = 0.01, as_json: AsJson = False):
+    """Compare the tables of two folders of results; exit code 1 where they differ.
+
+    Example: `microvae study --profile quick --out build/again --runs build/again/runs && microvae compare results/quick build/again`
+    """
+    from microvae.study.compare import compare_results, in_lines
+    found = compare_results(recorded, made)
+    tell(as_json, in_lines(found, tolerance), columns=found.to_dict("records"))
+    if (found.difference > tolerance).any(): raise typer.Exit(1)
 
 @app.command()
 @stoppable("finished pages are kept; the same command goes on")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 FULL = os.environ.get("MICROVAE_FAULTS") == "full"
-FIGURES = Path(os.environ.get("MICROVAE_FAULTS_OUT", "build/faults"))
+FIGURES = Path(__file__).parents[2] / ("results/reliability" if FULL else "build/reliability")
 # events of the audit hook by which a process changes a file, with the number of the argument that is a path
 CHANGES = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.link": 1}
 context = multiprocessing.get_context("forkserver")

@@ -181,5 +181,6 @@ def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
         table = pd.concat([read_table(p) for p in parts], ignore_index=True)
     except Exception as error:
         raise ImageError(f"{path} is not a set that to_zarr wrote, or it is damaged ({type(error).__name__})") from error
+    if array.ndim != 4 or array.dtype != np.uint16: raise ImageError(f"{path} is damaged: its images have shape {array.shape} and type {array.dtype}")
     if len(table) != n or array.shape[0] < n: raise ImageError(f"{path} is damaged: it should hold {n} images, has {array.shape[0]} and {len(table)} table rows")
     return StoredImages(array, None if array.shape[0] == n else np.arange(n)), table, about

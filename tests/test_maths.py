@@ -1,0 +1,173 @@
+"The formulas are what the papers say: gradients against differences, closed forms against sampling, measures against other libraries, shapes for any size."
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal
+
+import microvae as mv
+from microvae.errors import MicroVAEError
+from microvae.models import losses, measures, pose
+from microvae.models.autoencoders import Output
+from microvae.models.catalogue import REPORTS, THESIS
+
+torch.set_num_threads(1)
+few = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def double(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+@pytest.mark.parametrize("name, call, shapes", [
+    ("kl_from_prior", losses.kl_from_prior, [(3, 4), (3, 4)]),
+    ("free bits", lambda m, v: losses.kl_from_prior(m, v, free_bits=0.3), [(3, 4), (3, 4)]),
+    ("total correlation", losses.total_correlation_of, [(5, 3), (5, 3), (5, 3)]),
+    ("kl_between", lambda a, b, c, d: losses.kl_between((a, b), (c, d)), [(3, 2)] * 4),
+    ("squared error", losses.squared_error, [(2, 1, 4, 4)] * 2),
+    ("cross entropy", lambda a, b: losses.cross_entropy(a.sigmoid(), b.sigmoid()), [(2, 1, 4, 4)] * 2),
+    ("straightened", lambda x, p: pose.straightened(x, p * 0.3), [(2, 1, 7, 9), (2, 3)]),
+    ("laid", lambda x, p: pose.laid(x, p * 0.3), [(2, 2, 8, 6), (2, 3)]),
+    ("turned", lambda x, a: pose.turned(x, 30 * a), [(2, 1, 7, 7), (2,)]),
+])
+def test_gradients(name, call, shapes):
+    inputs = tuple(double(*shape, seed=k) for k, shape in enumerate(shapes))
+    assert torch.autograd.gradcheck(call, inputs, eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings_of", [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}])
+def test_gradients_of_the_whole_objective(settings_of):
+    "Through encoder, sampling and decoder of a small network, to every weight and to the image."
+    torch.manual_seed(0)
+    model = mv.build("MP2_64", (1, 8, 8), 2).double().eval()
+    images, noise, random = torch.rand(3, 1, 8, 8, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64), torch.Generator().manual_seed(1)
+
+    def objective():
+        mean, log_variance = model.posterior(images)
+        latent = mean + noise * (0.5 * log_variance).exp()
+        return losses.elbo_terms(Output(model.decode(latent), mean, log_variance, latent), images, **settings_of).total(0.5).sum()
+
+    objective().backward()
+    for name, weight in model.named_parameters():
+        flat, at, step, ends = weight.data.view(-1), int(torch.randint(weight.numel(), (1,), generator=random)), 1e-6, []
+        before = flat[at].item()
+        for there in (before + step, before - step):
+            flat[at] = there
+            ends.append(objective().item())
+        flat[at] = before
+        assert math.isclose(weight.grad.view(-1)[at].item(), (ends[0] - ends[1]) / (2 * step), rel_tol=2e-4, abs_tol=2e-5), name
+
+
+def test_kl_against_sampling():
+    "The closed form is the mean of log q - log p over samples, within four standard errors."
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    q = Normal(mean, (log_variance / 2).exp())
+    samples = q.sample((200_000,))
+    ratios = (q.log_prob(samples) - Normal(0.0, 1.0).log_prob(samples)).sum(2)
+    error = ratios.std(0) / math.sqrt(len(ratios))
+    assert ((losses.kl_from_prior(mean, log_variance) - ratios.mean(0)).abs() < 4 * error).all()
+
+
+def test_elbo_of_a_linear_model_is_the_likelihood():
+    "A linear decoder with Gaussian noise of variance 1/2 has a known likelihood: the ELBO equals it at the true posterior, and is below it by the KL elsewhere."
+    torch.manual_seed(0)
+    d, pixels = 2, 9
+    variance = 0.5                                                     # with which the squared error is -log p but for a constant
+    images, offset = torch.rand(6, pixels, dtype=torch.float64), torch.randn(pixels, dtype=torch.float64)
+    # weights whose columns are orthogonal have posteriors with independent dimensions, as a VAE's are
+    weight = torch.linalg.qr(torch.randn(pixels, d, dtype=torch.float64))[0] * torch.tensor([1.5, 0.7], dtype=torch.float64)
+    exact = MultivariateNormal(offset, weight @ weight.T + variance * torch.eye(pixels, dtype=torch.float64)).log_prob(images)
+    precision = torch.diagonal(torch.eye(d, dtype=torch.float64) + weight.T @ weight / variance)
+    true_mean, true_log = (images - offset) @ weight / variance / precision, -precision.log().expand(6, d)
+    constant = 0.5 * pixels * math.log(2 * math.pi * variance)
+
+    def bound(mean, log_variance):
+        "Expected squared error in closed form, and the library's KL."
+        expected = losses.squared_error((mean @ weight.T + offset)[:, :, None], images[:, :, None]) + (log_variance.exp() * weight.square().sum(0)).sum(1)
+        return -(expected + losses.kl_from_prior(mean, log_variance)) - constant
+
+    torch.testing.assert_close(bound(true_mean, true_log), exact)
+    other_mean, other_log = true_mean + 0.3, true_log - 0.4
+    gap = losses.kl_between((other_mean, other_log), (true_mean, true_log))
+    torch.testing.assert_close(exact - bound(other_mean, other_log), gap)
+
+
+def test_measures_against_scikit_image():
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    rng = np.random.default_rng(0)
+    for shape in ((3, 1, 20, 20), (2, 2, 33, 47), (1, 3, 7, 7)):
+        a = rng.random(shape)
+        b = np.clip(a + rng.normal(0, 0.1, shape), 0, 1)
+        expected = [peak_signal_noise_ratio(x, y, data_range=1) for x, y in zip(a, b)]
+        np.testing.assert_allclose(mv.psnr(a, b), expected, rtol=1e-6)
+        expected = [np.mean([structural_similarity(p, q, data_range=1) for p, q in zip(x, y)]) for x, y in zip(a, b)]
+        np.testing.assert_allclose(mv.ssim(a, b), expected, atol=1e-5)
+    assert measures.psnr(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)).item() == pytest.approx(20, abs=1e-4)
+
+
+def test_scores_against_scikit_learn():
+    "The area under the ROC with ties, and F1 of cells found and missed, as another library computes them."
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    from microvae.evaluation.downstream import _mann_whitney
+
+    rng = np.random.default_rng(0)
+    truth = rng.random(200) < 0.3
+    scores = rng.normal(size=200).round(1) + truth
+    assert _mann_whitney(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
+    for hits, extra, missed in rng.integers(0, 9, (20, 3)) + [1, 0, 0]:
+        cells = np.array([(1, 1)] * hits + [(0, 1)] * extra + [(1, 0)] * missed)
+        assert mv.f1_scores([(hits, extra, missed)])[0] == pytest.approx(f1_score(*cells.T))
+
+
+@few
+@given(height=st.integers(2, 90), width=st.integers(2, 90), channels=st.integers(1, 5), latent=st.integers(1, 9), n=st.integers(1, 3))
+def test_the_adaptable_network_takes_any_size(height, width, channels, latent, n):
+    model = mv.build("adaptable", (channels, height, width), latent).eval()
+    images = torch.rand(n, channels, height, width)
+    with torch.no_grad():
+        out = model(images)
+    assert out.reconstruction.shape == images.shape and out.mean.shape == out.log_variance.shape == (n, latent)
+    assert 0 <= out.reconstruction.min() and out.reconstruction.max() <= 1 and out.mean.isfinite().all()
+    assert 1 <= model.architecture.depth <= max(1, int(math.log2(max(height, width)))) and mv.interpolated_depth(height, width) >= 1
+
+
+@few
+@given(name=st.sampled_from([*THESIS, *REPORTS]), height=st.integers(4, 70), width=st.integers(4, 70), channels=st.integers(1, 3), depth=st.integers(1, 6))
+def test_every_network_fits_or_says_why_not(name, height, width, channels, depth):
+    for called in (name, f"depth{depth}"):
+        try:
+            model = mv.build(called, (channels, height, width)).eval()
+        except MicroVAEError as error:
+            assert "\n" not in str(error)
+            continue
+        with torch.no_grad():
+            assert model(torch.rand(2, channels, height, width)).reconstruction.shape == (2, channels, height, width)
+
+
+def test_a_step_is_pytorch_s_own():
+    "One epoch of the engine is a plain loop of PyTorch over the same batches: the engine's speed changes no number."
+    cells = mv.lung_fret(64)
+    run = mv.fit("MP2_64", cells, mv.RunConfig(training=mv.Training(epochs=1, batch_size=64, precision="float32", seed=5)), None, device="cpu", progress=False)
+    from microvae.training.engine import begin, prepare
+
+    config = prepare("MP2_64", cells, None, run.config)
+    loop, _ = begin(None, cells, config, None, torch.device("cpu"))
+    model, images = loop.model, torch.from_numpy(cells.images)
+    noise = loop.noise(images)
+    batch = images[loop.order(images)]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    mean, log_variance = model.posterior(batch)
+    made = model.decode(mean + noise * (0.5 * log_variance).exp())
+    loss = nn.functional.mse_loss(made, batch, reduction="sum") / 64 + (0.5 * (mean.square() + log_variance.exp() - log_variance - 1)).sum(1).mean()
+    loss.backward()
+    optimizer.step()
+    assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=1e-5)
+    for (name, expected), found in zip(model.state_dict().items(), run.model.state_dict().values()):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5, msg=name)

@@ -9,7 +9,7 @@ PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -24,6 +24,12 @@ help:
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
 # make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
+# make again PROFILE=quick    make the tables of phases 1 to 3 anew, and compare them with those under results/PROFILE
+# make faults     the whole of tests/faults: 200 kills, full disks, 10,000 bad files, a million crops, 15 minutes of work (MICROVAE_SOAK=seconds); hours. Figures go to results/reliability
+# make oldest PYTHON=python3.10    the tests with the oldest packages that settings.ini allows
+# make wheels     build wheel and sdist, and install them in an empty environment of each Python at hand
+# make lock       take down version and hash of every package that the checks install
+# make audit      look the locked packages up among known vulnerabilities (needs the network)
 # make vendor     fetch again, with npm, what the explorer's page carries: d3 and onnxruntime-web
 # make clean      remove everything that was built; .venv stays
 
@@ -85,11 +91,41 @@ speed: install
 
 install: $(VENV)/.installed
 
-# torch and torchvision come together from the index; the rest follows in the same call
-$(VENV)/.installed: settings.ini setup.py pyproject.toml
+EXTRAS := study,book,tracks,cluster,excel,fetch,bench,search,maps,onnx,anndata,omezarr,hub,tensorboard,dev
+LOCK := .ci/requirements.lock
+
+# torch and torchvision come together from the index; the rest follows in the same call. With LOCKED=1 exactly the files whose hashes were taken down are installed, and nothing is resolved
+$(VENV)/.installed: settings.ini setup.py pyproject.toml $(if $(LOCKED),$(LOCK))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --progress-bar on -e '.[study,book,tracks,cluster,excel,fetch,bench,search,maps,onnx,anndata,omezarr,hub,tensorboard,dev]'
+	$(if $(LOCKED),$(BIN)/python -m pip install --progress-bar on --require-hashes --no-deps -r $(LOCK))
+	$(BIN)/python -m pip install --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
 	@touch $@
+
+lock: install
+	@$(BIN)/python .ci/lock.py $(EXTRAS)
+
+# the oldest versions that settings.ini allows, and the tests that need nothing else
+oldest:
+	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	@grep '^requirements = ' settings.ini | sed 's/requirements = //' | tr ' ' '\n' | sed 's/>=\([^,]*\).*/==\1/' > .venv-oldest/oldest.txt
+	@.venv-oldest/bin/python -m pip install -q -r .venv-oldest/oldest.txt pytest hypothesis playwright
+	@.venv-oldest/bin/python -m pip install -q --no-deps -e .
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q tests/test_maths.py tests/test_same_numbers.py tests/test_bad_input.py tests/test_runs.py tests/test_training.py tests/test_shapes.py tests/test_architectures.py tests/faults/test_nothing_runs.py tests/faults/test_fuzz.py tests/faults/test_full_disk.py
+
+# wheel and sdist, each into an empty environment of each Python at hand, where the README's first example must run
+wheels: install
+	@$(BIN)/python .ci/wheels.py
+
+faults: install $(VENV)/.browser
+	@$(BIN)/python -m pip install -q atheris || echo "atheris cannot be had here: fuzzing is not guided by coverage"
+	@OMP_NUM_THREADS=1 MICROVAE_FAULTS=full $(BIN)/python -m pytest -q tests/faults
+
+audit: install
+	@$(BIN)/python -m pip install -q pip-audit && $(BIN)/pip-audit --requirement $(LOCK) --require-hashes --disable-pip --progress-spinner off
+
+again: install
+	@$(BIN)/microvae study --profile $(PROFILE) --out build/again --runs build/again/runs
+	@$(BIN)/microvae compare results/$(PROFILE) build/again
 
 # the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped
 $(VENV)/.browser: $(VENV)/.installed

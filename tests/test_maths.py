@@ -53,13 +53,13 @@ def test_gradients_of_the_whole_objective(settings_of):
 
     objective().backward()
     for name, weight in model.named_parameters():
-        flat, at, step, ends = weight.data.view(-1), int(torch.randint(weight.numel(), (1,), generator=random)), 1e-6, []
-        before = flat[at].item()
+        at, step, ends = tuple(int(torch.randint(side, (1,), generator=random)) for side in weight.shape), 1e-6, []
+        before = weight.data[at].item()
         for there in (before + step, before - step):
-            flat[at] = there
+            weight.data[at] = there
             ends.append(objective().item())
-        flat[at] = before
-        assert math.isclose(weight.grad.view(-1)[at].item(), (ends[0] - ends[1]) / (2 * step), rel_tol=2e-4, abs_tol=2e-5), name
+        weight.data[at] = before
+        assert math.isclose(weight.grad[at].item(), (ends[0] - ends[1]) / (2 * step), rel_tol=2e-4, abs_tol=2e-5), name
 
 
 def test_kl_against_sampling():

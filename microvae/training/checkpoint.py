@@ -22,7 +22,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
     def write(part):
         try: save_file(tensors, part, {"about": json.dumps(about or {})})
         except SafetensorError as error:          # it tells the system's error as text
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error |code: )(\d+)", str(error))
             raise OSError(*((int(number[1]), os.strerror(int(number[1]))) if number else (str(error),))) from error
     return replace_file(path, write)
 

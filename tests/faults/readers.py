@@ -1,5 +1,6 @@
 "Every reader, with good files of its kind, and ways in which files are bad."
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -8,7 +9,6 @@ import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import tifffile
-import zarr
 
 import microvae as mv
 from microvae.app.card import in_words, open_run, read_card, readme_of, train_with_card
@@ -48,12 +48,17 @@ def config_of(path: Path) -> mv.RunConfig:
     return config
 
 
-def ome_zarr(folder: Path) -> Path:
-    "An OME-Zarr 0.4 of two channels, written by hand as the specification says."
-    group = zarr.open_group(str(folder), mode="w", zarr_format=2)
-    group.create_array("0", data=np.random.default_rng(0).integers(0, 999, (2, 16, 16), dtype=np.uint16), chunks=(1, 16, 16))
-    group.attrs["multiscales"] = [{"version": "0.4", "axes": [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}], "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 1]}]}]}]
-    group.attrs["omero"] = {"channels": [{"label": "DNA"}, {"label": "actin"}]}
+def ome_zarr(folder: Path, path: str = "0") -> Path:
+    "An OME-Zarr 0.4 of two channels, written by hand as the specification says; `path` is what it calls its array."
+    (folder / "0").mkdir(parents=True, exist_ok=True)
+    planes = np.random.default_rng(0).integers(0, 999, (2, 16, 16), dtype=np.uint16)
+    axes, scale = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}], [{"type": "scale", "scale": [1, 1, 1]}]
+    attributes = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": [{"path": path, "coordinateTransformations": scale}]}], "omero": {"channels": [{"label": "DNA"}, {"label": "actin"}]}}
+    array = {"zarr_format": 2, "shape": [2, 16, 16], "chunks": [1, 16, 16], "dtype": "<u2", "compressor": {"id": "zlib", "level": 1}, "fill_value": 0, "filters": None, "order": "C"}
+    for name, content in {".zgroup": {"zarr_format": 2}, ".zattrs": attributes, "0/.zarray": array}.items():
+        (folder / name).write_text(json.dumps(content))
+    for k, plane in enumerate(planes):
+        (folder / "0" / f"{k}.0.0").write_bytes(zlib.compress(plane.tobytes()))
     return folder
 
 

@@ -1,0 +1,85 @@
+"What is published: the wheel holds all that the library needs, the sdist builds the same wheel, the lock covers what is required, and no licence is unknown."
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from configparser import ConfigParser
+from importlib.metadata import distribution, distributions
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, root):
+    sys.path.insert(0, str(root / ".ci"))
+    from wheels import build
+
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+def test_the_wheel_is_whole(built, root, tmp_path):
+    wheel, _ = built
+    names = zipfile.ZipFile(wheel).namelist()
+    for file in (root / "microvae").rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            assert str(file.relative_to(root)) in names
+    assert not [name for name in names if name.startswith(("tests", "nbs", "shared", "build"))]
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "here", wheel], check=True)
+    done = subprocess.run([sys.executable, "-c", "import microvae as mv; print(mv.__file__); mv.MicroVAE(epochs=1, verbose=False).fit(mv.lung_fret(40)).explore('map.html', mv.lung_fret(40), decoder='atlas')"], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "here"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0 and str(tmp_path) in done.stdout and (tmp_path / "map.html").stat().st_size > 1e5, done.stderr[-2000:]
+
+
+def test_the_sdist_builds_the_same_wheel(built, tmp_path):
+    wheel, sdist = built
+    tarfile.open(sdist).extractall(tmp_path, filter="data")
+    [source] = tmp_path.iterdir()
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path / "dist", source], check=True)
+    [again] = (tmp_path / "dist").glob("*.whl")
+    first, second = zipfile.ZipFile(wheel), zipfile.ZipFile(again)
+    assert sorted(first.namelist()) == sorted(second.namelist())
+    assert all(first.read(name) == second.read(name) for name in first.namelist() if not name.endswith(("RECORD", "METADATA")))
+
+
+def test_the_lock_covers_what_is_required(root):
+    lines = [line for line in (root / ".ci" / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    locked = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
+    assert all(re.fullmatch(r"\S+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    settings = ConfigParser(delimiters=["="], interpolation=None)
+    settings.read(root / "settings.ini")
+    extras = re.search(r"^EXTRAS := (\S+)", (root / "Makefile").read_text(), re.M)[1].split(",")
+    wanted = " ".join(settings["DEFAULT"][f"{name}_requirements"] for name in extras) + " " + settings["DEFAULT"]["requirements"]
+    for requirement in wanted.split():
+        assert re.sub(r"[-_.]+", "-", re.split(r"[<>=!\[]", requirement)[0]).lower() in locked, requirement
+
+
+def test_every_core_requirement_has_an_oldest_version(root):
+    settings = ConfigParser(delimiters=["="], interpolation=None)
+    settings.read(root / "settings.ini")
+    assert [requirement for requirement in settings["DEFAULT"]["requirements"].split() if ">=" not in requirement] == []
+
+
+def licence_of(package) -> str:
+    "What a package says of its licence."
+    about = package.metadata
+    return about.get("License-Expression") or "; ".join(line.rsplit(" :: ", 1)[-1] for line in about.get_all("Classifier", []) if line.startswith("License ::")) or (about.get("License") or "").splitlines()[0:1] and about["License"].splitlines()[0]
+
+
+def needed(name: str, seen: set[str]) -> set[str]:
+    "A package and all that it needs, without extras."
+    key = re.sub(r"[-_.]+", "-", name).lower()
+    if key in seen:
+        return seen
+    seen.add(key)
+    for requirement in distribution(name).requires or []:
+        if "extra ==" not in requirement and not re.search(r"platform_system|sys_platform|python_version\s*<|platform_machine", requirement):
+            needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
+    return seen
+
+
+def test_licences_of_the_core_are_free():
+    "Whoever installs the library gets nothing that forbids use, and nothing that binds own code."
+    core = needed("microvae", set())
+    free = re.compile(r"BSD|MIT|Apache|PSF|Python Software Foundation|ISC|HPND|CMU|MPL|Mozilla|Zlib|0BSD|Unlicense|CC0|Public Domain|NVIDIA|Expat|LGPL", re.I)
+    unknown = {package.name: licence_of(package) for package in distributions() if re.sub(r"[-_.]+", "-", package.name).lower() in core - {"microvae"} and not free.search(licence_of(package) or "")}
+    assert len(core) > 30 and unknown == {}

@@ -2,9 +2,13 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from harness import FULL, record, so_many
 
@@ -27,3 +31,18 @@ def test_every_reader():
     assert not wrong
     assert all(part["read"] + part["refused"] > 5 for part in found["readers"].values())
     assert sum(part["refused"] for part in found["readers"].values()) > 0.3 * found["inputs"], "files that are read all the same test little"
+
+
+GUIDED = ["tiff plain", "tiff tiled", "OME-XML", "png", "a.npy", "table csv", "config.json", "card.json", "safetensors", "OME-Zarr .zattrs", "OME-Zarr 0/.zarray"]
+
+
+@pytest.mark.skipif(not FULL or find_spec("atheris") is None, reason="of the full run, where atheris can be had")
+def test_guided_by_coverage():
+    "A fuzzer that sees which lines a file reaches finds other files than one that changes at random."
+    seed, counts = random.SystemRandom().randrange(10**6), {}
+    for name in GUIDED:
+        done = subprocess.run([sys.executable, "guided.py", name, "10000", str(seed)], cwd=HERE, capture_output=True, text=True, errors="replace", env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=1800)
+        told = re.findall(r"COUNTS (.*)", done.stdout + done.stderr)
+        assert done.returncode == 0 and told, f"{name}: {(done.stdout + done.stderr)[-3000:]}"
+        counts[name] = json.loads(told[-1])
+    record("guided", seed=seed, inputs=sum(sum(part.values()) for part in counts.values()), readers=counts)

@@ -59,20 +59,20 @@ def _exchanged(first: Path, second: Path) -> bool:
     here, exchange = -100, 2          # AT_FDCWD, RENAME_EXCHANGE of Linux
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-def take_place(part: Path, place: Path):
-    "Move a file or folder to its place, where it takes that of what was there. Linux exchanges folders in one step; elsewhere the old one is moved aside first."
-    to_disk(part)
+def take_place(part: Path, place: Path, lasting: bool = True):
+    "Move a file or folder to its place, where it takes that of what was there. Linux exchanges folders in one step; elsewhere the old one is moved aside first. What is not `lasting` need not outlive a power cut, and nobody waits for the disk."
+    if lasting: to_disk(part)
     if not (part.is_dir() and place.is_dir()): os.replace(part, place)
     elif not _exchanged(part, place):
         old = part.with_name(part.name + ".old")
         place.rename(old); part.rename(place); shutil.rmtree(old)
-    if os.name != "nt": _sync(place.parent)
+    if lasting: _sync(place.parent)
 
-def replace_file(path, write: Callable[[Path], object]) -> Path:
+def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     "Let `write(part)` make a file beside `path`, then move it there in one step. Raises `FileError` where the disk is full or the place is not writable."
     path = Path(path)
     try:
-        with beside(path) as part: write(part); take_place(part, path)
+        with beside(path) as part: write(part); take_place(part, path, lasting)
     except OSError as error: raise not_written(path, error) from error
     return path
 
@@ -129,9 +129,9 @@ def read_json(path) -> dict:
     if not isinstance(found, dict): raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-def write_json(path, content: dict) -> Path:
+def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
-    return replace_file(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"))
+    return replace_file(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting)
 
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."

@@ -239,7 +239,7 @@ class _Progress:
         done = int(np.minimum(np.fromfile(self.counts, np.int64), self.epochs).sum()) if runs < len(self.epochs) else int(self.epochs.sum())
         self.bar.n = done
         self.bar.set_postfix_str(f"{runs}/{len(self.epochs)} runs")
-        if self.file: write_json(Path(self.file), dict(label=self.label, done=done, total=int(self.epochs.sum()), runs=runs, of=len(self.epochs)))
+        if self.file: write_json(Path(self.file), dict(label=self.label, done=done, total=int(self.epochs.sum()), runs=runs, of=len(self.epochs)), lasting=False)
         return result
 
     def close(self):

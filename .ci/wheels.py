@@ -3,6 +3,7 @@
     python .ci/wheels.py            all Pythons
     python .ci/wheels.py 3.12       one
 """
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "results" / "reliability" / "packages.json"
 FIRST_USE = """
 import sys
 import microvae as mv
@@ -40,8 +42,8 @@ def build(out: Path) -> tuple[Path, Path]:
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
 
 
-def try_in(program: str, package: Path, folder: Path):
-    "Install into an empty environment, and use it once."
+def try_in(program: str, package: Path, folder: Path) -> str:
+    "Install into an empty environment, and use it once; the versions that came."
     subprocess.run([program, "-m", "venv", folder / "env"], check=True)
     python = folder / "env" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
@@ -49,9 +51,12 @@ def try_in(program: str, package: Path, folder: Path):
     subprocess.run([folder / "env" / "bin" / "microvae", "train", "lung_fret", "--n", "60", "--epochs", "1"], cwd=folder, check=True, capture_output=True)
     versions = subprocess.run([python, "-c", "import torch, numpy, zarr; print('torch', torch.__version__, 'numpy', numpy.__version__, 'zarr', zarr.__version__)"], capture_output=True, text=True).stdout.strip()
     print(f"{package.name} on {program}: {versions}; report and map of {done.stdout.strip()} bytes", flush=True)
+    return versions
 
 
 if __name__ == "__main__":
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    tried = {(one["package"], one["python"]): one for one in json.loads(KEPT.read_text())["installed"]} if KEPT.exists() else {}
     with tempfile.TemporaryDirectory() as out:
         wheel, sdist = build(Path(out))
         for version, program in pythons().items():
@@ -59,5 +64,7 @@ if __name__ == "__main__":
                 continue
             for package in (wheel, sdist) if version == "3.11" else (wheel,):
                 folder = Path(tempfile.mkdtemp(dir=out))
-                try_in(program, package, folder)
+                name = "sdist" if package is sdist else "wheel"
+                tried[name, version] = dict(package=name, python=version, versions=try_in(program, package, folder))
                 shutil.rmtree(folder)
+                KEPT.write_text(json.dumps({"installed": sorted(tried.values(), key=lambda one: (one["package"], float(one["python"].split(".")[1])))}, indent=1) + "\n")

@@ -85,7 +85,7 @@ def replace_folder(folder, write: Callable[[Path], object]) -> Path:
     return folder
 
 @contextmanager
-def alone(lock: Path, doing: str):
+def alone(lock: Path, doing: str) -> Iterator[Path]:
     "The right to do what only one process may do at a time; who comes second waits. It ends with the process, however that ends. Raises `FileError` where the lock cannot be written."
     held = FileLock(lock)
     try:
@@ -95,7 +95,7 @@ def alone(lock: Path, doing: str):
             print(f"another process {doing}; waiting for it", file=sys.stderr)
             held.acquire()
     except OSError as error: raise not_written(lock.parent, error) from error
-    try: yield
+    try: yield lock
     finally:
         lock.unlink(missing_ok=True)
         held.release()

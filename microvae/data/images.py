@@ -131,6 +131,7 @@ def _open_tiff(path: Path, level: int) -> dict:
     "Pages stay on disk: a file of many pages is seen through tifffile's Zarr view, whose chunks are its pages."
     import tifffile
     with tifffile.TiffFile(path) as tiff:
+        _check_pages(tiff, path)
         about = _ome(tiff, path) if tiff.is_ome else _imagej(tiff) if tiff.is_imagej else {}
         series = tiff.series[0]
         if level >= len(series.levels): raise ConfigError(f"{path} has {len(series.levels)} pyramid levels, counted from 0; there is no level {level}")
@@ -144,6 +145,20 @@ def _open_tiff(path: Path, level: int) -> dict:
         pixels = Pixels(series.shape, series.dtype, partial(_tiff_whole, path, level), partial(_tiff_pages, path, level), series.asarray() if small else None)
         first = Path(series.pages[0].parent.filehandle.path)
         return dict(array=pixels, axes=series.axes, first=None if first.name == path.name else first, **about)
+
+def _check_pages(tiff, path: Path):
+    "Each page tells where the next one begins; in a damaged file they can follow one another in a circle, for ever."
+    form, file, seen = tiff.tiff, tiff.filehandle, set()
+    file.seek(4 if form.version == 42 else 8)
+    while offset := _number(file, form.offsetsize, form.byteorder):
+        if offset in seen: raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
+        seen.add(offset)
+        if offset >= file.size: return
+        file.seek(offset)
+        file.seek(offset + form.tagnosize + _number(file, form.tagnosize, form.byteorder) * form.tagsize)
+
+def _number(file, size: int, order: str) -> int:
+    return int.from_bytes(file.read(size), "little" if order == "<" else "big")
 
 def _check_whole(series):
     "A truncated file must not come out black where its pixels are missing; an OME-TIFF may lie in several files."
@@ -426,8 +441,8 @@ def join_table(
     name, other = (str(other) if isinstance(other, (str, Path)) else name), read_table(other)
     on = file_column(other, name, on)
     # by whole path, without the ending, or by the bare name: whichever fits most files and names none twice
-    keys = (Path.as_posix, lambda p: p.with_suffix("").as_posix(), lambda p: p.stem)
-    ways = [tuple(column.map(lambda name: key(Path(str(name)))) for column in (table.file, other[on])) for key in keys]
+    keys = (Path.as_posix, lambda p: (p.parent / p.stem).as_posix(), lambda p: p.stem)
+    ways = [tuple(column.map({name: key(Path(str(name))) for name in column.unique()}) for column in (table.file, other[on])) for key in keys]
     mine, theirs = max(ways, key=lambda way: -1 if way[0].nunique() < table.file.nunique() else way[0].isin(set(way[1])).sum())
     if part: other, theirs = other[theirs.isin(set(mine))], theirs[theirs.isin(set(mine))]
     if theirs.duplicated().any(): raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")

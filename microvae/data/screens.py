@@ -25,7 +25,7 @@ from .segmentation import Segmentation
 from .storage import describe_stored, is_stored, read_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
-from ..files import alone, beside, not_written, read_table, take_place, write_table
+from ..files import alone, not_written, read_table, take_place, to_disk, write_table
 from ..progress import progress_bar
 
 # %% ../../nbs/data/11_screens.ipynb #c06
@@ -240,7 +240,7 @@ class Collected:
         "Write the stored set, or go on writing it. Raises `ImageError` where no field gave a cell, `FileError` where the disk is full; what was written is kept then."
         part = out.with_name(f".{out.stem}.part.zarr")
         try:
-            with alone(part.with_suffix(".lock"), f"cuts {out.name}"):
+            with alone(part.with_suffix(".lock"), f"cuts {out.name}") as lock:
                 check_place(out, overwrite)
                 self.go_on(part)
                 for _ in self.take(cut(self.fields[self.done:]), progress):
@@ -248,10 +248,12 @@ class Collected:
                 if self.cuts: self.write(part)
                 if not part.exists(): raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
                 self.dropped = [read_table(file) for file in sorted((part / "dropped").glob("*.parquet"))] + self.dropped
+                to_disk(part)
                 describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
                 shutil.rmtree(part / "dropped")
-                with beside(out) as last:
-                    part.rename(last); take_place(last, out)
+                lock.unlink()          # whoever comes now finds the set, and has no more to do
+                take_place(part, out)
+                shutil.rmtree(part, ignore_errors=True)          # which is what was there before
         except (OSError, FileError) as error: raise self.ended(out, part, error) from error
 
     def ended(self, out: Path, part: Path, error: OSError | FileError) -> FileError:

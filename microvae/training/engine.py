@@ -271,7 +271,7 @@ def fit(
     config = prepare(model, cells, validation, config)
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()
-    if home is not None and (home / "model.safetensors").exists(): return load_run(home)
+    if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists(): return load_run(home)
     settings = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
     if processes > 1: return _fit_together(model, cells, config, validation, folder, device, settings | dict(on_epoch=on_epoch, log=log, keep_state=keep_state), processes)
     with writing(home, group := Group.current(device)), logged(None if group.rank else log, config, folder) as written:

@@ -1,6 +1,5 @@
 "How things are made to go wrong, and how much of it: a part in CI, all of it with MICROVAE_FAULTS=full (`make faults`)."
 import hashlib
-import json
 import multiprocessing
 import os
 import random
@@ -14,6 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from microvae.files import write_json
+from microvae.study.results import provenance
 
 FULL = os.environ.get("MICROVAE_FAULTS") == "full"
 FIGURES = Path(__file__).parents[2] / ("results/reliability" if FULL else "build/reliability")
@@ -30,8 +32,8 @@ def so_many(full: int, ci: int) -> int:
 
 def record(what: str, **figures):
     "Keep figures for the page on reliability."
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    (FIGURES / f"{what}.json").write_text(json.dumps(figures | {"full": FULL}, indent=1) + "\n", encoding="utf-8")
+    write_json(FIGURES / f"{what}.json", figures | {"full": FULL})
+    write_json(FIGURES / "provenance.json", provenance("full" if FULL else "of each change", "faults", "cpu", 0))
 
 
 def _changes_of(event: str, words: tuple, folder: str) -> bool:

@@ -19,7 +19,7 @@ from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import held_apart
 from ..data.treatment import Clip, Treatment
-from ..errors import ConfigError, ImageError, ShapeError
+from ..errors import ConfigError, ImageError, ShapeError, in_a_line
 from ..evaluation.latent import active_units
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..files import read_json, replace_file, write_json, write_table
@@ -85,7 +85,7 @@ def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
         if not isinstance(found, list): yield f"{name} is no list"; return
         if len(shape) > 1 and len(found) != len(shape): yield f"{name} has {len(found)} parts"
         for value in found: yield from _lacking(value, shape[0], name)
-    elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool: yield f"{name} is {str(found)[:40]}"
+    elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool: yield f"{in_a_line(repr(name))} is {in_a_line(repr(found))[:40]}"
 
 def read_card(folder) -> dict:
     "The card in a folder. Raises `ConfigError` where it is none, or of a newer format."

@@ -75,6 +75,8 @@ def read_embedding(path, run: Run | None = None, cells: CellImages | None = None
         codes = pd.concat([data.obs.reset_index(drop=True), codes], axis=1)
     else: codes = read_table(path, text=("model",))
     if not latent_columns(codes) or "model" not in codes: raise ConfigError(f"{path} holds no codes: it needs the columns latent_1 ... and model that `microvae embed` writes")
+    words = [name for name in latent_columns(codes) if not pd.api.types.is_numeric_dtype(codes[name])]
+    if words: raise ConfigError(f"{path} holds no codes: its column {words[0]} has values that are no numbers")
     if run is not None:
         names, size = codes["model"].astype(str).unique(), run.config.model.latent_dim
         if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size: raise ConfigError(f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model")

@@ -23,6 +23,7 @@ FIGURES = Path(__file__).parents[2] / ("results/reliability" if FULL else "build
 CHANGES = {"open": 0, "os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0, "os.link": 1}
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["jobs"])
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])          # or the server does not find what it is to load, and does not say so
 
 
 def so_many(full: int, ci: int) -> int:

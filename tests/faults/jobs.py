@@ -3,8 +3,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet  # noqa: F401  what is imported here is not imported again in each process that is killed
+import scipy.ndimage  # noqa: F401
+import skimage.filters  # noqa: F401
+import skimage.measure  # noqa: F401
+import skimage.segmentation  # noqa: F401
 import tifffile
 import torch
+import zarr  # noqa: F401
 
 import microvae as mv
 from microvae.data import screens
@@ -13,6 +19,7 @@ from microvae.training.config import Objective, Training
 from microvae.training.sweep import sweep as train_all
 
 torch.set_num_threads(1)
+torch.optim.Adam([torch.zeros(1)])          # with its first optimizer PyTorch imports a thousand modules
 CELLS = mv.lung_fret(120)
 
 

@@ -22,7 +22,7 @@ from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, join_table, list_fields
 from .segmentation import Segmentation
-from .storage import describe_stored, is_stored, read_stored, write_stored
+from .storage import describe_stored, is_stored, numbered, read_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
 from ..files import alone, not_written, read_table, take_place, to_disk, write_table
@@ -247,7 +247,7 @@ class Collected:
                     if len(self.cuts) >= BLOCK: self.write(part)
                 if self.cuts: self.write(part)
                 if not part.exists(): raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
-                self.dropped = [read_table(file) for file in sorted((part / "dropped").glob("*.parquet"))] + self.dropped
+                self.dropped = [*map(read_table, numbered(part / "dropped").values()), *self.dropped]
                 to_disk(part)
                 describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
                 shutil.rmtree(part / "dropped")
@@ -280,8 +280,8 @@ class Collected:
         if found.get("job") != self.identity(): shutil.rmtree(part); return
         self.done = self.kept = found["done"]
         self.channels, self.failed = tuple(found["channels"]), [tuple(told) for told in found["failed"]]
-        for left in (part / "dropped").glob("*.parquet"):
-            if int(left.stem) > self.done: left.unlink()
+        for done, left in numbered(part / "dropped").items():
+            if done > self.done: left.unlink()
 
     def identity(self) -> str:
         "A hash of what is cut and how: the same job has the same."

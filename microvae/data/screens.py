@@ -258,11 +258,9 @@ class Collected:
 
     def ended(self, out: Path, part: Path, error: OSError | FileError) -> FileError:
         "Why a set cannot be written; blocks that are whole are kept."
-        reason = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(reason, OSError): return error
-        if self.kept: return FileError(f"{out} cannot be written: {reason.strerror or reason}; the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on")
+        if self.kept: return not_written(out, error, f"the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on")
         shutil.rmtree(part, ignore_errors=True)
-        return not_written(out, reason)
+        return not_written(out, error)
 
     def write(self, part: Path):
         "Add a block to the folder; its fields are done when its last step is."

@@ -142,7 +142,7 @@ def write_stored(path, images, table: pd.DataFrame, about: dict, append: bool = 
     if path.exists():
         if not append: raise FileError(f"{path} exists already; give append=True to add to it, or another name")
         try: _append(path, images, table, about)
-        except OSError as error: raise not_written(path, error) from error
+        except (OSError, FileError) as error: raise not_written(path, error) from error
         return path
     def fresh(part): _create(part, images.shape[1:]); _append(part, images, table, about)
     return replace_folder(path, fresh)

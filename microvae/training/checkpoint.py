@@ -6,7 +6,7 @@
 __all__ = ['save_tensors', 'load_tensors', 'run_state', 'restore']
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
-import json, os, re
+import json
 from pathlib import Path
 import torch
 from torch import nn, Tensor
@@ -21,9 +21,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     def write(part):
         try: save_file(tensors, part, {"about": json.dumps(about or {})})
-        except SafetensorError as error:          # it tells the system's error as text
-            number = re.search(r"(?:os error |code: )(\d+)", str(error))
-            raise OSError(*((int(number[1]), os.strerror(int(number[1]))) if number else (str(error),))) from error
+        except SafetensorError as error: raise OSError(str(error)) from error
     return replace_file(path, write)
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -72,7 +72,7 @@ JOBS = {"training": "a training", "sweep": "a sweep in two processes", "crop": "
 
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row a job that was killed."
-    return pd.DataFrame([{"job": JOBS[name], "seconds": part["seconds"], "changes of files": part["changes_of_files"] or "–", "kills": part["kills"], "jobs": part["interrupted_jobs"], "other than undisturbed": 0} for name, part in found.of("killed_").items()])
+    return pd.DataFrame([{"job": JOBS[name], "seconds": part["seconds"], "changes of files": part["changes_of_files"] or "–", "kills": part["kills"], "jobs": part["interrupted_jobs"]} for name, part in found.of("killed_").items()])
 
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Bars from the left, one a name, of parts that add up."

@@ -410,7 +410,7 @@ def compare(recorded: Annotated[Path, typer.Argument(help="tables that were reco
             tolerance: Annotated[float, typer.Option(help="largest difference, as a share of the column's range")] = 0.01, as_json: AsJson = False):
     """Compare the tables of two folders of results; exit code 1 where they differ.
 
-    Example: `microvae study --profile quick --out build/again --runs build/again/runs && microvae compare results/quick build/again`
+    Example: `microvae compare results/quick build/again`
     """
     from microvae.study.compare import compare_results, in_lines
     found = compare_results(recorded, made)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HERE', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder', 'alone', 'cause_of', 'not_written',
-           'free', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'write_table', 'unreadable',
-           'read_table']
+           'free', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'check_table', 'write_table',
+           'unreadable', 'read_table']
 
 # %% ../nbs/01_files.ipynb #c04
 from contextlib import contextmanager
@@ -143,6 +143,10 @@ def read_json(path) -> dict:
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting)
+
+def check_table(path):
+    "Raise `ConfigError` where a name does not say how a table is to be written."
+    if Path(path).suffix not in (".csv", ".parquet"): raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."

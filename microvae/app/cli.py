@@ -219,9 +219,8 @@ def detect(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv or .pa
     """
     from microvae.app.card import images_for
     from microvae.app.outputs import plot_strange, strange_cells, write_figure
-    from microvae.errors import ConfigError
-    from microvae.files import write_table
-    if out.suffix not in (".csv", ".parquet"): raise ConfigError(f"{out} must end in .csv or .parquet, which says how the table is written")
+    from microvae.files import check_table, write_table
+    check_table(out)
     for file in (out, out.with_suffix(".png")): free(file, overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device)
     table, threshold = strange_cells(trained, cells, images_for(trained, card, normal, data_folder=data_folder), kind, quantile)
@@ -338,15 +337,15 @@ def runs(folder: Annotated[Path, typer.Argument(help="where runs are kept")] = P
     Example: `microvae runs sweep --out runs.csv`
     """
     from microvae.app.card import list_runs
-    from microvae.errors import ConfigError
-    from microvae.files import write_table
-    if out is not None:
-        if out.suffix not in (".csv", ".parquet"): raise ConfigError(f"{out} must end in .csv or .parquet, which says how the table is written")
-        free(out, overwrite)
+    from microvae.files import check_table, write_table
+    if out is not None: check_table(out); free(out, overwrite)
     found = list_runs(folder)
     if out is not None: write_table(out, found)
-    told = found.head(n).round(3).to_string(index=False) + (f"\nand {len(found) - n:,} more" if len(found) > n else "") + (f"\nall are in {out}" if out else "")
-    tell(as_json, told, runs=found.astype(object).where(found.notna(), None).to_dict("records"))
+    told = [found.drop(columns="problem").head(n).round(3).to_string(index=False, na_rep="")]
+    if len(found) > n: told.append(f"and {len(found) - n:,} more")
+    told += found.problem[found.problem != ""].head(n)
+    if out is not None: told.append(f"all are in {out}")
+    tell(as_json, "\n".join(told), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
 # %% ../../nbs/app/08_cli.ipynb #c13
 @app.command()

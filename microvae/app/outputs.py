@@ -15,12 +15,12 @@ import tifffile
 from matplotlib import pyplot as plt
 from .card import in_words
 from ..data.collection import CellImages
-from ..errors import ConfigError, ImageError, require, unknown_name
+from ..errors import ConfigError, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
-from ..files import read_table, replace_file, write_table
+from ..files import read_table, replace_file, unreadable, write_table
 from ..training.engine import Run
 
 # %% ../../nbs/app/02_outputs.ipynb #c06
@@ -70,7 +70,7 @@ def read_embedding(path, run: Run | None = None, cells: CellImages | None = None
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
         try: data = anndata.read_h5ad(path)
-        except Exception as error: raise ImageError(f"{path} cannot be read as AnnData: {error}") from error
+        except Exception as error: raise unreadable(path, error) from error
         codes = pd.DataFrame(np.asarray(data.obsm["X_microvae"]), columns=[f"latent_{i + 1}" for i in range(data.obsm["X_microvae"].shape[1])]) if "X_microvae" in data.obsm else pd.DataFrame()
         codes = pd.concat([data.obs.reset_index(drop=True), codes], axis=1)
     else: codes = read_table(path, text=("model",))

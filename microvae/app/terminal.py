@@ -9,6 +9,7 @@ __all__ = ['AsJson', 'Overwrite', 'EXTRAS', 'tell', 'stoppable', 'space_of', 'Fi
 from collections.abc import Callable, Iterator
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, NamedTuple
 import json, shutil, sys, tempfile
@@ -21,8 +22,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
 
 def tell(as_json: bool, text: str, **content):
-    "A result for people, or for machines."
-    print(json.dumps(content, default=str) if as_json else text)
+    "A result for people, or for machines, where a number that is none is null, as JSON has no other word for it."
+    print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else text)
+
+def _plain(content):
+    "The same without numbers that JSON does not know."
+    if isinstance(content, dict): return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)): return [_plain(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
 
 def stoppable(going_on: str) -> Callable:
     "Ctrl-C ends a command with a sentence that says how to go on, and exit code 130."

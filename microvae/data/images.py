@@ -8,7 +8,7 @@ __all__ = ['READABLE', 'WHOLE', 'BELIEVED', 'PACKED', 'BELIEVED_PLANES', 'PLANE'
            'join_table', 'load_images']
 
 # %% ../../nbs/data/03_images.ipynb #c04
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
@@ -182,19 +182,28 @@ def _ome(tiff, path: Path) -> dict:
     "Channel names and significant bits of OME metadata. Raises `ImageError` for metadata that would open other folders, or that define entities."
     import xml.etree.ElementTree as xml
     if "<!DOCTYPE" in tiff.ome_metadata or "<!ENTITY" in tiff.ome_metadata: raise ImageError(f"{path} has OME metadata with a document type, which images never have; it is not read")
-    found, root = {}, xml.fromstring(tiff.ome_metadata)
-    for element in root.iter():
-        kind = element.tag.rpartition("}")[2]
-        planes = prod(abs(int(element.get(f"Size{axis}", 1))) for axis in "TCZYX") // prod(tiff.pages.first.shape) if kind == "Pixels" else max([abs(int(value)) for value in element.attrib.values()], default=0) if kind == "TiffData" else 0
-        if planes > max(BELIEVED_PLANES, path.stat().st_size / PLANE): raise ImageError(f"{path} promises {planes:,} planes and has {path.stat().st_size:,} bytes; it is damaged, or no image")
-        for name in (element.get("FileName"), element.get("MetadataFile")):
-            if name and name != re.split(r"[/\\]", name)[-1]: raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
-    pixels = root.find(".//{*}Image/{*}Pixels")
+    root = xml.fromstring(tiff.ome_metadata)
+    believed = max(BELIEVED_PLANES, path.stat().st_size / PLANE)
+    for planes in _promised_planes(root, prod(tiff.pages.first.shape)):
+        if planes > believed: raise ImageError(f"{path} promises {planes:,} planes and has {path.stat().st_size:,} bytes; it is damaged, or no image")
+    for name in _other_files(root):
+        if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1: raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
+    pixels, found = root.find(".//{*}Image/{*}Pixels"), {}
     if pixels is None: return found
     names = tuple(channel.get("Name") for channel in pixels.findall("{*}Channel"))
     if names and all(names): found["names"] = names
     if bits := pixels.get("SignificantBits"): found["maximum"] = float(2 ** int(bits) - 1)
     return found
+
+def _promised_planes(root, pixels: int) -> Iterator[int]:
+    "How many planes of so many pixels each part of OME metadata speaks of."
+    for image in root.iterfind(".//{*}Pixels"): yield prod(abs(int(image.get(f"Size{axis}", 1))) for axis in "TCZYX") // pixels
+    for data in root.iterfind(".//{*}TiffData"): yield max((abs(int(value)) for value in data.attrib.values()), default=0)
+
+def _other_files(root) -> Iterator[str]:
+    "The other files that tifffile would open for an OME-TIFF; its own name may have been another when it was written."
+    for part in root.iterfind(".//{*}UUID"):
+        if part.text != root.get("UUID") and part.get("FileName"): yield part.get("FileName")
 
 def _imagej(tiff) -> dict:
     "Channel names of an ImageJ hyperstack, where its slices are labelled alike in each channel."

@@ -135,7 +135,7 @@ def numbered(folder: Path) -> dict[int, Path]:
 def write_stored(path, images, table: pd.DataFrame, about: dict, append: bool = False) -> Path:
     """Write images and table as a stored set, or append to one, whose `about` then takes the place of what was known.
 
-    A set that cannot be written whole is taken away, one that was appended to is as before. Raises `FileError` for a full disk or
+    A set appears when it is whole, and one that was appended to has all that is new, or nothing of it. Raises `FileError` for a full disk or
     a set that is there already, `ShapeError` for images of another shape.
     """
     path = Path(path)
@@ -168,10 +168,10 @@ def _append(path: Path, images, table: pd.DataFrame, about: dict):
     to_disk(path / "images", began - 2)          # before they count as written
     group.attrs["microvae"] = {"n": start + len(images), **about}
 
-def describe_stored(path, about: dict, n: int | None = None):
-    "Replace what is known of a stored set; with `n`, its first so many images are all that count."
+def describe_stored(path, about: dict):
+    "Replace what is known of a stored set."
     group = _group(Path(path), "a")
-    group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"] if n is None else n, **about}
+    group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
 
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     "Images (on disk), table and what is known of a stored set. Raises `ImageError` for what is not one, or is damaged."

@@ -1,6 +1,8 @@
 "Installs the package that settings.ini describes."
+
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
@@ -13,7 +15,30 @@ def requirements(key: str) -> list[str]:
     return cfg.get(key, "").split()
 
 
-extras = {name: requirements(f"{name}_requirements") for name in ("study", "book", "tracks", "cluster", "excel", "fetch", "cellpose", "bench", "search", "maps", "onnx", "anndata", "omezarr", "hub", "napari", "tensorboard", "mlflow", "wandb", "dev")}
+extras = {
+    name: requirements(f"{name}_requirements")
+    for name in (
+        "study",
+        "book",
+        "tracks",
+        "cluster",
+        "excel",
+        "fetch",
+        "cellpose",
+        "bench",
+        "search",
+        "maps",
+        "onnx",
+        "anndata",
+        "omezarr",
+        "hub",
+        "napari",
+        "tensorboard",
+        "mlflow",
+        "wandb",
+        "dev",
+    )
+}
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -30,5 +55,8 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=requirements("requirements"),
     extras_require=extras,
-    entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
+    entry_points={
+        "console_scripts": cfg["console_scripts"].split(),
+        "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],
+    },
 )

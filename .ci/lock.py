@@ -4,6 +4,7 @@
 
 pip resolves as it would install; its report tells what it would take.
 """
+
 import json
 import platform
 import subprocess
@@ -18,7 +19,21 @@ def resolved(extras: str) -> list[dict]:
     "What pip would install into an empty environment."
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report, f"{HERE.parent}[{extras}]"], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--dry-run",
+                "--ignore-installed",
+                "--report",
+                report,
+                f"{HERE.parent}[{extras}]",
+            ],
+            check=True,
+        )
         return json.loads(report.read_text())["install"]
 
 

@@ -6,52 +6,61 @@
 __all__ = ['MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError', 'ConfigError', 'CollapseError',
            'DeviceError', 'DivergenceError', 'MissingExtraError', 'in_a_line', 'unknown_name', 'require']
 
-# %% ../nbs/00_errors.ipynb #c04
-from difflib import get_close_matches
+# %% ../nbs/00_errors.ipynb #c03
 from collections.abc import Iterable
+from difflib import get_close_matches
 
-# %% ../nbs/00_errors.ipynb #c05
+# %% ../nbs/00_errors.ipynb #c04
 class MicroVAEError(ValueError):
     "Something the user gave cannot work; the message says what was found, where, and what would be right."
+
 
 class ShapeError(MicroVAEError):
     "Images or latents have another shape than the model, or the method, needs."
 
+
 class ImageError(MicroVAEError):
     "An image file or array cannot be used: unreadable, empty, outside [0, 1], or not finite."
+
 
 class FileError(MicroVAEError):
     "A file cannot be written: the disk is full, or the place is not writable."
 
+
 class UnknownNameError(MicroVAEError):
     "A name that is in no catalogue."
+
 
 class ConfigError(MicroVAEError):
     "A setting has a value that cannot work."
 
+
 class CollapseError(ConfigError):
     "All codes are one: the posterior has collapsed, and nothing can be read from it."
+
 
 class DeviceError(MicroVAEError):
     "A device was asked for that this machine does not have."
 
+
 class DivergenceError(MicroVAEError):
     "Training reached a loss that is not finite."
+
 
 class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
-# %% ../nbs/00_errors.ipynb #c07
+# %% ../nbs/00_errors.ipynb #c06
 def in_a_line(error: Exception) -> str:
     "What an error says, in one line of at most 200 characters; its type where it says nothing."
     return " ".join(str(error).split())[:200] or type(error).__name__
 
-# %% ../nbs/00_errors.ipynb #c10
+# %% ../nbs/00_errors.ipynb #c09
 def unknown_name(
-    kind: str,             # what was asked for, e.g. "architecture"
-    name: str,             # the name that was given
+    kind: str,  # what was asked for, e.g. "architecture"
+    name: str,  # the name that was given
     known: Iterable[str],  # the names that exist
-) -> UnknownNameError:     # to be raised by the caller
+) -> UnknownNameError:  # to be raised by the caller
     "An error that names what was asked for and the nearest names that exist."
     known = sorted(known)
     folded = {k.lower(): k for k in known}
@@ -59,14 +68,17 @@ def unknown_name(
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     return UnknownNameError(f"there is no {kind} named {name!r}; {hint}")
 
-# %% ../nbs/00_errors.ipynb #c13
+# %% ../nbs/00_errors.ipynb #c12
 def require(
     module: str,  # the module to import, e.g. "torchinfo"
-    extra: str,   # the extra of this package that brings it, e.g. "study"
-):                # -> the imported module
+    extra: str,  # the extra of this package that brings it, e.g. "study"
+):  # -> the imported module
     "Import an optional package, or say what to install."
     from importlib import import_module
+
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingExtraError(f"this needs the package {module!r}: install it with  pip install 'microvae[{extra}]'") from error
+        raise MissingExtraError(
+            f"this needs the package {module!r}: install it with  pip install 'microvae[{extra}]'"
+        ) from error

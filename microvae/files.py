@@ -7,165 +7,272 @@ __all__ = ['HERE', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_f
            'free', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'check_table', 'write_table',
            'unreadable', 'read_table']
 
-# %% ../nbs/01_files.ipynb #c04
+# %% ../nbs/01_files.ipynb #c03
+import ctypes
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Callable, Iterator
-import ctypes, json, os, platform, re, secrets, shutil, sys
+
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+
 from .errors import ConfigError, FileError, ImageError, in_a_line, require
 
-# %% ../nbs/01_files.ipynb #c05
+# %% ../nbs/01_files.ipynb #c04
 #: This machine, as the names of unfinished files tell it: whether a process still lives is known only where it runs.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "here"
 
+
 def _lives(process: int) -> bool:
     "Whether a process of this machine is there. On Windows nobody is asked, since asking ends it."
-    if os.name == "nt": return True
-    try: os.kill(process, 0)
-    except ProcessLookupError: return False
-    except OSError: pass                       # it is somebody else's
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is somebody else's
     return True
+
 
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
+
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    "A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left there is taken away first."
+    """A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left
+    there is taken away first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.iterdir():
         found = re.fullmatch(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}", left.name)
-        if found and not _lives(int(found[1])): _remove(left)
+        if found and not _lives(int(found[1])):
+            _remove(left)
     part = path.with_name(f".{path.stem}.{HERE}-{os.getpid()}-{secrets.token_hex(3)}.part{path.suffix}")
-    try: yield part
-    finally: _remove(part)
+    try:
+        yield part
+    finally:
+        _remove(part)
+
 
 def _sync(path: Path):
-    if path.is_dir() and os.name == "nt": return          # Windows opens no folders
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
     handle = os.open(path, os.O_RDONLY)
-    try: os.fsync(handle)
-    finally: os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
 
 def to_disk(path: Path, since: float = 0.0):
     "Wait until a file, or a folder with all in it that was changed since a time, is on the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
-        if name.stat().st_mtime >= since: _sync(name)
+        if name.stat().st_mtime >= since:
+            _sync(name)
+
 
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False where the system cannot."
-    try: rename = ctypes.CDLL(None).renameat2
-    except (AttributeError, TypeError, OSError): return False
-    here, exchange = -100, 2          # AT_FDCWD, RENAME_EXCHANGE of Linux
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, TypeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
+
 def take_place(part: Path, place: Path, lasting: bool = True):
-    "Move a file or folder to its place, where it takes that of what was there. Linux exchanges folders in one step; elsewhere the old one is moved aside first. What is not `lasting` need not outlive a power cut, and nobody waits for the disk."
-    if lasting: to_disk(part)
-    if not (part.is_dir() and place.is_dir()): os.replace(part, place)
+    """Move a file or folder to its place, where it takes that of what was there.
+
+    Linux exchanges folders in one step; elsewhere the old one is moved aside first. What is not `lasting` need not
+    outlive a power cut, and nobody waits for the disk.
+    """
+    if lasting:
+        to_disk(part)
+    if not (part.is_dir() and place.is_dir()):
+        os.replace(part, place)
     elif not _exchanged(part, place):
         old = part.with_name(part.name + ".old")
-        place.rename(old); part.rename(place); shutil.rmtree(old)
-    if lasting: _sync(place.parent)
+        place.rename(old)
+        part.rename(place)
+        shutil.rmtree(old)
+    if lasting:
+        _sync(place.parent)
+
 
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
-    "Let `write(part)` make a file beside `path`, then move it there in one step. Raises `FileError` where the disk is full or the place is not writable."
+    """Let `write(part)` make a file beside `path`, then move it there in one step.
+
+    Raises `FileError` where the disk is full or the place is not writable.
+    """
     path = Path(path)
     try:
-        with beside(path) as part: write(part); take_place(part, path, lasting)
-    except OSError as error: raise not_written(path, error) from error
+        with beside(path) as part:
+            write(part)
+            take_place(part, path, lasting)
+    except OSError as error:
+        raise not_written(path, error) from error
     return path
 
+
 def replace_folder(folder, write: Callable[[Path], object]) -> Path:
-    "Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone. Raises `FileError` where the disk is full or the place is not writable."
+    """Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone.
+
+    Raises `FileError` where the disk is full or the place is not writable.
+    """
     folder = Path(folder)
     try:
-        with beside(folder) as part: part.mkdir(); write(part); take_place(part, folder)
-    except (OSError, FileError) as error: raise not_written(folder, error) from error
+        with beside(folder) as part:
+            part.mkdir()
+            write(part)
+            take_place(part, folder)
+    except (OSError, FileError) as error:
+        raise not_written(folder, error) from error
     return folder
+
 
 @contextmanager
 def alone(lock: Path, doing: str) -> Iterator[Path]:
-    "The right to do what only one process may do at a time; who comes second waits. It ends with the process, however that ends. Raises `FileError` where the lock cannot be written."
+    """The right to do what only one process may do at a time; who comes second waits.
+
+    It ends with the process, however that ends. Raises `FileError` where the lock cannot be written.
+    """
     held = FileLock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        try: held.acquire(timeout=0)
+        try:
+            held.acquire(timeout=0)
         except Timeout:
             print(f"another process {doing}; waiting for it", file=sys.stderr)
             held.acquire()
-    except OSError as error: raise not_written(lock.parent, error) from error
-    try: yield lock
+    except OSError as error:
+        raise not_written(lock.parent, error) from error
+    try:
+        yield lock
     finally:
         lock.unlink(missing_ok=True)
         held.release()
 
+
 def cause_of(error: Exception) -> str | None:
-    "Why the system did not write, in its own words, whatever library asked it; None where the error is not the system's."
-    while isinstance(error, FileError) and error.__cause__ is not None: error = error.__cause__
-    if not isinstance(error, OSError): return None
+    """Why the system did not write, in its own words, whatever library asked it; None where the error is not the
+    system's.
+    """
+    while isinstance(error, FileError) and error.__cause__ is not None:
+        error = error.__cause__
+    if not isinstance(error, OSError):
+        return None
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
+
 
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
     return error if cause is None else FileError(f"{path} cannot be written: {cause}; {kept}")
 
+
 def free(path, overwrite: bool = False, sign: str | None = None):
-    "Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a folder without the file that is the sign of what would be written. Asked before the work begins."
+    """Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a
+    folder without the file that is the sign of what would be written. Asked before the work begins.
+    """
     path = Path(path)
-    if not path.exists(): return
-    if not overwrite: raise ConfigError(f"{path} exists; give --overwrite (overwrite=True) to replace it, or another name")
-    if path.is_dir() and not (sign and (path / sign).exists()): raise ConfigError(f"{path} is a folder of something else, so it is not replaced; give another name")
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ConfigError(f"{path} exists; give --overwrite (overwrite=True) to replace it, or another name")
+    if path.is_dir() and not (sign and (path / sign).exists()):
+        raise ConfigError(f"{path} is a folder of something else, so it is not replaced; give another name")
+
 
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
+
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
     try:
-        with np.load(path, allow_pickle=False) as stored: return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
-    except Exception as error: raise unreadable(path, error) from error
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
+    except Exception as error:
+        raise unreadable(path, error) from error
+
 
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
-    try: found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except Exception as error: raise unreadable(path, error) from error
-    if not isinstance(found, dict): raise ImageError(f"{path} cannot be read: it holds no JSON object")
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except Exception as error:
+        raise unreadable(path, error) from error
+    if not isinstance(found, dict):
+        raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
+
 
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
-    return replace_file(path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting)
+    return replace_file(
+        path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
+    )
+
 
 def check_table(path):
     "Raise `ConfigError` where a name does not say how a table is to be written."
-    if Path(path).suffix not in (".csv", ".parquet"): raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
+    if Path(path).suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
+
 
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."
     write = table.to_csv if Path(path).suffix == ".csv" else table.to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
+
 def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
-    if isinstance(error, FileNotFoundError): return ImageError(f"there is no file {path}")
-    if isinstance(error, PermissionError): return ImageError(f"{path} cannot be read: you have no permission")
+    if isinstance(error, FileNotFoundError):
+        return ImageError(f"there is no file {path}")
+    if isinstance(error, PermissionError):
+        return ImageError(f"{path} cannot be read: you have no permission")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
+
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
-    "A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers. Raises `ImageError` for what cannot be read."
-    if isinstance(path, pd.DataFrame): return path
+    """A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers.
+
+    Raises `ImageError` for what cannot be read.
+    """
+    if isinstance(path, pd.DataFrame):
+        return path
     kind, kept = Path(path).suffix.lower(), {name: str for name in text}
-    if kind in (".xlsx", ".xls"): require("openpyxl", "excel")
-    text_table = partial(pd.read_csv, dtype=kept, float_precision="round_trip")          # pandas' faster ways end the process on numbers like 1e940904952553134
-    readers = {".csv": text_table, ".tsv": partial(text_table, sep="\t"), ".parquet": pd.read_parquet, ".xlsx": lambda p: pd.read_excel(p, dtype=kept), ".xls": lambda p: pd.read_excel(p, dtype=kept)}
-    if kind not in readers: raise ImageError(f"{path} is no table; it must end in {', '.join(readers)}")
-    try: return readers[kind](path)
-    except Exception as error: raise unreadable(path, error) from error
+    if kind in (".xlsx", ".xls"):
+        require("openpyxl", "excel")
+    # pandas' faster ways end the process on numbers like 1e940904952553134
+    text_table = partial(pd.read_csv, dtype=kept, float_precision="round_trip")
+    readers = {
+        ".csv": text_table,
+        ".tsv": partial(text_table, sep="\t"),
+        ".parquet": pd.read_parquet,
+        ".xlsx": lambda p: pd.read_excel(p, dtype=kept),
+        ".xls": lambda p: pd.read_excel(p, dtype=kept),
+    }
+    if kind not in readers:
+        raise ImageError(f"{path} is no table; it must end in {', '.join(readers)}")
+    try:
+        return readers[kind](path)
+    except Exception as error:
+        raise unreadable(path, error) from error

@@ -5,30 +5,45 @@
 # %% auto #0
 __all__ = ['EVERY', 'Lines', 'progress_bar']
 
-# %% ../nbs/02_progress.ipynb #c03
-from time import monotonic
+# %% ../nbs/02_progress.ipynb #c02
 import sys
+from time import monotonic
+
 from tqdm import tqdm
 from tqdm.auto import tqdm as tqdm_here
 
 #: Seconds between two lines of a log.
 EVERY = 20.0
 
+
 class Lines(tqdm):
     "A bar that is a line of text every now and then, for logs: a bar redrawn a thousand times is unreadable there."
+
     def __init__(self, *args, **settings):
         self.told, self.every = monotonic(), EVERY
-        super().__init__(*args, **settings | dict(mininterval=EVERY / 4, bar_format="{desc}: {n_fmt} of {total_fmt} {unit}, {rate_fmt}, {remaining} left{postfix}", leave=False))
+        super().__init__(
+            *args,
+            **settings
+            | dict(
+                mininterval=EVERY / 4,
+                bar_format="{desc}: {n_fmt} of {total_fmt} {unit}, {rate_fmt}, {remaining} left{postfix}",
+                leave=False,
+            ),
+        )
 
     def display(self, msg=None, pos=None) -> bool:
-        if monotonic() - self.told < self.every: return False
+        if monotonic() - self.told < self.every:
+            return False
         self.told = monotonic()
         print(str(self), file=self.fp, flush=True)
         return True
 
-    def clear(self, nolock=False): pass
+    def clear(self, nolock=False):
+        pass
+
 
 def progress_bar(*args, watched: bool | None = None, **settings) -> tqdm:
     "tqdm's bar on a terminal or in a notebook, lines in a log; `watched` says which, where it is known."
-    if watched is None: watched = tqdm_here is not tqdm and "notebook" in str(tqdm_here.__mro__) or sys.stderr.isatty()
+    if watched is None:
+        watched = tqdm_here is not tqdm and "notebook" in str(tqdm_here.__mro__) or sys.stderr.isatty()
     return (tqdm_here if watched else Lines)(*args, **settings)

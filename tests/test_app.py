@@ -1,4 +1,5 @@
 "The command and the estimator as the README shows them, and what they say when something is wrong."
+
 import json
 import os
 import re
@@ -23,11 +24,18 @@ from microvae.app.cli import main
 
 COMMAND = str(Path(sys.executable).parent / "microvae")
 README = (Path(__file__).parents[1] / "README.md").read_text()
-ALONE = README[README.index("## The library alone"):README.index("The parts that the estimator")]
+ALONE = README[README.index("## The library alone") : README.index("The parts that the estimator")]
 
 
 def microvae(*words, cwd, **settings):
-    return subprocess.run([COMMAND, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""} | settings)
+    return subprocess.run(
+        [COMMAND, *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""} | settings,
+    )
 
 
 def here(*words, cwd):
@@ -85,18 +93,29 @@ def test_the_readmes_eight_lines(place):
     "From a folder of TIFFs to a picture of the map."
     code = re.search(r"```python\n(.*?)```", ALONE, re.S).group(1)
     assert len(code.strip().splitlines()) == 8
-    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=900, env=os.environ | {"MPLBACKEND": "agg"})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    )
     assert done.returncode == 0, done.stderr
     assert "explains" in done.stdout and tifffile.imread(place / "my_crops" / "cell000.tif").shape == (20, 20)
     import imageio.v3 as imageio
 
     assert imageio.imread(place / "map.png").std() > 10
-    assert (place / "map.html").stat().st_size > 1_000_000 and mv.MicroVAE.load(place / "my_model").transform(mv.load_images(place / "my_crops")).shape == (60, 2)
+    assert (place / "map.html").stat().st_size > 1_000_000 and mv.MicroVAE.load(place / "my_model").transform(
+        mv.load_images(place / "my_crops")
+    ).shape == (60, 2)
 
 
 def test_the_readmes_commands(place, trained):
     "Each line of the README's terminal block works as it stands, in that folder."
-    lines = [line.split("#")[0].split() for line in re.search(r"```sh\n(microvae.*?)```", ALONE, re.S).group(1).splitlines()]
+    lines = [
+        line.split("#")[0].split() for line in re.search(r"```sh\n(microvae.*?)```", ALONE, re.S).group(1).splitlines()
+    ]
     assert [line[1] for line in lines] == ["train", "explore", "report", "embed", "detect", "export"]
     for line in lines[1:]:
         done = here(*[word for word in line[1:] if word != "--serve"], cwd=place)
@@ -109,7 +128,11 @@ def test_the_readmes_commands(place, trained):
     import anndata
 
     codes = anndata.read_h5ad(place / "codes.h5ad")
-    assert codes.obsm["X_microvae"].shape == (60, 2) and codes.obs.file.nunique() == 60 and json.loads(codes.uns["microvae"]["card"])["run"] == Path(trained["folder"]).name
+    assert (
+        codes.obsm["X_microvae"].shape == (60, 2)
+        and codes.obs.file.nunique() == 60
+        and json.loads(codes.uns["microvae"]["card"])["run"] == Path(trained["folder"]).name
+    )
     import onnxruntime
 
     images = mv.load_images(place / "my_crops").images
@@ -118,7 +141,17 @@ def test_the_readmes_commands(place, trained):
 
 
 def test_json_is_one_object_and_nothing_else(place, trained):
-    for words in (("embed", "runs", "j.csv"), ("reconstruct", "runs", "j.tif"), ("detect", "runs", "j2.csv"), ("report", "runs", "j.html"), ("explore", "runs", "j2.html", "--decoder", "atlas"), ("export", "runs", "torch", "j_torch"), ("data", "lung_fret", "j.npz", "--n", 5), ("models",), ("doctor",)):
+    for words in (
+        ("embed", "runs", "j.csv"),
+        ("reconstruct", "runs", "j.tif"),
+        ("detect", "runs", "j2.csv"),
+        ("report", "runs", "j.html"),
+        ("explore", "runs", "j2.html", "--decoder", "atlas"),
+        ("export", "runs", "torch", "j_torch"),
+        ("data", "lung_fret", "j.npz", "--n", 5),
+        ("models",),
+        ("doctor",),
+    ):
         done = here(*words, "--json", cwd=place)
         assert done.returncode == 0 and isinstance(json.loads(done.stdout), dict), (words, done)
     stack = tifffile.imread(place / "j.tif")
@@ -134,8 +167,15 @@ def test_a_log_has_lines_and_no_bars(place, trained):
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     "The same command goes on, and nothing trained is lost."
     words = ["train", "lung_fret", "--n", "600", "--epochs", "4000", "--device", "cpu"]
-    process = subprocess.Popen([COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))          # a shell's background jobs are deaf to it
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # a shell's background jobs are deaf to it
     until = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*/config.json")) and time.monotonic() < until:
         time.sleep(0.1)
@@ -149,9 +189,26 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
 
 def test_help_has_examples_and_completion_can_be_had(place):
     names = re.findall(r"^│ (\w+) ", microvae("--help", cwd=place, COLUMNS="100", NO_COLOR="1").stdout, re.M)
-    assert {"data", "crop", "train", "embed", "reconstruct", "detect", "search", "study", "bench", "explore", "export", "report", "doctor", "pull"} <= set(names)
+    assert {
+        "data",
+        "crop",
+        "train",
+        "embed",
+        "reconstruct",
+        "detect",
+        "search",
+        "study",
+        "bench",
+        "explore",
+        "export",
+        "report",
+        "doctor",
+        "pull",
+    } <= set(names)
     for name in names:
-        assert "Example: microvae " + name in " ".join(re.sub(r"\x1b\[[0-9;]*m", "", here(name, "--help", cwd=place).stdout).split()), name
+        assert "Example: microvae " + name in " ".join(
+            re.sub(r"\x1b\[[0-9;]*m", "", here(name, "--help", cwd=place).stdout).split()
+        ), name
     assert "completion" in microvae("--help", cwd=place).stdout
 
 
@@ -161,7 +218,9 @@ def test_what_cannot_work_costs_a_sentence(place, trained, tmp_path):
     said(here("embed", home, "x.csv", "--images", tmp_path / "two.npz", cwd=tmp_path), "2 channels", "trained on 1")
     said(here("embed", home, "x.csv", "--images", "no/where", cwd=tmp_path), "no/where")
     said(here("embed", "nothing", "x.csv", cwd=tmp_path), "there is no folder nothing")
-    other = json.loads(here("train", place / "my_crops", "--epochs", 1, "--latent-dim", 3, "--json", cwd=tmp_path).stdout)["folder"]
+    other = json.loads(
+        here("train", place / "my_crops", "--epochs", 1, "--latent-dim", 3, "--json", cwd=tmp_path).stdout
+    )["folder"]
     assert here("embed", other, "codes.csv", cwd=tmp_path).returncode == 0
     said(here("explore", home, "--codes", "codes.csv", cwd=tmp_path), "codes.csv", Path(other).name, home.name)
     said(here("embed", other, "codes.csv", cwd=tmp_path), "codes.csv", "--overwrite")
@@ -173,7 +232,10 @@ def test_what_cannot_work_costs_a_sentence(place, trained, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        said(here("explore", home, "--serve", "--port", taken.getsockname()[1], "--decoder", "atlas", cwd=tmp_path), f"port {taken.getsockname()[1]}")
+        said(
+            here("explore", home, "--serve", "--port", taken.getsockname()[1], "--decoder", "atlas", cwd=tmp_path),
+            f"port {taken.getsockname()[1]}",
+        )
     (tmp_path / "mine").mkdir()
     said(here("export", home, "onnx", "mine", "--overwrite", cwd=tmp_path), "something else")
     said(here("export", home, "hub", tmp_path / "hub", cwd=tmp_path), "--name OWNER/NAME")
@@ -190,7 +252,10 @@ def test_the_source_of_a_run_that_has_gone(tmp_path):
     assert here("train", "crops", "--epochs", 1, cwd=tmp_path).returncode == 0
     (tmp_path / "crops").rename(tmp_path / "moved")
     said(here("embed", "runs", "codes.csv", cwd=tmp_path), "crops", "not at")
-    assert here("embed", "runs", "codes.csv", "--images", "moved", cwd=tmp_path).returncode == 0 and len(pd.read_csv(tmp_path / "codes.csv")) == 12
+    assert (
+        here("embed", "runs", "codes.csv", "--images", "moved", cwd=tmp_path).returncode == 0
+        and len(pd.read_csv(tmp_path / "codes.csv")) == 12
+    )
 
 
 def test_a_saved_model_is_a_run_and_a_hub_is_a_folder(tmp_path):
@@ -202,7 +267,9 @@ def test_a_saved_model_is_a_run_and_a_hub_is_a_folder(tmp_path):
     assert here("export", home, "hub", "hub", "--name", "lab/lung", cwd=tmp_path).returncode == 0
     pulled = here("pull", "lab/lung", "--hub", "hub", cwd=tmp_path).stdout.strip()
     again = mv.MicroVAE.load(pulled, device="cpu")
-    assert np.array_equal(again.transform(mv.lung_fret(9)), vae.transform(mv.lung_fret(9))) and read_card(pulled) == read_card(home)
+    assert np.array_equal(again.transform(mv.lung_fret(9)), vae.transform(mv.lung_fret(9))) and read_card(
+        pulled
+    ) == read_card(home)
     for file in home.iterdir():
         assert file.read_bytes()[:2] not in (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK"), file
     said(here("pull", "lab/nothing", "--hub", "hub", cwd=tmp_path), "lab/nothing")
@@ -210,8 +277,27 @@ def test_a_saved_model_is_a_run_and_a_hub_is_a_folder(tmp_path):
 
 def test_a_search_goes_on(tmp_path):
     pytest.importorskip("optuna")
-    words = ["search", "lung_fret", "--n", 60, "--epochs", 1, "--try", "learning_rate=1e-4..1e-2", "--try", "latent_dim=2,3", "--device", "cpu", "--json"]
+    words = [
+        "search",
+        "lung_fret",
+        "--n",
+        60,
+        "--epochs",
+        1,
+        "--try",
+        "learning_rate=1e-4..1e-2",
+        "--try",
+        "latent_dim=2,3",
+        "--device",
+        "cpu",
+        "--json",
+    ]
     first = json.loads(here(*words, "--trials", 2, cwd=tmp_path).stdout)
     more = json.loads(here(*words, "--trials", 6, cwd=tmp_path).stdout)
-    assert first["trials"] in (2, 3) and more["trials"] in (6, 7) and more["value"] <= first["value"] and set(more["best"]) == {"learning_rate", "latent_dim"}
+    assert (
+        first["trials"] in (2, 3)
+        and more["trials"] in (6, 7)
+        and more["value"] <= first["value"]
+        and set(more["best"]) == {"learning_rate", "latent_dim"}
+    )
     said(here("search", "lung_fret", "--try", "latent_dims=2..4", cwd=tmp_path), "latent_dims")

@@ -1,4 +1,5 @@
 "The ten networks of the thesis, held to Tables 3 to 12."
+
 import json
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def test_totals_are_the_printed_ones(network):
 def sizes_after(model, kind, image_shape):
     "Heights that come out of every layer of a kind."
     seen = []
-    hooks = [m.register_forward_hook(lambda _, __, out: seen.append(out.shape[-2])) for m in model.modules() if isinstance(m, kind)]
+    hooks = [
+        m.register_forward_hook(lambda _, __, out: seen.append(out.shape[-2]))
+        for m in model.modules()
+        if isinstance(m, kind)
+    ]
     model(torch.rand(1, *image_shape))
     for hook in hooks:
         hook.remove()

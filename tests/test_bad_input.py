@@ -1,4 +1,5 @@
 "A mistake costs one sentence, not an afternoon: every message names what was given and what would be right."
+
 import numpy as np
 import pytest
 import tifffile
@@ -65,18 +66,21 @@ def test_truncated_file(tmp_path, name):
     says(error, str(path))
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: mv.build("MP5", (1, 20, 20)), ["'MP5'", "MP2"]),
-    (lambda: mv.build("adaptabel", (1, 20, 20)), ["adaptable"]),
-    (lambda: mv.build("MP2", (1, 20, 20), latent_dim=0), ["latent_dim is 0", "at least 1"]),
-    (lambda: mv.build("MP4", (1, 12, 12)), ["16 pixels"]),
-    (lambda: mv.build("MP4", (20, 20)), ["(channels, height, width)"]),
-    (lambda: mv.interpolated_depth(1, 20), ["1×20"]),
-    (lambda: mv.Objective(likelihood="l2"), ["'l2'", "'mse' or 'bce'"]),
-    (lambda: mv.empirical_kl(torch.zeros(1, 2)), ["(1, 2)", "two rows"]),
-    (lambda: mv.psnr(np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 4, 5))), ["(1, 1, 4, 4)", "(1, 1, 4, 5)"]),
-    (lambda: mv.memory_b(0), ["n is 0"]),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: mv.build("MP5", (1, 20, 20)), ["'MP5'", "MP2"]),
+        (lambda: mv.build("adaptabel", (1, 20, 20)), ["adaptable"]),
+        (lambda: mv.build("MP2", (1, 20, 20), latent_dim=0), ["latent_dim is 0", "at least 1"]),
+        (lambda: mv.build("MP4", (1, 12, 12)), ["16 pixels"]),
+        (lambda: mv.build("MP4", (20, 20)), ["(channels, height, width)"]),
+        (lambda: mv.interpolated_depth(1, 20), ["1×20"]),
+        (lambda: mv.Objective(likelihood="l2"), ["'l2'", "'mse' or 'bce'"]),
+        (lambda: mv.empirical_kl(torch.zeros(1, 2)), ["(1, 2)", "two rows"]),
+        (lambda: mv.psnr(np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 4, 5))), ["(1, 1, 4, 4)", "(1, 1, 4, 5)"]),
+        (lambda: mv.memory_b(0), ["n is 0"]),
+    ],
+)
 def test_one_sentence(call, words):
     with pytest.raises(mv.MicroVAEError) as error:
         call()

@@ -1,25 +1,40 @@
 "The cases of the other reports, each on a folder of somebody's own images, through the command."
+
 import json
 
 import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
-
-from microvae.data.catalogue import load
 from test_study import microvae
 
+from microvae.data.catalogue import load
+
 #: case -> set that lends its images, side in pixels, what a reader must find
-CASES = {"surfaces": ("laser_surfaces", 16, {"runs", "history", "folds", "maps", "floor"}),
-         "brain": ("head_phantoms", 32, {"runs", "history", "trials_AE", "trials_VAE", "curves_AE", "curves_VAE", "denoising_AE", "denoising_VAE"}),
-         "endoscopy": ("mucosa", 32, {"runs", "history", "quality", "realism", "channels"}),
-         "autoencoders": ("faces", None, {"runs", "history", "detection", "roc", "scores", "losses", "prediction"})}
+CASES = {
+    "surfaces": ("laser_surfaces", 16, {"runs", "history", "folds", "maps", "floor"}),
+    "brain": (
+        "head_phantoms",
+        32,
+        {"runs", "history", "trials_AE", "trials_VAE", "curves_AE", "curves_VAE", "denoising_AE", "denoising_VAE"},
+    ),
+    "endoscopy": ("mucosa", 32, {"runs", "history", "quality", "realism", "channels"}),
+    "autoencoders": ("faces", None, {"runs", "history", "detection", "roc", "scores", "losses", "prediction"}),
+}
 
 
 def write_folder(folder, name, n=48):
     "Images of a set as PNG files: normal ones in a subfolder of that name, the others beside it."
-    cells = load(name)[:: 200 // n] if name == "faces" else load(name, n=n, size=None if name == "laser_surfaces" else 48)
-    normal = cells.table.face if "face" in cells.table else ~cells.table.polyp if "polyp" in cells.table else np.ones(len(cells), bool)
+    cells = (
+        load(name)[:: 200 // n] if name == "faces" else load(name, n=n, size=None if name == "laser_surfaces" else 48)
+    )
+    normal = (
+        cells.table.face
+        if "face" in cells.table
+        else ~cells.table.polyp
+        if "polyp" in cells.table
+        else np.ones(len(cells), bool)
+    )
     for i, (image, good) in enumerate(zip(cells.images, normal)):
         place = folder / ("normal" if good else "other")
         place.mkdir(parents=True, exist_ok=True)
@@ -32,7 +47,23 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
     "Whoever has such images gets the same chapter of them by one parameter; what needs labels that they lack is left out, and said."
     name, side, wanted = CASES[case]
     write_folder(tmp_path / "mine", name)
-    words = ["study", "--case", case, "--data", tmp_path / "mine", "--epochs", 1, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs", "--device", "cpu"]
+    words = [
+        "study",
+        "--case",
+        case,
+        "--data",
+        tmp_path / "mine",
+        "--epochs",
+        1,
+        "--notebooks",
+        root / "nbs",
+        "--out",
+        tmp_path / "out",
+        "--runs",
+        tmp_path / "runs",
+        "--device",
+        "cpu",
+    ]
     done = microvae(*words, *(["--image-side", side] if side else []), cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
     results = tmp_path / "out" / case / "results"
@@ -42,7 +73,10 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
     provenance = json.loads((results / "provenance.json").read_text())
     assert provenance["cells"] == 48 or case == "autoencoders"
     executed = json.loads((tmp_path / "out" / case / "notebook.ipynb").read_text())
-    assert sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", [])) >= 5
+    assert (
+        sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
+        >= 5
+    )
     told = json.dumps(executed, ensure_ascii=False)
     assert "claims, **" in told and (case != "surfaces" or "without settings of a laser" in told)
 
@@ -52,13 +86,47 @@ def test_a_case_of_normal_images_only(case, tmp_path, root):
     "Who has no images of what is strange still gets the rest of the chapter."
     folder = tmp_path / "mine" / "normal"
     folder.mkdir(parents=True)
-    for i, image in enumerate(load("mucosa", n=80, size=32)[:30].images): imageio.imwrite(folder / f"{i:03d}.png", np.moveaxis(np.round(image * 255).astype(np.uint8), 0, 2))
-    done = microvae("study", "--case", case, "--data", tmp_path / "mine", "--epochs", 1, "--image-side", 32, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs", "--device", "cpu", cwd=root)
+    for i, image in enumerate(load("mucosa", n=80, size=32)[:30].images):
+        imageio.imwrite(folder / f"{i:03d}.png", np.moveaxis(np.round(image * 255).astype(np.uint8), 0, 2))
+    done = microvae(
+        "study",
+        "--case",
+        case,
+        "--data",
+        tmp_path / "mine",
+        "--epochs",
+        1,
+        "--image-side",
+        32,
+        "--notebooks",
+        root / "nbs",
+        "--out",
+        tmp_path / "out",
+        "--runs",
+        tmp_path / "runs",
+        "--device",
+        "cpu",
+        cwd=root,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "claims, **" in (tmp_path / "out" / case / "notebook.ipynb").read_text()
 
 
 def test_a_case_that_cannot_be_says_so(tmp_path, root):
-    for words, part in [(("--case", "surface"), "surfaces"), (("--case", "brain", "--profile", "fast"), "quick"), (("--case", "endoscopy", "--data", tmp_path / "nothing"), "nothing")]:
-        done = microvae("study", *words, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs", cwd=root)
+    for words, part in [
+        (("--case", "surface"), "surfaces"),
+        (("--case", "brain", "--profile", "fast"), "quick"),
+        (("--case", "endoscopy", "--data", tmp_path / "nothing"), "nothing"),
+    ]:
+        done = microvae(
+            "study",
+            *words,
+            "--notebooks",
+            root / "nbs",
+            "--out",
+            tmp_path / "out",
+            "--runs",
+            tmp_path / "runs",
+            cwd=root,
+        )
         assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -1,4 +1,5 @@
 "The map to click on, in a browser: what a biologist does with it, and that it asks nobody for anything."
+
 import csv
 from threading import Thread
 
@@ -13,14 +14,22 @@ from microvae.evaluation.plots import display_of
 from microvae.evaluation.reconstruction import decoded
 from microvae.training.config import Model, Objective, RunConfig, Training
 
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     "A small model of cells with two channels and three latent dimensions, and its pages, with the decoder and with an atlas."
     folder = tmp_path_factory.mktemp("explorer")
     cells = mv.memory_b(300, size=32)
-    run, card = train_with_card(cells, RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6)), progress=False)
+    run, card = train_with_card(
+        cells,
+        RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6)),
+        progress=False,
+    )
     codes = embedding(run, cells)
-    pages = {kind: write_explorer(folder / f"{kind}.html", run, card, cells, codes, decoder=kind) for kind in ("onnx", "atlas")}
+    pages = {
+        kind: write_explorer(folder / f"{kind}.html", run, card, cells, codes, decoder=kind)
+        for kind in ("onnx", "atlas")
+    }
     return run, cells, codes, pages
 
 
@@ -32,9 +41,22 @@ def open_page(browser):
     def go(address, **settings):
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}} | settings)
         page.said, page.foreign = [], []
-        page.on("console", lambda message: message.type in ("error", "warning") and "willReadFrequently" not in message.text and page.said.append(message.text))
+        page.on(
+            "console",
+            lambda message: (
+                message.type in ("error", "warning")
+                and "willReadFrequently" not in message.text
+                and page.said.append(message.text)
+            ),
+        )
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1")) or page.foreign.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1"))
+                or page.foreign.append(request.url)
+            ),
+        )
         opened.append(page)
         page.goto(address)
         page.wait_for_selector("html[data-ready=yes]", timeout=60000)
@@ -63,7 +85,9 @@ def settled(page, action):
 
 def picture(page, name):
     "Pixels `(H, W, 3)` of a canvas."
-    size, values = page.evaluate(f"(() => {{ const c = document.getElementById('{name}'); return [[c.height, c.width], Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; }})()")
+    size, values = page.evaluate(
+        f"(() => {{ const c = document.getElementById('{name}'); return [[c.height, c.width], Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; }})()"
+    )
     return np.array(values, np.uint8).reshape(*size, 4)[..., :3]
 
 
@@ -80,7 +104,12 @@ def test_hover_shows_the_cell_and_its_row(made, open_page):
     page.mouse.move(*at(page, cell))
     page.wait_for_selector("#tip", state="visible")
     assert f"donor: {cells.table.donor[cell]}" in page.inner_text("#tip")
-    drawn = np.array(page.evaluate("Array.from(document.querySelector('#tip canvas').getContext('2d').getImageData(0, 0, 32, 32).data)"), np.uint8).reshape(32, 32, 4)[..., :3]
+    drawn = np.array(
+        page.evaluate(
+            "Array.from(document.querySelector('#tip canvas').getContext('2d').getImageData(0, 0, 32, 32).data)"
+        ),
+        np.uint8,
+    ).reshape(32, 32, 4)[..., :3]
     expected = levels(cells.images[[cell]], display_of(cells.sample(500).images, cells.channels))[0]
     assert np.abs(drawn.astype(int) - expected).max() <= 1
     page.mouse.move(5, 300)
@@ -101,7 +130,9 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
     page.wait_for_timeout(500)
     x, y = page.evaluate("window.microvae.state.probe")
     cell, values = page.evaluate("window.microvae.state.cell"), codes[["latent_1", "latent_2", "latent_3"]].to_numpy()
-    code = values.mean(0) if cell < 0 else values[cell].copy()          # a double click on a cell takes it: its third number is kept
+    code = (
+        values.mean(0) if cell < 0 else values[cell].copy()
+    )  # a double click on a cell takes it: its third number is kept
     code[:2] = x, y
     expected = levels(decoded(run.model, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
     drawn = picture(page, "probe-picture")
@@ -116,9 +147,13 @@ def test_a_click_shows_original_reconstruction_and_error(made, open_page):
     cell = outlying(codes)
     page.mouse.click(*at(page, cell))
     page.wait_for_selector("#cell-section", state="visible")
-    page.wait_for_function("document.getElementById('error').width === 32 && document.getElementById('error-caption').textContent !== ''")
+    page.wait_for_function(
+        "document.getElementById('error').width === 32 && document.getElementById('error-caption').textContent !== ''"
+    )
     assert page.inner_text("#cell-title") == f"Cell {cell}"
-    expected = levels(mv.reconstruct(run.model, cells[[cell]])["reconstruction"], display_of(cells.sample(500).images, cells.channels))[0]
+    expected = levels(
+        mv.reconstruct(run.model, cells[[cell]])["reconstruction"], display_of(cells.sample(500).images, cells.channels)
+    )[0]
     assert np.abs(picture(page, "remade").astype(int) - expected).max() <= 1
     assert picture(page, "error").std() > 5
     page.wait_for_selector("#strips canvas")
@@ -137,7 +172,12 @@ def test_lasso_contact_sheet_and_csv(made, open_page):
     page.click("#lasso")
     page.mouse.move(middle, box["y"] + 4)
     page.mouse.down()
-    for x, y in ((box["x"] + box["width"] - 4, box["y"] + 4), (box["x"] + box["width"] - 4, box["y"] + box["height"] - 4), (middle, box["y"] + box["height"] - 4), (middle, box["y"] + 6)):
+    for x, y in (
+        (box["x"] + box["width"] - 4, box["y"] + 4),
+        (box["x"] + box["width"] - 4, box["y"] + box["height"] - 4),
+        (middle, box["y"] + box["height"] - 4),
+        (middle, box["y"] + 6),
+    ):
         page.mouse.move(x, y, steps=4)
     page.mouse.up()
     inside = [cell for cell in range(len(cells)) if at(page, cell)[0] > middle]
@@ -165,7 +205,10 @@ def test_filters_colours_theme_and_keys(made, open_page):
     page.click("#add-filter")
     page.fill("#filters input[type=range] >> nth=0", "500")
     middle = (cells.table.radius.min() + cells.table.radius.max()) / 2
-    assert page.inner_text("#count") == f"{((cells.table.cohort == 'MS') & (cells.table.radius >= middle)).sum()} of 300 cells"
+    assert (
+        page.inner_text("#count")
+        == f"{((cells.table.cohort == 'MS') & (cells.table.radius >= middle)).sum()} of 300 cells"
+    )
     page.select_option("#colour", label="radius")
     assert "radius" in page.inner_text("#legend") and "to" in page.inner_text("#legend")
     page.focus("#over")
@@ -188,7 +231,9 @@ def test_filters_colours_theme_and_keys(made, open_page):
 def test_the_atlas_stands_in_for_the_decoder(made, open_page):
     _, _, _, pages = made
     page = open_page(pages["atlas"].as_uri())
-    assert page.get_attribute("html", "data-decoder") == "atlas" and "Drawn beforehand" in page.inner_text("#decoder-note")
+    assert page.get_attribute("html", "data-decoder") == "atlas" and "Drawn beforehand" in page.inner_text(
+        "#decoder-note"
+    )
     settled(page, lambda: page.evaluate("window.microvae.pick(3)"))
     assert picture(page, "probe-picture").std() > 5 and not page.is_visible("#remade-figure")
 
@@ -196,18 +241,33 @@ def test_the_atlas_stands_in_for_the_decoder(made, open_page):
 def test_on_a_phone(made, open_page):
     "A finger moves the ring; nothing is wider than the screen."
     _, _, _, pages = made
-    page = open_page(pages["onnx"].as_uri(), viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page = open_page(
+        pages["onnx"].as_uri(),
+        viewport={"width": 390, "height": 780},
+        has_touch=True,
+        is_mobile=True,
+        device_scale_factor=2,
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 391
     box = page.locator("#over").bounding_box()
     probe = page.evaluate("window.microvae.state.probe")
-    cell = page.evaluate("(() => { let best = 0, far = 1e9; for (let i = 0; i < 300; i++) { const [x, y] = window.microvae.toScreen(i), d = Math.hypot(x - 195, y - 240); if (d < far) { far = d; best = i; } } return best; })()")
+    cell = page.evaluate(
+        "(() => { let best = 0, far = 1e9; for (let i = 0; i < 300; i++) { const [x, y] = window.microvae.toScreen(i), d = Math.hypot(x - 195, y - 240); if (d < far) { far = d; best = i; } } return best; })()"
+    )
     page.evaluate(f"window.microvae.pick({cell})")
     x, y = at(page, cell)
     touch = page.context.new_cdp_session(page)
 
     def drag():
-        for kind, where in (("touchStart", [(x, y)]), ("touchMove", [(x + 30, y + 20)]), ("touchMove", [(x + 60, y + 40)]), ("touchEnd", [])):
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": px, "y": py} for px, py in where]})
+        for kind, where in (
+            ("touchStart", [(x, y)]),
+            ("touchMove", [(x + 30, y + 20)]),
+            ("touchMove", [(x + 60, y + 40)]),
+            ("touchEnd", []),
+        ):
+            touch.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": px, "y": py} for px, py in where]}
+            )
             page.wait_for_timeout(50)
 
     settled(page, drag)
@@ -230,7 +290,9 @@ def test_served_on_this_machine_only(made, open_page):
 def test_a_hundred_thousand_cells(tmp_path, open_page):
     "All are on the map, found by the mouse, and drawn in a few milliseconds (printed, not judged: machines differ)."
     cells = mv.lung_fret(2000)
-    run, card = train_with_card(cells, RunConfig(model=Model("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)), progress=False)
+    run, card = train_with_card(
+        cells, RunConfig(model=Model("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)), progress=False
+    )
     many = cells[np.tile(np.arange(2000), 50)]
     codes = embedding(run, many)
     rng = np.random.default_rng(0)
@@ -238,8 +300,12 @@ def test_a_hundred_thousand_cells(tmp_path, open_page):
     file = write_explorer(tmp_path / "many.html", run, card, many, codes)
     page = open_page(file.as_uri())
     assert page.inner_text("#count") == "100,000 of 100,000 cells"
-    lit = page.evaluate("(() => { const c = document.getElementById('points'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; })()")
+    lit = page.evaluate(
+        "(() => { const c = document.getElementById('points'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; })()"
+    )
     assert lit > 50_000
     page.mouse.move(*at(page, outlying(codes)))
     page.wait_for_selector("#tip", state="visible")
-    print(f"a frame of 100,000 cells takes {page.evaluate('window.microvae.frameTime()'):.1f} ms; the page has {file.stat().st_size / 1e6:.0f} MB")
+    print(
+        f"a frame of 100,000 cells takes {page.evaluate('window.microvae.frameTime()'):.1f} ms; the page has {file.stat().st_size / 1e6:.0f} MB"
+    )

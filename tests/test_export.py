@@ -1,4 +1,5 @@
 "The package is what the notebooks export, and notebooks are clean."
+
 import ast
 import json
 import shutil
@@ -64,9 +65,15 @@ def rooms_imported(code: str) -> set[str]:
 
 def test_rooms_import_only_from_the_left():
     "The layout shows the architecture, and keeps doing so."
-    assert rooms_imported("from ..study.runs import x\nfrom .y import z\nimport microvae.data.images\nfrom microvae.app import cli") == {"study", "data", "app"}
-    wrong = [f"{path.relative_to(ROOT)} imports {other}" for path in sorted((ROOT / "microvae").glob("*/*.py"))
-             for other in rooms_imported(path.read_text()) if ROOMS.index(other) > ROOMS.index(path.parent.name)]
+    assert rooms_imported(
+        "from ..study.runs import x\nfrom .y import z\nimport microvae.data.images\nfrom microvae.app import cli"
+    ) == {"study", "data", "app"}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {other}"
+        for path in sorted((ROOT / "microvae").glob("*/*.py"))
+        for other in rooms_imported(path.read_text())
+        if ROOMS.index(other) > ROOMS.index(path.parent.name)
+    ]
     assert wrong == []
 
 

@@ -1,4 +1,5 @@
 "The formulas are what the papers say: gradients against differences, closed forms against sampling, measures against other libraries, shapes for any size."
+
 import math
 
 import numpy as np
@@ -23,33 +24,46 @@ def double(*shape, seed=0):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-@pytest.mark.parametrize("name, call, shapes", [
-    ("kl_from_prior", losses.kl_from_prior, [(3, 4), (3, 4)]),
-    ("free bits", lambda m, v: losses.kl_from_prior(m, v, free_bits=0.3), [(3, 4), (3, 4)]),
-    ("total correlation", losses.total_correlation_of, [(5, 3), (5, 3), (5, 3)]),
-    ("kl_between", lambda a, b, c, d: losses.kl_between((a, b), (c, d)), [(3, 2)] * 4),
-    ("squared error", losses.squared_error, [(2, 1, 4, 4)] * 2),
-    ("cross entropy", lambda a, b: losses.cross_entropy(a.sigmoid(), b.sigmoid()), [(2, 1, 4, 4)] * 2),
-    ("straightened", lambda x, p: pose.straightened(x, p * 0.3), [(2, 1, 7, 9), (2, 3)]),
-    ("laid", lambda x, p: pose.laid(x, p * 0.3), [(2, 2, 8, 6), (2, 3)]),
-    ("turned", lambda x, a: pose.turned(x, 30 * a), [(2, 1, 7, 7), (2,)]),
-])
+@pytest.mark.parametrize(
+    "name, call, shapes",
+    [
+        ("kl_from_prior", losses.kl_from_prior, [(3, 4), (3, 4)]),
+        ("free bits", lambda m, v: losses.kl_from_prior(m, v, free_bits=0.3), [(3, 4), (3, 4)]),
+        ("total correlation", losses.total_correlation_of, [(5, 3), (5, 3), (5, 3)]),
+        ("kl_between", lambda a, b, c, d: losses.kl_between((a, b), (c, d)), [(3, 2)] * 4),
+        ("squared error", losses.squared_error, [(2, 1, 4, 4)] * 2),
+        ("cross entropy", lambda a, b: losses.cross_entropy(a.sigmoid(), b.sigmoid()), [(2, 1, 4, 4)] * 2),
+        ("straightened", lambda x, p: pose.straightened(x, p * 0.3), [(2, 1, 7, 9), (2, 3)]),
+        ("laid", lambda x, p: pose.laid(x, p * 0.3), [(2, 2, 8, 6), (2, 3)]),
+        ("turned", lambda x, a: pose.turned(x, 30 * a), [(2, 1, 7, 7), (2,)]),
+    ],
+)
 def test_gradients(name, call, shapes):
     inputs = tuple(double(*shape, seed=k) for k, shape in enumerate(shapes))
     assert torch.autograd.gradcheck(call, inputs, eps=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("settings_of", [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}])
+@pytest.mark.parametrize(
+    "settings_of", [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}]
+)
 def test_gradients_of_the_whole_objective(settings_of):
     "Through encoder, sampling and decoder of a small network, to every weight and to the image."
     torch.manual_seed(0)
     model = mv.build("MP2_64", (1, 8, 8), 2).double().eval()
-    images, noise, random = torch.rand(3, 1, 8, 8, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64), torch.Generator().manual_seed(1)
+    images, noise, random = (
+        torch.rand(3, 1, 8, 8, dtype=torch.float64),
+        torch.randn(3, 2, dtype=torch.float64),
+        torch.Generator().manual_seed(1),
+    )
 
     def objective():
         mean, log_variance = model.posterior(images)
         latent = mean + noise * (0.5 * log_variance).exp()
-        return losses.elbo_terms(Output(model.decode(latent), mean, log_variance, latent), images, **settings_of).total(0.5).sum()
+        return (
+            losses.elbo_terms(Output(model.decode(latent), mean, log_variance, latent), images, **settings_of)
+            .total(0.5)
+            .sum()
+        )
 
     objective().backward()
     for name, weight in model.named_parameters():
@@ -77,18 +91,24 @@ def test_elbo_of_a_linear_model_is_the_likelihood():
     "A linear decoder with Gaussian noise of variance 1/2 has a known likelihood: the ELBO equals it at the true posterior, and is below it by the KL elsewhere."
     torch.manual_seed(0)
     d, pixels = 2, 9
-    variance = 0.5                                                     # with which the squared error is -log p but for a constant
+    variance = 0.5  # with which the squared error is -log p but for a constant
     images, offset = torch.rand(6, pixels, dtype=torch.float64), torch.randn(pixels, dtype=torch.float64)
     # weights whose columns are orthogonal have posteriors with independent dimensions, as a VAE's are
-    weight = torch.linalg.qr(torch.randn(pixels, d, dtype=torch.float64))[0] * torch.tensor([1.5, 0.7], dtype=torch.float64)
-    exact = MultivariateNormal(offset, weight @ weight.T + variance * torch.eye(pixels, dtype=torch.float64)).log_prob(images)
+    weight = torch.linalg.qr(torch.randn(pixels, d, dtype=torch.float64))[0] * torch.tensor(
+        [1.5, 0.7], dtype=torch.float64
+    )
+    exact = MultivariateNormal(offset, weight @ weight.T + variance * torch.eye(pixels, dtype=torch.float64)).log_prob(
+        images
+    )
     precision = torch.diagonal(torch.eye(d, dtype=torch.float64) + weight.T @ weight / variance)
     true_mean, true_log = (images - offset) @ weight / variance / precision, -precision.log().expand(6, d)
     constant = 0.5 * pixels * math.log(2 * math.pi * variance)
 
     def bound(mean, log_variance):
         "Expected squared error in closed form, and the library's KL."
-        expected = losses.squared_error((mean @ weight.T + offset)[:, :, None], images[:, :, None]) + (log_variance.exp() * weight.square().sum(0)).sum(1)
+        expected = losses.squared_error((mean @ weight.T + offset)[:, :, None], images[:, :, None]) + (
+            log_variance.exp() * weight.square().sum(0)
+        ).sum(1)
         return -(expected + losses.kl_from_prior(mean, log_variance)) - constant
 
     torch.testing.assert_close(bound(true_mean, true_log), exact)
@@ -127,7 +147,13 @@ def test_scores_against_scikit_learn():
 
 
 @few
-@given(height=st.integers(2, 90), width=st.integers(2, 90), channels=st.integers(1, 5), latent=st.integers(1, 9), n=st.integers(1, 3))
+@given(
+    height=st.integers(2, 90),
+    width=st.integers(2, 90),
+    channels=st.integers(1, 5),
+    latent=st.integers(1, 9),
+    n=st.integers(1, 3),
+)
 def test_the_adaptable_network_takes_any_size(height, width, channels, latent, n):
     model = mv.build("adaptable", (channels, height, width), latent).eval()
     images = torch.rand(n, channels, height, width)
@@ -135,11 +161,20 @@ def test_the_adaptable_network_takes_any_size(height, width, channels, latent, n
         out = model(images)
     assert out.reconstruction.shape == images.shape and out.mean.shape == out.log_variance.shape == (n, latent)
     assert 0 <= out.reconstruction.min() and out.reconstruction.max() <= 1 and out.mean.isfinite().all()
-    assert 1 <= model.architecture.depth <= max(1, int(math.log2(max(height, width)))) and mv.interpolated_depth(height, width) >= 1
+    assert (
+        1 <= model.architecture.depth <= max(1, int(math.log2(max(height, width))))
+        and mv.interpolated_depth(height, width) >= 1
+    )
 
 
 @few
-@given(name=st.sampled_from([*THESIS, *REPORTS]), height=st.integers(4, 70), width=st.integers(4, 70), channels=st.integers(1, 3), depth=st.integers(1, 6))
+@given(
+    name=st.sampled_from([*THESIS, *REPORTS]),
+    height=st.integers(4, 70),
+    width=st.integers(4, 70),
+    channels=st.integers(1, 3),
+    depth=st.integers(1, 6),
+)
 def test_every_network_fits_or_says_why_not(name, height, width, channels, depth):
     for called in (name, f"depth{depth}"):
         try:
@@ -154,7 +189,14 @@ def test_every_network_fits_or_says_why_not(name, height, width, channels, depth
 def test_a_step_is_pytorch_s_own():
     "One epoch of the engine is a plain loop of PyTorch over the same batches: the engine's speed changes no number."
     cells = mv.lung_fret(64)
-    run = mv.fit("MP2_64", cells, mv.RunConfig(training=mv.Training(epochs=1, batch_size=64, precision="float32", seed=5)), None, device="cpu", progress=False)
+    run = mv.fit(
+        "MP2_64",
+        cells,
+        mv.RunConfig(training=mv.Training(epochs=1, batch_size=64, precision="float32", seed=5)),
+        None,
+        device="cpu",
+        progress=False,
+    )
     from microvae.training.engine import begin, prepare
 
     config = prepare("MP2_64", cells, None, run.config)
@@ -165,7 +207,10 @@ def test_a_step_is_pytorch_s_own():
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     mean, log_variance = model.posterior(batch)
     made = model.decode(mean + noise * (0.5 * log_variance).exp())
-    loss = nn.functional.mse_loss(made, batch, reduction="sum") / 64 + (0.5 * (mean.square() + log_variance.exp() - log_variance - 1)).sum(1).mean()
+    loss = (
+        nn.functional.mse_loss(made, batch, reduction="sum") / 64
+        + (0.5 * (mean.square() + log_variance.exp() - log_variance - 1)).sum(1).mean()
+    )
     loss.backward()
     optimizer.step()
     assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=1e-5)

@@ -1,4 +1,5 @@
 "What is published: the wheel holds all that the library needs, the sdist builds the same wheel, the lock covers what is required, and no licence is unknown."
+
 import re
 import subprocess
 import sys
@@ -26,20 +27,51 @@ def test_the_wheel_is_whole(built, root, tmp_path):
         if file.is_file() and "__pycache__" not in file.parts:
             assert str(file.relative_to(root)) in names
     assert not [name for name in names if name.startswith(("tests", "nbs", "shared", "build"))]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "here", wheel], check=True)
-    done = subprocess.run([sys.executable, "-c", "import microvae as mv; print(mv.__file__); mv.MicroVAE(epochs=1, verbose=False).fit(mv.lung_fret(40)).explore('map.html', mv.lung_fret(40), decoder='atlas')"], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "here"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True)
-    assert done.returncode == 0 and str(tmp_path) in done.stdout and (tmp_path / "map.html").stat().st_size > 1e5, done.stderr[-2000:]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "here", wheel],
+        check=True,
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import microvae as mv; print(mv.__file__); mv.MicroVAE(epochs=1, verbose=False).fit(mv.lung_fret(40)).explore('map.html', mv.lung_fret(40), decoder='atlas')",
+        ],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "here"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and str(tmp_path) in done.stdout and (tmp_path / "map.html").stat().st_size > 1e5, (
+        done.stderr[-2000:]
+    )
 
 
 def test_the_sdist_builds_the_same_wheel(built, tmp_path):
     wheel, sdist = built
     tarfile.open(sdist).extractall(tmp_path, filter="data")
     [source] = tmp_path.iterdir()
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path / "dist", source], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            tmp_path / "dist",
+            source,
+        ],
+        check=True,
+    )
     [again] = (tmp_path / "dist").glob("*.whl")
     first, second = zipfile.ZipFile(wheel), zipfile.ZipFile(again)
     assert sorted(first.namelist()) == sorted(second.namelist())
-    assert all(first.read(name) == second.read(name) for name in first.namelist() if not name.endswith(("RECORD", "METADATA")))
+    assert all(
+        first.read(name) == second.read(name) for name in first.namelist() if not name.endswith(("RECORD", "METADATA"))
+    )
 
 
 def test_the_lock_covers_what_is_required(root):
@@ -49,7 +81,11 @@ def test_the_lock_covers_what_is_required(root):
     settings = ConfigParser(delimiters=["="], interpolation=None)
     settings.read(root / "settings.ini")
     extras = re.search(r"^EXTRAS := (\S+)", (root / "Makefile").read_text(), re.M)[1].split(",")
-    wanted = " ".join(settings["DEFAULT"][f"{name}_requirements"] for name in extras) + " " + settings["DEFAULT"]["requirements"]
+    wanted = (
+        " ".join(settings["DEFAULT"][f"{name}_requirements"] for name in extras)
+        + " "
+        + settings["DEFAULT"]["requirements"]
+    )
     for requirement in wanted.split():
         assert re.sub(r"[-_.]+", "-", re.split(r"[<>=!\[]", requirement)[0]).lower() in locked, requirement
 
@@ -64,5 +100,7 @@ def test_licences_of_the_core_are_free():
     "Whoever installs the library gets nothing that forbids use, and nothing that binds own code."
     core = licences("microvae")
     free = r"(?i)BSD|MIT|Apache|PSF|Python Software Foundation|ISC|HPND|CMU|MPL|Mozilla|Zlib|0BSD|Unlicense|CC0|Public Domain|NVIDIA|Expat|LGPL"
-    unknown = core[~core.licence.str.contains(free) & ~core.package.str.startswith("cuda-")]          # what torch brings of NVIDIA does not always tell
+    unknown = core[
+        ~core.licence.str.contains(free) & ~core.package.str.startswith("cuda-")
+    ]  # what torch brings of NVIDIA does not always tell
     assert len(core) > 30 and unknown.empty, unknown.to_string()

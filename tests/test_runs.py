@@ -1,4 +1,5 @@
 "A killed run is not a lost run."
+
 import os
 import signal
 import subprocess
@@ -20,14 +21,18 @@ mv.fit("MP2_64", mv.lung_fret(300), config, folder=sys.argv[1], device="cpu", ch
 
 def test_kill_9_in_the_middle_changes_no_number(tmp_path):
     "Power cut, out of memory, closed laptop: the run goes on and ends bit for bit where it would have."
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True
+    )
     for line in process.stdout:
         if int(line) == 4:
             os.kill(process.pid, signal.SIGKILL)
             break
     process.wait()
     assert not list((tmp_path / "killed").rglob("model.safetensors"))
-    again = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "killed")], check=True, capture_output=True, text=True)
+    again = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed")], check=True, capture_output=True, text=True
+    )
     assert int(again.stdout.split()[0]) > 1, "it started from scratch"
     subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "whole")], check=True, capture_output=True)
     [killed], [whole] = (list((tmp_path / name).iterdir()) for name in ("killed", "whole"))

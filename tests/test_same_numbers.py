@@ -1,4 +1,5 @@
 "The same numbers tomorrow: on this machine bit for bit, on others and with other versions of PyTorch within what rounding does."
+
 import json
 import subprocess
 import sys
@@ -6,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from golden import KEPT, configs, numbers
 
 import microvae as mv
-from golden import KEPT, configs, numbers
 from microvae.study.compare import compare_results
 
 
@@ -26,7 +27,11 @@ def test_golden_values():
     kept = json.loads(KEPT.read_text())
     expected, found = flat(kept["numbers"]), flat(numbers())
     assert expected.keys() == found.keys()
-    off = {name: (expected[name], found[name]) for name in expected if not np.isclose(found[name], expected[name], rtol=5e-3, atol=1e-2 if "/codes/" in name else 1e-4)}
+    off = {
+        name: (expected[name], found[name])
+        for name in expected
+        if not np.isclose(found[name], expected[name], rtol=5e-3, atol=1e-2 if "/codes/" in name else 1e-4)
+    }
     assert not off, f"torch {torch.__version__} instead of {kept['torch']}: {dict(list(off.items())[:8])}"
 
 
@@ -36,22 +41,43 @@ def test_twice_the_same_bits(tmp_path):
     for name in ("first", "second"):
         subprocess.run([sys.executable, "-c", script, str(tmp_path / name), str(KEPT.parents[1])], check=True)
     files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
-    assert len(files) == 5 * len(configs()) and files == sorted(path.relative_to(tmp_path / "second") for path in (tmp_path / "second").rglob("*") if path.is_file())
+    assert len(files) == 5 * len(configs()) and files == sorted(
+        path.relative_to(tmp_path / "second") for path in (tmp_path / "second").rglob("*") if path.is_file()
+    )
     for file in files:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
 
 
 def test_another_seed_is_another_run():
     cells, config = configs()["MP2_64"]
-    other = mv.fit("MP2_64", cells, mv.RunConfig(training=mv.Training(epochs=3, seed=4, precision="float32")), device="cpu", progress=False)
-    assert abs(other.history.reconstruction.iloc[0] / json.loads(KEPT.read_text())["numbers"]["MP2_64"]["reconstruction"][0] - 1) > 1e-4
+    other = mv.fit(
+        "MP2_64",
+        cells,
+        mv.RunConfig(training=mv.Training(epochs=3, seed=4, precision="float32")),
+        device="cpu",
+        progress=False,
+    )
+    assert (
+        abs(
+            other.history.reconstruction.iloc[0]
+            / json.loads(KEPT.read_text())["numbers"]["MP2_64"]["reconstruction"][0]
+            - 1
+        )
+        > 1e-4
+    )
 
 
 def test_the_environment_is_written_into_each_run(tmp_path):
     cells, config = configs()["MP2_64"]
     run = mv.fit(None, cells, config, folder=tmp_path, device="cpu", progress=False)
     told = json.loads((run.folder / "environment.json").read_text())
-    assert told["torch"] == torch.__version__.split("+")[0] and told["numpy"] == np.__version__ and told["python"] == sys.version.split()[0] and told["device"] == "cpu" and told["system"]
+    assert (
+        told["torch"] == torch.__version__.split("+")[0]
+        and told["numpy"] == np.__version__
+        and told["python"] == sys.version.split()[0]
+        and told["device"] == "cpu"
+        and told["system"]
+    )
 
 
 @pytest.mark.parametrize("phase", ["phase1", "phase2", "phase3"])

@@ -1,4 +1,5 @@
 "From a plate to a stored set: the same bytes everywhere, nothing lost with a worker, every bad file named."
+
 import os
 import resource
 import subprocess
@@ -19,7 +20,13 @@ from microvae.data.images import list_fields
 
 
 def microvae(*words, cwd, **how):
-    return subprocess.run([str(Path(sys.executable).parent / "microvae"), *map(str, words)], cwd=cwd, capture_output=True, text=True, **how)
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "microvae"), *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        **how,
+    )
 
 
 def field(seed, cells=9):
@@ -67,6 +74,7 @@ def test_a_dask_cluster_gives_the_same_bytes_and_survives_the_loss_of_a_worker(p
 @dataclass(frozen=True)
 class DiesOnce:
     "A job whose worker is killed at one field, as often as the marker says."
+
     marker: Path
     times: int
 
@@ -82,7 +90,9 @@ class DiesOnce:
 def test_a_worker_that_dies_costs_time_only(plate, tmp_path, times, lost):
     fields = list_fields(plate, CHANNELS)
     results = list(screens._on_cores(DiesOnce(tmp_path / "died", times), fields, 2))
-    assert [r for r in results if "ended its worker" not in r] == [f.name for i, f in enumerate(fields) if not (lost and i == 3)]
+    assert [r for r in results if "ended its worker" not in r] == [
+        f.name for i, f in enumerate(fields) if not (lost and i == 3)
+    ]
     assert sum("ended its worker" in r and "w3_D.TIF" in r for r in results) == lost
 
 
@@ -97,14 +107,39 @@ def test_the_command_names_what_it_could_not_use(plate, tmp_path):
     bad = ["text", "zero", "even", "nan", "size", "cut"]
     doses = pd.DataFrame({"file": [f"w{i}_D" for i in range(8)] + [f"{name}_D" for name in bad], "dose": range(14)})
     doses.to_csv(tmp_path / "doses.csv", index=False)
-    done = microvae("crop", plate, "--size", 24, "--channel", "DNA=*_D.TIF", "--channel", "actin=*_F.TIF", "--table", "doses.csv", "--workers", 2, cwd=tmp_path)
+    done = microvae(
+        "crop",
+        plate,
+        "--size",
+        24,
+        "--channel",
+        "DNA=*_D.TIF",
+        "--channel",
+        "actin=*_F.TIF",
+        "--table",
+        "doses.csv",
+        "--workers",
+        2,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0].startswith("plate.zarr: 72 cells of 8 files") and "2 blocks" in lines[0]
     unused = {line.split("/")[-1].split("_")[0]: line for line in lines if line.startswith("not used")}
-    for name, word in {"text": "cannot be read", "zero": "0 bytes", "even": "no cells", "nan": "NaN", "size": "one size", "cut": "truncated"}.items():
+    for name, word in {
+        "text": "cannot be read",
+        "zero": "0 bytes",
+        "even": "no cells",
+        "nan": "NaN",
+        "size": "one size",
+        "cut": "truncated",
+    }.items():
         assert word in unused[name], unused[name]
-    assert sorted(unused) == sorted(bad) and (tmp_path / "plate_cells.png").stat().st_size > 5000 and (tmp_path / "plate_quality.png").exists()
+    assert (
+        sorted(unused) == sorted(bad)
+        and (tmp_path / "plate_cells.png").stat().st_size > 5000
+        and (tmp_path / "plate_quality.png").exists()
+    )
     cells = mv.load_images(tmp_path / "plate.zarr")
     assert cells.channels == ("DNA", "actin") and cells.table.groupby("dose").size().tolist() == [9] * 8
     trained = microvae("train", "plate.zarr", "--epochs", 1, "--out", "runs", "--device", "cpu", cwd=tmp_path)
@@ -128,10 +163,21 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-@pytest.mark.parametrize("words", [("crop", "plate", "--size", 24, "--channel", "DNA=*_D.TIF", "--channel", "actin=*_F.TIF", "--workers", 1), ("data", "lung_fret", "cells.npz")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("crop", "plate", "--size", 24, "--channel", "DNA=*_D.TIF", "--channel", "actin=*_F.TIF", "--workers", 1),
+        ("data", "lung_fret", "cells.npz"),
+    ],
+)
 def test_a_full_disk_leaves_nothing_half_written(plate, tmp_path, words):
     before = sorted(p.name for p in tmp_path.iterdir())
-    done = microvae(*words, cwd=tmp_path, preexec_fn=small_files, env=os.environ | {"MPLCONFIGDIR": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"})
+    done = microvae(
+        *words,
+        cwd=tmp_path,
+        preexec_fn=small_files,
+        env=os.environ | {"MPLCONFIGDIR": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     assert done.returncode == 2, done.stdout + done.stderr[-1500:]
     assert "cannot be written" in done.stderr.splitlines()[-1] and "nothing was changed" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == before
@@ -153,7 +199,9 @@ def test_new_images_get_the_treatment_of_the_old(plate):
     cells = mv.crop_fields(plate, 24, CHANNELS, treatment=treatment, progress=False, workers=1)
     run = mv.fit("adaptable", cells, mv.RunConfig(training=mv.Training(epochs=1)), progress=False, device="cpu")
     kept = mv.Treatment.from_list(run.config.data.treatment)
-    again = mv.crop_fields([plate / "w5_D.TIF", plate / "w5_F.TIF"], 24, CHANNELS, treatment=kept, progress=False, workers=1)
+    again = mv.crop_fields(
+        [plate / "w5_D.TIF", plate / "w5_F.TIF"], 24, CHANNELS, treatment=kept, progress=False, workers=1
+    )
     np.testing.assert_array_equal(again.images, cells[(cells.table.file == "w5_D.TIF").to_numpy()].images)
 
 

@@ -1,4 +1,5 @@
 "No image size is ever the user's problem."
+
 import random
 
 import pytest

@@ -1,11 +1,16 @@
 "The built site in a browser: it opens from disk, is complete, and asks no other host for anything."
+
 import re
 from pathlib import Path
 
 import pytest
 
 SITE = Path(__file__).parents[1] / "_site"
-PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts) if SITE.exists() else []
+PAGES = (
+    sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
+    if SITE.exists()
+    else []
+)
 
 
 def test_site_was_built():
@@ -17,8 +22,13 @@ def test_site_was_built():
 def page(browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.foreign, page.broken = [], []
-    page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.foreign.append(request.url))
-    page.on("requestfailed", lambda request: request.url.startswith("blob:") or page.broken.append(request.url))          # a blob is the page's own; leaving it ends its reading
+    page.on(
+        "request",
+        lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.foreign.append(request.url),
+    )
+    page.on(
+        "requestfailed", lambda request: request.url.startswith("blob:") or page.broken.append(request.url)
+    )  # a blob is the page's own; leaving it ends its reading
     yield page
     page.close()
 
@@ -28,15 +38,35 @@ def test_every_page_loads_alone_and_whole(page):
     for name in PAGES:
         page.goto((SITE / name).as_uri())
         assert page.foreign == [] and page.broken == [], name
-        blank = page.eval_on_selector_all("img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)")
+        blank = page.eval_on_selector_all(
+            "img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)"
+        )
         assert blank == [], name
 
 
-@pytest.mark.parametrize("chapter", ["phases/1_memory_b", "phases/2_lung", "phases/3_adaptable", "phases/4_rule", "phases/5_downstream", "phases/6_disentangle", "phases/7_modalities", "phases/8_orientation", "cases/1_surfaces", "cases/2_brain", "cases/3_endoscopy", "cases/4_autoencoders"])
+@pytest.mark.parametrize(
+    "chapter",
+    [
+        "phases/1_memory_b",
+        "phases/2_lung",
+        "phases/3_adaptable",
+        "phases/4_rule",
+        "phases/5_downstream",
+        "phases/6_disentangle",
+        "phases/7_modalities",
+        "phases/8_orientation",
+        "cases/1_surfaces",
+        "cases/2_brain",
+        "cases/3_endoscopy",
+        "cases/4_autoencoders",
+    ],
+)
 def test_a_chapter_has_numbered_figures_and_a_claims_table(page, chapter):
     page.goto((SITE / f"nbs/{chapter}.html").as_uri())
     captions = page.eval_on_selector_all("figcaption .caption-number", "all => all.map(c => c.textContent)")
-    assert len(captions) >= (2 if chapter in ("phases/4_rule", "phases/7_modalities") else 3 if chapter == "phases/8_orientation" else 4) and all(re.match(r"Figure \d+", c) for c in captions)
+    assert len(captions) >= (
+        2 if chapter in ("phases/4_rule", "phases/7_modalities") else 3 if chapter == "phases/8_orientation" else 4
+    ) and all(re.match(r"Figure \d+", c) for c in captions)
     assert page.locator("table:has-text('holds here')").count() == 1
     text = page.inner_text("main")
     assert not re.search(r"@fig-|@tbl-|\[@|\{numref\}|:::|#\|", text)
@@ -55,7 +85,14 @@ def test_front_page_shows_a_picture_and_the_commands(page):
 def test_reads_well_on_a_phone(browser):
     "Nothing is wider than the screen; wide tables scroll by themselves."
     phone = browser.new_page(viewport={"width": 390, "height": 844})
-    for name in ("index.html", "nbs/phases/1_memory_b.html", "nbs/cases/2_brain.html", "nbs/report/comparison.html", "nbs/report/background.html", "nbs/data/04_simulate.html"):
+    for name in (
+        "index.html",
+        "nbs/phases/1_memory_b.html",
+        "nbs/cases/2_brain.html",
+        "nbs/report/comparison.html",
+        "nbs/report/background.html",
+        "nbs/data/04_simulate.html",
+    ):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
     phone.close()

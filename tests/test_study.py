@@ -1,4 +1,5 @@
 "Whole programs: a phase on one's own images through the command, and its faults."
+
 import json
 import os
 import subprocess
@@ -14,7 +15,13 @@ import microvae as mv
 
 def microvae(*words, cwd):
     # a shell that asks for a backend without a screen must not cost the figures
-    return subprocess.run([str(Path(sys.executable).parent / "microvae"), *map(str, words)], cwd=cwd, capture_output=True, text=True, env=os.environ | {"MPLBACKEND": "agg"})
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "microvae"), *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MPLBACKEND": "agg"},
+    )
 
 
 def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
@@ -23,7 +30,23 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
     folder.mkdir()
     for i, image in enumerate(mv.lung_fret(60).images):
         tifffile.imwrite(folder / f"{i:03d}.tif", (image[0] * 65535).astype(np.uint16))
-    words = ("study", "--phase", 3, "--data", folder, "--image-side", 24, "--epochs", 1, "--notebooks", root / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+    words = (
+        "study",
+        "--phase",
+        3,
+        "--data",
+        folder,
+        "--image-side",
+        24,
+        "--epochs",
+        1,
+        "--notebooks",
+        root / "nbs",
+        "--out",
+        tmp_path / "out",
+        "--runs",
+        tmp_path / "runs",
+    )
     first = microvae(*words, cwd=root)
     assert first.returncode == 0, first.stderr[-2000:]
     runs = pd.read_csv(tmp_path / "out" / "phase3" / "results" / "runs.csv")
@@ -31,12 +54,19 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
     provenance = json.loads((tmp_path / "out" / "phase3" / "results" / "provenance.json").read_text())
     assert provenance["image_shape"] == [1, 24, 24]
     executed = json.loads((tmp_path / "out" / "phase3" / "notebook.ipynb").read_text())
-    assert sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", [])) >= 4
+    assert (
+        sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
+        >= 4
+    )
     assert "is up to date" in microvae(*words, cwd=root).stdout
 
 
 def test_errors_are_one_sentence_on_the_command_line(tmp_path):
-    for words, part in [(("data", "lung_fre", "x.npz"), "lung_fret"), (("train", tmp_path), str(tmp_path)), (("depth", "1", "9"), "1×9")]:
+    for words, part in [
+        (("data", "lung_fre", "x.npz"), "lung_fret"),
+        (("train", tmp_path), str(tmp_path)),
+        (("depth", "1", "9"), "1×9"),
+    ]:
         done = microvae(*words, cwd=tmp_path)
         assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr
 

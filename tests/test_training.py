@@ -1,11 +1,11 @@
 "Long training survives what happens to long training."
+
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,12 @@ print(run.folder, run.history.total.iloc[-1])
 
 def test_two_processes_that_want_one_folder_end_with_one_run(tmp_path):
     "A cluster job that was submitted twice must not mix two runs in one folder."
-    started = [subprocess.Popen([sys.executable, "-c", FIT, str(tmp_path), "25"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIT, str(tmp_path), "25"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
     said = [process.communicate(timeout=300) for process in started]
     assert all(process.returncode == 0 for process in started), said
     assert said[0][0] == said[1][0]
@@ -48,14 +53,24 @@ run.history.to_csv(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.csv", index
 torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.pt")
 """)
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    for name, command in {"two": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)], "one": [str(script)]}.items():
+    for name, command in {
+        "two": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)],
+        "one": [str(script)],
+    }.items():
         (tmp_path / name).mkdir()
-        done = subprocess.run([sys.executable, *command, str(tmp_path / name)], capture_output=True, text=True, timeout=300, env=environment)
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment,
+        )
         assert done.returncode == 0, done.stderr
     curves = [pd.read_csv(tmp_path / file) for file in ("one/alone.csv", "two/0.csv", "two/1.csv")]
     pd.testing.assert_frame_equal(curves[1], curves[2])
     pd.testing.assert_frame_equal(curves[0], curves[1], rtol=1e-4)
     import torch
+
     assert torch.equal(*(torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=True) for rank in (0, 1)))
 
 
@@ -66,7 +81,13 @@ def test_a_killed_worker_of_a_sweep_costs_time_only(tmp_path):
     def kill_a_worker():
         for _ in range(600):
             time.sleep(0.1)
-            busy = [line.split() for line in subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines() if "loky" in line and "resource_tracker" not in line]
+            busy = [
+                line.split()
+                for line in subprocess.run(
+                    ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True
+                ).stdout.splitlines()
+                if "loky" in line and "resource_tracker" not in line
+            ]
             mine = [int(pid) for pid, parent, *_ in busy if int(parent) == os.getpid()]
             begun = [p for p in tmp_path.iterdir() if (p / "config.json").exists()]
             if mine and begun:
@@ -87,9 +108,15 @@ def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
     "Workers that share no folder with the caller send their runs back."
     distributed = pytest.importorskip("distributed")
     cells, configs = lung_fret(120), mv.grid(mv.RunConfig(training=Training(2, 32)), beta=[0.5, 2.0])
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path / "dask") as cluster:
-        far = mv.sweep(configs, cells, folder=tmp_path / "far", scheduler=cluster.scheduler_address, device="cpu", progress=False)
-        again = mv.sweep(configs, cells, folder=tmp_path / "far", scheduler=cluster.scheduler_address, device="cpu", progress=False)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path / "dask"
+    ) as cluster:
+        far = mv.sweep(
+            configs, cells, folder=tmp_path / "far", scheduler=cluster.scheduler_address, device="cpu", progress=False
+        )
+        again = mv.sweep(
+            configs, cells, folder=tmp_path / "far", scheduler=cluster.scheduler_address, device="cpu", progress=False
+        )
     here = mv.sweep(configs, cells, folder=tmp_path / "here", device="cpu", progress=False)
     for a, b, c in zip(far, here, again):
         assert a.folder.name == b.folder.name and a.history.equals(b.history) and a.history.equals(c.history)
@@ -106,7 +133,10 @@ def test_nobody_answers_at_the_address_of_a_scheduler(tmp_path):
 def test_a_run_that_diverges_names_epoch_and_batch(tmp_path, name):
     "A NaN after hours must say where, and leave the last good state."
     config = mv.RunConfig(training=Training(epochs=60, batch_size=16, learning_rate=1e5))
-    with pytest.raises(mv.DivergenceError, match=r"diverged in epoch \d+: (the loss of batch \d+ of \d+|after its last batch a weight) is not finite"):
+    with pytest.raises(
+        mv.DivergenceError,
+        match=r"diverged in epoch \d+: (the loss of batch \d+ of \d+|after its last batch a weight) is not finite",
+    ):
         mv.fit(name, lung_fret(100), config, folder=tmp_path, progress=False, device="cpu")
 
 
@@ -116,9 +146,14 @@ def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
     cells = lung_fret(300)
     config = mv.RunConfig(training=Training(epochs=3, batch_size=32, precision="float32", gradient_clip=100.0))
     for name in ("MP2_64", "BN2"):
-        first = [mv.fit(name, cells, config, device=device, progress=False).history.total.iloc[0] for device in ("cpu", "cuda")]
+        first = [
+            mv.fit(name, cells, config, device=device, progress=False).history.total.iloc[0]
+            for device in ("cpu", "cuda")
+        ]
         assert first[0] == pytest.approx(first[1], rel=0.05), "other random numbers, the same problem"
-    configs = mv.grid(mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4])
+    configs = mv.grid(
+        mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
+    )
     stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)
     for a, b in zip(stacked, alone):

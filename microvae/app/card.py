@@ -7,14 +7,18 @@ __all__ = ['MEASURES', 'FORMAT', 'SHAPE', 'COLUMNS', 'TOLD', 'measured', 'make_c
            'write_card', 'train_with_card', 'save_folder', 'newest_run', 'open_run', 'list_runs', 'images_for',
            'fitting']
 
-# %% ../../nbs/app/01_card.ipynb #c04
+# %% ../../nbs/app/01_card.ipynb #c03
+import os
+import warnings
 from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-import json, os, warnings
+
 import numpy as np
 import pandas as pd
+import torch
+
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
@@ -28,91 +32,187 @@ from ..models.catalogue import count_parameters
 from ..models.losses import kl_from_prior
 from ..training.config import RunConfig
 from ..training.engine import Run, fit, load_run, save_model, versions
-import torch
 
-# %% ../../nbs/app/01_card.ipynb #c06
+# %% ../../nbs/app/01_card.ipynb #c05
 #: What is measured of a run.
 MEASURES = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
+
 def measured(run: Run, held: CellImages) -> dict[str, float]:
-    "Quality of a run on held-out cells: squared_error and kl per image, explained (share of variance), psnr (dB), ssim, active_units."
+    """Quality of a run on held-out cells: squared_error and kl per image, explained (share of variance), psnr (dB),
+    ssim, active_units.
+    """
     made, images = reconstruct(run.model, held), held.images[:]
     error = np.square(made["reconstruction"] - images).sum((1, 2, 3))
     spread = np.square(images - images.mean(0)).sum((1, 2, 3)).mean()
-    kl = kl_from_prior(*(torch.from_numpy(made[name]) for name in ("mean", "log_variance"))) if run.config.model.variational else torch.zeros(1)
-    return dict(squared_error=float(error.mean()), kl=float(kl.mean()), explained=float(1 - error.mean() / spread) if spread else 0.0,
-                psnr=float(psnr(made["reconstruction"], images).mean()), ssim=float(ssim(made["reconstruction"], images).mean()), active_units=active_units(made["mean"]))
+    kl = (
+        kl_from_prior(*(torch.from_numpy(made[name]) for name in ("mean", "log_variance")))
+        if run.config.model.variational
+        else torch.zeros(1)
+    )
+    return dict(
+        squared_error=float(error.mean()),
+        kl=float(kl.mean()),
+        explained=float(1 - error.mean() / spread) if spread else 0.0,
+        psnr=float(psnr(made["reconstruction"], images).mean()),
+        ssim=float(ssim(made["reconstruction"], images).mean()),
+        active_units=active_units(made["mean"]),
+    )
 
-# %% ../../nbs/app/01_card.ipynb #c09
+# %% ../../nbs/app/01_card.ipynb #c08
 #: Format of cards; readers refuse what is newer.
 FORMAT = 1
 
+
 def make_card(
     run: Run,
-    cells: CellImages,           # all that the run was given, trained on and held out
-    held: CellImages | None,     # held out
+    cells: CellImages,  # all that the run was given, trained on and held out
+    held: CellImages | None,  # held out
 ) -> dict:
     "The card of a run."
     config, model = run.config, run.model
     some = cells.sample(2000).images[:]
     known = {name: text for name in ("licence", "source") if isinstance(text := cells.about.get(name), str)}
-    return {"format": FORMAT, "created": date.today().isoformat(), "versions": versions(), "run": config.identity(),
-            "model": dict(name=config.model.name, depth=model.architecture.depth, image_shape=list(model.image_shape), channels=list(cells.channels), latent_dim=model.latent_dim, variational=config.model.variational, parameters=count_parameters(model)),
-            "normalisation": dict(treatment=list(cells.about.get("treatment", ())), range=[float(some.min()), float(some.max())]),
-            "data": dict(name=cells.name, images=len(cells), held_out=config.data.n_validation, columns=list(map(str, cells.table.columns)), source=None) | known,
-            "training": dict(epochs=len(run.history), asked=config.training.epochs, beta=config.objective.beta, likelihood=config.objective.likelihood, seed=config.training.seed),
-            "metrics": {} if held is None else measured(run, held)}
+    return {
+        "format": FORMAT,
+        "created": date.today().isoformat(),
+        "versions": versions(),
+        "run": config.identity(),
+        "model": dict(
+            name=config.model.name,
+            depth=model.architecture.depth,
+            image_shape=list(model.image_shape),
+            channels=list(cells.channels),
+            latent_dim=model.latent_dim,
+            variational=config.model.variational,
+            parameters=count_parameters(model),
+        ),
+        "normalisation": dict(
+            treatment=list(cells.about.get("treatment", ())), range=[float(some.min()), float(some.max())]
+        ),
+        "data": dict(
+            name=cells.name,
+            images=len(cells),
+            held_out=config.data.n_validation,
+            columns=list(map(str, cells.table.columns)),
+            source=None,
+        )
+        | known,
+        "training": dict(
+            epochs=len(run.history),
+            asked=config.training.epochs,
+            beta=config.objective.beta,
+            likelihood=config.objective.likelihood,
+            seed=config.training.seed,
+        ),
+        "metrics": {} if held is None else measured(run, held),
+    }
+
 
 #: What a card must tell, and of what type; a list of one type means any number of such.
-SHAPE = {"format": int, "created": str, "run": str, "versions": dict(microvae=str, torch=str), "metrics": dict,
-         "model": dict(name=str, depth=int, image_shape=[int, int, int], channels=[str], latent_dim=int, variational=bool, parameters=int),
-         "normalisation": dict(treatment=[dict(step=str)], range=[(int, float), (int, float)]),
-         "data": dict(name=str, images=int, held_out=int, columns=[str]),
-         "training": dict(epochs=int, asked=int, beta=(int, float), seed=int)}
+SHAPE = {
+    "format": int,
+    "created": str,
+    "run": str,
+    "versions": dict(microvae=str, torch=str),
+    "metrics": dict,
+    "model": dict(
+        name=str,
+        depth=int,
+        image_shape=[int, int, int],
+        channels=[str],
+        latent_dim=int,
+        variational=bool,
+        parameters=int,
+    ),
+    "normalisation": dict(treatment=[dict(step=str)], range=[(int, float), (int, float)]),
+    "data": dict(name=str, images=int, held_out=int, columns=[str]),
+    "training": dict(epochs=int, asked=int, beta=(int, float), seed=int),
+}
+
 
 def _shape_of(card: dict) -> dict:
     "The shape of a card; metrics are all or none."
     metrics = card.get("metrics")
-    return SHAPE if not metrics or not isinstance(metrics, dict) else SHAPE | {"metrics": dict.fromkeys([*MEASURES, *metrics], (int, float))}
+    return (
+        SHAPE
+        if not metrics or not isinstance(metrics, dict)
+        else SHAPE | {"metrics": dict.fromkeys([*MEASURES, *metrics], (int, float))}
+    )
+
 
 def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
     "What a tree lacks of a shape."
     if isinstance(shape, dict):
-        if not isinstance(found, dict): yield f"{name} is no table"; return
+        if not isinstance(found, dict):
+            yield f"{name} is no table"
+            return
         for key, part in shape.items():
-            if key not in found: yield f"{name} has no {key}"
-            elif isinstance(part, (dict, list)) or not isinstance(found[key], part) or found[key] is True: yield from _lacking(found[key], part, key)          # most is right, and ten thousand cards are read at once
+            if key not in found:
+                yield f"{name} has no {key}"
+            # most is right, and ten thousand cards are read at once
+            elif isinstance(part, (dict, list)) or not isinstance(found[key], part) or found[key] is True:
+                yield from _lacking(found[key], part, key)
     elif isinstance(shape, list):
-        if not isinstance(found, list): yield f"{name} is no list"; return
-        if len(shape) > 1 and len(found) != len(shape): yield f"{name} has {len(found)} parts"
-        for value in found: yield from _lacking(value, shape[0], name)
-    elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool: yield f"{in_a_line(repr(name))} is {in_a_line(repr(found))[:40]}"
+        if not isinstance(found, list):
+            yield f"{name} is no list"
+            return
+        if len(shape) > 1 and len(found) != len(shape):
+            yield f"{name} has {len(found)} parts"
+        for value in found:
+            yield from _lacking(value, shape[0], name)
+    elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool:
+        yield f"{in_a_line(repr(name))} is {in_a_line(repr(found))[:40]}"
+
 
 def read_card(folder) -> dict:
     "The card in a folder. Raises `ConfigError` where it is none, or of a newer format."
     path = Path(folder) / "card.json"
-    if not path.exists(): return {}
-    try: card = read_json(path)
-    except ImageError as error: raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
-    form = card.get("format")          # first of all: a newer one may have any shape
-    if type(form) is int and form > FORMAT: raise ConfigError(f"{path} has format {form}, and this microvae {version('microvae')} reads up to {FORMAT}; install a newer one")
+    if not path.exists():
+        return {}
+    try:
+        card = read_json(path)
+    except ImageError as error:
+        raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
+    form = card.get("format")  # first of all: a newer one may have any shape
+    if type(form) is int and form > FORMAT:
+        raise ConfigError(
+            f"{path} has format {form}, and this microvae {version('microvae')} reads up to {FORMAT}; install a newer one"
+        )
     lacking = next(_lacking(card, _shape_of(card)), None)
-    if lacking: raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
+    if lacking:
+        raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
     return card
 
-# %% ../../nbs/app/01_card.ipynb #c11
+# %% ../../nbs/app/01_card.ipynb #c10
 def in_words(card: dict) -> str:
     "A card as some sentences."
     model, data, training, metrics = (card[part] for part in ("model", "data", "training", "metrics"))
     channels, height, width = model["image_shape"]
-    lines = [f"{'A variational' if model['variational'] else 'An'} autoencoder ({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}" + (f" ({', '.join(model['channels'])})" if channels < 6 else "") + f"; each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
-             f"Trained on {data['images'] - data['held_out']:,} images of {data['name']} for {training['epochs']} epochs" + (f", which ended before the {training['asked']} asked for since nothing became better" if training["epochs"] < training["asked"] else "") + f" (β = {training['beta']:g})."]
+    lines = [
+        f"{'A variational' if model['variational'] else 'An'} autoencoder ({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}"
+        + (f" ({', '.join(model['channels'])})" if channels < 6 else "")
+        + f"; each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
+        f"Trained on {data['images'] - data['held_out']:,} images of {data['name']} for {training['epochs']} epochs"
+        + (
+            f", which ended before the {training['asked']} asked for since nothing became better"
+            if training["epochs"] < training["asked"]
+            else ""
+        )
+        + f" (β = {training['beta']:g}).",
+    ]
     if metrics:
-        lines.append(f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance (PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {metrics['active_units']} of {model['latent_dim']} latent dimensions.")
-        if not model["variational"]: pass
-        elif metrics["active_units"] == 0: lines.append("All codes are one: the posterior has collapsed. Train with a smaller β, e.g. 0.1, or longer.")
-        elif metrics["active_units"] < min(model["latent_dim"], 2): lines.append("A smaller β, e.g. 0.1, would let it use more.")
+        lines.append(
+            f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance (PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {metrics['active_units']} of {model['latent_dim']} latent dimensions."
+        )
+        if not model["variational"]:
+            pass
+        elif metrics["active_units"] == 0:
+            lines.append("All codes are one: the posterior has collapsed. Train with a smaller β, e.g. 0.1, or longer.")
+        elif metrics["active_units"] < min(model["latent_dim"], 2):
+            lines.append("A smaller β, e.g. 0.1, would let it use more.")
     return "\n".join(lines)
+
 
 def readme_of(card: dict) -> str:
     "A card as the README.md that model hubs show."
@@ -121,7 +221,7 @@ def readme_of(card: dict) -> str:
 library_name: microvae
 tags: [microscopy, variational-autoencoder, feature-extraction]
 ---
-# {card['model']['name']} on {card['data']['name']}
+# {card["model"]["name"]} on {card["data"]["name"]}
 
 {in_words(card)}
 
@@ -135,32 +235,40 @@ codes = vae.transform(cells)
 |:--|--:|
 {rows}
 
-Made with microvae {card['versions']['microvae']}, torch {card['versions']['torch']}, {card['created']}. Steps that brought images to [0, 1]: {', '.join(step['step'] for step in card['normalisation']['treatment']) or 'none'}.
+Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"}.
 """
 
-# %% ../../nbs/app/01_card.ipynb #c14
+# %% ../../nbs/app/01_card.ipynb #c13
 def write_card(folder, card: dict):
     "Put a card, and its README, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
+
 def train_with_card(
     cells: CellImages,
     config: RunConfig,
-    held_out: float = 0.1,       # share of cells, or of tracks, that is not trained on
+    held_out: float = 0.1,  # share of cells, or of tracks, that is not trained on
     source: dict | None = None,  # how the images can be loaded again
-    more: dict | None = None,    # what else the card shall tell
-    **settings,                  # more of `fit`: folder, device, progress, ...
+    more: dict | None = None,  # what else the card shall tell
+    **settings,  # more of `fit`: folder, device, progress, ...
 ) -> tuple[Run, dict]:
-    "Train, or load, a run, and describe it. A run that is kept has its card beside it; one that is not finished has none."
+    """Train, or load, a run, and describe it.
+
+    A run that is kept has its card beside it; one that is not finished has none.
+    """
     train, held = held_apart(cells, held_out)
     run = fit(None, train, config, held, **settings)
-    if not run.finished: return run, {}
+    if not run.finished:
+        return run, {}
     kept = {} if run.folder is None else read_card(run.folder)
     card = (kept or make_card(run, cells, held)) | (more or {})
-    if source is not None: card = card | {"data": card["data"] | {"source": source}}
-    if run.folder is not None and card != kept: write_card(run.folder, card)
+    if source is not None:
+        card = card | {"data": card["data"] | {"source": source}}
+    if run.folder is not None and card != kept:
+        write_card(run.folder, card)
     return run, card
+
 
 def save_folder(run: Run, card: dict, folder: Path):
     "Write a run as a folder that stands for itself."
@@ -169,25 +277,37 @@ def save_folder(run: Run, card: dict, folder: Path):
     write_table(folder / "history.parquet", run.history)
     write_card(folder, card)
 
+
 def newest_run(folder: Path) -> Path:
     "The folder itself where it is a run, or the newest finished run in it. Raises `ConfigError` where there is none."
-    if (folder / "model.safetensors").exists(): return folder
+    if (folder / "model.safetensors").exists():
+        return folder
     found = sorted(folder.glob("*/model.safetensors"), key=lambda file: file.stat().st_mtime)
-    if not found: raise ConfigError(f"{folder} holds no model: give the folder that `microvae train` or MicroVAE.save wrote, with model.safetensors in it" if folder.is_dir() else f"there is no folder {folder}")
+    if not found:
+        raise ConfigError(
+            f"{folder} holds no model: give the folder that `microvae train` or MicroVAE.save wrote, with model.safetensors in it"
+            if folder.is_dir()
+            else f"there is no folder {folder}"
+        )
     return found[-1].parent
 
+
 def open_run(folder) -> tuple[Run, dict]:
-    "A run and its card, from its folder or from a folder of runs, of which the newest is taken. Runs without a card get what their config tells."
+    """A run and its card, from its folder or from a folder of runs, of which the newest is taken.
+
+    Runs without a card get what their config tells.
+    """
     home = newest_run(Path(folder))
     card, run = read_card(home), load_run(home)
     return run, card or make_card(run, _nothing_of(run), None)
+
 
 def _nothing_of(run: Run) -> CellImages:
     "A stand-in for cells that are not known any more: one black image."
     data = run.config.data
     return CellImages(np.zeros((1, *data.image_shape)), name=data.name, about={"treatment": list(data.treatment)})
 
-# %% ../../nbs/app/01_card.ipynb #c16
+# %% ../../nbs/app/01_card.ipynb #c15
 def list_runs(folder) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is where a card tells it.
 
@@ -195,62 +315,120 @@ def list_runs(folder) -> pd.DataFrame:
     all others. Raises `ConfigError` where there are no runs.
     """
     folder, rows = Path(folder), []
-    places = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")] if folder.is_dir() else []
+    places = (
+        [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+        if folder.is_dir()
+        else []
+    )
     for home in places:
-        try: changed = os.stat(f"{home.path}/config.json").st_mtime
-        except OSError: continue          # a folder of something else
+        try:
+            changed = os.stat(f"{home.path}/config.json").st_mtime
+        except OSError:
+            continue  # a folder of something else
         finished = os.path.exists(f"{home.path}/model.safetensors")
-        try: told = _row_of(home.path, finished) | {"problem": ""}
-        except MicroVAEError as error: told = {"problem": str(error)}
+        try:
+            told = _row_of(home.path, finished) | {"problem": ""}
+        except MicroVAEError as error:
+            told = {"problem": str(error)}
         rows.append({"run": home.name, **told, "finished": finished, "changed": changed})
-    if not rows: raise ConfigError(f"{folder} holds no runs; give the folder that `microvae train --out` or fit(folder=...) wrote to")
-    return pd.DataFrame(rows, columns=["run", *COLUMNS, "finished", *TOLD, "changed", "problem"]).sort_values("changed", ascending=False, ignore_index=True).assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
+    if not rows:
+        raise ConfigError(
+            f"{folder} holds no runs; give the folder that `microvae train --out` or fit(folder=...) wrote to"
+        )
+    return (
+        pd.DataFrame(rows, columns=["run", *COLUMNS, "finished", *TOLD, "changed", "problem"])
+        .sort_values("changed", ascending=False, ignore_index=True)
+        .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
+    )
+
 
 #: What a list of runs tells of a config, and of a card.
-COLUMNS, TOLD = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs"), ("explained", "psnr", "active_units")
+COLUMNS, TOLD = (
+    ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs"),
+    ("explained", "psnr", "active_units"),
+)
+
 
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run tells, and its card where the run is finished."
     config, card = RunConfig.from_dict(read_json(f"{home}/config.json")), read_card(home) if finished else {}
-    values = (config.model.name, config.model.latent_dim, config.objective.beta, config.training.seed, config.data.name, config.data.n_train, "×".join(map(str, config.data.image_shape)), config.training.epochs)
+    values = (
+        config.model.name,
+        config.model.latent_dim,
+        config.objective.beta,
+        config.training.seed,
+        config.data.name,
+        config.data.n_train,
+        "×".join(map(str, config.data.image_shape)),
+        config.training.epochs,
+    )
     return dict(zip(COLUMNS, values)) | {name: card["metrics"].get(name) for name in TOLD if card}
 
-# %% ../../nbs/app/01_card.ipynb #c19
+# %% ../../nbs/app/01_card.ipynb #c18
 def images_for(
     run: Run,
     card: dict,
-    source=None,                    # a set's name, a stored set, or files; where the run's own came from if not given
-    n: int | None = None,           # how many, at random
-    data_folder: str | None = None, # where a public set lies
+    source=None,  # a set's name, a stored set, or files; where the run's own came from if not given
+    n: int | None = None,  # how many, at random
+    data_folder: str | None = None,  # where a public set lies
 ) -> CellImages:
-    "Cells as a model wants them. Raises `ConfigError` where channels are others, and where a run does not tell its source."
-    if source is not None: return fitting(_loaded(run, source, n, None, data_folder), run, card)
+    """Cells as a model wants them.
+
+    Raises `ConfigError` where channels are others, and where a run does not tell its source.
+    """
+    if source is not None:
+        return fitting(_loaded(run, source, n, None, data_folder), run, card)
     kept = card["data"].get("source")
-    if not kept: raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
-    try: cells = _loaded(run, kept["data"], kept["n"], kept["size"], kept["data_folder"])
-    except (ImageError, OSError) as error: raise ImageError(f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}") from error
+    if not kept:
+        raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
+    try:
+        cells = _loaded(run, kept["data"], kept["n"], kept["size"], kept["data_folder"])
+    except (ImageError, OSError) as error:
+        raise ImageError(
+            f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}"
+        ) from error
     return fitting(cells if n is None else cells.sample(n), run, card)
+
 
 def _loaded(run: Run, source, n: int | None, size: int | None, data_folder: str | None) -> CellImages:
     "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
-    if isinstance(source, str) and source in CATALOGUE: return load(source, n, size, data_folder=data_folder)
+    if isinstance(source, str) and source in CATALOGUE:
+        return load(source, n, size, data_folder=data_folder)
     steps = run.config.data.treatment
-    cells = load_images(source, size=run.model.image_shape[1:], treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None)
+    cells = load_images(
+        source,
+        size=run.model.image_shape[1:],
+        treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None,
+    )
     return _told_of_bright(cells if n is None else cells.sample(n))
 
+
 def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
-    "The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model was trained on."
+    """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
+    was trained on.
+    """
     steps = [step["step"] for step in cells.about.get("treatment", ())]
-    if steps[-1:] == ["Clip"] and "Percentile" not in steps:          # percentiles cut some pixels of every set
+    if steps[-1:] == ["Clip"] and "Percentile" not in steps:  # percentiles cut some pixels of every set
         cut = float((cells.sample(500).images[:] >= 1).mean())
-        if cut > share: warnings.warn(f"{cut:.1%} of the pixels of {cells.name} are as bright as the brightest of the training images, or brighter, and were cut there", stacklevel=4)
+        if cut > share:
+            warnings.warn(
+                f"{cut:.1%} of the pixels of {cells.name} are as bright as the brightest of the training images, or brighter, and were cut there",
+                stacklevel=4,
+            )
     return cells
+
 
 def fitting(cells: CellImages, run: Run, card: dict) -> CellImages:
     "The same cells at the model's size. Raises `ShapeError` or `ConfigError` for other channels than the model's."
     names, mine = tuple(card["model"]["channels"]), cells.channels
     channels, *size = run.model.image_shape
-    if len(mine) != channels: raise ShapeError(f"{cells.name} has {len(mine)} channel{'s' * (len(mine) > 1)} ({', '.join(mine)}), the model was trained on {channels} ({', '.join(names)})")
+    if len(mine) != channels:
+        raise ShapeError(
+            f"{cells.name} has {len(mine)} channel{'s' * (len(mine) > 1)} ({', '.join(mine)}), the model was trained on {channels} ({', '.join(names)})"
+        )
     named = [all(not name.startswith("channel ") for name in side) for side in (names, mine)]
-    if all(named) and names != mine: raise ConfigError(f"{cells.name} has channels {', '.join(mine)}, the model was trained on {', '.join(names)}; give the same in the same order")
+    if all(named) and names != mine:
+        raise ConfigError(
+            f"{cells.name} has channels {', '.join(mine)}, the model was trained on {', '.join(names)}; give the same in the same order"
+        )
     return cells.resized(*size)

@@ -7,41 +7,80 @@ __all__ = ['app', 'RUN', 'RunFolder', 'Images', 'DataFolder', 'Count', 'Device',
            'search', 'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'study',
            'bench', 'compare', 'book', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c03
+# %% ../../nbs/app/08_cli.ipynb #c02
+import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, Optional
-import sys, warnings
+from typing import Annotated
+
 import typer
+
 from .terminal import AsJson, Overwrite, stoppable, tell
 from ..errors import MicroVAEError, unknown_name
 from ..files import free
 
-app = typer.Typer(help="Variational autoencoders for microscopy: one model that fits any image size.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
-                  epilog="A first try, without images at hand: `microvae train lung_fret`, then `microvae explore runs`. Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.")
+app = typer.Typer(
+    help="Variational autoencoders for microscopy: one model that fits any image size.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="A first try, without images at hand: `microvae train lung_fret`, then `microvae explore runs`. Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
+)
 
 RUN = "a run's folder, what MicroVAE.save wrote, or a folder of runs, of which the newest is taken"
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help=RUN)]
-Images = Annotated[Optional[str], typer.Option("--images", help="a set's name, a stored set, or files; those that the run was trained on if not given")]
-DataFolder = Annotated[Optional[str], typer.Option(help="where a public set lies")]
-Count = Annotated[Optional[int], typer.Option("--n", help="only so many cells, at random")]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images", help="a set's name, a stored set, or files; those that the run was trained on if not given"
+    ),
+]
+DataFolder = Annotated[str | None, typer.Option(help="where a public set lies")]
+Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 
-# %% ../../nbs/app/08_cli.ipynb #c05
+# %% ../../nbs/app/08_cli.ipynb #c04
 @app.command()
-def models(height: Annotated[int, typer.Option(help="image height in pixels")] = 140, width: Annotated[int, typer.Option(help="image width in pixels")] = 140,
-           channels: Annotated[int, typer.Option(help="number of channels")] = 2, latent_dim: Annotated[Optional[int], typer.Option(help="latent dimensions; each network's own if not given")] = None, as_json: AsJson = False):
+def models(
+    height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
+    width: Annotated[int, typer.Option(help="image width in pixels")] = 140,
+    channels: Annotated[int, typer.Option(help="number of channels")] = 2,
+    latent_dim: Annotated[int | None, typer.Option(help="latent dimensions; each network's own if not given")] = None,
+    as_json: AsJson = False,
+):
     """List the networks, with their size for your images.
 
     Example: `microvae models --height 80 --width 80 --channels 1`
     """
     from microvae.models.catalogue import REPORTS, THESIS, build, count_parameters
+
     rows = []
     for name in ["adaptable", *THESIS, *REPORTS]:
-        try: model = build(name, (channels, height, width), latent_dim)
-        except MicroVAEError as error: rows.append(dict(name=name, error=str(error))); continue
-        rows.append(dict(name=name, latent_dim=model.latent_dim, blocks=model.architecture.depth, bottleneck=list(model.decoder.bottleneck), parameters=count_parameters(model)))
-    told = [f"{row['name']:11s} " + (row["error"] if "error" in row else f"{row['latent_dim']:>6,} latent, {row['blocks']} blocks, bottleneck {'×'.join(map(str, row['bottleneck'])):>10s}, {row['parameters']:>9,} parameters") for row in rows]
+        try:
+            model = build(name, (channels, height, width), latent_dim)
+        except MicroVAEError as error:
+            rows.append(dict(name=name, error=str(error)))
+            continue
+        rows.append(
+            dict(
+                name=name,
+                latent_dim=model.latent_dim,
+                blocks=model.architecture.depth,
+                bottleneck=list(model.decoder.bottleneck),
+                parameters=count_parameters(model),
+            )
+        )
+    told = [
+        f"{row['name']:11s} "
+        + (
+            row["error"]
+            if "error" in row
+            else f"{row['latent_dim']:>6,} latent, {row['blocks']} blocks, bottleneck {'×'.join(map(str, row['bottleneck'])):>10s}, {row['parameters']:>9,} parameters"
+        )
+        for row in rows
+    ]
     tell(as_json, "\n".join(told), models=rows)
+
 
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
@@ -50,13 +89,22 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
     Example: `microvae depth 80 80`
     """
     from microvae.models.depth import interpolated_depth
+
     print(interpolated_depth(height, width))
+
 
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def data(name: Annotated[str, typer.Argument(help="a set's name, or a file, folder or pattern of images")], out: Annotated[Path, typer.Argument(help="the .npz file to write")],
-         n: Annotated[Optional[int], typer.Option(help="how many cells")] = None, size: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None,
-         seed: Annotated[int, typer.Option(help="of a simulator")] = 0, data_folder: DataFolder = None, overwrite: Overwrite = False, as_json: AsJson = False):
+def data(
+    name: Annotated[str, typer.Argument(help="a set's name, or a file, folder or pattern of images")],
+    out: Annotated[Path, typer.Argument(help="the .npz file to write")],
+    n: Annotated[int | None, typer.Option(help="how many cells")] = None,
+    size: Annotated[int | None, typer.Option(help="resize to this side in pixels")] = None,
+    seed: Annotated[int, typer.Option(help="of a simulator")] = 0,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
     """Write a set of cells to one file: simulated, public, or your own images.
 
     Example: `microvae data memory_b cells.npz --n 500`
@@ -64,33 +112,63 @@ def data(name: Annotated[str, typer.Argument(help="a set's name, or a file, fold
     Example: `microvae data my_crops/ cells.npz --size 64`
     """
     from microvae.data.catalogue import load
+
     free(out.with_suffix(".npz"), overwrite)
     cells = load(name, n, size, seed, data_folder)
     file = cells.save(out)
-    tell(as_json, f"{file}: {len(cells):,} images of {' × '.join(map(str, cells.image_shape))}, columns {', '.join(map(str, cells.table.columns))}", file=file, images=len(cells), image_shape=list(cells.image_shape), columns=list(map(str, cells.table.columns)))
+    tell(
+        as_json,
+        f"{file}: {len(cells):,} images of {' × '.join(map(str, cells.image_shape))}, columns {', '.join(map(str, cells.table.columns))}",
+        file=file,
+        images=len(cells),
+        image_shape=list(cells.image_shape),
+        columns=list(map(str, cells.table.columns)),
+    )
+
 
 @app.command()
 @stoppable("the fields that are done are kept; the same command goes on")
-def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the folders in it), a pattern in quotes, or a file")],
-         out: Annotated[Optional[Path], typer.Option(help="the .zarr folder to write; named like the source if not given")] = None, overwrite: Overwrite = False,
-         size: Annotated[Optional[int], typer.Option(help="side of the window in pixels; from the cells if not given")] = None,
-         channel: Annotated[list[str], typer.Option(help="NAME=PATTERN of the files of a channel, or just NAME, in order; may be given more than once")] = [],
-         find: Annotated[int, typer.Option(help="channel in which cells are found, counted from 0")] = 0,
-         method: Annotated[str, typer.Option(help="laplacian, threshold or cellpose")] = "laplacian",
-         diameter: Annotated[Optional[float], typer.Option(help="typical diameter of a cell in pixels; found if not given")] = None,
-         labels: Annotated[Optional[str], typer.Option(help="pattern of label images, instead of finding cells")] = None,
-         stretch: Annotated[Optional[str], typer.Option(help="bring each channel to its percentiles 1 and 99.8 over image, plate or set")] = None,
-         flat_field: Annotated[bool, typer.Option(help="divide by the illumination of the set")] = False,
-         background: Annotated[Optional[float], typer.Option(help="take away what is wider than this radius in pixels")] = None,
-         denoise: Annotated[Optional[str], typer.Option(help="nlm, wavelet or tv")] = None,
-         masked: Annotated[bool, typer.Option(help="everything outside the cell becomes 0")] = False,
-         aligned: Annotated[bool, typer.Option(help="turn each cell's long axis level")] = False,
-         min_area: Annotated[float, typer.Option(help="pixels; smaller cells are dropped")] = 0,
-         max_area: Annotated[Optional[float], typer.Option(help="pixels; larger cells are dropped")] = None,
-         z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max",
-         table: Annotated[Optional[Path], typer.Option(help="CSV, Parquet or Excel of what is known of the files, joined by file name")] = None,
-         scheduler: Annotated[Optional[str], typer.Option(help="address of a Dask scheduler; this machine's cores if not given")] = None,
-         workers: Annotated[Optional[int], typer.Option(help="processes on this machine")] = None, as_json: AsJson = False):
+def crop(
+    source: Annotated[
+        str, typer.Argument(help="a folder (plates are the folders in it), a pattern in quotes, or a file")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="the .zarr folder to write; named like the source if not given")
+    ] = None,
+    overwrite: Overwrite = False,
+    size: Annotated[int | None, typer.Option(help="side of the window in pixels; from the cells if not given")] = None,
+    channel: Annotated[
+        list[str],
+        typer.Option(
+            help="NAME=PATTERN of the files of a channel, or just NAME, in order; may be given more than once"
+        ),
+    ] = [],
+    find: Annotated[int, typer.Option(help="channel in which cells are found, counted from 0")] = 0,
+    method: Annotated[str, typer.Option(help="laplacian, threshold or cellpose")] = "laplacian",
+    diameter: Annotated[
+        float | None, typer.Option(help="typical diameter of a cell in pixels; found if not given")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="pattern of label images, instead of finding cells")] = None,
+    stretch: Annotated[
+        str | None, typer.Option(help="bring each channel to its percentiles 1 and 99.8 over image, plate or set")
+    ] = None,
+    flat_field: Annotated[bool, typer.Option(help="divide by the illumination of the set")] = False,
+    background: Annotated[float | None, typer.Option(help="take away what is wider than this radius in pixels")] = None,
+    denoise: Annotated[str | None, typer.Option(help="nlm, wavelet or tv")] = None,
+    masked: Annotated[bool, typer.Option(help="everything outside the cell becomes 0")] = False,
+    aligned: Annotated[bool, typer.Option(help="turn each cell's long axis level")] = False,
+    min_area: Annotated[float, typer.Option(help="pixels; smaller cells are dropped")] = 0,
+    max_area: Annotated[float | None, typer.Option(help="pixels; larger cells are dropped")] = None,
+    z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max",
+    table: Annotated[
+        Path | None, typer.Option(help="CSV, Parquet or Excel of what is known of the files, joined by file name")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="address of a Dask scheduler; this machine's cores if not given")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="processes on this machine")] = None,
+    as_json: AsJson = False,
+):
     """Find and cut the cells of all fields of a folder, with two pictures of what came out; fields that cannot be used are named at the end.
 
     Example: `microvae crop PLATE/ --channel "DNA=*_D.TIF" --channel "actin=*_F.TIF" --stretch plate`
@@ -98,29 +176,72 @@ def crop(source: Annotated[str, typer.Argument(help="a folder (plates are the fo
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
+
     out = out or Path(Path(source).resolve().name + ".zarr")
     treatment = dict(flat_field=flat_field, background=background, denoise=denoise, stretch=stretch)
-    made = crop_to(source, out, size, channel, dict(channel=find, method=method, diameter=diameter), treatment,
-                        table=table, labels=labels, masked=masked, aligned=aligned, min_area=min_area, max_area=max_area, z=int(z) if z.lstrip("-").isdigit() else z, overwrite=overwrite, scheduler=scheduler, workers=workers)
+    made = crop_to(
+        source,
+        out,
+        size,
+        channel,
+        dict(channel=find, method=method, diameter=diameter),
+        treatment,
+        table=table,
+        labels=labels,
+        masked=masked,
+        aligned=aligned,
+        min_area=min_area,
+        max_area=max_area,
+        z=int(z) if z.lstrip("-").isdigit() else z,
+        overwrite=overwrite,
+        scheduler=scheduler,
+        workers=workers,
+    )
     tell(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c07
+# %% ../../nbs/app/08_cli.ipynb #c06
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command goes on from there")
-def train(images: Annotated[str, typer.Argument(help="a set's name, a stored set (.zarr, .npz), or a file, folder or pattern of images")],
-          model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable", latent_dim: Annotated[Optional[int], typer.Option(help="latent dimensions; the network's own if not given, 2 for most")] = None,
-          beta: Annotated[float, typer.Option(help="weight of the KL: smaller draws better, larger orders the map more")] = 1.0,
-          epochs: Annotated[Optional[int], typer.Option(help="passes over the images; if not given as many as bring something, by early stopping")] = None,
-          batch_size: Annotated[int, typer.Option(help="images a step")] = 32, learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
-          early_stopping: Annotated[Optional[int], typer.Option(help="end, with the best epoch's weights, after this many epochs without a better total")] = None,
-          kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0, upright: Annotated[bool, typer.Option(help="lay every cell straight first: a turned cell is the same cell")] = False,
-          held_out: Annotated[float, typer.Option(help="share of the cells that judges and is not trained on")] = 0.1,
-          time_budget: Annotated[Optional[float], typer.Option(help="minutes after which training pauses; the same command goes on")] = None,
-          processes: Annotated[int, typer.Option(help="processes that train together, each on a part of every batch")] = 1,
-          precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto", seed: Annotated[int, typer.Option(help="of everything random")] = 0,
-          size: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None, n: Count = None, data_folder: DataFolder = None,
-          log: Annotated[Optional[str], typer.Option(help="tensorboard, mlflow or wandb")] = None,
-          out: Annotated[Path, typer.Option(help="where runs are kept")] = Path("runs"), device: Device = "auto", as_json: AsJson = False):
+def train(
+    images: Annotated[
+        str, typer.Argument(help="a set's name, a stored set (.zarr, .npz), or a file, folder or pattern of images")
+    ],
+    model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable",
+    latent_dim: Annotated[
+        int | None, typer.Option(help="latent dimensions; the network's own if not given, 2 for most")
+    ] = None,
+    beta: Annotated[
+        float, typer.Option(help="weight of the KL: smaller draws better, larger orders the map more")
+    ] = 1.0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="passes over the images; if not given as many as bring something, by early stopping"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="images a step")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(help="end, with the best epoch's weights, after this many epochs without a better total"),
+    ] = None,
+    kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0,
+    upright: Annotated[
+        bool, typer.Option(help="lay every cell straight first: a turned cell is the same cell")
+    ] = False,
+    held_out: Annotated[float, typer.Option(help="share of the cells that judges and is not trained on")] = 0.1,
+    time_budget: Annotated[
+        float | None, typer.Option(help="minutes after which training pauses; the same command goes on")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="processes that train together, each on a part of every batch")] = 1,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    size: Annotated[int | None, typer.Option(help="resize to this side in pixels")] = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    log: Annotated[str | None, typer.Option(help="tensorboard, mlflow or wandb")] = None,
+    out: Annotated[Path, typer.Option(help="where runs are kept")] = Path("runs"),
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Train a model; the same command again loads it, or goes on where it was cut off.
 
     Example: `microvae train my_crops/`
@@ -131,27 +252,82 @@ def train(images: Annotated[str, typer.Argument(help="a set's name, a stored set
     from microvae.app.estimator import epochs_and_patience
     from microvae.data.catalogue import load
     from microvae.training.config import Model, Objective, RunConfig, Training
-    asked = dict(data=images if images in _sets() else str(Path(images).absolute()), n=n, size=size, data_folder=data_folder)
+
+    asked = dict(
+        data=images if images in _sets() else str(Path(images).absolute()), n=n, size=size, data_folder=data_folder
+    )
     cells = load(**asked)
     longest, patience = epochs_and_patience(len(cells), batch_size)
-    if early_stopping is None and epochs is None: early_stopping = patience
-    training = Training(epochs or longest, batch_size, learning_rate, seed, precision=precision, early_stopping=early_stopping, keep_best=early_stopping is not None)
-    config = RunConfig(model=Model(model, latent_dim, changes={"upright": True} if upright else ()), objective=Objective(beta=beta, kl_warmup=kl_warmup), training=training)
-    run, card = train_with_card(cells, config, held_out, asked, folder=out, device=device, time_budget=None if time_budget is None else 60 * time_budget, processes=processes, log=log)
-    if not run.finished: tell(as_json, f"the time is up after {len(run.history)} of {training.epochs} epochs; the same command goes on", folder=run.folder, finished=False, epochs=len(run.history)); return
-    tell(as_json, f"{run.folder}\n{in_words(card)}\nNext: microvae explore {run.folder}", folder=run.folder, finished=True, epochs=len(run.history), metrics=card["metrics"])
+    if early_stopping is None and epochs is None:
+        early_stopping = patience
+    training = Training(
+        epochs or longest,
+        batch_size,
+        learning_rate,
+        seed,
+        precision=precision,
+        early_stopping=early_stopping,
+        keep_best=early_stopping is not None,
+    )
+    config = RunConfig(
+        model=Model(model, latent_dim, changes={"upright": True} if upright else ()),
+        objective=Objective(beta=beta, kl_warmup=kl_warmup),
+        training=training,
+    )
+    run, card = train_with_card(
+        cells,
+        config,
+        held_out,
+        asked,
+        folder=out,
+        device=device,
+        time_budget=None if time_budget is None else 60 * time_budget,
+        processes=processes,
+        log=log,
+    )
+    if not run.finished:
+        tell(
+            as_json,
+            f"the time is up after {len(run.history)} of {training.epochs} epochs; the same command goes on",
+            folder=run.folder,
+            finished=False,
+            epochs=len(run.history),
+        )
+        return
+    tell(
+        as_json,
+        f"{run.folder}\n{in_words(card)}\nNext: microvae explore {run.folder}",
+        folder=run.folder,
+        finished=True,
+        epochs=len(run.history),
+        metrics=card["metrics"],
+    )
+
 
 def _sets() -> dict:
     from microvae.data.catalogue import CATALOGUE
+
     return CATALOGUE
+
 
 @app.command()
 @stoppable("finished trials are kept; the same command goes on")
-def search(images: Annotated[str, typer.Argument(help="as for `microvae train`")],
-           tried: Annotated[list[str], typer.Option("--try", help="FIELD=LOW..HIGH or FIELD=A,B,C of a config; may be given more than once")] = ["learning_rate=0.0001..0.01", "latent_dim=2..16"],
-           trials: Annotated[int, typer.Option(help="how many in all")] = 20, epochs: Annotated[int, typer.Option(help="of a trial")] = 20, model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable",
-           name: Annotated[str, typer.Option(help="of the search: the same name goes on")] = "search", size: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None, n: Count = None, data_folder: DataFolder = None,
-           out: Annotated[Path, typer.Option(help="where runs and the search are kept")] = Path("runs"), device: Device = "auto", as_json: AsJson = False):
+def search(
+    images: Annotated[str, typer.Argument(help="as for `microvae train`")],
+    tried: Annotated[
+        list[str], typer.Option("--try", help="FIELD=LOW..HIGH or FIELD=A,B,C of a config; may be given more than once")
+    ] = ["learning_rate=0.0001..0.01", "latent_dim=2..16"],
+    trials: Annotated[int, typer.Option(help="how many in all")] = 20,
+    epochs: Annotated[int, typer.Option(help="of a trial")] = 20,
+    model: Annotated[str, typer.Option(help="a network of `microvae models`")] = "adaptable",
+    name: Annotated[str, typer.Option(help="of the search: the same name goes on")] = "search",
+    size: Annotated[int | None, typer.Option(help="resize to this side in pixels")] = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    out: Annotated[Path, typer.Option(help="where runs and the search are kept")] = Path("runs"),
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Look for good settings with Optuna; trials that fall behind are given up. Needs the extra `search`.
 
     Example: `microvae search plate.zarr --try latent_dim=2..32 --try learning_rate=1e-4..1e-2 --try beta=0.1,0.5,1 --trials 40`
@@ -160,25 +336,58 @@ def search(images: Annotated[str, typer.Argument(help="as for `microvae train`")
     from microvae.data.catalogue import load
     from microvae.training.config import Model, RunConfig, Training
     from microvae.training.search import search as look
-    found = look(RunConfig(model=Model(model), training=Training(epochs)), load(images, n, size, data_folder=data_folder), space_of(tried), trials, folder=out, name=name, device=device)
+
+    found = look(
+        RunConfig(model=Model(model), training=Training(epochs)),
+        load(images, n, size, data_folder=data_folder),
+        space_of(tried),
+        trials,
+        folder=out,
+        name=name,
+        device=device,
+    )
     table, best = found.table, found.study.best_trial
     told = table.sort_values("value").head(10).drop(columns="run").round(4).to_string(index=False)
-    settings = " ".join(f"--{field.replace('_', '-')} {value:g}" if isinstance(value, (int, float)) else f"--{field.replace('_', '-').replace('name', 'model')} {value}" for field, value in best.params.items())
-    tell(as_json, f"{told}\nBest: {best.value:.4g}, run {out / best.user_attrs.get('run', '')}\nNext: microvae train {images} {settings}", best=dict(best.params), value=best.value, run=out / best.user_attrs.get("run", ""), trials=len(table))
+    settings = " ".join(
+        f"--{field.replace('_', '-')} {value:g}"
+        if isinstance(value, (int, float))
+        else f"--{field.replace('_', '-').replace('name', 'model')} {value}"
+        for field, value in best.params.items()
+    )
+    tell(
+        as_json,
+        f"{told}\nBest: {best.value:.4g}, run {out / best.user_attrs.get('run', '')}\nNext: microvae train {images} {settings}",
+        best=dict(best.params),
+        value=best.value,
+        run=out / best.user_attrs.get("run", ""),
+        trials=len(table),
+    )
 
-# %% ../../nbs/app/08_cli.ipynb #c09
-def _opened(run_folder: Path, images: Optional[str], n: Optional[int], data_folder: Optional[str], device: str):
+# %% ../../nbs/app/08_cli.ipynb #c08
+def _opened(run_folder: Path, images: str | None, n: int | None, data_folder: str | None, device: str):
     "The run, its card, and cells for it; which run was taken is told on stderr where it had to be chosen."
     from microvae.app.card import images_for, open_run
     from microvae.training.step import resolve_device
+
     run, card = open_run(run_folder)
-    if run.folder != run_folder: print(f"the newest run of {run_folder}: {run.folder}", file=sys.stderr)
+    if run.folder != run_folder:
+        print(f"the newest run of {run_folder}: {run.folder}", file=sys.stderr)
     run.model.to(resolve_device(device))
     return run, card, images_for(run, card, images, n, data_folder)
 
+
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def embed(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv, .parquet or .h5ad (AnnData)")], images: Images = None, n: Count = None, data_folder: DataFolder = None, overwrite: Overwrite = False, device: Device = "auto", as_json: AsJson = False):
+def embed(
+    run: RunFolder,
+    out: Annotated[Path, typer.Argument(help=".csv, .parquet or .h5ad (AnnData)")],
+    images: Images = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Write the code of every cell beside its row of the table.
 
     Example: `microvae embed runs codes.csv`
@@ -186,15 +395,38 @@ def embed(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv, .parqu
     Example: `microvae embed runs/3f2a81c09d4e codes.h5ad --images plate2.zarr`
     """
     from microvae.app.outputs import check_kind, embedding, write_embedding
+
     free(check_kind(out), overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device)
     codes = embedding(trained, cells, progress=True)
     file = write_embedding(codes, out, card)
-    tell(as_json, f"{file}: {len(codes):,} cells, {trained.model.latent_dim} latent dimensions, columns {', '.join(map(str, codes.columns))}", file=file, cells=len(codes), latent_dim=trained.model.latent_dim, columns=list(map(str, codes.columns)))
+    tell(
+        as_json,
+        f"{file}: {len(codes):,} cells, {trained.model.latent_dim} latent dimensions, columns {', '.join(map(str, codes.columns))}",
+        file=file,
+        cells=len(codes),
+        latent_dim=trained.model.latent_dim,
+        columns=list(map(str, codes.columns)),
+    )
+
 
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def reconstruct(run: RunFolder, out: Annotated[Path, typer.Argument(help=".tif (a stack for Fiji and napari), .npz, .csv, .parquet (pixels) or .png (eight cells with their errors)")], images: Images = None, n: Count = None, data_folder: DataFolder = None, overwrite: Overwrite = False, device: Device = "auto", as_json: AsJson = False):
+def reconstruct(
+    run: RunFolder,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help=".tif (a stack for Fiji and napari), .npz, .csv, .parquet (pixels) or .png (eight cells with their errors)"
+        ),
+    ],
+    images: Images = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Write what the model makes of cells.
 
     Example: `microvae reconstruct runs cells.tif --images plate2.zarr`
@@ -202,15 +434,37 @@ def reconstruct(run: RunFolder, out: Annotated[Path, typer.Argument(help=".tif (
     Example: `microvae reconstruct runs look.png`
     """
     from microvae.app.outputs import write_reconstructions
+
     free(out, overwrite)
     trained, _, cells = _opened(run, images, n, data_folder, device)
-    tell(as_json, f"{(file := write_reconstructions(out, trained, cells))}: {'8 of ' if out.suffix == '.png' else ''}{len(cells):,} cells", file=file, cells=len(cells))
+    tell(
+        as_json,
+        f"{(file := write_reconstructions(out, trained, cells))}: {'8 of ' if out.suffix == '.png' else ''}{len(cells):,} cells",
+        file=file,
+        cells=len(cells),
+    )
+
 
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def detect(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv or .parquet; a picture of the strangest cells is put beside it")], images: Images = None, normal: Annotated[Optional[str], typer.Option(help="cells that are known to be normal; those that the run was trained on if not given")] = None,
-           kind: Annotated[str, typer.Option(help="error: of the reconstruction; elbo: that and the KL; distance: of the code")] = "error", quantile: Annotated[float, typer.Option(help="share of normal cells below the threshold")] = 0.95,
-           n: Count = None, data_folder: DataFolder = None, overwrite: Overwrite = False, device: Device = "auto", as_json: AsJson = False):
+def detect(
+    run: RunFolder,
+    out: Annotated[Path, typer.Argument(help=".csv or .parquet; a picture of the strangest cells is put beside it")],
+    images: Images = None,
+    normal: Annotated[
+        str | None,
+        typer.Option(help="cells that are known to be normal; those that the run was trained on if not given"),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="error: of the reconstruction; elbo: that and the KL; distance: of the code")
+    ] = "error",
+    quantile: Annotated[float, typer.Option(help="share of normal cells below the threshold")] = 0.95,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Find cells that the model has not seen the like of.
 
     Example: `microvae detect runs strange.csv --images treated.zarr`
@@ -220,64 +474,147 @@ def detect(run: RunFolder, out: Annotated[Path, typer.Argument(help=".csv or .pa
     from microvae.app.card import images_for
     from microvae.app.outputs import plot_strange, strange_cells, write_figure
     from microvae.files import check_table, write_table
-    check_table(out)
-    for file in (out, out.with_suffix(".png")): free(file, overwrite)
-    trained, card, cells = _opened(run, images, n, data_folder, device)
-    table, threshold = strange_cells(trained, cells, images_for(trained, card, normal, data_folder=data_folder), kind, quantile)
-    write_figure(out.with_suffix(".png"), plot_strange(cells, table)); write_table(out, table)
-    count = int(table.strange.sum())
-    same = "" if images or normal else f"\nThese are the cells that the run was trained on, so {1 - quantile:.0%} are called strange whatever they are; give others with --images, or normal ones with --normal."
-    tell(as_json, f"{out}: {count:,} of {len(table):,} cells are strange (score above {threshold:.4g})\nsee {out.with_suffix('.png')}{same}", file=out, picture=out.with_suffix(".png"), cells=len(table), strange=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #c11
+    check_table(out)
+    for file in (out, out.with_suffix(".png")):
+        free(file, overwrite)
+    trained, card, cells = _opened(run, images, n, data_folder, device)
+    table, threshold = strange_cells(
+        trained, cells, images_for(trained, card, normal, data_folder=data_folder), kind, quantile
+    )
+    write_figure(out.with_suffix(".png"), plot_strange(cells, table))
+    write_table(out, table)
+    count = int(table.strange.sum())
+    same = (
+        ""
+        if images or normal
+        else f"\nThese are the cells that the run was trained on, so {1 - quantile:.0%} are called strange whatever they are; give others with --images, or normal ones with --normal."
+    )
+    tell(
+        as_json,
+        f"{out}: {count:,} of {len(table):,} cells are strange (score above {threshold:.4g})\nsee {out.with_suffix('.png')}{same}",
+        file=out,
+        picture=out.with_suffix(".png"),
+        cells=len(table),
+        strange=count,
+        threshold=threshold,
+    )
+
+# %% ../../nbs/app/08_cli.ipynb #c10
 @app.command()
 @stoppable("nothing is served any more")
-def explore(run: RunFolder, out: Annotated[Path, typer.Argument(help="the page to write")] = Path("explorer.html"), images: Images = None, codes: Annotated[Optional[Path], typer.Option(help="what `microvae embed` wrote for these cells, instead of embedding them anew")] = None,
-            colour: Annotated[Optional[str], typer.Option("--colour", "--color", help="column that gives the colours at first")] = None, projection: Annotated[list[str], typer.Option(help="a further map: tsne or umap; may be given more than once")] = [],
-            decoder: Annotated[str, typer.Option(help="onnx: the network in the page; atlas: cells drawn beforehand; auto: the first that can be had")] = "auto", n: Count = None, data_folder: DataFolder = None,
-            serve: Annotated[bool, typer.Option("--serve", help="show it on 127.0.0.1 until Ctrl-C")] = False, port: Annotated[int, typer.Option(help="for --serve; 0 takes any that is free")] = 8765, overwrite: Overwrite = False, device: Device = "auto", as_json: AsJson = False):
+def explore(
+    run: RunFolder,
+    out: Annotated[Path, typer.Argument(help="the page to write")] = Path("explorer.html"),
+    images: Images = None,
+    codes: Annotated[
+        Path | None, typer.Option(help="what `microvae embed` wrote for these cells, instead of embedding them anew")
+    ] = None,
+    colour: Annotated[
+        str | None, typer.Option("--colour", "--color", help="column that gives the colours at first")
+    ] = None,
+    projection: Annotated[
+        list[str], typer.Option(help="a further map: tsne or umap; may be given more than once")
+    ] = [],
+    decoder: Annotated[
+        str,
+        typer.Option(
+            help="onnx: the network in the page; atlas: cells drawn beforehand; auto: the first that can be had"
+        ),
+    ] = "auto",
+    n: Count = None,
+    data_folder: DataFolder = None,
+    serve: Annotated[bool, typer.Option("--serve", help="show it on 127.0.0.1 until Ctrl-C")] = False,
+    port: Annotated[int, typer.Option(help="for --serve; 0 takes any that is free")] = 8765,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Write the map of cells as one page to click on, which works offline and needs nothing installed.
 
     Example: `microvae explore runs`
 
     Example: `microvae explore runs plate2.html --images plate2.zarr --colour treatment --serve`
     """
-    from microvae.app.explorer import decoder_kind, serve as serving, write_explorer
+    from microvae.app.explorer import decoder_kind, write_explorer
+    from microvae.app.explorer import serve as serving
     from microvae.app.outputs import embedding, read_embedding
+
     free(out, overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device)
     kind = decoder_kind(trained, decoder)
     found = read_embedding(codes, trained, cells) if codes else embedding(trained, cells, progress=True)
-    page = write_explorer(out, trained, card, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=kind)
-    note = "" if kind == "onnx" or decoder == "atlas" else "\nCells are drawn beforehand on a grid; with  pip install 'microvae[onnx]'  the page draws any point."
+    page = write_explorer(
+        out, trained, card, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=kind
+    )
+    note = (
+        ""
+        if kind == "onnx" or decoder == "atlas"
+        else "\nCells are drawn beforehand on a grid; with  pip install 'microvae[onnx]'  the page draws any point."
+    )
     server = serving(page, port) if serve else None
     address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
-    tell(as_json, f"{page}: {len(cells):,} cells, {page.stat().st_size / 1e6:.1f} MB{note}\nopen {address}", file=page, cells=len(cells), decoder=kind, address=address)
+    tell(
+        as_json,
+        f"{page}: {len(cells):,} cells, {page.stat().st_size / 1e6:.1f} MB{note}\nopen {address}",
+        file=page,
+        cells=len(cells),
+        decoder=kind,
+        address=address,
+    )
     if server:
         sys.stdout.flush()
-        try: server.serve_forever()
-        finally: server.server_close()
+        try:
+            server.serve_forever()
+        finally:
+            server.server_close()
+
 
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def report(run: RunFolder, out: Annotated[Path, typer.Argument(help="the page to write")] = Path("report.html"), images: Images = None, colour: Annotated[Optional[str], typer.Option("--colour", "--color", help="column that colours the map")] = None,
-           n: Count = None, data_folder: DataFolder = None, overwrite: Overwrite = False, device: Device = "auto", as_json: AsJson = False):
+def report(
+    run: RunFolder,
+    out: Annotated[Path, typer.Argument(help="the page to write")] = Path("report.html"),
+    images: Images = None,
+    colour: Annotated[str | None, typer.Option("--colour", "--color", help="column that colours the map")] = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Write a run's report as one page: curves, reconstructions, map, decoded cells, numbers.
 
     Example: `microvae report runs`
     """
     from microvae.app.outputs import embedding
     from microvae.app.report import write_report
+
     free(out, overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device)
     page = write_report(out, trained, card, cells, embedding(trained, cells, progress=True), colour, overwrite)
     tell(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
+
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
-def export(run: RunFolder, kind: Annotated[str, typer.Argument(help="onnx, torch (torch.export), torchscript, omezarr, or hub")], out: Annotated[Optional[Path], typer.Argument(help="the folder to write; named like the kind if not given; for hub a folder that is the hub, the hub of huggingface_hub if not given")] = None,
-           name: Annotated[Optional[str], typer.Option(help="for hub: OWNER/NAME")] = None, public: Annotated[bool, typer.Option("--public", help="for hub: everybody may see it")] = False,
-           images: Images = None, n: Count = None, data_folder: DataFolder = None, overwrite: Overwrite = False, as_json: AsJson = False):
+def export(
+    run: RunFolder,
+    kind: Annotated[str, typer.Argument(help="onnx, torch (torch.export), torchscript, omezarr, or hub")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="the folder to write; named like the kind if not given; for hub a folder that is the hub, the hub of huggingface_hub if not given"
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="for hub: OWNER/NAME")] = None,
+    public: Annotated[bool, typer.Option("--public", help="for hub: everybody may see it")] = False,
+    images: Images = None,
+    n: Count = None,
+    data_folder: DataFolder = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
     """Write encoder and decoder for other programs, cells with their codes as OME-Zarr, or a model to a hub.
 
     Example: `microvae export runs onnx`
@@ -291,31 +628,63 @@ def export(run: RunFolder, kind: Annotated[str, typer.Argument(help="onnx, torch
     from microvae.app.outputs import embedding
     from microvae.errors import ConfigError
     from microvae.files import replace_folder
+
     if kind == "hub":
-        if name is None: raise ConfigError("a model on a hub needs a name; give --name OWNER/NAME")
+        if name is None:
+            raise ConfigError("a model on a hub needs a name; give --name OWNER/NAME")
         place = push(*open_run(run), name, out, private=not public)
-        tell(as_json, f"{name}: {place}", name=name, place=place); return
-    if kind not in FORMATS: raise unknown_name("export", kind, [*FORMATS, "hub"])
+        tell(as_json, f"{name}: {place}", name=name, place=place)
+        return
+    if kind not in FORMATS:
+        raise unknown_name("export", kind, [*FORMATS, "hub"])
     out = out or Path("cells.zarr" if kind == "omezarr" else kind)
     free(out, overwrite, sign=FORMATS[kind][0])
-    if kind == "omezarr": trained, _, cells = _opened(run, images, n, data_folder, "cpu")
-    else: trained, cells = open_run(run)[0], None
+    if kind == "omezarr":
+        trained, _, cells = _opened(run, images, n, data_folder, "cpu")
+    else:
+        trained, cells = open_run(run)[0], None
     checked = {}
-    def write(part): checked.update(FORMATS[kind][1](trained, cells, None if cells is None else embedding(trained, cells), part) or {})
+
+    def write(part):
+        checked.update(
+            FORMATS[kind][1](trained, cells, None if cells is None else embedding(trained, cells), part) or {}
+        )
+
     folder = replace_folder(out, write)
     files = sorted(file.name for file in folder.iterdir())
-    tell(as_json, f"{folder}: {', '.join(files)}" + ("; checked against PyTorch, largest difference " + ", ".join(f"{off:.1g} ({part})" for part, off in checked.items()) if checked else ""), folder=folder, files=files, differences=checked)
+    tell(
+        as_json,
+        f"{folder}: {', '.join(files)}"
+        + (
+            "; checked against PyTorch, largest difference "
+            + ", ".join(f"{off:.1g} ({part})" for part, off in checked.items())
+            if checked
+            else ""
+        ),
+        folder=folder,
+        files=files,
+        differences=checked,
+    )
+
 
 @app.command()
 @stoppable("what was fetched is kept; the same command goes on")
-def pull(name: Annotated[str, typer.Argument(help="OWNER/NAME")], hub: Annotated[Optional[Path], typer.Option(help="a folder that is the hub; the hub of huggingface_hub if not given")] = None, as_json: AsJson = False):
+def pull(
+    name: Annotated[str, typer.Argument(help="OWNER/NAME")],
+    hub: Annotated[
+        Path | None, typer.Option(help="a folder that is the hub; the hub of huggingface_hub if not given")
+    ] = None,
+    as_json: AsJson = False,
+):
     """Fetch a model from a hub; its folder is a RUN for all other commands.
 
     Example: `microvae pull mylab/kc167-map --hub /data/models`
     """
     from microvae.app.export import pull as fetch
+
     folder = fetch(name, hub)
     tell(as_json, str(folder), name=name, folder=folder)
+
 
 @app.command()
 def doctor(as_json: AsJson = False):
@@ -324,12 +693,25 @@ def doctor(as_json: AsJson = False):
     Example: `microvae doctor`
     """
     from microvae.app.terminal import examine
+
     found = examine()
-    tell(as_json, "\n".join(f"{finding.state:8s} {finding.what}: {finding.text}" for finding in found), findings=[finding._asdict() for finding in found])
-    if any(finding.state == "wrong" for finding in found): raise typer.Exit(1)
+    tell(
+        as_json,
+        "\n".join(f"{finding.state:8s} {finding.what}: {finding.text}" for finding in found),
+        findings=[finding._asdict() for finding in found],
+    )
+    if any(finding.state == "wrong" for finding in found):
+        raise typer.Exit(1)
+
 
 @app.command()
-def runs(folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"), n: Annotated[int, typer.Option("--n", help="only so many, the newest")] = 20, out: Annotated[Optional[Path], typer.Option(help="a .csv or .parquet to write all of them to")] = None, overwrite: Overwrite = False, as_json: AsJson = False):
+def runs(
+    folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
+    n: Annotated[int, typer.Option("--n", help="only so many, the newest")] = 20,
+    out: Annotated[Path | None, typer.Option(help="a .csv or .parquet to write all of them to")] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
     """List the runs of a folder, newest first.
 
     Example: `microvae runs`
@@ -338,27 +720,50 @@ def runs(folder: Annotated[Path, typer.Argument(help="where runs are kept")] = P
     """
     from microvae.app.card import list_runs
     from microvae.files import check_table, write_table
-    if out is not None: check_table(out); free(out, overwrite)
+
+    if out is not None:
+        check_table(out)
+        free(out, overwrite)
     found = list_runs(folder)
-    if out is not None: write_table(out, found)
+    if out is not None:
+        write_table(out, found)
     told = [found.drop(columns="problem").head(n).round(3).to_string(index=False, na_rep="")]
-    if len(found) > n: told.append(f"and {len(found) - n:,} more")
+    if len(found) > n:
+        told.append(f"and {len(found) - n:,} more")
     told += found.problem[found.problem != ""].head(n)
-    if out is not None: told.append(f"all are in {out}")
+    if out is not None:
+        told.append(f"all are in {out}")
     tell(as_json, "\n".join(told), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #c13
+# %% ../../nbs/app/08_cli.ipynb #c12
 @app.command()
 @stoppable("finished runs are kept; the same command goes on")
-def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given more than once; 1, 2 and 3 if neither phase nor case is given")] = [],
-          case: Annotated[list[str], typer.Option(help="surfaces, brain, endoscopy or autoencoders; may be given more than once")] = [], profile: Annotated[str, typer.Option(help="quick, standard or paper")] = "quick",
-          data: Annotated[Optional[str], typer.Option(help="a set's name, or your images; each phase's own if not given")] = None,
-          data_folder: Annotated[Optional[str], typer.Option(help="where a public set lies")] = None, cells: Annotated[Optional[int], typer.Option(help="how many cells, or images")] = None,
-          epochs: Annotated[Optional[int], typer.Option(help="instead of the profile's")] = None,
-          image_side: Annotated[Optional[int], typer.Option(help="resize to this side in pixels")] = None,
-          parameter: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of another parameter of the notebook; may be given more than once")] = [], notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
-          out: Annotated[Optional[Path], typer.Option(help="where results go; build/PROFILE if not given")] = None, runs: Annotated[Path, typer.Option(help="where runs are kept")] = Path("build/runs"),
-          device: Device = "auto", as_json: AsJson = False):
+def study(
+    phase: Annotated[
+        list[int],
+        typer.Option(help="1 to 8; may be given more than once; 1, 2 and 3 if neither phase nor case is given"),
+    ] = [],
+    case: Annotated[
+        list[str], typer.Option(help="surfaces, brain, endoscopy or autoencoders; may be given more than once")
+    ] = [],
+    profile: Annotated[str, typer.Option(help="quick, standard or paper")] = "quick",
+    data: Annotated[
+        str | None, typer.Option(help="a set's name, or your images; each phase's own if not given")
+    ] = None,
+    data_folder: Annotated[str | None, typer.Option(help="where a public set lies")] = None,
+    cells: Annotated[int | None, typer.Option(help="how many cells, or images")] = None,
+    epochs: Annotated[int | None, typer.Option(help="instead of the profile's")] = None,
+    image_side: Annotated[int | None, typer.Option(help="resize to this side in pixels")] = None,
+    parameter: Annotated[
+        list[str],
+        typer.Option("--set", help="NAME=VALUE of another parameter of the notebook; may be given more than once"),
+    ] = [],
+    notebooks: Annotated[Path, typer.Option(help="the folder of notebooks")] = Path("nbs"),
+    out: Annotated[Path | None, typer.Option(help="where results go; build/PROFILE if not given")] = None,
+    runs: Annotated[Path, typer.Option(help="where runs are kept")] = Path("build/runs"),
+    device: Device = "auto",
+    as_json: AsJson = False,
+):
     """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
 
     Phases 1 to 3 are the thesis'; 4 is the depth rule, 5 classes and fates from codes, 6 disentanglement, 7 other microscopes and donors, 8 turned cells.
@@ -372,65 +777,113 @@ def study(phase: Annotated[list[int], typer.Option(help="1 to 8; may be given mo
     Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
     from microvae.study.runner import parameters_of, phase_named, run_chapter
+
     more = parameters_of(parameter)
     out = out or Path("build") / profile
     chapters = {}
     for chapter in [*map(phase_named, phase or ([] if case else [1, 2, 3])), *case]:
-        done = run_chapter(chapter, profile, notebooks, out, runs, device, data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side, **more)
-        chapters[chapter] = dict(notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done)
-        if not as_json: print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
-    if as_json: tell(True, "", chapters=chapters)
+        done = run_chapter(
+            chapter,
+            profile,
+            notebooks,
+            out,
+            runs,
+            device,
+            data=data,
+            data_folder=data_folder,
+            cells=cells,
+            epochs=epochs,
+            image_side=image_side,
+            **more,
+        )
+        chapters[chapter] = dict(
+            notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done
+        )
+        if not as_json:
+            print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
+    if as_json:
+        tell(True, "", chapters=chapters)
+
 
 @app.command()
 @stoppable("the same command begins anew")
-def bench(what: Annotated[str, typer.Argument(help="training: this library beside plain PyTorch, pythae and Lightning; data: how images come in; all: both")] = "training",
-          rounds: Annotated[int, typer.Option(help="how often the trainers take turns")] = 3, device: Device = "auto",
-          fields: Annotated[Optional[Path], typer.Option(help="for data: a folder of fields with label images, to score segmentation on")] = None,
-          labels: Annotated[str, typer.Option(help="pattern of the label images")] = "*_labels.tif",
-          out: Annotated[Path, typer.Option(help="where tables go")] = Path("results"), as_json: AsJson = False):
+def bench(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="training: this library beside plain PyTorch, pythae and Lightning; data: how images come in; all: both"
+        ),
+    ] = "training",
+    rounds: Annotated[int, typer.Option(help="how often the trainers take turns")] = 3,
+    device: Device = "auto",
+    fields: Annotated[
+        Path | None, typer.Option(help="for data: a folder of fields with label images, to score segmentation on")
+    ] = None,
+    labels: Annotated[str, typer.Option(help="pattern of the label images")] = "*_labels.tif",
+    out: Annotated[Path, typer.Option(help="where tables go")] = Path("results"),
+    as_json: AsJson = False,
+):
     """Measure on this machine how fast models are trained, beside the alternatives, or how fast images come in. Some ten minutes each on two cores.
 
     Example: `microvae bench --out my_machine`
 
     Example: `microvae bench data --fields dsb2018_nuclei/fluorescence --out my_machine`
     """
-    if what not in ("training", "data", "all"): raise unknown_name("benchmark", what, ["training", "data", "all"])
+    if what not in ("training", "data", "all"):
+        raise unknown_name("benchmark", what, ["training", "data", "all"])
     tables = {}
     if what in ("training", "all"):
         from microvae.study.speed import run_speed
+
         tables["training"] = run_speed(out / "speed", device, rounds)
     if what in ("data", "all"):
         from microvae.study.benchmarks import run_benchmarks
+
         tables["data"] = run_benchmarks(fields, labels, out / "benchmarks")
     tell(as_json, "\n".join(f"tables are in {folder}" for folder in tables.values()), **tables)
 
+
 @app.command()
-def compare(recorded: Annotated[Path, typer.Argument(help="tables that were recorded, e.g. results/standard")], made: Annotated[Path, typer.Argument(help="the same, made anew, e.g. build/standard")],
-            tolerance: Annotated[float, typer.Option(help="largest difference, as a share of the column's range")] = 0.01, as_json: AsJson = False):
+def compare(
+    recorded: Annotated[Path, typer.Argument(help="tables that were recorded, e.g. results/standard")],
+    made: Annotated[Path, typer.Argument(help="the same, made anew, e.g. build/standard")],
+    tolerance: Annotated[float, typer.Option(help="largest difference, as a share of the column's range")] = 0.01,
+    as_json: AsJson = False,
+):
     """Compare the tables of two folders of results; exit code 1 where they differ.
 
     Example: `microvae compare results/quick build/again`
     """
     from microvae.study.compare import compare_results, in_lines
+
     found = compare_results(recorded, made)
     tell(as_json, in_lines(found, tolerance), columns=found.to_dict("records"))
-    if (found.difference > tolerance).any(): raise typer.Exit(1)
+    if (found.difference > tolerance).any():
+        raise typer.Exit(1)
+
 
 @app.command()
 @stoppable("finished pages are kept; the same command goes on")
-def book(site: Annotated[Path, typer.Option(help="where the site goes")] = Path("_site"), work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book")):
+def book(
+    site: Annotated[Path, typer.Option(help="where the site goes")] = Path("_site"),
+    work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book"),
+):
     """Build the site from the notebooks and the longest results.
 
     Example: `microvae book`
     """
     from microvae.study.book import build_book
+
     print(f"open {build_book(work=work, site=site).resolve()}")
 
-# %% ../../nbs/app/08_cli.ipynb #c17
+# %% ../../nbs/app/08_cli.ipynb #c16
 def main():
     "The entry point of the command `microvae`."
-    warnings.showwarning = lambda message, category, *_: print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
-    try: app()
+    warnings.showwarning = lambda message, category, *_: (
+        print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
+    )
+    try:
+        app()
     except MicroVAEError as error:
         print(f"microvae: {error}", file=sys.stderr)
         sys.exit(2)

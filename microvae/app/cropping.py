@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['channels_of', 'treatment_of', 'Cropped', 'crop_to']
 
-# %% ../../nbs/app/00_cropping.ipynb #c03
+# %% ../../nbs/app/00_cropping.ipynb #c02
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
 import pandas as pd
+
 from ..data.collection import CellImages
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
@@ -18,23 +20,30 @@ from ..errors import ConfigError
 from ..files import replace_file
 from ..models.depth import interpolated_depth
 
-# %% ../../nbs/app/00_cropping.ipynb #c05
+# %% ../../nbs/app/00_cropping.ipynb #c04
 def channels_of(words: list[str]) -> dict[str, str] | tuple[str, ...]:
     "`NAME=PATTERN` options as patterns by name; plain names as names. Raises `ConfigError` for a mixture."
     pairs = [word.split("=", 1) for word in words]
-    if len({len(pair) for pair in pairs}) > 1: raise ConfigError(f"channels are {', '.join(words)}; give NAME=PATTERN for each, or a plain NAME for each")
+    if len({len(pair) for pair in pairs}) > 1:
+        raise ConfigError(f"channels are {', '.join(words)}; give NAME=PATTERN for each, or a plain NAME for each")
     return dict(pairs) if pairs and len(pairs[0]) == 2 else tuple(words)
 
-def treatment_of(flat_field: bool = False, background: float | None = None, denoise: str | None = None, stretch: str | None = None) -> Treatment:
+
+def treatment_of(
+    flat_field: bool = False, background: float | None = None, denoise: str | None = None, stretch: str | None = None
+) -> Treatment:
     "Steps in the order in which they make sense: light, background, noise, and last the scale."
     steps = [FlatField()] * flat_field
-    if background is not None: steps.append(SubtractBackground(background))
-    if denoise is not None: steps.append(Denoise(denoise))
+    if background is not None:
+        steps.append(SubtractBackground(background))
+    if denoise is not None:
+        steps.append(Denoise(denoise))
     return Treatment((*steps, Scale() if stretch is None and not steps else Percentile(over=stretch or "set")))
 
-# %% ../../nbs/app/00_cropping.ipynb #c08
+# %% ../../nbs/app/00_cropping.ipynb #c07
 class Cropped(NamedTuple):
     "A screen that was cut."
+
     cells: CellImages
     folder: Path
     pictures: tuple[Path, ...]
@@ -46,24 +55,54 @@ class Cropped(NamedTuple):
     def as_dict(self) -> dict:
         "For machines."
         cells = self.cells
-        return dict(folder=self.folder, cells=len(cells), files=cells.table.file.nunique(), channels=list(cells.channels), window=list(cells.image_shape[1:]), dropped=self.dropped(), failed=[field["reason"] for field in cells.about["failed"]], pictures=list(self.pictures))
+        return dict(
+            folder=self.folder,
+            cells=len(cells),
+            files=cells.table.file.nunique(),
+            channels=list(cells.channels),
+            window=list(cells.image_shape[1:]),
+            dropped=self.dropped(),
+            failed=[field["reason"] for field in cells.about["failed"]],
+            pictures=list(self.pictures),
+        )
 
     def lines(self) -> Iterator[str]:
         "For people. What could not be used is among them."
         cells, side = self.cells, self.cells.image_shape[1]
         depth = interpolated_depth(side, side)
         yield f"{self.folder}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {depth} block{'s' * (depth > 1)}"
-        if self.dropped(): yield "dropped: " + ", ".join(f"{count:,} {reason}" for reason, count in self.dropped().items())
-        for picture in self.pictures: yield f"see {picture}"
-        for field in cells.about["failed"]: yield f"not used: {field['reason']}"
+        if self.dropped():
+            yield "dropped: " + ", ".join(f"{count:,} {reason}" for reason, count in self.dropped().items())
+        for picture in self.pictures:
+            yield f"see {picture}"
+        for field in cells.about["failed"]:
+            yield f"not used: {field['reason']}"
         yield f"Next: microvae train {self.folder}"
 
+
 def crop_to(
-    source, out: Path, size: int | None, channels: list[str], segmentation: dict, treatment: dict,
-    **settings,               # more of `crop_fields`
+    source,
+    out: Path,
+    size: int | None,
+    channels: list[str],
+    segmentation: dict,
+    treatment: dict,
+    **settings,  # more of `crop_fields`
 ) -> Cropped:
     "Cut a screen into a stored set, with a contact sheet and a quality plot beside it."
     from microvae.evaluation.plots import contact_sheet, quality_plot
-    cells = crop_fields(source, size, channels_of(channels), out=out, segmentation=Segmentation(**segmentation), treatment=treatment_of(**treatment), **settings)
-    pictures = [replace_file(out.with_name(out.stem + ending), figure.savefig) for ending, figure in (("_cells.png", contact_sheet(cells)), ("_quality.png", quality_plot(cells)))]
+
+    cells = crop_fields(
+        source,
+        size,
+        channels_of(channels),
+        out=out,
+        segmentation=Segmentation(**segmentation),
+        treatment=treatment_of(**treatment),
+        **settings,
+    )
+    pictures = [
+        replace_file(out.with_name(out.stem + ending), figure.savefig)
+        for ending, figure in (("_cells.png", contact_sheet(cells)), ("_quality.png", quality_plot(cells)))
+    ]
     return Cropped(cells, out, tuple(pictures))

@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['PATIENCE', 'LONGEST', 'epochs_and_patience', 'Form', 'MicroVAE']
 
-# %% ../../nbs/app/06_estimator.ipynb #c04
+# %% ../../nbs/app/06_estimator.ipynb #c03
 from math import ceil, prod
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
+
 from .card import fitting, images_for, in_words, open_run, save_folder, train_with_card
 from .explorer import write_explorer
 from .outputs import embedding
@@ -31,20 +33,22 @@ from ..files import free, replace_folder
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.step import resolve_device
 
-# %% ../../nbs/app/06_estimator.ipynb #c06
-PATIENCE, LONGEST = 300, 20_000          # steps
+# %% ../../nbs/app/06_estimator.ipynb #c05
+PATIENCE, LONGEST = 300, 20_000  # steps
+
 
 def epochs_and_patience(
-    images: int,                # that are trained on
+    images: int,  # that are trained on
     batch_size: int,
 ) -> tuple[int, int]:
     "Most epochs, and epochs without a better total after which training ends."
     steps = ceil(images / batch_size)
     return min(2000, max(50, ceil(LONGEST / steps))), max(8, ceil(PATIENCE / steps))
 
-# %% ../../nbs/app/06_estimator.ipynb #c09
+# %% ../../nbs/app/06_estimator.ipynb #c08
 class Form:
     "How arrays become images, and images arrays again."
+
     def __init__(self, image_shape: tuple[int, int, int], rows: bool, low=0.0, high=1.0):
         self.image_shape, self.rows = tuple(image_shape), rows
         self.low, self.high = (np.asarray(limit, np.float64) for limit in (low, high))
@@ -53,16 +57,31 @@ class Form:
     def of(cls, array: np.ndarray, image_shape: tuple[int, int, int] | None) -> "Form":
         "Learned from an array for training. Raises `ShapeError` where it cannot be images."
         rows = array.ndim == 2
-        shape = (image_shape or (1, 1, array.shape[1])) if rows else array.shape[1:] if array.ndim == 4 else (1, *array.shape[1:])
-        if rows and prod(shape) != array.shape[1]: raise ShapeError(f"image_shape is {tuple(shape)}, which are {prod(shape):,} numbers, but rows have {array.shape[1]:,}")
-        if not rows and array.ndim == 4 and array.shape[3] <= 4 < array.shape[1]: raise ShapeError(f"images of shape {array.shape} have their channels last; they must be (number, channels, height, width): np.moveaxis(images, -1, 1)")
-        if image_shape is not None and tuple(image_shape) != tuple(shape): raise ShapeError(f"images have shape {tuple(shape)}, but image_shape is {tuple(image_shape)}")
+        shape = (
+            (image_shape or (1, 1, array.shape[1]))
+            if rows
+            else array.shape[1:]
+            if array.ndim == 4
+            else (1, *array.shape[1:])
+        )
+        if rows and prod(shape) != array.shape[1]:
+            raise ShapeError(
+                f"image_shape is {tuple(shape)}, which are {prod(shape):,} numbers, but rows have {array.shape[1]:,}"
+            )
+        if not rows and array.ndim == 4 and array.shape[3] <= 4 < array.shape[1]:
+            raise ShapeError(
+                f"images of shape {array.shape} have their channels last; they must be (number, channels, height, width): np.moveaxis(images, -1, 1)"
+            )
+        if image_shape is not None and tuple(image_shape) != tuple(shape):
+            raise ShapeError(f"images have shape {tuple(shape)}, but image_shape is {tuple(image_shape)}")
         return cls(shape, rows, *cls._limits(array.reshape(-1, *shape), per_column=rows and shape[:2] == (1, 1)))
 
     @staticmethod
     def _limits(images: np.ndarray, per_column: bool):
-        if images.dtype.kind in "bui": return 0.0, natural_maximum(images)
-        if images.min() >= 0 and images.max() <= 1: return 0.0, 1.0
+        if images.dtype.kind in "bui":
+            return 0.0, natural_maximum(images)
+        if images.min() >= 0 and images.max() <= 1:
+            return 0.0, 1.0
         axes = (0,) if per_column else (0, 2, 3)
         low, high = images.min(axes, keepdims=True)[0].astype(float), images.max(axes, keepdims=True)[0].astype(float)
         return low, np.where(high > low, high, low + 1)
@@ -70,8 +89,10 @@ class Form:
     def images(self, array: np.ndarray) -> np.ndarray:
         "Images `(N, C, H, W)` in [0, 1]."
         found = array.shape[1:] if array.ndim != 3 else (1, *array.shape[1:])
-        if array.ndim == 2 and self.rows: found = self.image_shape
-        if tuple(found) != self.image_shape: raise ShapeError(f"images have shape {tuple(found)}, the model was trained on {self.image_shape}")
+        if array.ndim == 2 and self.rows:
+            found = self.image_shape
+        if tuple(found) != self.image_shape:
+            raise ShapeError(f"images have shape {tuple(found)}, the model was trained on {self.image_shape}")
         scaled = (array.reshape(-1, *self.image_shape) - self.low) / (self.high - self.low)
         return np.clip(scaled, 0, 1).astype(np.float32)
 
@@ -81,43 +102,67 @@ class Form:
         return (back.reshape(len(back), -1) if self.rows else back).astype(np.float32)
 
     def steps(self) -> list[dict]:
-        "The same for image files, as steps of a treatment; none where pixels are as they were given, or columns have limits of their own."
-        if self.rows or (self.low == 0).all() and (self.high == 1).all(): return []
-        if self.low.ndim == 0: return Treatment((Scale(float(self.high)), Clip())).as_list()
-        return Treatment((Percentile(over="set", limits={"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)).as_list()
+        """The same for image files, as steps of a treatment; none where pixels are as they were given, or columns have
+        limits of their own.
+        """
+        if self.rows or (self.low == 0).all() and (self.high == 1).all():
+            return []
+        if self.low.ndim == 0:
+            return Treatment((Scale(float(self.high)), Clip())).as_list()
+        return Treatment(
+            (Percentile(over="set", limits={"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)
+        ).as_list()
 
     def as_dict(self) -> dict:
         "What a card holds."
         return dict(image_shape=list(self.image_shape), rows=self.rows, low=self.low.tolist(), high=self.high.tolist())
 
-# %% ../../nbs/app/06_estimator.ipynb #c12
+# %% ../../nbs/app/06_estimator.ipynb #c11
 class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A variational autoencoder as a scikit-learn transformer: images to codes, and codes to images.
 
     After `fit`: `model_` (the network), `history_` (losses of each epoch), `card_` (what is known of the model, metrics included), `run_`, `depth_`, `n_features_in_`. Source: thesis, chapter 3.
     """
-    def __init__(self,
-        latent_dim: int = 2,                  # numbers that an image becomes
-        beta: float = 1.0,                    # weight of the KL; smaller draws better, larger orders the map more
-        depth: int | str = "auto",            # blocks of the network; "auto" asks the rule
+
+    def __init__(
+        self,
+        latent_dim: int = 2,  # numbers that an image becomes
+        beta: float = 1.0,  # weight of the KL; smaller draws better, larger orders the map more
+        depth: int | str = "auto",  # blocks of the network; "auto" asks the rule
         *,
-        epochs: int | str = "auto",           # at most; "auto" by the number of images
-        early_stopping: int | str | None = "auto",  # epochs without a better total after which training ends, with the best; None trains all
+        epochs: int | str = "auto",  # at most; "auto" by the number of images
+        # epochs without a better total after which training ends, with the best; None trains all
+        early_stopping: int | str | None = "auto",
         batch_size: int = 32,
         learning_rate: float = 1e-3,
-        likelihood: str = "mse",              # mse or bce
+        likelihood: str = "mse",  # mse or bce
         augmentation: Augmentation | None = None,  # turns, flips and more that shall not matter
-        upright: bool = False,                # lay every cell straight first: a turned cell is the same cell
+        upright: bool = False,  # lay every cell straight first: a turned cell is the same cell
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
-        held_out: float = 0.1,                # share of the images that decides when to stop
-        random_state=None,                    # a number makes it repeatable
-        device: str = "auto",                 # auto, cpu, cuda or mps
-        folder=None,                          # where runs are kept: a fit that was made before is loaded, one that was cut off goes on
-        log: str | None = None,               # tensorboard, mlflow or wandb
-        verbose: bool = True,                 # a bar with losses and images/s
+        held_out: float = 0.1,  # share of the images that decides when to stop
+        random_state=None,  # a number makes it repeatable
+        device: str = "auto",  # auto, cpu, cuda or mps
+        # where runs are kept: a fit that was made before is loaded, one that was cut off goes on
+        folder=None,
+        log: str | None = None,  # tensorboard, mlflow or wandb
+        verbose: bool = True,  # a bar with losses and images/s
     ):
-        self.latent_dim, self.beta, self.depth, self.epochs, self.early_stopping, self.batch_size = latent_dim, beta, depth, epochs, early_stopping, batch_size
-        self.learning_rate, self.likelihood, self.augmentation, self.upright, self.image_shape, self.held_out = learning_rate, likelihood, augmentation, upright, image_shape, held_out
+        self.latent_dim, self.beta, self.depth, self.epochs, self.early_stopping, self.batch_size = (
+            latent_dim,
+            beta,
+            depth,
+            epochs,
+            early_stopping,
+            batch_size,
+        )
+        self.learning_rate, self.likelihood, self.augmentation, self.upright, self.image_shape, self.held_out = (
+            learning_rate,
+            likelihood,
+            augmentation,
+            upright,
+            image_shape,
+            held_out,
+        )
         self.random_state, self.device, self.folder, self.log, self.verbose = random_state, device, folder, log, verbose
 
     def __sklearn_tags__(self):
@@ -128,19 +173,53 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def config(self, images: int) -> RunConfig:
         "The run that `fit` makes of so many images."
-        if self.depth != "auto" and (not isinstance(self.depth, (int, np.integer)) or self.depth < 1): raise ConfigError(f"depth is {self.depth!r}, it must be 'auto' or a whole number of at least 1")
-        if not 0 < self.held_out < 1: raise ConfigError(f"held_out is {self.held_out!r}, it must lie between 0 and 1, e.g. 0.1")
+        if self.depth != "auto" and (not isinstance(self.depth, (int, np.integer)) or self.depth < 1):
+            raise ConfigError(f"depth is {self.depth!r}, it must be 'auto' or a whole number of at least 1")
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"held_out is {self.held_out!r}, it must lie between 0 and 1, e.g. 0.1")
         longest, patience = epochs_and_patience(ceil(images * (1 - self.held_out)), self.batch_size)
         stop = patience if self.early_stopping == "auto" else self.early_stopping
-        seed = self.random_state if isinstance(self.random_state, (int, np.integer)) else check_random_state(self.random_state).randint(2 ** 31 - 1)
-        training = Training(longest if self.epochs == "auto" else self.epochs, self.batch_size, self.learning_rate, int(seed), early_stopping=stop, keep_best=stop is not None)
-        model = Model("adaptable" if self.depth == "auto" else f"depth{self.depth}", self.latent_dim, changes={"upright": True} if self.upright else ())
-        return RunConfig(model=model, objective=Objective(self.likelihood, float(self.beta)), training=training, augmentation=self.augmentation or Augmentation())
+        seed = (
+            self.random_state
+            if isinstance(self.random_state, (int, np.integer))
+            else check_random_state(self.random_state).randint(2**31 - 1)
+        )
+        training = Training(
+            longest if self.epochs == "auto" else self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            int(seed),
+            early_stopping=stop,
+            keep_best=stop is not None,
+        )
+        model = Model(
+            "adaptable" if self.depth == "auto" else f"depth{self.depth}",
+            self.latent_dim,
+            changes={"upright": True} if self.upright else (),
+        )
+        return RunConfig(
+            model=model,
+            objective=Objective(self.likelihood, float(self.beta)),
+            training=training,
+            augmentation=self.augmentation or Augmentation(),
+        )
 
     def fit(self, X, y=None) -> "MicroVAE":
-        "Train on images; y is not looked at. Raises `MicroVAEError`, or scikit-learn's `ValueError`, for what cannot be images."
+        """Train on images; y is not looked at.
+
+        Raises `MicroVAEError`, or scikit-learn's `ValueError`, for what cannot be images.
+        """
         cells = self._cells(X, first=True)
-        run, card = train_with_card(cells, self.config(len(cells)), self.held_out, folder=self.folder, device=self.device, progress=self.verbose, log=self.log, more={"arrays": self.form_.as_dict()})
+        run, card = train_with_card(
+            cells,
+            self.config(len(cells)),
+            self.held_out,
+            folder=self.folder,
+            device=self.device,
+            progress=self.verbose,
+            log=self.log,
+            more={"arrays": self.form_.as_dict()},
+        )
         return self._take(run, card)
 
     def _take(self, run, card: dict) -> "MicroVAE":
@@ -150,21 +229,34 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _cells(self, X, first: bool = False) -> CellImages:
         "What was given, as cells; the first time it says of what form arrays are."
-        if not first: check_is_fitted(self)
+        if not first:
+            check_is_fitted(self)
         if isinstance(X, (str, Path)) or isinstance(X, list) and X and isinstance(X[0], (str, Path)):
-            if not first: return images_for(self.run_, self.card_, X)          # brought to [0, 1] as those for training were
+            # brought to [0, 1] as those for training were
+            if not first:
+                return images_for(self.run_, self.card_, X)
             X = load(X) if isinstance(X, str) else load_images(X)
         if isinstance(X, CellImages):
-            if first: self.form_, self.n_features_in_ = Form(X.image_shape, rows=False), prod(X.image_shape)
+            if first:
+                self.form_, self.n_features_in_ = Form(X.image_shape, rows=False), prod(X.image_shape)
             return X if first else fitting(X, self.run_, self.card_)
-        if isinstance(X, (list, tuple)): X = np.asarray(X)
+        if isinstance(X, (list, tuple)):
+            X = np.asarray(X)
         rows = getattr(X, "ndim", 2) < 3
         settings = dict(accept_sparse=False, dtype="numeric", ensure_min_samples=2 if first else 1)
-        array = validate_data(self, X, reset=first, **settings) if rows else check_array(X, allow_nd=True, estimator=self, **settings)
-        if array.ndim not in (2, 3, 4): raise ShapeError(f"images have shape {array.shape}; they must be (number, channels, height, width), (number, height, width), or rows of numbers")
+        array = (
+            validate_data(self, X, reset=first, **settings)
+            if rows
+            else check_array(X, allow_nd=True, estimator=self, **settings)
+        )
+        if array.ndim not in (2, 3, 4):
+            raise ShapeError(
+                f"images have shape {array.shape}; they must be (number, channels, height, width), (number, height, width), or rows of numbers"
+            )
         if first:
             self.form_ = Form.of(array, self.image_shape)
-            if not rows: self.n_features_in_ = prod(self.form_.image_shape)
+            if not rows:
+                self.n_features_in_ = prod(self.form_.image_shape)
         return CellImages(self.form_.images(array), name="images", about={"treatment": self.form_.steps()})
 
     def transform(self, X) -> np.ndarray:
@@ -172,19 +264,28 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return embed(self.model_, self._cells(X), precision="float32")
 
     def inverse_transform(self, Z) -> np.ndarray:
-        "Images of codes, in the form and units of the arrays that were given to `fit`; `(N, C, H, W)` in [0, 1] for `CellImages`."
+        """Images of codes, in the form and units of the arrays that were given to `fit`; `(N, C, H, W)` in [0, 1] for
+        `CellImages`.
+        """
         check_is_fitted(self)
         Z = check_array(Z, estimator=self)
-        if Z.shape[1] != self.model_.latent_dim: raise ShapeError(f"codes have {Z.shape[1]} columns, the model has {self.model_.latent_dim} latent dimensions")
-        parts = [decoded(self.model_, Z[start:start + 1024]) for start in range(0, len(Z), 1024)]
+        if Z.shape[1] != self.model_.latent_dim:
+            raise ShapeError(
+                f"codes have {Z.shape[1]} columns, the model has {self.model_.latent_dim} latent dimensions"
+            )
+        parts = [decoded(self.model_, Z[start : start + 1024]) for start in range(0, len(Z), 1024)]
         return self.form_.array(np.concatenate(parts))
 
     def reconstruct(self, X) -> np.ndarray:
-        "What the model makes of images, as `inverse_transform` gives them; a cell that was laid straight is turned back."
+        """What the model makes of images, as `inverse_transform` gives them; a cell that was laid straight is turned
+        back.
+        """
         return self.form_.array(reconstruct(self.model_, self._cells(X))["reconstruction"])
 
     def score_samples(self, X) -> np.ndarray:
-        "How usual each image is `(N,)`: minus its squared error and KL, as if β were 1; low for what the model has not seen the like of."
+        """How usual each image is `(N,)`: minus its squared error and KL, as if β were 1; low for what the model has
+        not seen the like of.
+        """
         return -anomaly_scores(self.model_, self._cells(X), "elbo")
 
     def score(self, X, y=None) -> float:
@@ -197,7 +298,9 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return in_words(self.card_)
 
     def embed(self, X) -> pd.DataFrame:
-        "Codes as columns latent_1, latent_2, ... beside the table of the cells, ready to be written and read by `explore`."
+        """Codes as columns latent_1, latent_2, ... beside the table of the cells, ready to be written and read by
+        `explore`.
+        """
         check_is_fitted(self)
         return embedding(self.run_, self._cells(X))
 
@@ -207,7 +310,9 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return plot_map(embed(self.model_, cells, precision="float32"), cells, colour)
 
     def explore(self, path, X, overwrite: bool = False, **settings) -> Path:
-        "Write the map to click on as one page; settings are those of `explorer_page`: colour, projections, decoder, title."
+        """Write the map to click on as one page; settings are those of `explorer_page`: colour, projections, decoder,
+        title.
+        """
         cells = self._cells(X)
         return write_explorer(path, self.run_, self.card_, cells, embedding(self.run_, cells), overwrite, **settings)
 
@@ -217,18 +322,36 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return write_report(path, self.run_, self.card_, cells, embedding(self.run_, cells), colour, overwrite)
 
     def save(self, folder, overwrite: bool = False) -> Path:
-        "Write a folder with weights (safetensors), config, history, card and README; no pickle. Raises `ConfigError` where something is there already."
+        """Write a folder with weights (safetensors), config, history, card and README; no pickle.
+
+        Raises `ConfigError` where something is there already.
+        """
         check_is_fitted(self)
         free(folder, overwrite, sign="model.safetensors")
         return replace_folder(folder, lambda part: save_folder(self.run_, self.card_, part))
 
     @classmethod
     def load(cls, folder, device: str = "auto") -> "MicroVAE":
-        "The fitted estimator of a folder: what `save` wrote, a run of `microvae train`, or what came from a hub. Raises `ConfigError` where it is none, or newer than this library."
+        """The fitted estimator of a folder: what `save` wrote, a run of `microvae train`, or what came from a hub.
+
+        Raises `ConfigError` where it is none, or newer than this library.
+        """
         run, card = open_run(folder)
         c, name = run.config, run.config.model.name
-        est = cls(c.model.latent_dim, c.objective.beta, int(name.removeprefix("depth")) if name.startswith("depth") else "auto", epochs=c.training.epochs, early_stopping=c.training.early_stopping, batch_size=c.training.batch_size,
-                  learning_rate=c.training.learning_rate, likelihood=c.objective.likelihood, augmentation=c.augmentation if c.augmentation.active else None, upright=run.model.architecture.upright, random_state=c.training.seed, device=device)
+        est = cls(
+            c.model.latent_dim,
+            c.objective.beta,
+            int(name.removeprefix("depth")) if name.startswith("depth") else "auto",
+            epochs=c.training.epochs,
+            early_stopping=c.training.early_stopping,
+            batch_size=c.training.batch_size,
+            learning_rate=c.training.learning_rate,
+            likelihood=c.objective.likelihood,
+            augmentation=c.augmentation if c.augmentation.active else None,
+            upright=run.model.architecture.upright,
+            random_state=c.training.seed,
+            device=device,
+        )
         est.form_ = Form(**card.get("arrays", dict(image_shape=run.model.image_shape, rows=False)))
         est.n_features_in_ = prod(est.form_.image_shape)
         run.model.to(resolve_device(device))

@@ -6,7 +6,9 @@
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'levels', 'thumbnail_size', 'thumbnails',
            'columns_of', 'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #c04
+# %% ../../nbs/app/04_explorer.ipynb #c03
+import gzip
+import json
 from base64 import b64encode
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,14 +17,15 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-import gzip, json
+
 import numpy as np
 import pandas as pd
 from jinja2 import Environment
 from PIL import Image
+
 from .card import in_words
-from .outputs import latent_columns
 from .export import write_onnx
+from .outputs import latent_columns
 from ..data.collection import CellImages
 from ..errors import ConfigError, FileError, ShapeError, unknown_name
 from ..evaluation.pictures import two_axes, widest
@@ -32,25 +35,29 @@ from ..evaluation.reconstruction import decoded
 from ..files import free, replace_file
 from ..training.engine import Run
 
-# %% ../../nbs/app/04_explorer.ipynb #c06
+# %% ../../nbs/app/04_explorer.ipynb #c05
 #: Pixels of all thumbnails together, at most: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 #: Side of a sheet of thumbnails, at most.
 SHEET = 2048
 
+
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as the page shows them, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
+
 
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
+
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
+
 
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "How thumbnails lie on their sheets, and the sheets, as WebP."
@@ -58,45 +65,64 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
     across, down = max(1, SHEET // width), max(1, SHEET // height)
     small, sheets = len(cells) * height * width <= THUMBNAIL_PIXELS / 40, []
     for start in range(0, len(cells), across * down):
-        part = cells[start:start + across * down]
-        tiles = np.concatenate([levels(part[i:i + 2000].in_memory().resized(height, width).images, display) for i in range(0, len(part), 2000)])
+        part = cells[start : start + across * down]
+        tiles = np.concatenate(
+            [
+                levels(part[i : i + 2000].in_memory().resized(height, width).images, display)
+                for i in range(0, len(part), 2000)
+            ]
+        )
         sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
-        for k, tile in enumerate(tiles): sheet[k // across * height:(k // across + 1) * height, k % across * width:(k % across + 1) * width] = tile
+        for k, tile in enumerate(tiles):
+            sheet[k // across * height : (k // across + 1) * height, k % across * width : (k % across + 1) * width] = (
+                tile
+            )
         sheets.append(_webp(sheet, small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #c09
+# %% ../../nbs/app/04_explorer.ipynb #c08
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
-    "Columns as the page takes them: name, and range or levels; and their values `(columns, N)`, of levels their number, NaN where there is none. Columns that tell nothing (one value, or a different text for each of many cells) are left out."
+    """Columns as the page takes them: name, and range or levels; and their values `(columns, N)`, of levels their
+    number, NaN where there is none. Columns that tell nothing (one value, or a different text for each of many
+    cells) are left out.
+    """
     kept, values = [], []
     for name in table:
         column = table[name]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             numbers = column.to_numpy(np.float32, na_value=np.nan)
-            if not np.isfinite(numbers).any() or np.nanmin(numbers) == np.nanmax(numbers): continue
+            if not np.isfinite(numbers).any() or np.nanmin(numbers) == np.nanmax(numbers):
+                continue
             kept.append(dict(name=str(name), range=[float(np.nanmin(numbers)), float(np.nanmax(numbers))]))
         else:
             numbers, levels = pd.factorize(column.astype("string"), sort=True)
-            if len(levels) < 2 or len(levels) > 1000: continue
+            if len(levels) < 2 or len(levels) > 1000:
+                continue
             numbers = np.where(numbers < 0, np.nan, numbers).astype(np.float32)
             kept.append(dict(name=str(name), levels=list(map(str, levels))))
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #c12
+# %% ../../nbs/app/04_explorer.ipynb #c11
 @cache
 def asset(name: str, binary: bool = False):
     "A file that comes with the package."
     file = resources.files("microvae.app").joinpath("static", name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
+
 def as_json(content) -> str:
     "JSON that may stand in a page: nothing in it ends a script or begins a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-def _text(content: bytes) -> str: return b64encode(content).decode()
 
-def _floats(values: np.ndarray) -> str: return _text(gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0))
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()
+
+
+def _floats(values: np.ndarray) -> str:
+    return _text(gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0))
+
 
 #: What the page may do: run what stands in it, show what stands in it, and nothing else.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -106,14 +132,28 @@ LARGEST_DECODER = 64_000_000
 
 DECODERS = ("auto", "onnx", "atlas")
 
+
 def decoder_kind(run: Run, asked: str = "auto") -> str:
-    "What draws cells in the page: `onnx`, the network itself, or `atlas`, cells drawn beforehand. Raises `ConfigError` where what is asked for cannot be."
-    if asked not in DECODERS: raise unknown_name("decoder", asked, DECODERS)
+    """What draws cells in the page: `onnx`, the network itself, or `atlas`, cells drawn beforehand.
+
+    Raises `ConfigError` where what is asked for cannot be.
+    """
+    if asked not in DECODERS:
+        raise unknown_name("decoder", asked, DECODERS)
     upright = run.model.architecture.upright
-    if asked == "onnx" and upright: raise ConfigError(f"run {run.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'")
-    if asked != "auto": return asked
+    if asked == "onnx" and upright:
+        raise ConfigError(
+            f"run {run.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'"
+        )
+    if asked != "auto":
+        return asked
     size = 4 * sum(p.numel() for p in run.model.decoder.parameters())
-    return "onnx" if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright else "atlas"
+    return (
+        "onnx"
+        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright
+        else "atlas"
+    )
+
 
 def _network(run: Run) -> bytes:
     "The decoder as ONNX."
@@ -121,43 +161,69 @@ def _network(run: Run) -> bytes:
         write_onnx(run.model, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
+
 def _atlas(run: Run, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a grid over two axes, the others at their mean."
     x, y = axes[0], axes[-1]
     low, high = np.quantile(codes, 0.005, axis=0), np.quantile(codes, 0.995, axis=0)
     grid = np.tile(codes.mean(0), (steps, steps, 1))
     grid[..., x] = np.linspace(low[x], high[x], steps)[None, :]
-    if y != x: grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
-    height, width = thumbnail_size(steps ** 2, *run.model.image_shape[1:])
-    made = CellImages(np.clip(decoded(run.model, grid.reshape(steps ** 2, -1)), 0, 1)).resized(height, width).images
-    picture = levels(made, display).reshape(steps, steps, height, width, 3).transpose(0, 2, 1, 3, 4).reshape(steps * height, steps * width, 3)
-    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), _webp(picture, False)
+    if y != x:
+        grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
+    height, width = thumbnail_size(steps**2, *run.model.image_shape[1:])
+    made = CellImages(np.clip(decoded(run.model, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
+    picture = (
+        levels(made, display)
+        .reshape(steps, steps, height, width, 3)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(steps * height, steps * width, 3)
+    )
+    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), _webp(
+        picture, False
+    )
+
 
 def _linear(codes: np.ndarray) -> dict | None:
     "The two principal components of codes with more than two dimensions."
-    if codes.shape[1] < 3: return None
+    if codes.shape[1] < 3:
+        return None
     from sklearn.decomposition import PCA
+
     found = PCA(2, random_state=0).fit(codes)
     return dict(mean=found.mean_.astype(float).tolist(), components=found.components_.astype(float).tolist())
 
+
 def explorer_page(
-    run: Run, card: dict,
+    run: Run,
+    card: dict,
     cells: CellImages,
-    codes: pd.DataFrame,               # of `embedding`, a row a cell
-    colour: str | None = None,         # column that gives the colours at first; the first with few values if not given
-    projections: tuple[str, ...] = (), # tsne, umap: further maps
-    decoder: str = "auto",             # onnx, atlas, or auto
+    codes: pd.DataFrame,  # of `embedding`, a row a cell
+    colour: str | None = None,  # column that gives the colours at first; the first with few values if not given
+    projections: tuple[str, ...] = (),  # tsne, umap: further maps
+    decoder: str = "auto",  # onnx, atlas, or auto
     title: str | None = None,
 ) -> str:
-    "The page as text. Raises `ShapeError` where codes are not those of the cells, `ConfigError` for a column that is not there."
-    if len(codes) != len(cells): raise ShapeError(f"there are {len(codes):,} codes for {len(cells):,} cells of {cells.name}; embed these cells")
+    """The page as text.
+
+    Raises `ShapeError` where codes are not those of the cells, `ConfigError` for a column that is not there.
+    """
+    if len(codes) != len(cells):
+        raise ShapeError(f"there are {len(codes):,} codes for {len(cells):,} cells of {cells.name}; embed these cells")
     names = latent_columns(codes)
     values = codes[names].to_numpy(np.float32)
-    if not np.isfinite(values).all(): raise ShapeError(f"{int((~np.isfinite(values)).any(1).sum())} codes of {cells.name} are not numbers; embed the cells anew")
+    if not np.isfinite(values).all():
+        raise ShapeError(
+            f"{int((~np.isfinite(values)).any(1).sum())} codes of {cells.name} are not numbers; embed the cells anew"
+        )
     known, numbers = columns_of(codes.drop(columns=[*names, "model"], errors="ignore"))
     labels = [column["name"] for column in known]
-    if colour is not None and colour not in labels: raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
-    first = labels.index(colour) if colour else next((k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12), 0 if known else -1)
+    if colour is not None and colour not in labels:
+        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
+    first = (
+        labels.index(colour)
+        if colour
+        else next((k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12), 0 if known else -1)
+    )
     axes = list(two_axes(values))
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
@@ -165,36 +231,94 @@ def explorer_page(
     grid = None if network else _atlas(run, values, axes, display)
     title = title or f"{card['data']['name']}: the map of {len(cells):,} cells"
     for method in projections:
-        if method not in METHODS: raise unknown_name("projection", method, METHODS)
+        if method not in METHODS:
+            raise unknown_name("projection", method, METHODS)
     fixed = {METHODS[method]: project(values, method) for method in projections if method != "pca"}
-    about = dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), latent_dim=len(names), axes=axes, columns=known, colour=first, palette=PALETTE, display=display, thumbnails=layout, variance=values.var(0).astype(float).tolist(), mean=values.mean(0).tolist(),
-                 strips=widest(values, 8), linear=_linear(values), fixed=list(fixed), decoder="onnx" if network else "atlas", atlas=grid and grid[0])
-    blobs = {"codes": _floats(values), "columns": _floats(numbers)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()} | {f"sheet-{k}": _text(sheet) for k, sheet in enumerate(sheets)}
-    blobs |= {"decoder": _text(network), "wasm": _text(asset("ort-wasm-simd-threaded.wasm.gz", True))} if network else {"atlas": _text(grid[1])}
+    about = dict(
+        n=len(cells),
+        name=cells.name,
+        image_shape=list(run.model.image_shape),
+        latent_dim=len(names),
+        axes=axes,
+        columns=known,
+        colour=first,
+        palette=PALETTE,
+        display=display,
+        thumbnails=layout,
+        variance=values.var(0).astype(float).tolist(),
+        mean=values.mean(0).tolist(),
+        strips=widest(values, 8),
+        linear=_linear(values),
+        fixed=list(fixed),
+        decoder="onnx" if network else "atlas",
+        atlas=grid and grid[0],
+    )
+    blobs = (
+        {"codes": _floats(values), "columns": _floats(numbers)}
+        | {f"fixed-{name}": _floats(places) for name, places in fixed.items()}
+        | {f"sheet-{k}": _text(sheet) for k, sheet in enumerate(sheets)}
+    )
+    blobs |= (
+        {"decoder": _text(network), "wasm": _text(asset("ort-wasm-simd-threaded.wasm.gz", True))}
+        if network
+        else {"atlas": _text(grid[1])}
+    )
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
-    return template.render(title=title, policy=POLICY, style=asset("page.css") + asset("explorer.css"), count=f"{len(cells):,}", summary=in_words(card), about=as_json(about), blobs=blobs, d3=asset("d3.min.js"), runtime=asset("ort.wasm.bundle.min.mjs") if network else "", script=asset("explorer.js"))
+    return template.render(
+        title=title,
+        policy=POLICY,
+        style=asset("page.css") + asset("explorer.css"),
+        count=f"{len(cells):,}",
+        summary=in_words(card),
+        about=as_json(about),
+        blobs=blobs,
+        d3=asset("d3.min.js"),
+        runtime=asset("ort.wasm.bundle.min.mjs") if network else "",
+        script=asset("explorer.js"),
+    )
 
-def write_explorer(path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings) -> Path:
-    "Write the page, whole or not at all; settings are those of `explorer_page`. Raises `ConfigError` where a file is there already."
+
+def write_explorer(
+    path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
+) -> Path:
+    """Write the page, whole or not at all; settings are those of `explorer_page`.
+
+    Raises `ConfigError` where a file is there already.
+    """
     path = Path(path)
     free(path, overwrite)
     page = explorer_page(run, card, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #c15
+# %% ../../nbs/app/04_explorer.ipynb #c14
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` where the port is in use."
     content = Path(path).read_bytes()
+
     class OnePage(BaseHTTPRequestHandler):
         def do_GET(self):
             here = self.headers.get("Host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
             good = here and self.path.split("?")[0] in ("/", "/index.html")
             self.send_response(200 if good else 404)
-            for name, value in {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}.items(): self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content) if good else 0)); self.end_headers()
-            if good: self.wfile.write(content)
+            for name, value in {
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Security-Policy": POLICY,
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+                "Cache-Control": "no-store",
+            }.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content) if good else 0))
+            self.end_headers()
+            if good:
+                self.wfile.write(content)
 
-        def log_message(self, *words): pass          # a terminal shows the address and nothing else
+        def log_message(self, *words):
+            pass  # a terminal shows the address and nothing else
 
-    try: return ThreadingHTTPServer(("127.0.0.1", port), OnePage)
-    except (OSError, OverflowError) as error: raise FileError(f"port {port} cannot be had ({getattr(error, 'strerror', None) or error}); give another one, e.g. --port {port % 60000 + 1}, or 0 for any that is free") from error
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), OnePage)
+    except (OSError, OverflowError) as error:
+        raise FileError(
+            f"port {port} cannot be had ({getattr(error, 'strerror', None) or error}); give another one, e.g. --port {port % 60000 + 1}, or 0 for any that is free"
+        ) from error

@@ -6,7 +6,10 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull']
 
-# %% ../../nbs/app/03_export.ipynb #c03
+# %% ../../nbs/app/03_export.ipynb #c02
+import json
+import re
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from copy import deepcopy
@@ -15,11 +18,12 @@ from io import StringIO
 from math import ceil, sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
-import json, re, warnings
+
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
+
 from .card import save_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
@@ -28,69 +32,113 @@ from ..files import replace_file, replace_folder
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
 
-# %% ../../nbs/app/03_export.ipynb #c05
+# %% ../../nbs/app/03_export.ipynb #c04
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and pose where the network has one."
+
     def __init__(self, model: Autoencoder):
         super().__init__()
         self.model, self.inputs = model, ("images",)
-        self.outputs = (("mean", "log_variance") if hasattr(model, "posterior") else ("mean",)) + (("pose",) if model.architecture.upright else ())
+        self.outputs = (("mean", "log_variance") if hasattr(model, "posterior") else ("mean",)) + (
+            ("pose",) if model.architecture.upright else ()
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         found = self.model.posterior(images) if hasattr(self.model, "posterior") else (self.model.encode(images),)
         return found + ((self.model.pose(images),) if self.model.architecture.upright else ())
 
+
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
+
     def __init__(self, model: Autoencoder):
         super().__init__()
-        self.model, self.inputs, self.outputs = model, ("latent", "pose") if model.architecture.upright else ("latent",), ("images",)
+        self.model, self.inputs, self.outputs = (
+            model,
+            ("latent", "pose") if model.architecture.upright else ("latent",),
+            ("images",),
+        )
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
+
 
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model, generator = deepcopy(model).eval().cpu(), torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
     pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.upright else ()
-    return {"encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)), "decoder": (DecoderGraph(model), (codes, *pose))}
+    return {
+        "encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)),
+        "decoder": (DecoderGraph(model), (codes, *pose)),
+    }
+
 
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
+
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes.
 TOLERANCE = 1e-4
 
+
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
-    "The largest difference of what an exported graph gives from what PyTorch gives, for another number of images. Raises `ConfigError` where it is too large."
+    """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
+
+    Raises `ConfigError` where it is too large.
+    """
     inputs = _more_of(inputs)
-    with torch.no_grad(): expected = graph(*inputs)
+    with torch.no_grad():
+        expected = graph(*inputs)
     pairs = zip(expected if isinstance(expected, tuple) else (expected,), run(inputs))
     off = max(float(np.abs(a.numpy() - np.asarray(b)).max()) for a, b in pairs)
-    if not off <= TOLERANCE: raise ConfigError(f"the exported {name} differs from PyTorch by {off:.2g}, which is more than {TOLERANCE:g}; it is not written")
+    if not off <= TOLERANCE:
+        raise ConfigError(
+            f"the exported {name} differs from PyTorch by {off:.2g}, which is more than {TOLERANCE:g}; it is not written"
+        )
+    return off
+
+# %% ../../nbs/app/03_export.ipynb #c06
+def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
+    """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
+
+    Needs the extra `onnx`.
+    """
+    for module in ("onnxscript", "onnxruntime"):
+        require(module, "onnx")
+    import onnxruntime
+
+    off = {}
+    for name, (graph, inputs) in graphs(model).items():
+        if name not in only:
+            continue
+        path = folder / f"{name}.onnx"
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter tells each of its steps
+            warnings.simplefilter("ignore")
+            count = {0: torch.export.Dim("n")}
+            program = torch.onnx.export(
+                graph,
+                inputs,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=(count,) * len(inputs),
+                dynamo=True,
+                verbose=False,
+            )
+            program.save(path)
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        off[name] = _agree(
+            name,
+            graph,
+            inputs,
+            lambda given: session.run(
+                list(graph.outputs), {part: tensor.numpy() for part, tensor in zip(graph.inputs, given)}
+            ),
+        )
     return off
 
 # %% ../../nbs/app/03_export.ipynb #c07
-def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
-    "Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences. Needs the extra `onnx`."
-    for module in ("onnxscript", "onnxruntime"): require(module, "onnx")
-    import onnxruntime
-    off = {}
-    for name, (graph, inputs) in graphs(model).items():
-        if name not in only: continue
-        path = folder / f"{name}.onnx"
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):          # the exporter tells each of its steps
-            warnings.simplefilter("ignore")
-            count = {0: torch.export.Dim("n")}
-            program = torch.onnx.export(graph, inputs, input_names=list(graph.inputs), output_names=list(graph.outputs), dynamic_shapes=(count,) * len(inputs), dynamo=True, verbose=False)
-            program.save(path)
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        off[name] = _agree(name, graph, inputs, lambda given: session.run(list(graph.outputs), {part: tensor.numpy() for part, tensor in zip(graph.inputs, given)}))
-    return off
-
-# %% ../../nbs/app/03_export.ipynb #c08
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2, as `torch.export.load` reads them, each checked."
     off = {}
@@ -101,6 +149,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         again = torch.export.load(folder / f"{name}.pt2").module()
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
+
 
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
@@ -113,22 +162,35 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-def _as_arrays(found) -> list[np.ndarray]:
-    with torch.no_grad(): return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
-# %% ../../nbs/app/03_export.ipynb #c11
+def _as_arrays(found) -> list[np.ndarray]:
+    with torch.no_grad():
+        return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
+
+# %% ../../nbs/app/03_export.ipynb #c10
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
     import dask.array as da
+
     def row(number: int) -> np.ndarray:
-        return np.concatenate([tile(i) if i < n else np.zeros(shape, dtype) for i in range(number * columns, (number + 1) * columns)], -1)
+        return np.concatenate(
+            [tile(i) if i < n else np.zeros(shape, dtype) for i in range(number * columns, (number + 1) * columns)], -1
+        )
+
     made = (*shape[:-1], shape[-1] * columns)
-    return da.concatenate([da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2)
+    return da.concatenate(
+        [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
+    )
+
 
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
-    return [{"label-value": number} | row for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)]
+    return [
+        {"label-value": number} | row
+        for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
+    ]
+
 
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
@@ -136,28 +198,65 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     import zarr
     from ome_zarr.format import FormatV04
     from ome_zarr.writer import write_image, write_labels
+
     columns, (_, height, width) = ceil(sqrt(len(cells))), cells.image_shape
-    def levels(i: int) -> np.ndarray: return np.round(cells.images[i:i + 1][0] * 65535).astype(np.uint16)
+
+    def levels(i: int) -> np.ndarray:
+        return np.round(cells.images[i : i + 1][0] * 65535).astype(np.uint16)
+
     image = _mosaic(len(cells), levels, cells.image_shape, np.uint16, columns)
-    labels = _mosaic(len(cells), lambda i: np.full((height, width), i + 1, np.uint32), (height, width), np.uint32, columns)
+    labels = _mosaic(
+        len(cells), lambda i: np.full((height, width), i + 1, np.uint32), (height, width), np.uint32, columns
+    )
     window = dict(start=0, end=65535, min=0, max=65535)
     group, common = zarr.open_group(str(folder), mode="w", zarr_format=2), dict(fmt=FormatV04(), scale_factors=[])
-    write_image(image, group, axes="cyx", storage_options=dict(chunks=(1, 512, 512)), omero={"channels": [{"label": name, "active": True, "color": "FFFFFF", "window": window} for name in cells.channels]}, **common)
-    write_labels(labels, group, name="cells", axes="yx", storage_options=dict(chunks=(512, 512)), label_metadata={"properties": _properties(codes)}, **common)
+    write_image(
+        image,
+        group,
+        axes="cyx",
+        storage_options=dict(chunks=(1, 512, 512)),
+        omero={
+            "channels": [
+                {"label": name, "active": True, "color": "FFFFFF", "window": window} for name in cells.channels
+            ]
+        },
+        **common,
+    )
+    write_labels(
+        labels,
+        group,
+        name="cells",
+        axes="yx",
+        storage_options=dict(chunks=(512, 512)),
+        label_metadata={"properties": _properties(codes)},
+        **common,
+    )
 
-# %% ../../nbs/app/03_export.ipynb #c14
+# %% ../../nbs/app/03_export.ipynb #c13
 def napari_layer(
-    codes: pd.DataFrame,         # of `microvae embed`, with columns row and column
-    by: str = "latent_1",        # the column whose values give the colours
-    size: float | None = None,   # of a point, pixels; the cells' median diameter if not given
+    codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
+    by: str = "latent_1",  # the column whose values give the colours
+    size: float | None = None,  # of a point, pixels; the cells' median diameter if not given
 ) -> tuple[np.ndarray, dict, str]:
-    "Cells where they lie in their field of view, coloured by a latent value, as napari takes layers. Raises `ConfigError` where the table does not say where cells lay."
+    """Cells where they lie in their field of view, coloured by a latent value, as napari takes layers.
+
+    Raises `ConfigError` where the table does not say where cells lay.
+    """
     for name in ("row", "column", by):
-        if name not in codes: raise ConfigError(f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1 ...")
+        if name not in codes:
+            raise ConfigError(
+                f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1 ..."
+            )
     axes = [name for name in ("frame",) if name in codes and codes[name].nunique() > 1] + ["row", "column"]
-    if size is None: size = float(codes.get("diameter", pd.Series([20.0])).median())
+    if size is None:
+        size = float(codes.get("diameter", pd.Series([20.0])).median())
     graded = {"face_colormap": "viridis"} if pd.api.types.is_numeric_dtype(codes[by]) else {}
-    return codes[axes].to_numpy(float), dict(name=by, features=codes.reset_index(drop=True), face_color=by, size=size, border_width=0, **graded), "points"
+    return (
+        codes[axes].to_numpy(float),
+        dict(name=by, features=codes.reset_index(drop=True), face_color=by, size=size, border_width=0, **graded),
+        "points",
+    )
+
 
 def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
@@ -167,46 +266,71 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #c17
+# %% ../../nbs/app/03_export.ipynb #c16
 def _repository(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII): raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
+
 def push(
-    run: Run, card: dict,
-    name: str,                   # owner/name
-    folder=None,                 # a folder that is the hub; the hub of `huggingface_hub` if not given
+    run: Run,
+    card: dict,
+    name: str,  # owner/name
+    folder=None,  # a folder that is the hub; the hub of `huggingface_hub` if not given
     private: bool = True,
-) -> str:                        # where it is now
+) -> str:  # where it is now
     "Put a model on a hub. Needs the extra `hub`, and for uploads a token as `huggingface_hub` keeps it."
-    if folder is not None: return str(_push_to_folder(run, card, _repository(name), Path(folder)))
+    if folder is not None:
+        return str(_push_to_folder(run, card, _repository(name), Path(folder)))
     api = require("huggingface_hub", "hub").HfApi()
     with TemporaryDirectory() as part:
         save_folder(run, card, Path(part))
         try:
             api.create_repo(_repository(name), private=private, exist_ok=True)
-            return str(api.upload_folder(repo_id=name, folder_path=part, commit_message=f"microvae run {run.config.identity()}"))
-        except MicroVAEError: raise
-        except Exception as error: raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
+            return str(
+                api.upload_folder(
+                    repo_id=name, folder_path=part, commit_message=f"microvae run {run.config.identity()}"
+                )
+            )
+        except MicroVAEError:
+            raise
+        except Exception as error:
+            raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
+
 
 def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
-    home, revision = folder / f"models--{name.replace('/', '--')}", sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest()
+    home, revision = (
+        folder / f"models--{name.replace('/', '--')}",
+        sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest(),
+    )
     made = replace_folder(home / "snapshots" / revision, lambda part: save_folder(run, card, part))
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision))
     return made
 
+
 def pull(
-    name: str,                   # owner/name
-    folder=None,                 # a folder that is the hub; the hub of `huggingface_hub` if not given
-) -> Path:                       # the model's folder, for `MicroVAE.load` and every command
+    name: str,  # owner/name
+    folder=None,  # a folder that is the hub; the hub of `huggingface_hub` if not given
+) -> Path:  # the model's folder, for `MicroVAE.load` and every command
     "Fetch a model from a hub: weights and descriptions, nothing that runs. Raises `FileError` where it is not there."
     hub = require("huggingface_hub", "hub")
-    try: return Path(hub.snapshot_download(_repository(name), cache_dir=folder, local_files_only=folder is not None, allow_patterns=["*.json", "*.safetensors", "*.parquet", "README.md"]))
-    except MicroVAEError: raise
-    except Exception as error: raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
+    try:
+        return Path(
+            hub.snapshot_download(
+                _repository(name),
+                cache_dir=folder,
+                local_files_only=folder is not None,
+                allow_patterns=["*.json", "*.safetensors", "*.parquet", "README.md"],
+            )
+        )
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #c20
+# %% ../../nbs/app/03_export.ipynb #c19
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the run, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda run, cells, codes, folder: write_onnx(run.model, folder)),

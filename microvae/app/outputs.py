@@ -6,13 +6,15 @@
 __all__ = ['KINDS', 'latent_columns', 'embedding', 'check_kind', 'as_anndata', 'write_embedding', 'read_embedding',
            'write_reconstructions', 'write_figure', 'strange_cells', 'plot_strange']
 
-# %% ../../nbs/app/02_outputs.ipynb #c04
-from pathlib import Path
+# %% ../../nbs/app/02_outputs.ipynb #c03
 import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import tifffile
 from matplotlib import pyplot as plt
+
 from .card import in_words
 from ..data.collection import CellImages
 from ..errors import ConfigError, require, unknown_name
@@ -23,107 +25,187 @@ from ..evaluation.reconstruction import embed, reconstruct, write_predictions
 from ..files import read_table, replace_file, unreadable, write_table
 from ..training.engine import Run
 
-# %% ../../nbs/app/02_outputs.ipynb #c06
+# %% ../../nbs/app/02_outputs.ipynb #c05
 def latent_columns(table) -> list[str]:
     "The columns of codes in a table, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
+
 def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFrame:
-    "The cells' table with columns latent_1, latent_2, ... and the model that made them. Raises `ConfigError` where the table has such columns already."
+    """The cells' table with columns latent_1, latent_2, ... and the model that made them.
+
+    Raises `ConfigError` where the table has such columns already.
+    """
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
-    if taken: raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
+    if taken:
+        raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
     codes = embed(run.model, cells, precision="float32", progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
 
-# %% ../../nbs/app/02_outputs.ipynb #c08
+# %% ../../nbs/app/02_outputs.ipynb #c07
 KINDS = (".csv", ".parquet", ".h5ad")
+
 
 def check_kind(path) -> Path:
     "A path whose ending says how a table of codes is written."
     path = Path(path)
-    if path.suffix not in KINDS: raise ConfigError(f"{path} must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, which says how codes are written")
-    if path.suffix == ".h5ad": require("anndata", "anndata")
+    if path.suffix not in KINDS:
+        raise ConfigError(
+            f"{path} must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, which says how codes are written"
+        )
+    if path.suffix == ".h5ad":
+        require("anndata", "anndata")
     return path
 
+
 def as_anndata(codes: pd.DataFrame, card: dict):
-    "Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obs` the table, `uns['microvae']` the card. Needs the extra `anndata`."
+    """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obs` the table, `uns['microvae']` the card.
+
+    Needs the extra `anndata`.
+    """
     anndata = require("anndata", "anndata")
     columns = latent_columns(codes)
     obs = codes.drop(columns=columns)
     for name in obs:
-        if not pd.api.types.is_numeric_dtype(obs[name]) and not pd.api.types.is_bool_dtype(obs[name]): obs[name] = pd.Categorical(obs[name].astype(str))
+        if not pd.api.types.is_numeric_dtype(obs[name]) and not pd.api.types.is_bool_dtype(obs[name]):
+            obs[name] = pd.Categorical(obs[name].astype(str))
     obs.index, obs.columns = [str(i) for i in range(len(obs))], list(map(str, obs.columns))
     values = codes[columns].to_numpy(np.float32)
-    return anndata.AnnData(values, obs=obs, var=pd.DataFrame(index=columns), obsm={"X_microvae": values}, uns={"microvae": {"card": json.dumps(card), "summary": in_words(card)}})
+    return anndata.AnnData(
+        values,
+        obs=obs,
+        var=pd.DataFrame(index=columns),
+        obsm={"X_microvae": values},
+        uns={"microvae": {"card": json.dumps(card), "summary": in_words(card)}},
+    )
+
 
 def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     "Write a table of codes, whole or not at all, as its name's ending says. Raises `ConfigError` for another ending."
     path = check_kind(path)
-    if path.suffix != ".h5ad": return write_table(path, codes)
+    if path.suffix != ".h5ad":
+        return write_table(path, codes)
     data = as_anndata(codes, card)
     return replace_file(path, data.write_h5ad)
 
+
 def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
-    "What `write_embedding` wrote. Raises `ConfigError` where it is another model's, or of other cells, and `ImageError` where it cannot be read."
+    """What `write_embedding` wrote.
+
+    Raises `ConfigError` where it is another model's, or of other cells, and `ImageError` where it cannot be read.
+    """
     path = Path(path)
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
-        try: data = anndata.read_h5ad(path)
-        except Exception as error: raise unreadable(path, error) from error
-        codes = pd.DataFrame(np.asarray(data.obsm["X_microvae"]), columns=[f"latent_{i + 1}" for i in range(data.obsm["X_microvae"].shape[1])]) if "X_microvae" in data.obsm else pd.DataFrame()
+        try:
+            data = anndata.read_h5ad(path)
+        except Exception as error:
+            raise unreadable(path, error) from error
+        codes = (
+            pd.DataFrame(
+                np.asarray(data.obsm["X_microvae"]),
+                columns=[f"latent_{i + 1}" for i in range(data.obsm["X_microvae"].shape[1])],
+            )
+            if "X_microvae" in data.obsm
+            else pd.DataFrame()
+        )
         codes = pd.concat([data.obs.reset_index(drop=True), codes], axis=1)
-    else: codes = read_table(path, text=("model",))
-    if not latent_columns(codes) or "model" not in codes: raise ConfigError(f"{path} holds no codes: it needs the columns latent_1 ... and model that `microvae embed` writes")
+    else:
+        codes = read_table(path, text=("model",))
+    if not latent_columns(codes) or "model" not in codes:
+        raise ConfigError(
+            f"{path} holds no codes: it needs the columns latent_1 ... and model that `microvae embed` writes"
+        )
     words = [name for name in latent_columns(codes) if not pd.api.types.is_numeric_dtype(codes[name])]
-    if words: raise ConfigError(f"{path} holds no codes: its column {words[0]} has values that are no numbers")
+    if words:
+        raise ConfigError(f"{path} holds no codes: its column {words[0]} has values that are no numbers")
     if run is not None:
         names, size = codes["model"].astype(str).unique(), run.config.model.latent_dim
-        if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size: raise ConfigError(f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model")
-    if run is not None and cells is not None: _check_cells(path, codes, run, cells)
+        if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size:
+            raise ConfigError(
+                f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model"
+            )
+    if run is not None and cells is not None:
+        _check_cells(path, codes, run, cells)
     return codes
+
 
 def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
     "Whether codes are those of the cells, by some of them."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
-    if len(codes) == len(cells) and np.allclose(codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows], precision="float32"), atol=1e-3): return
-    raise ConfigError(f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells")
+    if len(codes) == len(cells) and np.allclose(
+        codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows], precision="float32"), atol=1e-3
+    ):
+        return
+    raise ConfigError(
+        f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells"
+    )
 
-# %% ../../nbs/app/02_outputs.ipynb #c11
+# %% ../../nbs/app/02_outputs.ipynb #c10
 def write_reconstructions(path, run: Run, cells: CellImages) -> Path:
-    "Write what a model makes of cells, as the name's ending says: .tif (a stack, 32 bits a pixel), .npz, .csv or .parquet (pixels, beside the original's), .png (eight cells with errors). Raises `ConfigError` for another."
+    """Write what a model makes of cells, as the name's ending says: .tif (a stack, 32 bits a pixel), .npz, .csv or
+    .parquet (pixels, beside the original's), .png (eight cells with errors). Raises `ConfigError` for another.
+    """
     path = Path(path)
-    if path.suffix in (".csv", ".parquet"): return write_predictions(run.model, cells, path)
-    if path.suffix not in (".tif", ".tiff", ".npz", ".png"): raise ConfigError(f"{path} must end in .tif, .npz, .csv, .parquet or .png, which says how reconstructions are written")
-    if path.suffix == ".png": cells = cells.sample(8)
+    if path.suffix in (".csv", ".parquet"):
+        return write_predictions(run.model, cells, path)
+    if path.suffix not in (".tif", ".tiff", ".npz", ".png"):
+        raise ConfigError(
+            f"{path} must end in .tif, .npz, .csv, .parquet or .png, which says how reconstructions are written"
+        )
+    if path.suffix == ".png":
+        cells = cells.sample(8)
     made = np.clip(reconstruct(run.model, cells)["reconstruction"], 0, 1)
-    if path.suffix == ".npz": return CellImages(made, cells.table, cells.channels, f"{cells.name}, reconstructed", cells.about).save(path)
-    if path.suffix == ".png": return write_figure(path, plot_errors(cells.images[:], made, cells.channels))
-    return replace_file(path, lambda part: tifffile.imwrite(part, made, imagej=True, metadata={"axes": "TCYX", "Labels": [f"cell {i}" for i in range(len(made)) for _ in cells.channels]}))
+    if path.suffix == ".npz":
+        return CellImages(made, cells.table, cells.channels, f"{cells.name}, reconstructed", cells.about).save(path)
+    if path.suffix == ".png":
+        return write_figure(path, plot_errors(cells.images[:], made, cells.channels))
+    return replace_file(
+        path,
+        lambda part: tifffile.imwrite(
+            part,
+            made,
+            imagej=True,
+            metadata={"axes": "TCYX", "Labels": [f"cell {i}" for i in range(len(made)) for _ in cells.channels]},
+        ),
+    )
+
 
 def write_figure(path, figure) -> Path:
     "Write a figure as a picture, whole or not at all, and close it."
-    try: return replace_file(path, lambda part: figure.savefig(part, dpi=150, bbox_inches="tight"))
-    finally: plt.close(figure)
+    try:
+        return replace_file(path, lambda part: figure.savefig(part, dpi=150, bbox_inches="tight"))
+    finally:
+        plt.close(figure)
 
-# %% ../../nbs/app/02_outputs.ipynb #c14
+# %% ../../nbs/app/02_outputs.ipynb #c13
 def strange_cells(
     run: Run,
     cells: CellImages,
-    normal: CellImages,          # what is normal
-    kind: str = "error",         # error, elbo or distance, as `anomaly_scores` has them
-    quantile: float = 0.95,      # of normal scores, above which a cell is strange
-) -> tuple[pd.DataFrame, float]: # the cells' table with score and strange, strangest first; the threshold
-    "Which cells a model has not seen the like of. Raises `UnknownNameError` or `ConfigError` for a score or a quantile that is none."
-    if kind not in SCORES: raise unknown_name("anomaly score", kind, SCORES)
-    if not 0 < quantile < 1: raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
+    normal: CellImages,  # what is normal
+    kind: str = "error",  # error, elbo or distance, as `anomaly_scores` has them
+    quantile: float = 0.95,  # of normal scores, above which a cell is strange
+) -> tuple[pd.DataFrame, float]:  # the cells' table with score and strange, strangest first; the threshold
+    """Which cells a model has not seen the like of.
+
+    Raises `UnknownNameError` or `ConfigError` for a score or a quantile that is none.
+    """
+    if kind not in SCORES:
+        raise unknown_name("anomaly score", kind, SCORES)
+    if not 0 < quantile < 1:
+        raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
     settings = dict(kind=kind, normal=normal, beta=run.config.objective.beta)
     scores, usual = (anomaly_scores(run.model, part, **settings) for part in (cells, normal))
     threshold = float(np.quantile(usual, quantile))
     table = cells.table.assign(row_id=range(len(cells)), score=scores, strange=scores > threshold)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
+
 def plot_strange(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "The strangest cells and the most usual ones."
     rows = table.row_id.to_numpy()
-    return plot_images({"strangest": cells[rows[:shown]].images[:], "most usual": cells[rows[::-1][:shown]].images[:]}, channels=cells.channels)
+    return plot_images(
+        {"strangest": cells[rows[:shown]].images[:], "most usual": cells[rows[::-1][:shown]].images[:]},
+        channels=cells.channels,
+    )

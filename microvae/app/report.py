@@ -5,57 +5,108 @@
 # %% auto #0
 __all__ = ['plot_training', 'Figured', 'figures_of', 'tables_of', 'write_report']
 
-# %% ../../nbs/app/05_report.ipynb #c04
+# %% ../../nbs/app/05_report.ipynb #c03
 from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from jinja2 import Environment
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from .card import in_words
-from .outputs import latent_columns
 from .explorer import POLICY, asset
+from .outputs import latent_columns
 from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
-from ..evaluation.pictures import decoded_grid, plot_errors, plot_grid, plot_map, plot_traversals, traversals, two_axes, widest
+from microvae.evaluation.pictures import (
+    decoded_grid,
+    plot_errors,
+    plot_grid,
+    plot_map,
+    plot_traversals,
+    traversals,
+    two_axes,
+    widest,
+)
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import reconstruct
 from ..files import free, replace_file
 from ..training.engine import Run
 
-# %% ../../nbs/app/05_report.ipynb #c05
+# %% ../../nbs/app/05_report.ipynb #c04
 def plot_training(history: pd.DataFrame) -> Figure:
     "Reconstruction loss and KL of each epoch, trained and held out."
-    parts = [history[["epoch", prefix + "reconstruction", prefix + "kl"]].set_axis(["epoch", "reconstruction", "kl"], axis=1).assign(part=name)
-             for prefix, name in (("", "trained"), ("validation_", "held out")) if prefix + "kl" in history]
-    return plot_curves(pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part")
+    parts = [
+        history[["epoch", prefix + "reconstruction", prefix + "kl"]]
+        .set_axis(["epoch", "reconstruction", "kl"], axis=1)
+        .assign(part=name)
+        for prefix, name in (("", "trained"), ("validation_", "held out"))
+        if prefix + "kl" in history
+    ]
+    return plot_curves(
+        pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part"
+    )
+
 
 class Figured(NamedTuple):
     "A figure of the report with what is to be seen in it."
+
     heading: str
     caption: str
     figure: Figure
+
 
 def figures_of(run: Run, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "The figures of a report, one after another."
     values, random = codes[latent_columns(codes)].to_numpy(), cells.sample(8)
     axes = two_axes(values)
-    yield Figured("Training", f"Losses over {len(run.history)} epochs. Held-out curves that rise while the others fall would tell of cells learned by heart.", plot_training(run.history))
+    yield Figured(
+        "Training",
+        f"Losses over {len(run.history)} epochs. Held-out curves that rise while the others fall would tell of cells learned by heart.",
+        plot_training(run.history),
+    )
     made = np.clip(reconstruct(run.model, random)["reconstruction"], 0, 1)
-    yield Figured("Reconstructions", "Eight cells, what the model makes of them, and the difference: blue is missing, red too much.", plot_errors(random.images[:], made, cells.channels))
+    yield Figured(
+        "Reconstructions",
+        "Eight cells, what the model makes of them, and the difference: blue is missing, red too much.",
+        plot_errors(random.images[:], made, cells.channels),
+    )
     yield Figured("The map", "Each cell by its code, and cells where they lie.", plot_map(values, cells, colour))
     if run.model.latent_dim > 1:
-        yield Figured("Decoded", "What the model draws at each place of the map, other dimensions at 0.", plot_grid(decoded_grid(run.model, 9, 2.5, axes), 2.5, cells.channels, (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}")))
+        yield Figured(
+            "Decoded",
+            "What the model draws at each place of the map, other dimensions at 0.",
+            plot_grid(
+                decoded_grid(run.model, 9, 2.5, axes),
+                2.5,
+                cells.channels,
+                (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}"),
+            ),
+        )
     most = widest(values, 6)
-    yield Figured("Along each dimension", "From −2.5 to 2.5 along the dimensions that vary most.", plot_traversals(traversals(run.model, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels))
+    yield Figured(
+        "Along each dimension",
+        "From −2.5 to 2.5 along the dimensions that vary most.",
+        plot_traversals(
+            traversals(run.model, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels
+        ),
+    )
     scores = anomaly_scores(run.model, some := cells.sample(2000))
     order = np.argsort(scores)
-    yield Figured("Usual and strange cells", f"Of {len(some):,} cells, the eight that are reconstructed best and the eight that are reconstructed worst.", plot_images({"usual": some[order[:8]].images[:], "strange": some[order[-8:]].images[:]}, channels=cells.channels))
+    yield Figured(
+        "Usual and strange cells",
+        f"Of {len(some):,} cells, the eight that are reconstructed best and the eight that are reconstructed worst.",
+        plot_images(
+            {"usual": some[order[:8]].images[:], "strange": some[order[-8:]].images[:]}, channels=cells.channels
+        ),
+    )
+
 
 def _picture(figure: Figure) -> str:
     "A figure as a PNG in a page; the figure is closed."
@@ -64,21 +115,65 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
+
 def tables_of(run: Run, card: dict, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Heading -> rows of name and value."
     values, config = codes[latent_columns(codes)].to_numpy(), run.config
     kl = empirical_kl(values).tolist() if len(values) > 1 else []
     metrics = {name.replace("_", " "): f"{value:.4g}" for name, value in card["metrics"].items()}
     steps = ", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"
-    data = {"set": card["data"]["name"], "images": f"{card['data']['images']:,}", "held out": f"{card['data']['held_out']:,}", "image": " × ".join(map(str, card["model"]["image_shape"])), "channels": ", ".join(card["model"]["channels"]), "steps to [0, 1]": steps}
-    training = {name.replace("_", " "): str(value) for part in (config.objective, config.training) for name, value in vars(part).items() if value not in (None, 0, 0.0, False)}
-    return {"Quality on held-out cells": list(metrics.items()), "Data": list(data.items()), "Latent dimensions (empirical KL)": [(f"latent {k + 1}", f"{value:.2f} nats, variance {values[:, k].var():.2f}") for k, value in enumerate(kl[:32])],
-            "Training": list(training.items()), "Made with": [*card["versions"].items(), ("run", config.identity()), ("date", card["created"])]}
+    data = {
+        "set": card["data"]["name"],
+        "images": f"{card['data']['images']:,}",
+        "held out": f"{card['data']['held_out']:,}",
+        "image": " × ".join(map(str, card["model"]["image_shape"])),
+        "channels": ", ".join(card["model"]["channels"]),
+        "steps to [0, 1]": steps,
+    }
+    training = {
+        name.replace("_", " "): str(value)
+        for part in (config.objective, config.training)
+        for name, value in vars(part).items()
+        if value not in (None, 0, 0.0, False)
+    }
+    return {
+        "Quality on held-out cells": list(metrics.items()),
+        "Data": list(data.items()),
+        "Latent dimensions (empirical KL)": [
+            (f"latent {k + 1}", f"{value:.2f} nats, variance {values[:, k].var():.2f}")
+            for k, value in enumerate(kl[:32])
+        ],
+        "Training": list(training.items()),
+        "Made with": [*card["versions"].items(), ("run", config.identity()), ("date", card["created"])],
+    }
 
-def write_report(path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, colour: str | None = None, overwrite: bool = False) -> Path:
+
+def write_report(
+    path,
+    run: Run,
+    card: dict,
+    cells: CellImages,
+    codes: pd.DataFrame,
+    colour: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     "Write a run's report as one page, whole or not at all. Raises `ConfigError` where a file is there already."
     path = Path(path)
     free(path, overwrite)
-    figures = [dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure)) for item in figures_of(run, cells, codes, colour)]
-    page = Environment(autoescape=True).from_string(asset("report.html")).render(title=f"{card['model']['name']} on {card['data']['name']}", policy=POLICY, style=asset("page.css"), summary=in_words(card), figures=figures, tables=tables_of(run, card, codes))
+    figures = [
+        dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure))
+        for item in figures_of(run, cells, codes, colour)
+    ]
+    page = (
+        Environment(autoescape=True)
+        .from_string(asset("report.html"))
+        .render(
+            title=f"{card['model']['name']} on {card['data']['name']}",
+            policy=POLICY,
+            style=asset("page.css"),
+            summary=in_words(card),
+            figures=figures,
+            tables=tables_of(run, card, codes),
+        )
+    )
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))

@@ -5,105 +5,192 @@
 # %% auto #0
 __all__ = ['AsJson', 'Overwrite', 'EXTRAS', 'tell', 'stoppable', 'space_of', 'Finding', 'examine']
 
-# %% ../../nbs/app/07_terminal.ipynb #c04
+# %% ../../nbs/app/07_terminal.ipynb #c03
+import json
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, NamedTuple
-import json, shutil, sys, tempfile
+
 import typer
+
 from ..errors import ConfigError
 
-# %% ../../nbs/app/07_terminal.ipynb #c05
+# %% ../../nbs/app/07_terminal.ipynb #c04
 #: The option that every command with a result has.
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout instead of lines")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
+
 
 def tell(as_json: bool, text: str, **content):
     "A result for people, or for machines, where a number that is none is null, as JSON has no other word for it."
     print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else text)
 
+
 def _plain(content):
     "The same without numbers that JSON does not know."
-    if isinstance(content, dict): return {key: _plain(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)): return [_plain(value) for value in content]
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
+
 
 def stoppable(going_on: str) -> Callable:
     "Ctrl-C ends a command with a sentence that says how to go on, and exit code 130."
+
     def wrapped(command: Callable) -> Callable:
         @wraps(command)
         def run(*args, **settings):
-            try: return command(*args, **settings)
+            try:
+                return command(*args, **settings)
             except KeyboardInterrupt:
                 print(f"microvae: stopped; {going_on}", file=sys.stderr)
-                raise typer.Exit(130)
+                raise typer.Exit(130) from None
+
         return run
+
     return wrapped
 
+
 def space_of(words: list[str]) -> dict[str, list | tuple]:
-    "Fields of a config to be searched, from texts FIELD=LOW..HIGH and FIELD=A,B,C. Raises `ConfigError` for what is neither."
+    """Fields of a config to be searched, from texts FIELD=LOW..HIGH and FIELD=A,B,C.
+
+    Raises `ConfigError` for what is neither.
+    """
+
     def value(text: str):
-        try: return json.loads(text)
-        except ValueError: return text
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
     space = {}
     for word in words:
         field, given, values = word.partition("=")
         ends = values.split("..")
-        if not given or not field.isidentifier() or not values or len(ends) > 2: raise ConfigError(f"{word!r} is no range and no list; give FIELD=LOW..HIGH, e.g. learning_rate=1e-4..1e-2, or FIELD=A,B,C")
+        if not given or not field.isidentifier() or not values or len(ends) > 2:
+            raise ConfigError(
+                f"{word!r} is no range and no list; give FIELD=LOW..HIGH, e.g. learning_rate=1e-4..1e-2, or FIELD=A,B,C"
+            )
         space[field] = tuple(map(value, ends)) if len(ends) == 2 else list(map(value, values.split(",")))
-        if len(ends) == 2 and not all(isinstance(end, (int, float)) for end in space[field]): raise ConfigError(f"{word!r} must go from a number to a number, e.g. latent_dim=2..16")
+        if len(ends) == 2 and not all(isinstance(end, (int, float)) for end in space[field]):
+            raise ConfigError(f"{word!r} must go from a number to a number, e.g. latent_dim=2..16")
     return space
 
-# %% ../../nbs/app/07_terminal.ipynb #c08
+# %% ../../nbs/app/07_terminal.ipynb #c07
 class Finding(NamedTuple):
     "One thing that the doctor looked at."
+
     what: str
-    state: str     # ok, missing (an extra, and what it is for), or wrong
+    state: str  # ok, missing (an extra, and what it is for), or wrong
     text: str
 
+
 #: Extra -> (module, what it is for).
-EXTRAS = {"onnx": ("onnxscript", "the decoder in the explorer; ONNX files"), "anndata": ("anndata", "codes as .h5ad for scanpy and cellxgene"), "omezarr": ("ome_zarr", "OME-Zarr"), "hub": ("huggingface_hub", "models from and to a hub"),
-          "napari": ("napari", "cells on their field of view"), "tensorboard": ("tensorboard", "--log tensorboard"), "mlflow": ("mlflow", "--log mlflow"), "wandb": ("wandb", "--log wandb"), "search": ("optuna", "microvae search"), "maps": ("umap", "UMAP"),
-          "tracks": ("trackpy", "cells over time"), "cluster": ("distributed", "Dask clusters"), "cellpose": ("cellpose", "microvae crop --method cellpose"), "excel": ("openpyxl", "Excel tables"), "study": ("papermill", "microvae study"), "book": ("sphinx", "microvae book"), "bench": ("lightning", "microvae bench")}
+EXTRAS = {
+    "onnx": ("onnxscript", "the decoder in the explorer; ONNX files"),
+    "anndata": ("anndata", "codes as .h5ad for scanpy and cellxgene"),
+    "omezarr": ("ome_zarr", "OME-Zarr"),
+    "hub": ("huggingface_hub", "models from and to a hub"),
+    "napari": ("napari", "cells on their field of view"),
+    "tensorboard": ("tensorboard", "--log tensorboard"),
+    "mlflow": ("mlflow", "--log mlflow"),
+    "wandb": ("wandb", "--log wandb"),
+    "search": ("optuna", "microvae search"),
+    "maps": ("umap", "UMAP"),
+    "tracks": ("trackpy", "cells over time"),
+    "cluster": ("distributed", "Dask clusters"),
+    "cellpose": ("cellpose", "microvae crop --method cellpose"),
+    "excel": ("openpyxl", "Excel tables"),
+    "study": ("papermill", "microvae study"),
+    "book": ("sphinx", "microvae book"),
+    "bench": ("lightning", "microvae bench"),
+}
+
 
 def _torch_pair() -> Finding:
     "torch and torchvision work together only as built for one another."
     try:
-        import torch, torchvision
+        import torch
+        import torchvision
+
         torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
         return Finding("torch and torchvision", "ok", f"{torch.__version__} and {torchvision.__version__}")
-    except Exception as error: return Finding("torch and torchvision", "wrong", f"{type(error).__name__}: {str(error).splitlines()[0]}; install both in one call: pip install --force-reinstall torch torchvision")
+    except Exception as error:
+        return Finding(
+            "torch and torchvision",
+            "wrong",
+            f"{type(error).__name__}: {str(error).splitlines()[0]}; install both in one call: pip install --force-reinstall torch torchvision",
+        )
+
 
 def _devices() -> Iterator[Finding]:
     import torch
+
     from microvae.data.screens import cores
+
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(k)
-            yield Finding(f"GPU {k}", "ok", f"{torch.cuda.get_device_name(k)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-    elif torch.backends.mps.is_available(): yield Finding("GPU", "ok", "Apple's, as device mps")
-    elif shutil.which("nvidia-smi") and torch.version.cuda is None: yield Finding("GPU", "wrong", "there is an NVIDIA driver, but torch was built without CUDA; install torch and torchvision anew from PyPI")
-    else: yield Finding("GPU", "ok", "none; models are trained on the processor")
+            yield Finding(
+                f"GPU {k}", "ok", f"{torch.cuda.get_device_name(k)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+            )
+    elif torch.backends.mps.is_available():
+        yield Finding("GPU", "ok", "Apple's, as device mps")
+    elif shutil.which("nvidia-smi") and torch.version.cuda is None:
+        yield Finding(
+            "GPU",
+            "wrong",
+            "there is an NVIDIA driver, but torch was built without CUDA; install torch and torchvision anew from PyPI",
+        )
+    else:
+        yield Finding("GPU", "ok", "none; models are trained on the processor")
     yield Finding("processor", "ok", f"{cores()} cores for this process, torch uses {torch.get_num_threads()}")
+
 
 def _place(what: str, folder: Path, least: float) -> Finding:
     "Whether a folder can be written, and how much fits."
     free = shutil.disk_usage(folder).free / 2**30
-    try: tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error: return Finding(what, "wrong", f"{folder} cannot be written ({error.strerror}); work in another folder")
-    return Finding(what, "ok" if free > least else "wrong", f"{folder}, {free:.1f} GiB free" + ("" if free > least else "; make room"))
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return Finding(what, "wrong", f"{folder} cannot be written ({error.strerror}); work in another folder")
+    return Finding(
+        what,
+        "ok" if free > least else "wrong",
+        f"{folder}, {free:.1f} GiB free" + ("" if free > least else "; make room"),
+    )
+
 
 def examine() -> list[Finding]:
     "What is installed, which device there is, and what is wrong."
     from importlib.util import find_spec
-    found = [Finding("microvae", "ok", _version("microvae")), Finding("Python", "ok" if sys.version_info >= (3, 10) else "wrong", sys.version.split()[0]), _torch_pair(), *_devices(), _place("this folder", Path.cwd(), 1), _place("temporary files", Path(tempfile.gettempdir()), 0.5)]
+
+    found = [
+        Finding("microvae", "ok", _version("microvae")),
+        Finding("Python", "ok" if sys.version_info >= (3, 10) else "wrong", sys.version.split()[0]),
+        _torch_pair(),
+        *_devices(),
+        _place("this folder", Path.cwd(), 1),
+        _place("temporary files", Path(tempfile.gettempdir()), 0.5),
+    ]
     for extra, (module, use) in EXTRAS.items():
-        found.append(Finding(f"extra {extra}", "ok", f"{use}") if find_spec(module) else Finding(f"extra {extra}", "missing", f"for {use}: pip install 'microvae[{extra}]'"))
+        found.append(
+            Finding(f"extra {extra}", "ok", f"{use}")
+            if find_spec(module)
+            else Finding(f"extra {extra}", "missing", f"for {use}: pip install 'microvae[{extra}]'")
+        )
     return found
 
+
 def _version(name: str) -> str:
-    try: return version(name)
-    except PackageNotFoundError: return "not installed, used from its folder"
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed, used from its folder"

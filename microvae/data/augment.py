@@ -5,34 +5,48 @@
 # %% auto #0
 __all__ = ['Augmentation', 'fourier_magnitude']
 
-# %% ../../nbs/data/09_augment.ipynb #c04
-from dataclasses import dataclass
+# %% ../../nbs/data/09_augment.ipynb #c03
 import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
+
 from ..errors import ConfigError, ShapeError
 
-# %% ../../nbs/data/09_augment.ipynb #c06
+# %% ../../nbs/data/09_augment.ipynb #c05
 @dataclass(frozen=True)
 class Augmentation:
     "Random changes of each training image; every setting says how large a change may be."
-    flip: bool = False               # left-right and up-down, each with probability ½
-    quarter_turns: bool = False      # by 0, 90, 180 or 270°; square images
-    rotation: float = 0.0            # degrees to either side
-    shift: float = 0.0               # share of the side, to either side
-    crop: float = 1.0                # smallest share of the side that a centre crop keeps before it is resized: 0.9 is 90–100 %
-    brightness: float = 0.0          # share: 0.2 multiplies by 0.8 to 1.2
-    contrast: float = 0.0            # share, about the image's mean
-    blur: float = 0.0                # largest standard deviation of a Gaussian, pixels
-    gaussian_noise: float = 0.0      # standard deviation
-    poisson_photons: float = 0.0     # photons of a pixel of value 1; fewer are noisier, 0 is none
+
+    flip: bool = False  # left-right and up-down, each with probability ½
+    quarter_turns: bool = False  # by 0, 90, 180 or 270°; square images
+    rotation: float = 0.0  # degrees to either side
+    shift: float = 0.0  # share of the side, to either side
+    # smallest share of the side that a centre crop keeps before it is resized: 0.9 is 90–100 %
+    crop: float = 1.0
+    brightness: float = 0.0  # share: 0.2 multiplies by 0.8 to 1.2
+    contrast: float = 0.0  # share, about the image's mean
+    blur: float = 0.0  # largest standard deviation of a Gaussian, pixels
+    gaussian_noise: float = 0.0  # standard deviation
+    poisson_photons: float = 0.0  # photons of a pixel of value 1; fewer are noisier, 0 is none
     fourier_magnitude: bool = False  # the logarithm of the spectrum's magnitude instead of the image, last of all
 
     def __post_init__(self):
-        rules = {"rotation": (0, 180), "shift": (0, 0.5), "crop": (0.1, 1), "brightness": (0, 0.99), "contrast": (0, 0.99), "blur": (0, 20), "gaussian_noise": (0, 1), "poisson_photons": (0, math.inf)}
+        rules = {
+            "rotation": (0, 180),
+            "shift": (0, 0.5),
+            "crop": (0.1, 1),
+            "brightness": (0, 0.99),
+            "contrast": (0, 0.99),
+            "blur": (0, 20),
+            "gaussian_noise": (0, 1),
+            "poisson_photons": (0, math.inf),
+        }
         for name, (low, high) in rules.items():
-            if not low <= getattr(self, name) <= high: raise ConfigError(f"{name} is {getattr(self, name)}, it must lie between {low} and {high}")
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}, it must lie between {low} and {high}")
 
     @property
     def active(self) -> bool:
@@ -40,20 +54,34 @@ class Augmentation:
         return self != Augmentation()
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        "Images `(N, C, H, W)` in [0, 1], each changed at random, still in [0, 1]. The generator decides; its device is that of the images, or the CPU."
-        if images.ndim != 4: raise ShapeError(f"images have shape {tuple(images.shape)}; they must be (number, channels, height, width)")
+        """Images `(N, C, H, W)` in [0, 1], each changed at random, still in [0, 1].
+
+        The generator decides; its device is that of the images, or the CPU.
+        """
+        if images.ndim != 4:
+            raise ShapeError(f"images have shape {tuple(images.shape)}; they must be (number, channels, height, width)")
         draw = _Draw(images, generator)
-        if self.flip: images = _flipped(images, draw)
-        if self.quarter_turns: images = _quarter_turned(images, draw)
-        if self.rotation or self.shift or self.crop < 1: images = self._moved(images, draw)
+        if self.flip:
+            images = _flipped(images, draw)
+        if self.quarter_turns:
+            images = _quarter_turned(images, draw)
+        if self.rotation or self.shift or self.crop < 1:
+            images = self._moved(images, draw)
         if self.contrast:
             mean = images.mean((1, 2, 3), keepdim=True)
             images = mean + (images - mean) * draw.uniform(1 - self.contrast, 1 + self.contrast)
-        if self.brightness: images = images * draw.uniform(1 - self.brightness, 1 + self.brightness)
-        if self.blur: images = _blurred(images, draw.uniform(0, self.blur).flatten(), self.blur)
+        if self.brightness:
+            images = images * draw.uniform(1 - self.brightness, 1 + self.brightness)
+        if self.blur:
+            images = _blurred(images, draw.uniform(0, self.blur).flatten(), self.blur)
         images = images.clamp(0, 1)
-        if self.poisson_photons: images = torch.poisson(images.to(draw.device) * self.poisson_photons, draw.generator).to(images.device) / self.poisson_photons
-        if self.gaussian_noise: images = images + self.gaussian_noise * draw.normal(images.shape)
+        if self.poisson_photons:
+            images = (
+                torch.poisson(images.to(draw.device) * self.poisson_photons, draw.generator).to(images.device)
+                / self.poisson_photons
+            )
+        if self.gaussian_noise:
+            images = images + self.gaussian_noise * draw.normal(images.shape)
         return fourier_magnitude(images) if self.fourier_magnitude else images.clamp(0, 1)
 
     def _moved(self, images: Tensor, draw: "_Draw") -> Tensor:
@@ -63,12 +91,22 @@ class Augmentation:
         zoom = draw.uniform(self.crop, 1).flatten()
         move = [draw.uniform(-2 * self.shift, 2 * self.shift).flatten() for _ in range(2)]
         cos, sin, ratio = angle.cos() * zoom, angle.sin() * zoom, height / width
-        matrix = torch.stack([torch.stack([cos, -sin * ratio, move[0]], 1), torch.stack([sin / ratio, cos, move[1]], 1)], 1)
-        return grid_sample(images, affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False), mode="bilinear", padding_mode="reflection", align_corners=False)
+        matrix = torch.stack(
+            [torch.stack([cos, -sin * ratio, move[0]], 1), torch.stack([sin / ratio, cos, move[1]], 1)], 1
+        )
+        return grid_sample(
+            images,
+            affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False),
+            mode="bilinear",
+            padding_mode="reflection",
+            align_corners=False,
+        )
+
 
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
+
     images: Tensor
     generator: torch.Generator | None
 
@@ -78,21 +116,31 @@ class _Draw:
 
     def uniform(self, low: float, high: float) -> Tensor:
         n = len(self.images)
-        return (low + (high - low) * torch.rand(n, 1, 1, 1, generator=self.generator, device=self.device)).to(self.images)
+        return (low + (high - low) * torch.rand(n, 1, 1, 1, generator=self.generator, device=self.device)).to(
+            self.images
+        )
 
     def normal(self, shape) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device).to(self.images)
 
+
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
-    for axis in (2, 3): images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
+    for axis in (2, 3):
+        images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
+
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
-    if images.shape[2] != images.shape[3]: raise ShapeError(f"images are {images.shape[2]}×{images.shape[3]}; quarter turns need square ones, take rotation=180 instead")
+    if images.shape[2] != images.shape[3]:
+        raise ShapeError(
+            f"images are {images.shape[2]}×{images.shape[3]}; quarter turns need square ones, take rotation=180 instead"
+        )
     turns = draw.uniform(0, 4).floor()
     turned = images
-    for quarter in (1, 2, 3): turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
+    for quarter in (1, 2, 3):
+        turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
+
 
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
@@ -103,9 +151,14 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     flat = torch.nn.functional.pad(images.reshape(1, n * channels, height, width), (reach,) * 4, mode="reflect")
     flat = torch.nn.functional.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
-    return torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels).reshape(n, channels, height, width)
+    return torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels).reshape(
+        n, channels, height, width
+    )
+
 
 def fourier_magnitude(images: Tensor) -> Tensor:
-    "The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a texture when it is shifted."
+    """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
+    texture when it is shifted.
+    """
     spectrum = torch.fft.fftshift(torch.fft.fft2(images.float(), norm="ortho").abs(), dim=(2, 3)).log1p()
     return spectrum / spectrum.amax((1, 2, 3), keepdim=True).clamp_min(1e-12)

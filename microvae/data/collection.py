@@ -5,22 +5,24 @@
 # %% auto #0
 __all__ = ['check_images', 'CellImages', 'joined_about']
 
-# %% ../../nbs/data/01_collection.ipynb #c04
+# %% ../../nbs/data/01_collection.ipynb #c03
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
 from .storage import IN_MEMORY, StoredImages, from_levels, nbytes, read_stored, to_levels, write_stored
 from ..errors import ConfigError, ImageError, ShapeError
 from ..files import replace_file
 
-# %% ../../nbs/data/01_collection.ipynb #c06
+# %% ../../nbs/data/01_collection.ipynb #c05
 def check_images(
-    images,               # anything that should be (N, C, H, W) in [0, 1]
+    images,  # anything that should be (N, C, H, W) in [0, 1]
     source: str = "images",  # how messages call it: a file name, mostly
-) -> np.ndarray:          # (N, C, H, W) float32, contiguous
+) -> np.ndarray:  # (N, C, H, W) float32, contiguous
     "Images as float32, or an error that says what is wrong with them: shape, emptiness, NaN, or range."
     array = np.asarray(images)
     if array.ndim != 4 or 0 in array.shape[1:]:
@@ -28,34 +30,48 @@ def check_images(
     if len(array) == 0:
         raise ImageError(f"{source} holds no images; at least one is needed")
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{source} has type {array.dtype}; images must be float in [0, 1], so divide by the largest possible value first")
+        raise ImageError(
+            f"{source} has type {array.dtype}; images must be float in [0, 1], so divide by the largest possible value first"
+        )
     array = np.ascontiguousarray(array, dtype=np.float32)
     low, high = array.min(), array.max()
     if not np.isfinite(low + high):
-        raise ImageError(f"{source} has NaN or infinite pixels, first in image {int(np.argmin(np.isfinite(array).all((1, 2, 3))))}; every pixel must be a number")
+        raise ImageError(
+            f"{source} has NaN or infinite pixels, first in image {int(np.argmin(np.isfinite(array).all((1, 2, 3))))}; every pixel must be a number"
+        )
     if low < 0 or high > 1:
         raise ImageError(f"{source} ranges from {low:.4g} to {high:.4g}; pixels must lie in [0, 1], so rescale first")
     return array
 
-# %% ../../nbs/data/01_collection.ipynb #c09
+# %% ../../nbs/data/01_collection.ipynb #c08
 @dataclass(frozen=True)
 class CellImages:
     "Images `(N, C, H, W)`, float32 in [0, 1], with a table of N rows."
-    images: np.ndarray | StoredImages          # on disk where the set is larger than the memory should hold
-    table: pd.DataFrame = None                 # one row a cell; made with a column `cell` where none is given
-    channels: tuple[str, ...] = ()             # names, in order
-    name: str = "cells"                        # how figures and messages call the set
+
+    images: np.ndarray | StoredImages  # on disk where the set is larger than the memory should hold
+    table: pd.DataFrame = None  # one row a cell; made with a column `cell` where none is given
+    channels: tuple[str, ...] = ()  # names, in order
+    name: str = "cells"  # how figures and messages call the set
     about: dict = field(default_factory=dict)  # what is known of the whole set: source, licence, simulator settings
 
     def __post_init__(self):
-        if not self.stored: object.__setattr__(self, "images", check_images(self.images, self.name))
-        table = pd.DataFrame({"cell": range(len(self.images))}) if self.table is None else self.table.reset_index(drop=True)
+        if not self.stored:
+            object.__setattr__(self, "images", check_images(self.images, self.name))
+        table = (
+            pd.DataFrame({"cell": range(len(self.images))}) if self.table is None else self.table.reset_index(drop=True)
+        )
         object.__setattr__(self, "table", table)
-        object.__setattr__(self, "channels", tuple(self.channels) or tuple(f"channel {i + 1}" for i in range(self.images.shape[1])))
+        object.__setattr__(
+            self, "channels", tuple(self.channels) or tuple(f"channel {i + 1}" for i in range(self.images.shape[1]))
+        )
         if len(table) != len(self.images):
-            raise ShapeError(f"{self.name} has {len(self.images)} images but {len(table)} table rows; there must be one row an image")
+            raise ShapeError(
+                f"{self.name} has {len(self.images)} images but {len(table)} table rows; there must be one row an image"
+            )
         if len(self.channels) != self.images.shape[1]:
-            raise ShapeError(f"{self.name} has {self.images.shape[1]} channels but {len(self.channels)} channel names {self.channels}")
+            raise ShapeError(
+                f"{self.name} has {self.images.shape[1]} channels but {len(self.channels)} channel names {self.channels}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -71,11 +87,16 @@ class CellImages:
         return self.images.shape[1:]
 
     def __getitem__(self, rows) -> "CellImages":
-        "A selection by slice, indices or boolean mask; of a set on disk it is loaded if it is small, and in the set's order otherwise."
+        """A selection by slice, indices or boolean mask; of a set on disk it is loaded if it is small, and in the
+        set's order otherwise.
+        """
         rows = np.arange(len(self))[rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))]
         large = self.stored and nbytes((len(rows), *self.image_shape)) > IN_MEMORY
-        if large: rows = np.sort(rows)
-        return replace(self, images=self.images.subset(rows) if large else self.images[rows], table=self.table.iloc[rows])
+        if large:
+            rows = np.sort(rows)
+        return replace(
+            self, images=self.images.subset(rows) if large else self.images[rows], table=self.table.iloc[rows]
+        )
 
     def in_memory(self) -> "CellImages":
         "The same cells with their images loaded."
@@ -88,23 +109,37 @@ class CellImages:
     def resized(self, height: int, width: int | None = None) -> "CellImages":
         "The same cells at another size in pixels; shrinking smooths first, so that nothing aliases."
         from skimage.transform import resize
+
         size = (height, width or height)
         if min(size) < 1:
             raise ConfigError(f"size is {size}, both sides must be at least 1 pixel")
-        if size == self.image_shape[1:]: return self
-        images = np.stack([[resize(plane, size, order=1, anti_aliasing=size[0] < plane.shape[0]) for plane in image] for image in self.images[:]])
+        if size == self.image_shape[1:]:
+            return self
+        images = np.stack(
+            [
+                [resize(plane, size, order=1, anti_aliasing=size[0] < plane.shape[0]) for plane in image]
+                for image in self.images[:]
+            ]
+        )
         return replace(self, images=np.clip(images, 0, 1))
 
     def fingerprint(self) -> str:
         "A hash of the pixels: two collections with the same fingerprint train the same model."
-        if self.stored: return self.images.fingerprint()
+        if self.stored:
+            return self.images.fingerprint()
         return blake2b(repr(self.images.shape).encode() + self.images.tobytes(), digest_size=8).hexdigest()
 
     def save(self, path) -> Path:
         "Write one `.npz` file, nothing half-written: pixels as 16-bit integers, the table as Parquet, no pickle."
         import json
-        rows = BytesIO(); self.table.to_parquet(rows)
-        content = dict(images=to_levels(self.images[:]), table=np.frombuffer(rows.getvalue(), np.uint8), meta=np.array(json.dumps(self._meta())))
+
+        rows = BytesIO()
+        self.table.to_parquet(rows)
+        content = dict(
+            images=to_levels(self.images[:]),
+            table=np.frombuffer(rows.getvalue(), np.uint8),
+            meta=np.array(json.dumps(self._meta())),
+        )
         return replace_file(Path(path).with_suffix(".npz"), lambda part: np.savez_compressed(part, **content))
 
     def _meta(self) -> dict:
@@ -116,19 +151,32 @@ class CellImages:
         Raises `ConfigError` for images of other channels or another treatment than those that are there.
         """
         there = read_stored(path)[2] if append and Path(path).exists() else None
-        if there is not None: self._check_alike(there, path)
-        return write_stored(path, self.images, self.table, self._meta() if there is None else there | {"about": joined_about(there["about"], self.about)}, append)
+        if there is not None:
+            self._check_alike(there, path)
+        return write_stored(
+            path,
+            self.images,
+            self.table,
+            self._meta() if there is None else there | {"about": joined_about(there["about"], self.about)},
+            append,
+        )
 
     def _check_alike(self, there: dict, path):
         "Whether these cells may stand beside those of a stored set."
-        if tuple(there["channels"]) != self.channels: raise ConfigError(f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}")
+        if tuple(there["channels"]) != self.channels:
+            raise ConfigError(
+                f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}"
+            )
         if there["about"].get("treatment") != self.about.get("treatment"):
-            raise ConfigError(f"{path} was treated otherwise than the images to be appended; read them with treatment=mv.Treatment.from_list(cells.about['treatment']) of the stored set")
+            raise ConfigError(
+                f"{path} was treated otherwise than the images to be appended; read them with treatment=mv.Treatment.from_list(cells.about['treatment']) of the stored set"
+            )
 
     @classmethod
     def load(cls, path) -> "CellImages":
         "Read what `save` or `to_zarr` wrote. Raises `ImageError` for what is neither, or damaged."
         import json
+
         if Path(path).is_dir():
             images, table, meta = read_stored(path)
             return cls(images[:] if nbytes(images.shape) <= IN_MEMORY else images, table, *_known(path, meta))
@@ -140,21 +188,32 @@ class CellImages:
         except FileNotFoundError as error:
             raise ImageError(f"there is no file {path}") from error
         except Exception as error:
-            raise ImageError(f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})") from error
+            raise ImageError(
+                f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"
+            ) from error
         return cls(images, table, *_known(path, meta))
 
-# %% ../../nbs/data/01_collection.ipynb #c10
+# %% ../../nbs/data/01_collection.ipynb #c09
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
     found = [meta.get(part) for part in ("channels", "name", "about")] if isinstance(meta, dict) else [None] * 3
-    good = isinstance(found[0], list) and all(isinstance(name, str) for name in found[0]) and isinstance(found[1], str) and isinstance(found[2], dict)
-    if not good: raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
+    good = (
+        isinstance(found[0], list)
+        and all(isinstance(name, str) for name in found[0])
+        and isinstance(found[1], str)
+        and isinstance(found[2], dict)
+    )
+    if not good:
+        raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
     return tuple(found[0]), found[1], found[2]
+
 
 def joined_about(first: dict, second: dict) -> dict:
     "What is known of two sets as one: that of the first, with the dropped cells and failed files of both."
     about = dict(first)
-    if "failed" in first or "failed" in second: about["failed"] = [*first.get("failed", []), *second.get("failed", [])]
+    if "failed" in first or "failed" in second:
+        about["failed"] = [*first.get("failed", []), *second.get("failed", [])]
     dropped = pd.concat([pd.DataFrame(part.get("dropped", {})) for part in (first, second)], ignore_index=True)
-    if len(dropped.columns): about["dropped"] = dropped.to_dict("list")
+    if len(dropped.columns):
+        about["dropped"] = dropped.to_dict("list")
     return about

@@ -6,12 +6,14 @@
 __all__ = ['ROOM', 'QUANTILE', 'DROPPED', 'CORNERS', 'Cutting', 'window_for', 'measure_cells', 'Cut', 'labels_for', 'cut_field',
            'whole_cells', 'crop_cells', 'why_empty', 'pooled', 'crop_boxes']
 
-# %% ../../nbs/data/06_crops.ipynb #c03
+# %% ../../nbs/data/06_crops.ipynb #c02
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels
@@ -19,41 +21,50 @@ from .treatment import Treatment
 from ..errors import ConfigError, ImageError, ShapeError
 from ..files import read_table
 
-# %% ../../nbs/data/06_crops.ipynb #c05
+# %% ../../nbs/data/06_crops.ipynb #c04
 @dataclass(frozen=True)
 class Cutting:
     "How cells are cut out of a field of view."
-    size: int | None = None        # side of the square window, pixels; from the cells if not given
-    masked: bool = False           # True sets everything outside the cell to 0
-    aligned: bool = False          # True turns each cell so that its longest axis lies level
-    min_area: float = 0            # pixels; smaller cells are dropped
+
+    size: int | None = None  # side of the square window, pixels; from the cells if not given
+    masked: bool = False  # True sets everything outside the cell to 0
+    aligned: bool = False  # True turns each cell so that its longest axis lies level
+    min_area: float = 0  # pixels; smaller cells are dropped
     max_area: float | None = None  # pixels; larger cells are dropped
-    border: bool = True            # False drops cells that touch the edge of the field, also where the window would fit
-    focus: float = 0               # cells with a lower focus (see the table) are dropped
+    border: bool = True  # False drops cells that touch the edge of the field, also where the window would fit
+    focus: float = 0  # cells with a lower focus (see the table) are dropped
 
     def __post_init__(self):
-        if self.size is not None and self.size < 2: raise ConfigError(f"size is {self.size}, it must be at least 2 pixels")
+        if self.size is not None and self.size < 2:
+            raise ConfigError(f"size is {self.size}, it must be at least 2 pixels")
         if self.max_area is not None and self.max_area <= self.min_area:
             raise ConfigError(f"max_area is {self.max_area} and min_area {self.min_area}; max_area must be the larger")
+
 
 #: A window is this many times as wide as the cells of this quantile of diameters.
 ROOM, QUANTILE = 1.3, 0.95
 
+
 def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
-    if len(diameters) == 0: raise ImageError("no cells were found, so there is nothing to take the window's size from; give size=")
+    if len(diameters) == 0:
+        raise ImageError("no cells were found, so there is nothing to take the window's size from; give size=")
     return max(8, 2 * int(np.ceil(ROOM * float(np.quantile(diameters, QUANTILE)) / 2)))
 
-# %% ../../nbs/data/06_crops.ipynb #c08
+# %% ../../nbs/data/06_crops.ipynb #c07
 def measure_cells(
-    planes: np.ndarray,            # (C, H, W)
-    labels: np.ndarray,            # (H, W), 0 = background
+    planes: np.ndarray,  # (C, H, W)
+    labels: np.ndarray,  # (H, W), 0 = background
     channels: tuple[str, ...] = (),
-    channel: int = 0,              # in which sharpness is measured
+    channel: int = 0,  # in which sharpness is measured
 ) -> pd.DataFrame:
-    "A row a cell: label, row, column, area, diameter, eccentricity, orientation, mean of each channel, focus, touches_border. Lengths in pixels, angles in radians."
+    """A row a cell: label, row, column, area, diameter, eccentricity, orientation, mean of each channel, focus, touches_border.
+
+    Lengths in pixels, angles in radians.
+    """
     from scipy import ndimage
+
     names = channels or tuple(f"channel {i + 1}" for i in range(len(planes)))
     at = np.flatnonzero(labels)
     owner = labels.ravel()[at]
@@ -61,73 +72,103 @@ def measure_cells(
     mean_of = lambda values: (np.bincount(owner, values) / np.maximum(np.bincount(owner), 1))[index]
     y, x = (axis.astype(float) for axis in np.divmod(at, labels.shape[1]))
     area, row, column = np.bincount(owner)[index], mean_of(y), mean_of(x)
-    table = pd.DataFrame({"label": index, "row": row, "column": column, "area": area.astype(float), "diameter": np.sqrt(4 * area / np.pi)})
+    table = pd.DataFrame(
+        {
+            "label": index,
+            "row": row,
+            "column": column,
+            "area": area.astype(float),
+            "diameter": np.sqrt(4 * area / np.pi),
+        }
+    )
     # the ellipse with the cell's second moments
-    rows, columns, mixed = mean_of(y * y) - row ** 2, mean_of(x * x) - column ** 2, mean_of(x * y) - row * column
+    rows, columns, mixed = mean_of(y * y) - row**2, mean_of(x * x) - column**2, mean_of(x * y) - row * column
     spread = np.hypot(rows - columns, 2 * mixed)
     long, short = rows + columns + spread, np.maximum(rows + columns - spread, 0)
     table["eccentricity"] = np.sqrt(1 - short / np.maximum(long, 1e-12))
     table["orientation"] = 0.5 * np.arctan2(2 * mixed, rows - columns)
-    for name, plane in zip(names, planes): table[f"mean {name}"] = mean_of(plane.ravel()[at])
+    for name, plane in zip(names, planes):
+        table[f"mean {name}"] = mean_of(plane.ravel()[at])
     detail = ndimage.laplace(ndimage.gaussian_filter(planes[channel].astype(np.float32), 1.0)).ravel()[at].astype(float)
-    table["focus"] = np.sqrt(np.maximum(mean_of(detail ** 2) - mean_of(detail) ** 2, 0)) / np.maximum(table[f"mean {names[channel]}"], 1e-6)
+    table["focus"] = np.sqrt(np.maximum(mean_of(detail**2) - mean_of(detail) ** 2, 0)) / np.maximum(
+        table[f"mean {names[channel]}"], 1e-6
+    )
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     table["touches_border"] = np.isin(index, edge)
     return table
 
-# %% ../../nbs/data/06_crops.ipynb #c11
+# %% ../../nbs/data/06_crops.ipynb #c10
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
-    if cutting.aligned:              # the corners of a turned square reach further
+    if cutting.aligned:  # the corners of a turned square reach further
         before = after = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation)))
         row, column = table.row, table.column
     else:
         before, after = size // 2, size - size // 2
         row, column = table.row.round(), table.column.round()
     outside = (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
-    reasons = {"too small": table.area < cutting.min_area, "too large": table.area > (cutting.max_area or np.inf),
-               "touches the border": table.touches_border & (not cutting.border), "window leaves the field": outside, "out of focus": table.focus < cutting.focus}
+    reasons = {
+        "too small": table.area < cutting.min_area,
+        "too large": table.area > (cutting.max_area or np.inf),
+        "touches the border": table.touches_border & (not cutting.border),
+        "window leaves the field": outside,
+        "out of focus": table.focus < cutting.focus,
+    }
     why = pd.Series("", index=table.index, dtype=object)
-    for reason, applies in reasons.items(): why[(why == "") & applies] = reason
+    for reason, applies in reasons.items():
+        why[(why == "") & applies] = reason
     return why
+
 
 def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutting) -> np.ndarray:
     "One cell's window `(C, size, size)`."
-    if cutting.aligned: crop, own = _turned(planes, labels, cell, size)
+    if cutting.aligned:
+        crop, own = _turned(planes, labels, cell, size)
     else:
         top, left = round(cell.row) - size // 2, round(cell.column) - size // 2
         window = slice(top, top + size), slice(left, left + size)
         crop, own = planes[(slice(None), *window)], labels[window] == cell.label
     return crop * own if cutting.masked else crop
 
+
 def _turned(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell turned so that its main axis lies level, and the cell's mask in it."
     from scipy.ndimage import affine_transform
-    turn = cell.orientation - np.pi / 2                        # orientation is measured from the axis of rows
+
+    turn = cell.orientation - np.pi / 2  # orientation is measured from the axis of rows
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     middle = np.array([cell.row, cell.column])
     low = np.maximum(np.floor(middle - size).astype(int), 0)
     box = tuple(slice(a, int(b)) for a, b in zip(low, np.ceil(middle + size)))
     offset = middle - low - matrix @ np.full(2, (size - 1) / 2)
-    crop = np.stack([affine_transform(plane[box], matrix, offset, (size, size), order=1, mode="nearest") for plane in planes])
-    return crop, affine_transform((labels[box] == cell.label).astype(np.float32), matrix, offset, (size, size), order=1) > 0.5
+    crop = np.stack(
+        [affine_transform(plane[box], matrix, offset, (size, size), order=1, mode="nearest") for plane in planes]
+    )
+    return crop, affine_transform(
+        (labels[box] == cell.label).astype(np.float32), matrix, offset, (size, size), order=1
+    ) > 0.5
+
 
 @dataclass(frozen=True)
 class Cut:
     "What became of the cells of one field."
-    images: np.ndarray             # (n, C, size, size)
-    table: pd.DataFrame            # n rows
-    dropped: pd.DataFrame          # the others, with their reason
+
+    images: np.ndarray  # (n, C, size, size)
+    table: pd.DataFrame  # n rows
+    dropped: pd.DataFrame  # the others, with their reason
     channels: tuple[str, ...]
     size: int
 
+
 def labels_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> np.ndarray:
     "The given labels, an array or a path, checked against the planes; those of the segmentation where none are given."
-    if labels is None: return segmentation(planes)
+    if labels is None:
+        return segmentation(planes)
     return check_labels(read_array(labels) if isinstance(labels, (str, Path)) else labels, planes.shape[1:], source)
 
+
 def cut_field(
-    field,                         # a `Field`, or an array (C, H, W) in [0, 1]
+    field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
     treatment: Treatment = Treatment(),
     segmentation: Segmentation = Segmentation(),
@@ -139,93 +180,162 @@ def cut_field(
     read = isinstance(field, Field)
     opened = field.open() if read else None
     planes = as_field(field.treated(treatment, opened) if read else field)
-    if labels is None and read: labels = field.labels
+    if labels is None and read:
+        labels = field.labels
     labels = labels_for(planes, labels, segmentation, source)
-    names = tuple(channels) or (field.channels(opened) if read else tuple(f"channel {i + 1}" for i in range(len(planes))))
+    names = tuple(channels) or (
+        field.channels(opened) if read else tuple(f"channel {i + 1}" for i in range(len(planes)))
+    )
     table = measure_cells(planes, labels, names, segmentation.channel)
     size = cutting.size or (window_for(whole_cells(table)) if len(table) else 0)
-    if read: table = pd.concat([pd.DataFrame({"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}), table], axis=1)
+    if read:
+        table = pd.concat(
+            [pd.DataFrame({"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}), table],
+            axis=1,
+        )
     why = _why_dropped(table, cutting, size, planes.shape[1:])
     crops = [_cut(planes, labels, cell, size, cutting) for cell in table[why == ""].itertuples()]
     images = np.clip(np.stack(crops), 0, 1) if crops else np.zeros((0, len(planes), size, size), np.float32)
     dropped = table.assign(reason=why)[why != ""]
-    return Cut(images, table[why == ""].reset_index(drop=True), dropped[[c for c in DROPPED if c in dropped]].reset_index(drop=True), names, size)
+    return Cut(
+        images,
+        table[why == ""].reset_index(drop=True),
+        dropped[[c for c in DROPPED if c in dropped]].reset_index(drop=True),
+        names,
+        size,
+    )
+
 
 def whole_cells(table: pd.DataFrame) -> pd.Series:
     "Diameters of the cells that the edge does not cut; of all where it cuts all."
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
+
 def crop_cells(
-    field_or_path,                 # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
-    size: int | None = None,       # side of the square window, pixels; from the cells if not given
-    labels=None,                   # (H, W) integer labels, or the path of a label image; segmented here if not given
+    field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
+    size: int | None = None,  # side of the square window, pixels; from the cells if not given
+    labels=None,  # (H, W) integer labels, or the path of a label image; segmented here if not given
     channels: tuple[str, ...] = (),  # names
-    masked: bool = False,          # True sets everything outside the cell to 0
+    masked: bool = False,  # True sets everything outside the cell to 0
     name: str = "cells",
     treatment: Treatment = Treatment(),  # of a field that is read here
     segmentation: Segmentation = Segmentation(),
-    **cutting,                     # more of `Cutting`: aligned, min_area, max_area, border, focus
-) -> CellImages:                   # a row a cell, see `measure_cells`
+    **cutting,  # more of `Cutting`: aligned, min_area, max_area, border, focus
+) -> CellImages:  # a row a cell, see `measure_cells`
     """Every cell of a field of view, centred in a window of `size` pixels, in every channel.
 
     `about["dropped"]` tells of each cell that was left out, and why. Raises `ImageError` where no cell is left.
     """
     field = Field.of(field_or_path) if isinstance(field_or_path, (str, Path)) else field_or_path
     source = str(field.files[0]) if isinstance(field, Field) else name
-    if isinstance(field, Field): treatment = treatment.fitted([field.sample()])
+    if isinstance(field, Field):
+        treatment = treatment.fitted([field.sample()])
     cut = cut_field(field, Cutting(size, masked, **cutting), treatment, segmentation, labels, channels, source)
-    if len(cut.table) == 0: raise ImageError(why_empty(cut, source))
-    about = {"dropped": cut.dropped.to_dict("list")} | ({"treatment": treatment.as_list()} if isinstance(field, Field) else {})
+    if len(cut.table) == 0:
+        raise ImageError(why_empty(cut, source))
+    about = {"dropped": cut.dropped.to_dict("list")} | (
+        {"treatment": treatment.as_list()} if isinstance(field, Field) else {}
+    )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
+
 
 def why_empty(cut: Cut, source: str) -> str:
     "Why nothing came out of a field."
-    if len(cut.dropped) == 0: return f"{source} holds no cells; if there should be some, look at the channel and the segmentation's settings"
+    if len(cut.dropped) == 0:
+        return f"{source} holds no cells; if there should be some, look at the channel and the segmentation's settings"
     reasons = ", ".join(f"{count} {reason}" for reason, count in cut.dropped.reason.value_counts().items())
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take a smaller size, or softer limits"
+
 
 #: What is kept of a cell that is dropped.
 DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus", "reason")
 
-# %% ../../nbs/data/06_crops.ipynb #c15
+# %% ../../nbs/data/06_crops.ipynb #c14
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
     for part in parts:
-        if part.image_shape != parts[0].image_shape: raise ShapeError(f"{part.name} has images of shape {part.image_shape}, {parts[0].name} of {parts[0].image_shape}; all must have one shape")
+        if part.image_shape != parts[0].image_shape:
+            raise ShapeError(
+                f"{part.name} has images of shape {part.image_shape}, {parts[0].name} of {parts[0].image_shape}; all must have one shape"
+            )
     about = reduce(joined_about, [p.about for p in parts])
-    return CellImages(np.concatenate([p.images for p in parts]), pd.concat([p.table for p in parts], ignore_index=True), parts[0].channels, name, about)
+    return CellImages(
+        np.concatenate([p.images for p in parts]),
+        pd.concat([p.table for p in parts], ignore_index=True),
+        parts[0].channels,
+        name,
+        about,
+    )
 
-# %% ../../nbs/data/06_crops.ipynb #c18
+# %% ../../nbs/data/06_crops.ipynb #c17
 #: Names that box tables use for left, top, right and bottom.
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
+
 def crop_boxes(
-    folder,                        # of the images
-    boxes,                         # a table, or a CSV, Parquet or Excel file, with a column of file names and xmin, ymin, xmax, ymax in pixels
-    size: int,                     # side to which every square is brought, pixels
-    window: int | None = None,     # side of every square before, pixels; each box's longer side and a tenth if not given
-    on: str | None = None,         # the column of file names; found if not given
+    folder,  # of the images
+    # a table, or a CSV, Parquet or Excel file, with a column of file names and xmin, ymin, xmax, ymax in pixels
+    boxes,
+    size: int,  # side to which every square is brought, pixels
+    # side of every square before, pixels; each box's longer side and a tenth if not given
+    window: int | None = None,
+    on: str | None = None,  # the column of file names; found if not given
     name: str = "cells",
     treatment: Treatment = Treatment(),
-) -> CellImages:                   # a row a box, with all columns of the table
-    "Cells by boxes. Squares that leave their image are dropped and written down. Raises `ImageError` for a box without an image, or where none is left."
+) -> CellImages:  # a row a box, with all columns of the table
+    """Cells by boxes.
+
+    Squares that leave their image are dropped and written down. Raises `ImageError` for a box without an image, or
+    where none is left.
+    """
     boxes = read_table(boxes).reset_index(drop=True)
     lacking = [c for c in CORNERS if c not in boxes]
-    if lacking: raise ConfigError(f"the table of boxes has no column {lacking[0]}; it needs {', '.join(CORNERS)} in pixels")
+    if lacking:
+        raise ConfigError(f"the table of boxes has no column {lacking[0]}; it needs {', '.join(CORNERS)} in pixels")
     on = file_column(boxes, "the table of boxes", on)
     fields = {name: Field.of(Path(folder) / str(name)) for name in boxes[on].unique()}
     treatment = treatment.fitted([field.sample() for field in fields.values()])
-    side = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1).astype(int) if window is None else pd.Series(window, boxes.index)
+    side = (
+        np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1).astype(int)
+        if window is None
+        else pd.Series(window, boxes.index)
+    )
     row, column = (boxes.ymin + boxes.ymax) / 2, (boxes.xmin + boxes.xmax) / 2
     top, left = (middle.round().astype(int) - side // 2 for middle in (row, column))
     parts, inside = [], pd.Series(False, index=boxes.index)
     for file, part in boxes.groupby(on, sort=False):
         planes = fields[file].treated(treatment)
         at = part.index
-        inside[at] = (side[at] > 1) & (top[at] >= 0) & (left[at] >= 0) & (top[at] + side[at] <= planes.shape[1]) & (left[at] + side[at] <= planes.shape[2])
-        squares = [CellImages(planes[None, :, top[i]:top[i] + side[i], left[i]:left[i] + side[i]]).resized(size).images for i in at[inside[at]]]
-        if squares: parts.append(CellImages(np.concatenate(squares), part[inside[at]].rename(columns={on: "file"}), fields[file].channels(), str(fields[file].files[0])))
-    if not parts: raise ImageError(f"none of {len(boxes)} boxes lies inside its image with a square around it")
+        inside[at] = (
+            (side[at] > 1)
+            & (top[at] >= 0)
+            & (left[at] >= 0)
+            & (top[at] + side[at] <= planes.shape[1])
+            & (left[at] + side[at] <= planes.shape[2])
+        )
+        squares = [
+            CellImages(planes[None, :, top[i] : top[i] + side[i], left[i] : left[i] + side[i]]).resized(size).images
+            for i in at[inside[at]]
+        ]
+        if squares:
+            parts.append(
+                CellImages(
+                    np.concatenate(squares),
+                    part[inside[at]].rename(columns={on: "file"}),
+                    fields[file].channels(),
+                    str(fields[file].files[0]),
+                )
+            )
+    if not parts:
+        raise ImageError(f"none of {len(boxes)} boxes lies inside its image with a square around it")
     out = ~inside
-    dropped = pd.DataFrame({"file": boxes[on], "row": row, "column": column, "area": (boxes.xmax - boxes.xmin) * (boxes.ymax - boxes.ymin), "reason": np.where(side > 1, "window leaves the field", "too small")})[out]
+    dropped = pd.DataFrame(
+        {
+            "file": boxes[on],
+            "row": row,
+            "column": column,
+            "area": (boxes.xmax - boxes.xmin) * (boxes.ymax - boxes.ymin),
+            "reason": np.where(side > 1, "window leaves the field", "too small"),
+        }
+    )[out]
     return replace(pooled(parts, name), about={"dropped": dropped.to_dict("list"), "treatment": treatment.as_list()})

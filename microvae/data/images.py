@@ -7,7 +7,10 @@ __all__ = ['READABLE', 'WHOLE', 'BELIEVED', 'PACKED', 'BELIEVED_PLANES', 'PLANE'
            'Pixels', 'open_image', 'read_array', 'read_image', 'Field', 'list_images', 'list_fields', 'file_column',
            'join_table', 'load_images']
 
-# %% ../../nbs/data/03_images.ipynb #c04
+# %% ../../nbs/data/03_images.ipynb #c03
+import logging
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -16,9 +19,10 @@ from glob import glob
 from math import prod
 from pathlib import Path
 from zipfile import ZipFile
-import logging, os, re
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from .storage import is_stored
 from .treatment import Sample, Scale, Treatment, certain_maximum
@@ -28,34 +32,48 @@ from ..files import read_table, unreadable
 #: File endings that can be read.
 READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz", ".zarr")
 
-# %% ../../nbs/data/03_images.ipynb #c06
+# %% ../../nbs/data/03_images.ipynb #c05
 def guessed_axes(shape: tuple[int, ...]) -> str:
-    "Letters for an array that says nothing of itself: up to 4 at the end are colours, few at the front are channels, more are frames."
-    if len(shape) == 2: return "YX"
-    if len(shape) in (3, 4) and shape[-1] <= 4 < min(shape[-3:-1]): return "TYXS"[-len(shape):]
-    if len(shape) == 3: return "CYX" if shape[0] <= 5 else "TYX"
-    return "TZCYX"[-len(shape):] if len(shape) == 5 else "TCYX"
+    """Letters for an array that says nothing of itself: up to 4 at the end are colours, few at the front are channels,
+    more are frames.
+    """
+    if len(shape) == 2:
+        return "YX"
+    if len(shape) in (3, 4) and shape[-1] <= 4 < min(shape[-3:-1]):
+        return "TYXS"[-len(shape) :]
+    if len(shape) == 3:
+        return "CYX" if shape[0] <= 5 else "TYX"
+    return "TZCYX"[-len(shape) :] if len(shape) == 5 else "TCYX"
+
 
 def _known(axes: str, shape: tuple[int, ...], source) -> str:
     "Axes with the letters that writers use for what they do not know replaced by a guess."
     if len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
-        raise ShapeError(f"{source} has shape {shape}, and axes {axes!r} do not fit it; give axes= with one letter of T, C, Z, Y, X or S for each")
+        raise ShapeError(
+            f"{source} has shape {shape}, and axes {axes!r} do not fit it; give axes= with one letter of T, C, Z, Y, X or S for each"
+        )
     for i, letter in enumerate(axes):
-        if letter in "TCZYXS": continue
+        if letter in "TCZYXS":
+            continue
         free = [a for a in ("CTZ" if shape[i] <= 5 else "TZC") if a not in axes]
-        if not free: raise ShapeError(f"{source} has axes {axes!r} of sizes {shape}, more than frames, channels and slices; give axes= to say what they are")
-        axes = axes[:i] + free[0] + axes[i + 1:]
+        if not free:
+            raise ShapeError(
+                f"{source} has axes {axes!r} of sizes {shape}, more than frames, channels and slices; give axes= to say what they are"
+            )
+        axes = axes[:i] + free[0] + axes[i + 1 :]
     return axes
+
 
 @dataclass(frozen=True)
 class ImageFile:
     "An image file that was opened and not yet read."
+
     path: Path
-    array: object                          # anything that gives planes when it is sliced
-    axes: str                              # a letter an axis of the array
-    names: tuple[str, ...] = ()            # of channels, where the file tells them
-    maximum: float | None = None           # largest value that a pixel can have, where the file tells it
-    first: Path | None = None              # the first file of an image that lies in several, where that is another
+    array: object  # anything that gives planes when it is sliced
+    axes: str  # a letter an axis of the array
+    names: tuple[str, ...] = ()  # of channels, where the file tells them
+    maximum: float | None = None  # largest value that a pixel can have, where the file tells it
+    first: Path | None = None  # the first file of an image that lies in several, where that is another
 
     def size(self, letter: str) -> int:
         "Length of an axis, 1 where there is none."
@@ -80,23 +98,33 @@ class ImageFile:
         return part.reshape(-1, *part.shape[-2:])
 
     def read(self, frame: int = 0, z: str | int = "max") -> np.ndarray:
-        "One frame as `(C, H, W)`, as stored: the largest value over the slices, or one slice by number. Slices are read one by one."
-        if not 0 <= frame < self.frames: raise ConfigError(f"{self.path} has {self.frames} frames, counted from 0; there is no frame {frame}")
+        """One frame as `(C, H, W)`, as stored: the largest value over the slices, or one slice by number.
+
+        Slices are read one by one.
+        """
+        if not 0 <= frame < self.frames:
+            raise ConfigError(f"{self.path} has {self.frames} frames, counted from 0; there is no frame {frame}")
         if isinstance(z, int):
-            if not -self.size("Z") <= z < self.size("Z"): raise ConfigError(f"{self.path} has {self.size('Z')} slices, counted from 0; there is no slice {z}")
+            if not -self.size("Z") <= z < self.size("Z"):
+                raise ConfigError(f"{self.path} has {self.size('Z')} slices, counted from 0; there is no slice {z}")
             return self._whole(frame, z % self.size("Z"))
-        if z != "max": raise ConfigError(f"z is {z!r}, it must be 'max' for a projection or the number of a slice")
+        if z != "max":
+            raise ConfigError(f"z is {z!r}, it must be 'max' for a projection or the number of a slice")
         planes = self._whole(frame, 0)
-        for i in range(1, self.size("Z")): planes = np.maximum(planes, self._whole(frame, i))
+        for i in range(1, self.size("Z")):
+            planes = np.maximum(planes, self._whole(frame, i))
         return planes
 
     def _whole(self, frame: int, z: int) -> np.ndarray:
         "Planes, with a sentence where the file breaks off in the middle."
-        try: return self.planes(frame, z)
-        except MicroVAEError: raise
-        except Exception as error: raise unreadable(self.path, error) from error
+        try:
+            return self.planes(frame, z)
+        except MicroVAEError:
+            raise
+        except Exception as error:
+            raise unreadable(self.path, error) from error
 
-# %% ../../nbs/data/03_images.ipynb #c09
+# %% ../../nbs/data/03_images.ipynb #c08
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
@@ -108,17 +136,23 @@ BELIEVED, PACKED = 50_000_000, 20_000
 #: The same of the planes of OME metadata, of which each takes at least so many bytes in its file.
 BELIEVED_PLANES, PLANE = 1_000_000, 50
 
+
 def _check_promise(path: Path, promised: int, held: int):
     "A header can promise terabytes: memory is taken only for what the file can hold, however well it is packed."
-    if promised > max(BELIEVED, PACKED * held): raise ImageError(f"{path} promises {promised:,} values and has {held:,} bytes; it is damaged, or no image")
+    if promised > max(BELIEVED, PACKED * held):
+        raise ImageError(f"{path} promises {promised:,} values and has {held:,} bytes; it is damaged, or no image")
+
 
 @dataclass
 class Pixels:
-    "Pixels of a file that are read when they are asked for: a small file once and whole, a large one in the parts that are asked for."
+    """Pixels of a file that are read when they are asked for: a small file once and whole, a large one in the parts
+    that are asked for.
+    """
+
     shape: tuple[int, ...]
     dtype: np.dtype
     read: Callable[[], np.ndarray]
-    parts: Callable | None = None          # gives what can be sliced without being read whole
+    parts: Callable | None = None  # gives what can be sliced without being read whole
     kept: np.ndarray | None = None
 
     def __getitem__(self, index) -> np.ndarray:
@@ -127,180 +161,280 @@ class Pixels:
             self.kept = self.parts() if large else self.read()
         return self.kept[index]
 
+
 def _open_tiff(path: Path, level: int) -> dict:
     "Pages stay on disk: a file of many pages is seen through tifffile's Zarr view, whose chunks are its pages."
     import tifffile
+
     with tifffile.TiffFile(path) as tiff:
         _check_pages(tiff, path)
         about = _ome(tiff, path) if tiff.is_ome else _imagej(tiff) if tiff.is_imagej else {}
         series = tiff.series[0]
-        if level >= len(series.levels): raise ConfigError(f"{path} has {len(series.levels)} pyramid levels, counted from 0; there is no level {level}")
+        if level >= len(series.levels):
+            raise ConfigError(
+                f"{path} has {len(series.levels)} pyramid levels, counted from 0; there is no level {level}"
+            )
         series = series.levels[level]
         _check_whole(series)
-        _check_promise(path, prod(series.shape), sum({page.parent.filehandle.path: page.parent.filehandle.size for page in series.pages}.values()))
+        _check_promise(
+            path,
+            prod(series.shape),
+            sum({page.parent.filehandle.path: page.parent.filehandle.size for page in series.pages}.values()),
+        )
         page = tiff.pages.first
         top = page.tags.valueof("MaxSampleValue")
-        if "maximum" not in about and isinstance(top, int) and 255 < top < 65535: about["maximum"] = float(top)
-        small = prod(series.shape) < 100_000          # a crop: opening it twice would take longer than reading it
-        pixels = Pixels(series.shape, series.dtype, partial(_tiff_whole, path, level), partial(_tiff_pages, path, level), series.asarray() if small else None)
+        if "maximum" not in about and isinstance(top, int) and 255 < top < 65535:
+            about["maximum"] = float(top)
+        small = prod(series.shape) < 100_000  # a crop: opening it twice would take longer than reading it
+        pixels = Pixels(
+            series.shape,
+            series.dtype,
+            partial(_tiff_whole, path, level),
+            partial(_tiff_pages, path, level),
+            series.asarray() if small else None,
+        )
         first = Path(series.pages[0].parent.filehandle.path)
         return dict(array=pixels, axes=series.axes, first=None if first.name == path.name else first, **about)
+
 
 def _check_pages(tiff, path: Path):
     "Each page tells where the next one begins; in a damaged file they can follow one another in a circle, for ever."
     form, file, seen = tiff.tiff, tiff.filehandle, set()
     file.seek(4 if form.version == 42 else 8)
     while offset := _number(file, form.offsetsize, form.byteorder):
-        if offset in seen: raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
+        if offset in seen:
+            raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
         seen.add(offset)
-        if offset >= file.size: return
+        if offset >= file.size:
+            return
         file.seek(offset)
         file.seek(offset + form.tagnosize + _number(file, form.tagnosize, form.byteorder) * form.tagsize)
+
 
 def _number(file, size: int, order: str) -> int:
     return int.from_bytes(file.read(size), "little" if order == "<" else "big")
 
+
 def _check_whole(series):
     "A truncated file must not come out black where its pixels are missing; an OME-TIFF may lie in several files."
     for page in series.pages:
-        if page is None: raise ImageError(f"{series.parent.filehandle.path} lacks pages: files that belong to it are not beside it, or it is truncated")
+        if page is None:
+            raise ImageError(
+                f"{series.parent.filehandle.path} lacks pages: files that belong to it are not beside it, or it is truncated"
+            )
         file, needed = page.parent.filehandle, prod(page.keyframe.chunked)
-        if len(page.dataoffsets) < needed: raise ImageError(f"{file.path} has {len(page.dataoffsets):,} of the {needed:,} parts of its pixels; it is damaged")
+        if len(page.dataoffsets) < needed:
+            raise ImageError(
+                f"{file.path} has {len(page.dataoffsets):,} of the {needed:,} parts of its pixels; it is damaged"
+            )
         if any(offset + count > file.size for offset, count in zip(page.dataoffsets, page.databytecounts)):
             raise ImageError(f"{file.path} is truncated: its last pixels are missing; copy it again from where it came")
 
+
 def _tiff_whole(path: Path, level: int) -> np.ndarray:
     import tifffile
-    with tifffile.TiffFile(path) as tiff: return tiff.series[0].levels[level].asarray()
+
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.series[0].levels[level].asarray()
+
 
 def _tiff_pages(path: Path, level: int):
     "A large TIFF as something that reads the pages that a slice needs."
-    import tifffile, zarr
+    import tifffile
+    import zarr
+
     return zarr.open_array(tifffile.TiffFile(path).series[0].levels[level].aszarr(), mode="r")
 
+
 def _ome(tiff, path: Path) -> dict:
-    "Channel names and significant bits of OME metadata. Raises `ImageError` for metadata that would open other folders, or that define entities."
+    """Channel names and significant bits of OME metadata.
+
+    Raises `ImageError` for metadata that would open other folders, or that define entities.
+    """
     import xml.etree.ElementTree as xml
-    if "<!DOCTYPE" in tiff.ome_metadata or "<!ENTITY" in tiff.ome_metadata: raise ImageError(f"{path} has OME metadata with a document type, which images never have; it is not read")
+
+    if "<!DOCTYPE" in tiff.ome_metadata or "<!ENTITY" in tiff.ome_metadata:
+        raise ImageError(f"{path} has OME metadata with a document type, which images never have; it is not read")
     root = xml.fromstring(tiff.ome_metadata)
     believed = max(BELIEVED_PLANES, path.stat().st_size / PLANE)
     for planes in _promised_planes(root, prod(tiff.pages.first.shape)):
-        if planes > believed: raise ImageError(f"{path} promises {planes:,} planes and has {path.stat().st_size:,} bytes; it is damaged, or no image")
+        if planes > believed:
+            raise ImageError(
+                f"{path} promises {planes:,} planes and has {path.stat().st_size:,} bytes; it is damaged, or no image"
+            )
     for name in _other_files(root):
-        if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1: raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
+        if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1:
+            raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
     pixels, found = root.find(".//{*}Image/{*}Pixels"), {}
-    if pixels is None: return found
+    if pixels is None:
+        return found
     names = tuple(channel.get("Name") for channel in pixels.findall("{*}Channel"))
-    if names and all(names): found["names"] = names
-    if bits := pixels.get("SignificantBits"): found["maximum"] = float(2 ** int(bits) - 1)
+    if names and all(names):
+        found["names"] = names
+    if bits := pixels.get("SignificantBits"):
+        found["maximum"] = float(2 ** int(bits) - 1)
     return found
+
 
 def _promised_planes(root, pixels: int) -> Iterator[int]:
     "How many planes of so many pixels each part of OME metadata speaks of."
-    for image in root.iterfind(".//{*}Pixels"): yield prod(abs(int(image.get(f"Size{axis}", 1))) for axis in "TCZYX") // pixels
-    for data in root.iterfind(".//{*}TiffData"): yield max((abs(int(value)) for value in data.attrib.values()), default=0)
+    for image in root.iterfind(".//{*}Pixels"):
+        yield prod(abs(int(image.get(f"Size{axis}", 1))) for axis in "TCZYX") // pixels
+    for data in root.iterfind(".//{*}TiffData"):
+        yield max((abs(int(value)) for value in data.attrib.values()), default=0)
+
 
 def _other_files(root) -> Iterator[str]:
     "The other files that tifffile would open for an OME-TIFF; its own name may have been another when it was written."
     for part in root.iterfind(".//{*}UUID"):
-        if part.text != root.get("UUID") and part.get("FileName"): yield part.get("FileName")
+        if part.text != root.get("UUID") and part.get("FileName"):
+            yield part.get("FileName")
+
 
 def _imagej(tiff) -> dict:
     "Channel names of an ImageJ hyperstack, where its slices are labelled alike in each channel."
     about = tiff.imagej_metadata or {}
     channels, labels = about.get("channels", 1), about.get("Labels") or []
-    if isinstance(labels, str): labels = [labels]            # one label stands alone
+    if isinstance(labels, str):
+        labels = [labels]  # one label stands alone
     names = tuple(labels[:channels])
     return {"names": names} if len(names) == channels > 1 and len(set(names)) == channels else {}
+
 
 def _open_zarr(path: Path, level: int) -> dict:
     "An OME-Zarr: axes, channel names and levels as its attributes tell them (versions 0.4 and 0.5)."
     import zarr
+
     group = zarr.open_group(str(path), mode="r")
     attributes = dict(group.attrs)
     attributes = attributes.get("ome", attributes)
-    if "multiscales" not in attributes: raise ImageError(f"{path} is not an OME-Zarr image: it has no multiscales; give the folder of one image")
+    if "multiscales" not in attributes:
+        raise ImageError(f"{path} is not an OME-Zarr image: it has no multiscales; give the folder of one image")
     scales = attributes["multiscales"][0]
-    if level >= len(scales["datasets"]): raise ConfigError(f"{path} has {len(scales['datasets'])} pyramid levels, counted from 0; there is no level {level}")
+    if level >= len(scales["datasets"]):
+        raise ConfigError(
+            f"{path} has {len(scales['datasets'])} pyramid levels, counted from 0; there is no level {level}"
+        )
     array = group[scales["datasets"][level]["path"]]
-    axes = "".join((a if isinstance(a, str) else a["name"]).upper() for a in scales.get("axes", "TCZYX"[-array.ndim:]))
+    axes = "".join((a if isinstance(a, str) else a["name"]).upper() for a in scales.get("axes", "TCZYX"[-array.ndim :]))
     channels = attributes.get("omero", {}).get("channels", [])
     names = tuple(c.get("label", "") for c in channels)
     return dict(array=array, axes=axes, **({"names": names} if names and all(names) else {}))
 
+
 def _open_plain(path: Path, level: int) -> dict:
     import imageio.v3 as imageio
-    about = imageio.improps(path, plugin="pillow")          # where no plugin is named, imageio tries all, one of which loads a program from the working folder
+
+    # where no plugin is named, imageio tries all, one of which loads a program from the working folder
+    about = imageio.improps(path, plugin="pillow")
     _check_promise(path, prod(about.shape), path.stat().st_size)
-    return dict(array=Pixels(about.shape, about.dtype, partial(imageio.imread, path, plugin="pillow")), axes=guessed_axes(about.shape))
+    return dict(
+        array=Pixels(about.shape, about.dtype, partial(imageio.imread, path, plugin="pillow")),
+        axes=guessed_axes(about.shape),
+    )
+
 
 def _open_numpy(path: Path, level: int) -> dict:
     array = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
     if path.suffix.lower() == ".npz":
         _check_archive(path)
-        if len(array.files) != 1: raise ImageError(f"{path} holds {len(array.files)} arrays ({', '.join(array.files)}); it must hold one")
+        if len(array.files) != 1:
+            raise ImageError(f"{path} holds {len(array.files)} arrays ({', '.join(array.files)}); it must hold one")
         array = array[array.files[0]]
     return dict(array=array, axes=guessed_axes(array.shape))
 
+
 def _check_archive(path: Path):
     "The same of a packed archive."
-    with ZipFile(path) as archive: _check_promise(path, sum(member.file_size for member in archive.infolist()), path.stat().st_size)
+    with ZipFile(path) as archive:
+        _check_promise(path, sum(member.file_size for member in archive.infolist()), path.stat().st_size)
+
 
 OPENERS = {".tif": _open_tiff, ".tiff": _open_tiff, ".npy": _open_numpy, ".npz": _open_numpy, ".zarr": _open_zarr}
 
+
 def open_image(
     path,
-    axes: str | None = None,   # a letter of T, C, Z, Y, X, S for each axis, where the file does not tell or tells wrongly
-    level: int = 0,            # of a pyramid; 0 is the full size
+    # a letter of T, C, Z, Y, X, S for each axis, where the file does not tell or tells wrongly
+    axes: str | None = None,
+    level: int = 0,  # of a pyramid; 0 is the full size
 ) -> ImageFile:
     "An image file of any kind, opened. Raises `ImageError` where it is missing, empty, truncated or no image."
     path = Path(path)
-    try: about = path.stat()
-    except PermissionError as error: raise unreadable(path, error) from error
-    except OSError as error: raise ImageError(f"there is no file {path}") from error
-    if not (path.is_file() or path.is_dir()): raise ImageError(f"{path} is neither a file nor a folder")
-    open_it = _opened if path.is_file() else _opened.__wrapped__            # what changes inside a folder cannot be told from the folder
+    try:
+        about = path.stat()
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except OSError as error:
+        raise ImageError(f"there is no file {path}") from error
+    if not (path.is_file() or path.is_dir()):
+        raise ImageError(f"{path} is neither a file nor a folder")
+    # what changes inside a folder cannot be told from the folder
+    open_it = _opened if path.is_file() else _opened.__wrapped__
     return open_it(path, axes, level, about.st_mtime_ns, about.st_size)
+
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, changed: int, size: int) -> ImageFile:
     "A file as it is at this moment."
     try:
-        if path.is_file() and size == 0: raise ImageError(f"{path} is empty: it has 0 bytes")
+        if path.is_file() and size == 0:
+            raise ImageError(f"{path} is empty: it has 0 bytes")
         found = OPENERS.get(path.suffix.lower(), _open_plain)(path, level)
-    except MicroVAEError: raise
-    except Exception as error: raise unreadable(path, error) from error
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
     shape = tuple(found["array"].shape)
-    if 0 in shape: raise ImageError(f"{path} has shape {shape}, it holds no pixels")
+    if 0 in shape:
+        raise ImageError(f"{path} has shape {shape}, it holds no pixels")
     letters = _known(axes or found["axes"], shape, path)
-    opened = ImageFile(path, found["array"], letters, found.get("names", ()), found.get("maximum", certain_maximum(found["array"].dtype)), found.get("first"))
-    if len(opened.names) != opened.channels: opened = replace(opened, names=("red", "green", "blue") if "S" in letters and opened.channels == 3 else ())
+    opened = ImageFile(
+        path,
+        found["array"],
+        letters,
+        found.get("names", ()),
+        found.get("maximum", certain_maximum(found["array"].dtype)),
+        found.get("first"),
+    )
+    if len(opened.names) != opened.channels:
+        opened = replace(opened, names=("red", "green", "blue") if "S" in letters and opened.channels == 3 else ())
     return opened
 
+
 def read_array(path) -> np.ndarray:
-    "The pixels of one image file as they are stored, e.g. labels. Raises `ImageError` where it is missing, unreadable or truncated."
+    """The pixels of one image file as they are stored, e.g. labels.
+
+    Raises `ImageError` where it is missing, unreadable or truncated.
+    """
     opened = open_image(path)
-    try: return np.asarray(opened.array[...])
-    except Exception as error: raise unreadable(path, error) from error
+    try:
+        return np.asarray(opened.array[...])
+    except Exception as error:
+        raise unreadable(path, error) from error
+
 
 def read_image(path, treatment: Treatment = Treatment(), frame: int = 0, z: str | int = "max") -> np.ndarray:
-    "One image file as `(C, H, W)` float32 in [0, 1]; a treatment that has not learned from a set learns from this image."
+    """One image file as `(C, H, W)` float32 in [0, 1]; a treatment that has not learned from a set learns from this
+    image.
+    """
     field = Field.of(path, frame=frame, z=z)
     return field.treated(treatment.fitted([field.sample()]))
 
-# %% ../../nbs/data/03_images.ipynb #c11
+# %% ../../nbs/data/03_images.ipynb #c10
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are to be read."
-    name: str                              # of the file, below the folder that was given
-    files: tuple[Path, ...]                # one, or one a channel
-    names: tuple[str, ...] = ()            # of channels
-    plate: str = ""                        # the folder
+
+    name: str  # of the file, below the folder that was given
+    files: tuple[Path, ...]  # one, or one a channel
+    names: tuple[str, ...] = ()  # of channels
+    plate: str = ""  # the folder
     frame: int = 0
-    z: str | int = "max"                   # projection, or number of a slice
-    level: int = 0                         # of a pyramid
-    axes: str | None = None                # where files do not tell them
-    labels: Path | None = None             # the label image that goes with it
+    z: str | int = "max"  # projection, or number of a slice
+    level: int = 0  # of a pyramid
+    axes: str | None = None  # where files do not tell them
+    labels: Path | None = None  # the label image that goes with it
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -316,11 +450,16 @@ class Field:
         parts = [file.read(self.frame, self.z) for file in opened or self.open()]
         for file, part in zip(self.files, parts):
             if part.shape[1:] != parts[0].shape[1:]:
-                raise ShapeError(f"{file} is {part.shape[1]}×{part.shape[2]} but {self.files[0]} is {parts[0].shape[1]}×{parts[0].shape[2]}; the channels of a field must have one size")
-        if len(self.names) == len(parts): parts = [_one_plane(part, file) for part, file in zip(parts, self.files)]
+                raise ShapeError(
+                    f"{file} is {part.shape[1]}×{part.shape[2]} but {self.files[0]} is {parts[0].shape[1]}×{parts[0].shape[2]}; the channels of a field must have one size"
+                )
+        if len(self.names) == len(parts):
+            parts = [_one_plane(part, file) for part, file in zip(parts, self.files)]
         planes = np.concatenate(parts)
         if self.names and len(planes) != len(self.names):
-            raise ShapeError(f"{self.files[0]} has {len(planes)} channels, but {len(self.names)} names were given: {', '.join(self.names)}")
+            raise ShapeError(
+                f"{self.files[0]} has {len(planes)} channels, but {len(self.names)} names were given: {', '.join(self.names)}"
+            )
         return planes
 
     def treated(self, treatment: Treatment, opened: list[ImageFile] | None = None) -> np.ndarray:
@@ -334,16 +473,19 @@ class Field:
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
-        if self.names: return self.names
+        if self.names:
+            return self.names
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
+
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
-    if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]): return part[:1]
+    if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
+        return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/03_images.ipynb #c12
+# %% ../../nbs/data/03_images.ipynb #c11
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -351,16 +493,25 @@ def list_images(source) -> list[Path]:
     """
     if isinstance(source, (list, tuple)):
         found = [Path(p) for p in source]
-    elif Path(source).is_dir() and Path(source).suffix != ".zarr": found = _walk(Path(source))
-    elif Path(source).exists(): found = [Path(source)]
-    else: found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if p.suffix.lower() in READABLE]
+    elif Path(source).is_dir() and Path(source).suffix != ".zarr":
+        found = _walk(Path(source))
+    elif Path(source).exists():
+        found = [Path(source)]
+    else:
+        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if p.suffix.lower() in READABLE]
     if not found:
-        raise ImageError(f"{source} holds no images; it must be a file, a folder or a pattern of files ending in {', '.join(READABLE)}")
+        raise ImageError(
+            f"{source} holds no images; it must be a file, a folder or a pattern of files ending in {', '.join(READABLE)}"
+        )
     return found
+
 
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
-    def closed(error): raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
+
+    def closed(error):
+        raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
+
     found = []
     for place, folders, files in os.walk(folder, onerror=closed):
         found += [Path(place) / n for n in files if Path(n).suffix.lower() in READABLE and not n.startswith(".")]
@@ -368,113 +519,191 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
     return sorted(found)
 
+
 def list_fields(
-    source,                                     # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
-    channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
-    z: str | int = "max",                       # projection of stacks, or the number of a slice
-    frames: bool = True,                        # every frame of a time series as a field; False takes the first
-    level: int = 0,                             # of pyramids; 0 is the full size
-    axes: str | None = None,                    # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
-    labels: str | None = None,                  # pattern of label images, one a field, e.g. "*_labels.tif"
-    unreadable: list | None = None,             # where given, collects what cannot be opened as (file, reason) instead of an error
+    source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
+    # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
+    channels: dict[str, str] | tuple[str, ...] = (),
+    z: str | int = "max",  # projection of stacks, or the number of a slice
+    frames: bool = True,  # every frame of a time series as a field; False takes the first
+    level: int = 0,  # of pyramids; 0 is the full size
+    axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
+    labels: str | None = None,  # pattern of label images, one a field, e.g. "*_labels.tif"
+    # where given, collects what cannot be opened as (file, reason) instead of an error
+    unreadable: list | None = None,
 ) -> list[Field]:
-    "The fields of view of a source, opened as far as to count their frames. Raises `ImageError` for files that are no images, or files without a partner."
+    """The fields of view of a source, opened as far as to count their frames.
+
+    Raises `ImageError` for files that are no images, or files without a partner.
+    """
     files = list_images(source)
-    root = Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)] else None          # an OME-Zarr is a folder too
+    # an OME-Zarr is a folder too
+    root = (
+        Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)] else None
+    )
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
     names, fields = tuple(channels), []
     alone: list[tuple[str, str]] = []
     for first, group, mask in _joined(files, patterns, labels, alone):
         plate = str(first.parent.relative_to(root)) if root else first.parent.name
-        whole = Field(str(first.relative_to(root)) if root else first.name, group, names, "" if plate == "." else plate, 0, z, level, axes, mask)
-        try: opened = open_image(first, axes, level)
+        whole = Field(
+            str(first.relative_to(root)) if root else first.name,
+            group,
+            names,
+            "" if plate == "." else plate,
+            0,
+            z,
+            level,
+            axes,
+            mask,
+        )
+        try:
+            opened = open_image(first, axes, level)
         except MicroVAEError as error:
-            if unreadable is None: raise
+            if unreadable is None:
+                raise
             unreadable.append((whole.name, str(error)))
             continue
-        if opened.first is None: fields += [replace(whole, frame=t) for t in range(opened.frames if frames else 1)]
-    if alone and unreadable is None: raise ImageError(alone[0][1])
-    if alone: unreadable += alone
+        if opened.first is None:
+            fields += [replace(whole, frame=t) for t in range(opened.frames if frames else 1)]
+    if alone and unreadable is None:
+        raise ImageError(alone[0][1])
+    if alone:
+        unreadable += alone
     return fields
 
-def _joined(files: list[Path], patterns: dict[str, str], labels: str | None, alone: list) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
-    "Files joined to fields: the first channel's, those of all channels, and the labels'. Files without a partner go to `alone`, with the reason."
+
+def _joined(
+    files: list[Path], patterns: dict[str, str], labels: str | None, alone: list
+) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
+    """Files joined to fields: the first channel's, those of all channels, and the labels'.
+
+    Files without a partner go to `alone`, with the reason.
+    """
     masks = [f for f in files if labels and fnmatch(f.name, labels)]
-    if labels and not masks: raise ImageError(f"no file matches {labels!r}, the pattern of the labels")
+    if labels and not masks:
+        raise ImageError(f"no file matches {labels!r}, the pattern of the labels")
     rest = [f for f in files if f not in set(masks)]
     if list(patterns.values()) == ["*"]:
         groups = {(str(f.parent), f.stem if labels else f.name): (f,) for f in rest}
-    else: groups = _by_channel(rest, patterns, alone)
-    if not labels: return [(group[0], group, None) for group in groups.values()]
+    else:
+        groups = _by_channel(rest, patterns, alone)
+    if not labels:
+        return [(group[0], group, None) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     for key, file in keyed.items():
-        if key not in groups: alone.append((file.name, f"{file} has labels but no image goes with it; its name must be that of an image where {labels!r} has a star"))
+        if key not in groups:
+            alone.append(
+                (
+                    file.name,
+                    f"{file} has labels but no image goes with it; its name must be that of an image where {labels!r} has a star",
+                )
+            )
     for key, group in groups.items():
-        if key not in keyed: alone.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
+        if key not in keyed:
+            alone.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
+
 
 def _by_channel(files: list[Path], patterns: dict[str, str], alone: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
-    keyed = {name: {_stem(f.name, pattern, f): f for f in files if fnmatch(f.name, pattern)} for name, pattern in patterns.items()}
+    keyed = {
+        name: {_stem(f.name, pattern, f): f for f in files if fnmatch(f.name, pattern)}
+        for name, pattern in patterns.items()
+    }
     for name, found in keyed.items():
-        if not found: raise ImageError(f"no file matches {patterns[name]!r}, the pattern of channel {name}")
+        if not found:
+            raise ImageError(f"no file matches {patterns[name]!r}, the pattern of channel {name}")
     keys = sorted(set().union(*keyed.values()), key=str)
     for key in keys:
         lacking = [name for name, found in keyed.items() if key not in found]
         if lacking:
             there = next(found[key] for found in keyed.values() if key in found)
-            alone.append((there.name, f"{there} has no partner for channel {lacking[0]} (pattern {patterns[lacking[0]]!r}); every field needs one file a channel"))
-    return {key: tuple(found[key] for found in keyed.values()) for key in keys if all(key in found for found in keyed.values())}
+            alone.append(
+                (
+                    there.name,
+                    f"{there} has no partner for channel {lacking[0]} (pattern {patterns[lacking[0]]!r}); every field needs one file a channel",
+                )
+            )
+    return {
+        key: tuple(found[key] for found in keyed.values())
+        for key in keys
+        if all(key in found for found in keyed.values())
+    }
+
 
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/03_images.ipynb #c14
+# %% ../../nbs/data/03_images.ipynb #c13
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")
     on = on or next((c for c in table.columns if str(c).lower().replace("_", "").replace(" ", "") in usual), None)
-    if on is None or on not in table: raise ConfigError(f"{name} has no column of file names{'' if on is None else f' {on!r}'}; it has {', '.join(map(str, table.columns))}, say which with on=")
+    if on is None or on not in table:
+        raise ConfigError(
+            f"{name} has no column of file names{'' if on is None else f' {on!r}'}; it has {', '.join(map(str, table.columns))}, say which with on="
+        )
     return on
 
+
 def join_table(
-    table: pd.DataFrame,       # with a column `file`
-    other,                     # a table, or the path of one in CSV, Parquet or Excel
-    on: str | None = None,     # its column of file names; found if not given
+    table: pd.DataFrame,  # with a column `file`
+    other,  # a table, or the path of one in CSV, Parquet or Excel
+    on: str | None = None,  # its column of file names; found if not given
     name: str = "the table",
-    part: bool = False,        # True where the files are a part of what the table knows: rows without a file are left out
+    # True where the files are a part of what the table knows: rows without a file are left out
+    part: bool = False,
 ) -> pd.DataFrame:
-    "Each row with what the other table knows of its file. Raises `ConfigError` where a file or, unless `part`, a row would be left over."
+    """Each row with what the other table knows of its file.
+
+    Raises `ConfigError` where a file or, unless `part`, a row would be left over.
+    """
     name, other = (str(other) if isinstance(other, (str, Path)) else name), read_table(other)
     on = file_column(other, name, on)
     # by whole path, without the ending, or by the bare name: whichever fits most files and names none twice
     keys = (Path.as_posix, lambda p: (p.parent / p.stem).as_posix(), lambda p: p.stem)
-    ways = [tuple(column.map({name: key(Path(str(name))) for name in column.unique()}) for column in (table.file, other[on])) for key in keys]
-    mine, theirs = max(ways, key=lambda way: -1 if way[0].nunique() < table.file.nunique() else way[0].isin(set(way[1])).sum())
-    if part: other, theirs = other[theirs.isin(set(mine))], theirs[theirs.isin(set(mine))]
-    if theirs.duplicated().any(): raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")
+    ways = [
+        tuple(
+            column.map({name: key(Path(str(name))) for name in column.unique()}) for column in (table.file, other[on])
+        )
+        for key in keys
+    ]
+    mine, theirs = max(
+        ways, key=lambda way: -1 if way[0].nunique() < table.file.nunique() else way[0].isin(set(way[1])).sum()
+    )
+    if part:
+        other, theirs = other[theirs.isin(set(mine))], theirs[theirs.isin(set(mine))]
+    if theirs.duplicated().any():
+        raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")
     lacking, extra = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
-    if lacking: raise ConfigError(f"{name} has no row for {len(lacking)} of {mine.nunique()} images, first {lacking[0]}")
-    if extra: raise ConfigError(f"{name} has {len(extra)} rows without an image, first {extra[0]}; give part=True if the images are only a part")
+    if lacking:
+        raise ConfigError(f"{name} has no row for {len(lacking)} of {mine.nunique()} images, first {lacking[0]}")
+    if extra:
+        raise ConfigError(
+            f"{name} has {len(extra)} rows without an image, first {extra[0]}; give part=True if the images are only a part"
+        )
     rest = other.drop(columns=on).set_index(theirs).loc[mine].reset_index(drop=True)
     return pd.concat([table.reset_index(drop=True), rest[[c for c in rest if c not in table]]], axis=1)
 
-# %% ../../nbs/data/03_images.ipynb #c16
+# %% ../../nbs/data/03_images.ipynb #c15
 def load_images(
-    source,                        # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
+    # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
+    source,
     maximum: float | None = None,  # value that becomes 1, for all files alike; found from the files if not given
     size: int | tuple[int, int] | None = None,  # resize to this height and width, in pixels
     channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel; or just names
-    z: str | int = "max",          # projection of stacks, or the number of a slice
-    table=None,                    # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
-    on: str | None = None,         # its column of file names; found if not given
+    z: str | int = "max",  # projection of stacks, or the number of a slice
+    # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
+    table=None,
+    on: str | None = None,  # its column of file names; found if not given
     treatment: Treatment | list | None = None,  # steps instead of `maximum`; learns from the files what it needs
-    level: int = 0,                # of pyramids
-    axes: str | None = None,       # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
-    part: bool = False,            # True where the files are a part of what the table knows
-) -> CellImages:                   # one row a file and frame, columns `file`, `plate`, `frame`
+    level: int = 0,  # of pyramids
+    axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
+    part: bool = False,  # True where the files are a part of what the table knows
+) -> CellImages:  # one row a file and frame, columns `file`, `plate`, `frame`
     """Images of one shape as a collection; every frame of a time series is one image.
 
     Raises `ImageError` for a file that cannot be used, `ShapeError` where shapes or channels differ (and, for shapes, no `size` is given),
@@ -483,38 +712,68 @@ def load_images(
     cells = _saved(source)
     if cells is None:
         fields = list_fields(source, channels, z, True, level, axes)
-        treatment = (treatment if isinstance(treatment, Treatment) else Treatment((Scale(maximum),) if treatment is None else treatment)).fitted(f.sample() for f in fields)
+        treatment = (
+            treatment
+            if isinstance(treatment, Treatment)
+            else Treatment((Scale(maximum),) if treatment is None else treatment)
+        ).fitted(f.sample() for f in fields)
         images = _stack(fields, [field.treated(treatment) for field in fields], size)
-        rows = pd.DataFrame({"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]})
+        rows = pd.DataFrame(
+            {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
+        )
         about = {"treatment": treatment.as_list()}
         cells = CellImages(images, rows, fields[0].channels(), _called(source, fields), about)
-    if table is not None: cells = replace(cells, table=join_table(cells.table, table, on, part=part))
+    if table is not None:
+        cells = replace(cells, table=join_table(cells.table, table, on, part=part))
     return cells if size is None else cells.resized(*_pair(size))
+
 
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
-    if not isinstance(source, (str, Path)): return None
+    if not isinstance(source, (str, Path)):
+        return None
     path = Path(source)
-    if path.suffix == ".zarr" and is_stored(path): return CellImages.load(path)
+    if path.suffix == ".zarr" and is_stored(path):
+        return CellImages.load(path)
     if path.suffix == ".npz" and path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as stored: ours = "meta" in stored.files
-        except Exception: ours = True
-        if ours: return CellImages.load(path)
+            with np.load(path, allow_pickle=False) as stored:
+                ours = "meta" in stored.files
+        except Exception:
+            ours = True
+        if ours:
+            return CellImages.load(path)
     return None
 
+
 def _called(source, fields) -> str:
-    return Path(fields[0].name).stem if len({f.name for f in fields}) == 1 else Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
+    return (
+        Path(fields[0].name).stem
+        if len({f.name for f in fields}) == 1
+        else Path(str(source)).stem
+        if isinstance(source, (str, Path))
+        else "images"
+    )
+
 
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
+
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
-    if size is not None: images = [CellImages(image[None], name=field.name).resized(*_pair(size)).images[0] for field, image in zip(fields, images)]
+    if size is not None:
+        images = [
+            CellImages(image[None], name=field.name).resized(*_pair(size)).images[0]
+            for field, image in zip(fields, images)
+        ]
     for field, image in zip(fields, images):
         if len(image) != len(images[0]):
-            raise ShapeError(f"{field.files[0]} has {len(image)} channels but {fields[0].files[0]} has {len(images[0])}; all must have the same")
+            raise ShapeError(
+                f"{field.files[0]} has {len(image)} channels but {fields[0].files[0]} has {len(images[0])}; all must have the same"
+            )
         if image.shape != images[0].shape:
-            raise ShapeError(f"{field.files[0]} is {image.shape} but {fields[0].files[0]} is {images[0].shape}; all must have one shape (channels, height, width), or give size=")
+            raise ShapeError(
+                f"{field.files[0]} is {image.shape} but {fields[0].files[0]} is {images[0].shape}; all must have one shape (channels, height, width), or give size="
+            )
     return np.stack(images)

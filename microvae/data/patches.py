@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['cut_patches', 'write_parts']
 
-# %% ../../nbs/data/08_patches.ipynb #c04
+# %% ../../nbs/data/08_patches.ipynb #c03
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from .images import join_table, list_fields
 from .treatment import Treatment
@@ -16,43 +18,70 @@ from ..errors import ConfigError, ShapeError
 from ..files import write_table
 from ..progress import progress_bar
 
-# %% ../../nbs/data/08_patches.ipynb #c05
+# %% ../../nbs/data/08_patches.ipynb #c04
 def cut_patches(
-    source,                        # a file, a folder, a pattern or a list of images
-    size: int = 64,                # side in pixels
-    n: int = 100,                  # patches an image
-    brightness: float = 0.2,       # largest change of brightness, as a share: 0.2 multiplies by 0.8 to 1.2; above 1 is cut
+    source,  # a file, a folder, a pattern or a list of images
+    size: int = 64,  # side in pixels
+    n: int = 100,  # patches an image
+    # largest change of brightness, as a share: 0.2 multiplies by 0.8 to 1.2; above 1 is cut
+    brightness: float = 0.2,
     seed: int = 0,
-    labels=None,                   # what is known of the images: a table, or a CSV, Parquet or Excel file; joined by file name
-    on: str | None = None,         # its column of file names; found if not given
-    part: bool = False,            # True where the images are a part of what the table knows
+    # what is known of the images: a table, or a CSV, Parquet or Excel file; joined by file name
+    labels=None,
+    on: str | None = None,  # its column of file names; found if not given
+    part: bool = False,  # True where the images are a part of what the table knows
     channels: dict[str, str] | tuple[str, ...] = (),
     treatment: Treatment = Treatment(),
     progress: bool = True,
-) -> CellImages:                   # a row a patch: file, plate, frame, row, column, brightness, and the labels
+) -> CellImages:  # a row a patch: file, plate, frame, row, column, brightness, and the labels
     "Random patches of every image, the same for a seed. Raises `ShapeError` for an image smaller than a patch."
-    if size < 2 or n < 1: raise ConfigError(f"size is {size} and n is {n}; a patch needs at least 2 pixels, and an image at least 1 patch")
-    if not 0 <= brightness < 1: raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
+    if size < 2 or n < 1:
+        raise ConfigError(
+            f"size is {size} and n is {n}; a patch needs at least 2 pixels, and an image at least 1 patch"
+        )
+    if not 0 <= brightness < 1:
+        raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
-    known = pd.DataFrame({"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]})
-    if labels is not None: known = join_table(known, labels, on, part=part)
+    known = pd.DataFrame(
+        {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
+    )
+    if labels is not None:
+        known = join_table(known, labels, on, part=part)
     treatment = treatment.fitted([field.sample() for field in fields])
     images, rows = [], []
     for i, field in enumerate(progress_bar(fields, desc="images", unit="image", disable=not progress)):
         planes = field.treated(treatment)
-        if min(planes.shape[1:]) < size: raise ShapeError(f"{field.files[0]} is {planes.shape[1]}×{planes.shape[2]} pixels, too small for patches of {size}×{size}")
+        if min(planes.shape[1:]) < size:
+            raise ShapeError(
+                f"{field.files[0]} is {planes.shape[1]}×{planes.shape[2]} pixels, too small for patches of {size}×{size}"
+            )
         random = np.random.default_rng([seed, i])
-        for top, left, gain in zip(random.integers(0, planes.shape[1] - size + 1, n), random.integers(0, planes.shape[2] - size + 1, n), random.uniform(1 - brightness, 1 + brightness, n)):
-            images.append(np.clip(planes[:, top:top + size, left:left + size] * np.float32(gain), 0, 1))
+        for top, left, gain in zip(
+            random.integers(0, planes.shape[1] - size + 1, n),
+            random.integers(0, planes.shape[2] - size + 1, n),
+            random.uniform(1 - brightness, 1 + brightness, n),
+        ):
+            images.append(np.clip(planes[:, top : top + size, left : left + size] * np.float32(gain), 0, 1))
             rows.append(dict(image=i, row=int(top), column=int(left), brightness=float(gain)))
-    if len({image.shape[0] for image in images}) > 1: raise ShapeError("the images have different numbers of channels; all must have the same")
+    if len({image.shape[0] for image in images}) > 1:
+        raise ShapeError("the images have different numbers of channels; all must have the same")
     rows = pd.DataFrame(rows)
     table = pd.concat([known.loc[rows.image].reset_index(drop=True), rows.drop(columns="image")], axis=1)
     name = Path(str(source)).stem if isinstance(source, (str, Path)) else "patches"
-    return CellImages(np.stack(images), table, fields[0].channels(), name, {"treatment": treatment.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)})
+    return CellImages(
+        np.stack(images),
+        table,
+        fields[0].channels(),
+        name,
+        {"treatment": treatment.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
+    )
+
 
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
-    "One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the collection."
-    if column not in cells.table: raise ConfigError(f"{cells.name} has no column {column!r}; make one first, e.g. mv.split(cells)")
+    """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the
+    collection.
+    """
+    if column not in cells.table:
+        raise ConfigError(f"{cells.name} has no column {column!r}; make one first, e.g. mv.split(cells)")
     table = cells.table.rename_axis("row_in_collection").reset_index()
     return [write_table(Path(folder) / f"{part}.csv", rows) for part, rows in table.groupby(column, sort=False)]

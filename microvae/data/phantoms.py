@@ -5,19 +5,27 @@
 # %% auto #0
 __all__ = ['LASER_SETTINGS', 'TUMOURS', 'PLACES', 'laser_surfaces', 'head_phantoms', 'tumour_mask', 'mucosa']
 
-# %% ../../nbs/data/12_phantoms.ipynb #c04
+# %% ../../nbs/data/12_phantoms.ipynb #c03
 from collections.abc import Callable
 from math import pi
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
 from ..errors import ConfigError
 
-# %% ../../nbs/data/12_phantoms.ipynb #c06
+# %% ../../nbs/data/12_phantoms.ipynb #c05
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.
-LASER_SETTINGS = {"angle": (5.5, 8.5, 19.0), "PP1": ("H", "V", "D", "0"), "NP": (10, 20, 50, 100, 500), "EP1": (14, 20, 25, 33, 40, 46, 52, 61)}
-_WAVELENGTH, _PIXEL = 1.026, 0.0625          # µm
+LASER_SETTINGS = {
+    "angle": (5.5, 8.5, 19.0),
+    "PP1": ("H", "V", "D", "0"),
+    "NP": (10, 20, 50, 100, 500),
+    "EP1": (14, 20, 25, 33, 40, 46, 52, 61),
+}
+_WAVELENGTH, _PIXEL = 1.026, 0.0625  # µm
+
 
 def _stripes(place: tuple[np.ndarray, np.ndarray], direction: float, period: float, wander: float, rng) -> np.ndarray:
     "Waves of a period in pixels along a direction, whose phase wanders."
@@ -26,87 +34,134 @@ def _stripes(place: tuple[np.ndarray, np.ndarray], direction: float, period: flo
     drift = smooth(rng.standard_normal(x.shape, dtype=np.float32), 0.6 * period)
     return np.cos(phase + wander * drift / max(float(drift.std()), 1e-6))
 
+
 def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     "One patch `(1, size, size)` of a surface."
     margin = 8
-    place = np.mgrid[:size + 2 * margin, :size + 2 * margin].astype(np.float32)
+    place = np.mgrid[: size + 2 * margin, : size + 2 * margin].astype(np.float32)
     depth = 1 - np.exp(-settings["NP"] * settings["EP1"] / 900)
     interference = _WAVELENGTH / (2 * np.sin(np.radians(settings["angle"]) / 2)) / _PIXEL
     across = {"H": 0.0, "V": pi / 2, "D": pi / 4, "0": 0.0}[settings["PP1"]]
-    ripples = 0.0 if settings["PP1"] == "0" else _stripes(place, across, 0.85 * _WAVELENGTH / _PIXEL, 0.5 + 0.8 * depth, rng)
+    ripples = (
+        0.0 if settings["PP1"] == "0" else _stripes(place, across, 0.85 * _WAVELENGTH / _PIXEL, 0.5 + 0.8 * depth, rng)
+    )
     grooves = _stripes(place, settings["tilt"], interference, 0.3, rng)
     grain = smooth(rng.standard_normal(place[0].shape, dtype=np.float32), 1.2) * 3
-    height = depth * (1.0 * grooves + 0.6 * ripples * (0.6 + 0.4 * grooves)) + (0.1 + 0.25 * depth) * settings["roughness"] * grain
+    height = (
+        depth * (1.0 * grooves + 0.6 * ripples * (0.6 + 0.4 * grooves))
+        + (0.1 + 0.25 * depth) * settings["roughness"] * grain
+    )
     edges = np.hypot(*np.gradient(smooth(height, 1.0)))
     signal = gain * (settings["brightness"] + 0.14 * height + 1.1 * edges)
     return expose(smooth(signal, 0.6)[margin:-margin, margin:-margin], 600, 0.012, rng)[None].astype(np.float32)
 
+
 def laser_surfaces(
-    n: int = 2000,             # patches
-    seed: int = 0,             # the same seed gives the same patches
-    surfaces: int = 40,        # from which the patches are cut in turn
-    size: int = 64,            # pixels of 62.5 nm
-    brightness: float = 0.2,   # largest change of a patch's brightness
-) -> CellImages:               # channel SEM; the table holds surface, angle, PP1, NP, EP1 and brightness
-    "Simulated electron micrographs of laser-textured surfaces, with the laser's settings. Raises `ConfigError` for numbers that cannot be."
+    n: int = 2000,  # patches
+    seed: int = 0,  # the same seed gives the same patches
+    surfaces: int = 40,  # from which the patches are cut in turn
+    size: int = 64,  # pixels of 62.5 nm
+    brightness: float = 0.2,  # largest change of a patch's brightness
+) -> CellImages:  # channel SEM; the table holds surface, angle, PP1, NP, EP1 and brightness
+    """Simulated electron micrographs of laser-textured surfaces, with the laser's settings.
+
+    Raises `ConfigError` for numbers that cannot be.
+    """
     check_count(n, seed)
-    if surfaces < 1 or size < 8 or not 0 <= brightness < 1: raise ConfigError(f"surfaces is {surfaces}, size {size} and brightness {brightness}; at least 1 surface, 8 pixels and a change from 0 to below 1 are needed")
+    if surfaces < 1 or size < 8 or not 0 <= brightness < 1:
+        raise ConfigError(
+            f"surfaces is {surfaces}, size {size} and brightness {brightness}; at least 1 surface, 8 pixels and a change from 0 to below 1 are needed"
+        )
     known = []
     for number in range(surfaces):
         rng = random_stream(seed, 5, number)
-        known.append(dict(file=f"surface {number:03d}", **{name: values[rng.integers(len(values))] for name, values in LASER_SETTINGS.items()},
-                          tilt=rng.normal(0, 0.08), roughness=rng.uniform(0.6, 1.4), brightness=rng.uniform(0.18, 0.34)))
+        known.append(
+            dict(
+                file=f"surface {number:03d}",
+                **{name: values[rng.integers(len(values))] for name, values in LASER_SETTINGS.items()},
+                tilt=rng.normal(0, 0.08),
+                roughness=rng.uniform(0.6, 1.4),
+                brightness=rng.uniform(0.18, 0.34),
+            )
+        )
     images, rows = [], []
     for i in range(n):
         rng, settings = random_stream(seed, 6, i), known[i % surfaces]
         gain = rng.uniform(1 - brightness, 1 + brightness)
         images.append(_surface_patch(settings, size, gain, rng))
         rows.append({name: settings[name] for name in ("file", *LASER_SETTINGS)} | dict(gain=gain))
-    return CellImages(np.stack(images), pd.DataFrame(rows), ("SEM",), "laser_surfaces", dict(simulator="laser_surfaces", seed=seed, surfaces=surfaces))
+    return CellImages(
+        np.stack(images),
+        pd.DataFrame(rows),
+        ("SEM",),
+        "laser_surfaces",
+        dict(simulator="laser_surfaces", seed=seed, surfaces=surfaces),
+    )
 
-# %% ../../nbs/data/12_phantoms.ipynb #c11
+# %% ../../nbs/data/12_phantoms.ipynb #c10
 #: Kinds of tumours, with the share of each.
 TUMOURS = {"none": 0.25, "glioma": 0.25, "meningioma": 0.25, "pituitary": 0.25}
 
+
 def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, size: int):
     "Raises `ConfigError` for a kind that is not known, shares that are none, or images that are too small."
-    if size < 32: raise ConfigError(f"size is {size}, these images need at least 32 pixels")
-    if unknown := set(shares) - set(known): raise ConfigError(f"there is no {what} {sorted(unknown)[0]!r}; there are {', '.join(known)}")
-    if min(shares.values()) < 0 or not sum(shares.values()) > 0: raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
+    if size < 32:
+        raise ConfigError(f"size is {size}, these images need at least 32 pixels")
+    if unknown := set(shares) - set(known):
+        raise ConfigError(f"there is no {what} {sorted(unknown)[0]!r}; there are {', '.join(known)}")
+    if min(shares.values()) < 0 or not sum(shares.values()) > 0:
+        raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
+
 
 def _drawn(shares: dict[str, float], rng) -> str:
     "A kind at random, by the shares."
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
-def _simulated(name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable) -> CellImages:
+
+def _simulated(
+    name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable
+) -> CellImages:
     "`n` images with their factors, each from random numbers of its own."
     rows, images = [], []
     for i in range(n):
         rng = random_stream(seed, stream, i)
-        rows.append(factors(rng)); images.append(image(rows[-1], rng))
+        rows.append(factors(rng))
+        images.append(image(rows[-1], rng))
     return CellImages(np.stack(images), pd.DataFrame(rows), channels, name, dict(simulator=name, seed=seed))
 
+
 def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], turn: float = 0.0) -> np.ndarray:
-    "Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows, columns)."
+    """Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows,
+    columns).
+    """
     y, x = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
     y, x = y - place[0], x - place[1]
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     return (np.hypot(across / half[0], along / half[1]) - 1) * min(half)
 
+
 def _folds(size: int, width: float, rng) -> np.ndarray:
     "Windings of the cortex: where a band of random waves is near zero, in [0, 1]."
     noise = rng.standard_normal((size, size), dtype=np.float32)
     band = smooth(noise, width) - smooth(noise, 2 * width)
-    return np.exp(-(band / (0.45 * band.std())) ** 2)
+    return np.exp(-((band / (0.45 * band.std())) ** 2))
+
 
 def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
     "Where a tumour lies, relative to the middle, in pixels, and how large it is."
     around = rng.uniform(-pi, pi)
     reach = {"none": 0, "glioma": rng.uniform(0.15, 0.55), "meningioma": rng.uniform(0.74, 0.84), "pituitary": 0}[kind]
-    radius = {"none": 0, "glioma": rng.uniform(0.16, 0.30), "meningioma": rng.uniform(0.12, 0.24), "pituitary": rng.uniform(0.08, 0.14)}[kind] * min(half)
+    radius = {
+        "none": 0,
+        "glioma": rng.uniform(0.16, 0.30),
+        "meningioma": rng.uniform(0.12, 0.24),
+        "pituitary": rng.uniform(0.08, 0.14),
+    }[kind] * min(half)
     row, column = reach * half[0] * np.sin(around), reach * half[1] * np.cos(around)
-    if kind == "pituitary": row, column = 0.42 * half[0] + rng.normal(0, 1), rng.normal(0, 1)
+    if kind == "pituitary":
+        row, column = 0.42 * half[0] + rng.normal(0, 1), rng.normal(0, 1)
     return dict(tumour_row=row, tumour_column=column, tumour_radius=radius)
+
 
 def _head_image(row: dict, size: int, rng) -> np.ndarray:
     "One slice `(1, size, size)`."
@@ -114,65 +169,133 @@ def _head_image(row: dict, size: int, rng) -> np.ndarray:
     head, side = (row["height"], row["width"]), row["view"] == "side"
     around = _ellipse(size, middle, head, row["turn"])
     skull, brain = around + 3.2 * scale, around + 7.0 * scale
-    matter = 0.42 + 0.16 * soft_edge(brain + 8 * scale, 5 * scale) - 0.24 * _folds(size, 2.6 * scale, rng) * soft_edge(-(brain + 16 * scale), 10 * scale)
+    matter = (
+        0.42
+        + 0.16 * soft_edge(brain + 8 * scale, 5 * scale)
+        - 0.24 * _folds(size, 2.6 * scale, rng) * soft_edge(-(brain + 16 * scale), 10 * scale)
+    )
     if side:
-        cerebellum = _ellipse(size, (middle[0] + 0.46 * head[0], middle[1] + 0.42 * head[1]), (0.26 * head[0], 0.3 * head[1]))
-        matter = matter + soft_edge(cerebellum, 3 * scale) * (0.12 * np.sin(np.hypot(*np.mgrid[:size, :size]) / (1.1 * scale)) - 0.02)
+        cerebellum = _ellipse(
+            size, (middle[0] + 0.46 * head[0], middle[1] + 0.42 * head[1]), (0.26 * head[0], 0.3 * head[1])
+        )
+        matter = matter + soft_edge(cerebellum, 3 * scale) * (
+            0.12 * np.sin(np.hypot(*np.mgrid[:size, :size]) / (1.1 * scale)) - 0.02
+        )
         ring = np.abs(_ellipse(size, (middle[0] + 2 * scale, middle[1]), (0.34 * head[0], 0.5 * head[1])))
-        matter = matter + 0.3 * np.exp(-(ring / (1.8 * scale)) ** 2) * (np.mgrid[:size, :size][0] < size / 2 + middle[0])          # corpus callosum
+        # corpus callosum
+        matter = matter + 0.3 * np.exp(-((ring / (1.8 * scale)) ** 2)) * (
+            np.mgrid[:size, :size][0] < size / 2 + middle[0]
+        )
     else:
         x = np.mgrid[:size, :size][1] - (size - 1) / 2 - middle[1]
-        matter = matter - 0.25 * np.exp(-(x / (1.0 * scale)) ** 2)
+        matter = matter - 0.25 * np.exp(-((x / (1.0 * scale)) ** 2))
     for sign in (-1, 1):
         place = (middle[0] - 0.08 * head[0], middle[1] + sign * (0.0 if side else 0.15) * head[1])
-        ventricle = _ellipse(size, place, (row["ventricles"] * head[0] * (0.5 if side else 1.0), (0.3 if side else 0.09) * head[1]), sign * 0.25)
+        ventricle = _ellipse(
+            size,
+            place,
+            (row["ventricles"] * head[0] * (0.5 if side else 1.0), (0.3 if side else 0.09) * head[1]),
+            sign * 0.25,
+        )
         matter = matter * (1 - 0.75 * soft_edge(ventricle, 2 * scale))
-    image = 0.85 * soft_edge(around, 1.5 * scale) * (1 - soft_edge(skull, 1.5 * scale)) + soft_edge(brain, 1.5 * scale) * matter
+    image = (
+        0.85 * soft_edge(around, 1.5 * scale) * (1 - soft_edge(skull, 1.5 * scale))
+        + soft_edge(brain, 1.5 * scale) * matter
+    )
     image = _with_tumour(image, row, middle, size, rng) if row["tumour"] != "none" else image
     y, x = np.mgrid[:size, :size] / size - 0.5
     field = 1 + row["bias"] * (x * np.cos(row["bias_angle"]) + y * np.sin(row["bias_angle"]))
     signal = smooth(row["gain"] * image * field, row["blur"] * scale)
-    return np.clip(np.hypot(signal + rng.normal(0, row["noise"], signal.shape), rng.normal(0, row["noise"], signal.shape)), 0, 1)[None].astype(np.float32)          # magnitude of a complex signal
+    # magnitude of a complex signal
+    return np.clip(
+        np.hypot(signal + rng.normal(0, row["noise"], signal.shape), rng.normal(0, row["noise"], signal.shape)), 0, 1
+    )[None].astype(np.float32)
+
 
 def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size: int, rng) -> np.ndarray:
     "An image with its tumour: a ring around a dark core in swollen tissue, or an even bright mass."
     glioma, scale = row["tumour"] == "glioma", size / 128
-    distance, _ = outline(size, (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]), row["tumour_radius"], 0.4, rng.uniform(0, pi), random_waves(rng, 5, 0.10 if glioma else 0.03))
-    if glioma: image = image * (1 - 0.35 * soft_edge(distance - 0.5 * row["tumour_radius"], 6 * scale))
+    distance, _ = outline(
+        size,
+        (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]),
+        row["tumour_radius"],
+        0.4,
+        rng.uniform(0, pi),
+        random_waves(rng, 5, 0.10 if glioma else 0.03),
+    )
+    if glioma:
+        image = image * (1 - 0.35 * soft_edge(distance - 0.5 * row["tumour_radius"], 6 * scale))
     mass = soft_edge(distance, 1.5 * scale)
     core = 0.75 * soft_edge(distance + 0.45 * row["tumour_radius"], 3 * scale) if glioma else 0.0
     return image * (1 - mass) + mass * row["tumour_brightness"] * (1 - core)
 
+
 def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one slice."
     view = ("above", "side")[rng.integers(2)]
-    half = (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale) if view == "above" else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
+    half = (
+        (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale)
+        if view == "above"
+        else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
+    )
     kind = _drawn(shares, rng)
-    return dict(view=view, tumour=kind, height=half[0], width=half[1], shift_y=rng.normal(0, 2) * scale, shift_x=rng.normal(0, 2) * scale, turn=rng.normal(0, 0.06), ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
-                **_tumour_of(kind, half, rng), tumour_brightness=rng.uniform(0.75, 1.0), gain=rng.uniform(0.8, 1.1), bias=rng.uniform(0, 0.35), bias_angle=rng.uniform(-pi, pi), blur=rng.uniform(0.5, 0.9), noise=rng.uniform(0.01, 0.03))
+    return dict(
+        view=view,
+        tumour=kind,
+        height=half[0],
+        width=half[1],
+        shift_y=rng.normal(0, 2) * scale,
+        shift_x=rng.normal(0, 2) * scale,
+        turn=rng.normal(0, 0.06),
+        ventricles=np.clip(rng.normal(0.28, 0.05), 0.15, 0.45),
+        **_tumour_of(kind, half, rng),
+        tumour_brightness=rng.uniform(0.75, 1.0),
+        gain=rng.uniform(0.8, 1.1),
+        bias=rng.uniform(0, 0.35),
+        bias_angle=rng.uniform(-pi, pi),
+        blur=rng.uniform(0.5, 0.9),
+        noise=rng.uniform(0.01, 0.03),
+    )
+
 
 def head_phantoms(
-    n: int = 1000,       # slices
-    seed: int = 0,       # the same seed gives the same slices
-    size: int = 128,     # pixels
+    n: int = 1000,  # slices
+    seed: int = 0,  # the same seed gives the same slices
+    size: int = 128,  # pixels
     tumours: dict[str, float] | None = None,  # kind -> share; `TUMOURS` if not given
-) -> CellImages:         # channel MRI; the table holds view, tumour, where it lies and the other true factors
-    "Simulated slices through heads, with and without tumours. Places and lengths are in pixels. Raises `ConfigError` for numbers or kinds that cannot be."
+) -> CellImages:  # channel MRI; the table holds view, tumour, where it lies and the other true factors
+    """Simulated slices through heads, with and without tumours.
+
+    Places and lengths are in pixels. Raises `ConfigError` for numbers or kinds that cannot be.
+    """
     check_count(n, seed)
     shares = tumours or TUMOURS
     _check_shares(shares, TUMOURS, "tumour", size)
-    return _simulated("head_phantoms", n, seed, 7, ("MRI",), lambda rng: _head_factors(shares, size / 128, rng), lambda row, rng: _head_image(row, size, rng))
+    return _simulated(
+        "head_phantoms",
+        n,
+        seed,
+        7,
+        ("MRI",),
+        lambda rng: _head_factors(shares, size / 128, rng),
+        lambda row, rng: _head_image(row, size, rng),
+    )
+
 
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
     "Where the tumours of `head_phantoms` lie, `(N, H, W)`: discs of `wide` times their radius."
     size, t = cells.image_shape[1], cells.table
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    place = [(t[f"shift_{axis}"] + t[f"tumour_{name}"]).to_numpy()[:, None, None] for axis, name in (("y", "row"), ("x", "column"))]
+    place = [
+        (t[f"shift_{axis}"] + t[f"tumour_{name}"]).to_numpy()[:, None, None]
+        for axis, name in (("y", "row"), ("x", "column"))
+    ]
     return np.hypot(y - place[0], x - place[1]) < wide * t.tumour_radius.to_numpy()[:, None, None]
 
-# %% ../../nbs/data/12_phantoms.ipynb #c15
+# %% ../../nbs/data/12_phantoms.ipynb #c14
 #: Places, with the share of each; all but the polyp are healthy.
 PLACES = {"cecum": 0.25, "pylorus": 0.25, "z-line": 0.25, "polyp": 0.25}
+
 
 def _vessels(size: int, n: int, rng) -> np.ndarray:
     "Thin wandering lines, in [0, 1]."
@@ -180,10 +303,14 @@ def _vessels(size: int, n: int, rng) -> np.ndarray:
     for _ in range(n):
         steps = int(1.2 * size)
         direction = rng.uniform(0, 2 * pi) + np.cumsum(rng.normal(0, 0.12, steps))
-        y, x = (start + np.cumsum(move) for start, move in zip(rng.uniform(0, size, 2), (np.sin(direction), np.cos(direction))))
+        y, x = (
+            start + np.cumsum(move)
+            for start, move in zip(rng.uniform(0, size, 2), (np.sin(direction), np.cos(direction)))
+        )
         kept = (y >= 0) & (y < size) & (x >= 0) & (x < size)
         np.maximum.at(drawn, (y[kept].astype(int), x[kept].astype(int)), rng.uniform(0.4, 1.0))
     return np.clip(smooth(drawn, 0.7 * size / 96) * 1.8, 0, 1)
+
 
 def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     "Height of the surface in pixels, and how dark the lumen makes it, in [0, 1]."
@@ -191,13 +318,26 @@ def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     scale = size / 96
     distance = np.hypot(y - row["lumen_y"], x - row["lumen_x"])
     bent = distance + 4 * smooth(rng.standard_normal((size, size), dtype=np.float32), 7 * scale) * 7 * scale
-    rings = 1.5 * scale * np.sin(2 * pi * bent / (row["fold_period"] * scale)) * soft_edge(-(distance - 8 * scale), 20 * scale)
+    rings = (
+        1.5
+        * scale
+        * np.sin(2 * pi * bent / (row["fold_period"] * scale))
+        * soft_edge(-(distance - 8 * scale), 20 * scale)
+    )
     hole = soft_edge(distance - row["lumen_radius"], (6 if row["place"] == "pylorus" else 12) * scale)
     height = rings + 1.2 * scale * smooth(rng.standard_normal((size, size), dtype=np.float32), 3 * scale) * 3 * scale
     if row["place"] == "polyp":
-        dome, _ = outline(size, (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35, rng.uniform(0, pi), random_waves(rng, 4, 0.04))
+        dome, _ = outline(
+            size,
+            (row["polyp_y"], row["polyp_x"]),
+            row["polyp_radius"],
+            0.35,
+            rng.uniform(0, pi),
+            random_waves(rng, 4, 0.04),
+        )
         height = height + 1.0 * np.sqrt(np.clip(-dome, 0, None) * row["polyp_radius"])
     return height, hole
+
 
 def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
     "One view `(3, size, size)`."
@@ -205,21 +345,40 @@ def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
     height, hole = _relief(row, size, rng)
     slope_y, slope_x = np.gradient(smooth(height, 1.0 * scale))
-    facing = 1 / np.sqrt(1 + slope_y ** 2 + slope_x ** 2)
-    lit = np.clip(facing - 0.45 * (slope_x * np.cos(row["light_angle"]) + slope_y * np.sin(row["light_angle"])) * facing, 0.15, 1.4)
-    light = row["light"] * np.exp(-0.5 * ((y - row["light_y"]) ** 2 + (x - row["light_x"]) ** 2) / (0.55 * size) ** 2) * lit * (1 - 0.92 * hole)
+    facing = 1 / np.sqrt(1 + slope_y**2 + slope_x**2)
+    lit = np.clip(
+        facing - 0.45 * (slope_x * np.cos(row["light_angle"]) + slope_y * np.sin(row["light_angle"])) * facing,
+        0.15,
+        1.4,
+    )
+    light = (
+        row["light"]
+        * np.exp(-0.5 * ((y - row["light_y"]) ** 2 + (x - row["light_x"]) ** 2) / (0.55 * size) ** 2)
+        * lit
+        * (1 - 0.92 * hole)
+    )
     tissue = np.array([0.86, 0.46, 0.36], np.float32) * (1 + row["tint"] * np.array([0.0, 1.0, 1.4], np.float32))
     colour = np.broadcast_to(tissue[:, None, None], (3, size, size)).copy()
     if row["place"] == "z-line":
-        border, _ = outline(size, (row["lumen_y"], row["lumen_x"]), 0.3 * size, 0.3, rng.uniform(0, pi), random_waves(rng, 7, 0.10))
+        border, _ = outline(
+            size, (row["lumen_y"], row["lumen_x"]), 0.3 * size, 0.3, rng.uniform(0, pi), random_waves(rng, 7, 0.10)
+        )
         pale = np.array([0.95, 0.72, 0.64], np.float32)[:, None, None]
         outside = soft_edge(-border, 3 * scale)
         colour = colour * (1 - outside) + pale * outside
-    colour = colour * (1 - row["vessels"] * _vessels(size, int(row["vessel_count"]), rng) * np.array([0.25, 0.6, 0.5], np.float32)[:, None, None])
+    colour = colour * (
+        1
+        - row["vessels"]
+        * _vessels(size, int(row["vessel_count"]), rng)
+        * np.array([0.25, 0.6, 0.5], np.float32)[:, None, None]
+    )
     if row["place"] == "polyp":
         dome, _ = outline(size, (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35, 0.0, np.zeros(0))
         on = soft_edge(dome, 4 * scale)
-        colour = colour * (1 - on) + on * (np.array([0.92, 0.42, 0.36], np.float32)[:, None, None] * (0.9 + 0.1 * smooth(rng.standard_normal((size, size), dtype=np.float32), 1.0) * 3))
+        colour = colour * (1 - on) + on * (
+            np.array([0.92, 0.42, 0.36], np.float32)[:, None, None]
+            * (0.9 + 0.1 * smooth(rng.standard_normal((size, size), dtype=np.float32), 1.0) * 3)
+        )
     wet = smooth(rng.standard_normal((size, size), dtype=np.float32), 1.6 * scale)
     shine = soft_edge(-(wet / wet.std() - 2.3), 0.8) * np.clip(light - 0.55, 0, 1) * 1.6
     image = np.clip(light * colour + shine, 0, 1)
@@ -228,25 +387,54 @@ def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
     if row["recorder"]:
         side = int(0.27 * size)
         image[:, -side:, :side] = np.array([0.05, 0.45, 0.18])[:, None, None]
-        image[:, -side + 3:-3, side // 2] = 0.8
+        image[:, -side + 3 : -3, side // 2] = 0.8
     return np.stack([expose(smooth(plane, 0.5 * scale), 400, 0.006, rng) for plane in image]).astype(np.float32)
+
 
 def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one view."
     place = _drawn(shares, rng)
     lumen = {"cecum": (9, 18), "pylorus": (5, 10), "z-line": (8, 15), "polyp": (7, 16)}[place]
-    return dict(place=place, polyp=place == "polyp", lumen_y=rng.normal(0, 14) * scale, lumen_x=rng.normal(0, 14) * scale, lumen_radius=rng.uniform(*lumen) * scale, fold_period=rng.uniform(14, 26),
-                polyp_y=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_x=rng.normal(0, 16) * scale if place == "polyp" else np.nan, polyp_radius=rng.uniform(10, 22) * scale if place == "polyp" else 0.0,
-                light=rng.uniform(0.9, 1.25), light_y=rng.normal(0, 10) * scale, light_x=rng.normal(0, 10) * scale, light_angle=rng.uniform(-pi, pi), tint=rng.normal(0, 0.08), vessels=rng.uniform(0.3, 0.9), vessel_count=rng.integers(4, 12), recorder=bool(rng.random() < 0.25))
+    return dict(
+        place=place,
+        polyp=place == "polyp",
+        lumen_y=rng.normal(0, 14) * scale,
+        lumen_x=rng.normal(0, 14) * scale,
+        lumen_radius=rng.uniform(*lumen) * scale,
+        fold_period=rng.uniform(14, 26),
+        polyp_y=rng.normal(0, 16) * scale if place == "polyp" else np.nan,
+        polyp_x=rng.normal(0, 16) * scale if place == "polyp" else np.nan,
+        polyp_radius=rng.uniform(10, 22) * scale if place == "polyp" else 0.0,
+        light=rng.uniform(0.9, 1.25),
+        light_y=rng.normal(0, 10) * scale,
+        light_x=rng.normal(0, 10) * scale,
+        light_angle=rng.uniform(-pi, pi),
+        tint=rng.normal(0, 0.08),
+        vessels=rng.uniform(0.3, 0.9),
+        vessel_count=rng.integers(4, 12),
+        recorder=bool(rng.random() < 0.25),
+    )
+
 
 def mucosa(
-    n: int = 1000,       # views
-    seed: int = 0,       # the same seed gives the same views
-    size: int = 96,      # pixels
+    n: int = 1000,  # views
+    seed: int = 0,  # the same seed gives the same views
+    size: int = 96,  # pixels
     places: dict[str, float] | None = None,  # place -> share; `PLACES` if not given
-) -> CellImages:         # channels red, green, blue; the table holds place, polyp and the other true factors
-    "Simulated endoscopy of mucosa, with and without polyps. Places and lengths are in pixels. Raises `ConfigError` for numbers or places that cannot be."
+) -> CellImages:  # channels red, green, blue; the table holds place, polyp and the other true factors
+    """Simulated endoscopy of mucosa, with and without polyps.
+
+    Places and lengths are in pixels. Raises `ConfigError` for numbers or places that cannot be.
+    """
     check_count(n, seed)
     shares = places or PLACES
     _check_shares(shares, PLACES, "place", size)
-    return _simulated("mucosa", n, seed, 8, ("red", "green", "blue"), lambda rng: _mucosa_factors(shares, size / 96, rng), lambda row, rng: _mucosa_image(row, size, rng))
+    return _simulated(
+        "mucosa",
+        n,
+        seed,
+        8,
+        ("red", "green", "blue"),
+        lambda rng: _mucosa_factors(shares, size / 96, rng),
+        lambda row, rng: _mucosa_image(row, size, rng),
+    )

@@ -5,19 +5,23 @@
 # %% auto #0
 __all__ = ['ATTEMPTS', 'BLOCK', 'Job', 'end_with', 'connect', 'cores', 'crop_fields', 'Collected', 'check_place']
 
-# %% ../../nbs/data/11_screens.ipynb #c04
+# %% ../../nbs/data/11_screens.ipynb #c03
+import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field as dataclass_field, replace
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from threading import Thread
 from time import sleep
-import os, shutil
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, join_table, list_fields
@@ -28,60 +32,87 @@ from ..errors import ConfigError, FileError, ImageError, MicroVAEError, require
 from ..files import alone, not_written, read_table, take_place, to_disk, write_table
 from ..progress import progress_bar
 
-# %% ../../nbs/data/11_screens.ipynb #c06
+# %% ../../nbs/data/11_screens.ipynb #c05
 #: A field whose worker has died this many times is reported, and not tried again.
 ATTEMPTS = 3
+
 
 @dataclass(frozen=True)
 class Job:
     "What is done with a field; anything that goes wrong with it comes back as a sentence."
+
     cutting: Cutting
     treatment: Treatment
     segmentation: Segmentation
 
     def __call__(self, field: Field) -> Cut | str:
-        try: return cut_field(field, self.cutting, self.treatment, self.segmentation, source=str(field.files[0]))
-        except MicroVAEError as error: return str(error)
-        except MemoryError: return f"{field.files[0]} does not fit into the memory"
+        try:
+            return cut_field(field, self.cutting, self.treatment, self.segmentation, source=str(field.files[0]))
+        except MicroVAEError as error:
+            return str(error)
+        except MemoryError:
+            return f"{field.files[0]} does not fit into the memory"
+
 
 def _here(job: Callable, fields: list[Field]) -> Iterator:
     yield from map(job, fields)
 
+
 def end_with(parent: int):
     "Let a worker end when the process that it works for is gone, which a worker that waits would not notice."
+
     def watch():
-        while os.getppid() == parent: sleep(1)
+        while os.getppid() == parent:
+            sleep(1)
         os._exit(0)
+
     Thread(target=watch, daemon=True).start()
 
+
 def _on_cores(job: Callable, fields: list[Field], workers: int) -> Iterator:
-    "Results in order; when a worker dies, the pool is made anew and what was under way is given out again. loky's processes need no guard in the user's script."
+    """Results in order; when a worker dies, the pool is made anew and what was under way is given out again. loky's
+    processes need no guard in the user's script.
+    """
     from loky import ProcessPoolExecutor
+
     results, deaths, given, pool = {}, dict.fromkeys(range(len(fields)), 0), 0, None
     try:
         while given < len(fields):
             left = [i for i in range(given, len(fields)) if i not in results]
             # a field that a pool has died of is tried alone, so that it takes no other with it
-            batch = [i for i in left if deaths[i]][:1] or left[:16 * workers]
+            batch = [i for i in left if deaths[i]][:1] or left[: 16 * workers]
             pool = pool or ProcessPoolExecutor(workers, initializer=end_with, initargs=(os.getpid(),))
             waiting, broken = {i: pool.submit(job, fields[i]) for i in batch}, False
             for i, future in waiting.items():
-                try: results[i] = future.result()
+                try:
+                    results[i] = future.result()
                 except BrokenProcessPool:
                     broken, deaths[i] = True, deaths[i] + 1
-                    if deaths[i] >= ATTEMPTS: results[i] = f"{fields[i].files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
+                    if deaths[i] >= ATTEMPTS:
+                        results[i] = (
+                            f"{fields[i].files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
+                        )
                 while given in results:
                     yield results.pop(given)
                     given += 1
-            if broken: pool.shutdown(); pool = None
+            if broken:
+                pool.shutdown()
+                pool = None
     finally:
-        if pool is not None: pool.shutdown()
+        if pool is not None:
+            pool.shutdown()
+
 
 def connect(address: str):
     "A client of a Dask scheduler. Raises `ConfigError` where there is none."
     distributed = require("distributed", "cluster")
-    try: return distributed.Client(address, timeout=15, set_as_default=False)
-    except Exception as error: raise ConfigError(f"there is no Dask scheduler at {address!r} ({type(error).__name__}); give its address as host:port, or leave it out to use this machine's cores") from error
+    try:
+        return distributed.Client(address, timeout=15, set_as_default=False)
+    except Exception as error:
+        raise ConfigError(
+            f"there is no Dask scheduler at {address!r} ({type(error).__name__}); give its address as host:port, or leave it out to use this machine's cores"
+        ) from error
+
 
 def _on_cluster(job: Callable, fields: list[Field], address: str) -> Iterator:
     "Results in order, from the workers of a Dask scheduler; Dask itself gives a dead worker's fields to another."
@@ -89,93 +120,131 @@ def _on_cluster(job: Callable, fields: list[Field], address: str) -> Iterator:
     with connect(address) as client:
         # only so many fields are under way as keep all workers busy: results must not pile up in their memory
         left, waiting = iter(fields), deque()
+
         def give(count):
-            waiting.extend((field, client.submit(job, field, pure=False, retries=ATTEMPTS - 1)) for field in islice(left, count))
+            waiting.extend(
+                (field, client.submit(job, field, pure=False, retries=ATTEMPTS - 1)) for field in islice(left, count)
+            )
+
         give(4 * max(1, sum(client.nthreads().values())))
         while waiting:
             field, future = waiting.popleft()
-            try: yield future.result()
-            except distributed.KilledWorker: yield f"{field.files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
+            try:
+                yield future.result()
+            except distributed.KilledWorker:
+                yield f"{field.files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
             future.release()
             give(1)
+
 
 def cores() -> int:
     "Cores that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-# %% ../../nbs/data/11_screens.ipynb #c08
+# %% ../../nbs/data/11_screens.ipynb #c07
 #: Fields that are written to disk at a time.
 BLOCK = 32
 
+
 def crop_fields(
-    source,                        # a folder (plates are the folders in it), a pattern, a file or a list of files
-    size: int | None = None,       # side of the square window, pixels; from the cells of some fields if not given
-    channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
-    labels: str | None = None,     # pattern of label images, e.g. "*_labels.tif"; segmented here if not given
-    out=None,                      # a .zarr folder to write to; in memory if not given
-    overwrite: bool = False,       # replace a stored set that is there
-    treatment: Treatment | list | None = None,  # of the fields, before they are segmented; learns from them what it needs
+    source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
+    size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given
+    # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
+    channels: dict[str, str] | tuple[str, ...] = (),
+    labels: str | None = None,  # pattern of label images, e.g. "*_labels.tif"; segmented here if not given
+    out=None,  # a .zarr folder to write to; in memory if not given
+    overwrite: bool = False,  # replace a stored set that is there
+    # of the fields, before they are segmented; learns from them what it needs
+    treatment: Treatment | list | None = None,
     segmentation: Segmentation = Segmentation(),
-    z: str | int = "max",          # projection of stacks, or the number of a slice
-    table=None,                    # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
-    on: str | None = None,         # its column of file names; found if not given
+    z: str | int = "max",  # projection of stacks, or the number of a slice
+    # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
+    table=None,
+    on: str | None = None,  # its column of file names; found if not given
     scheduler: str | None = None,  # address of a Dask scheduler; this machine's cores if not given
-    workers: int | None = None,    # processes on this machine; as many as cores if not given
+    workers: int | None = None,  # processes on this machine; as many as cores if not given
     name: str | None = None,
     progress: bool = True,
-    **cutting,                     # more of `Cutting`: masked, aligned, min_area, max_area, border, focus
-) -> CellImages:                   # a row a cell, in the order of the fields
+    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, focus
+) -> CellImages:  # a row a cell, in the order of the fields
     """The cells of all fields of a folder, or of a plate, in one collection.
 
     `about["dropped"]` tells of each cell that was left out, `about["failed"]` of each field that gave none, both with the reason.
     Raises `ImageError` where no field gives a cell, `ConfigError` where the table and the files do not match.
     """
-    if out is not None: check_place(Path(out), overwrite)                   # a name that cannot be used is told before the work
+    # a name that cannot be used is told before the work
+    if out is not None:
+        check_place(Path(out), overwrite)
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
     known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
-    treatment = treatment if isinstance(treatment, Treatment) else Treatment() if treatment is None else Treatment(tuple(treatment))
+    treatment = (
+        treatment
+        if isinstance(treatment, Treatment)
+        else Treatment()
+        if treatment is None
+        else Treatment(tuple(treatment))
+    )
     fields, samples = _with_samples(fields, treatment, failed)
-    if not fields: raise ImageError(f"{source}: no field can be read; first: {failed[0][1]}")
+    if not fields:
+        raise ImageError(f"{source}: no field can be read; first: {failed[0][1]}")
     treatment = treatment.fitted(samples)
     settings = Cutting(size, **cutting)
-    if size is None: settings = replace(settings, size=_window(fields, treatment, segmentation))
+    if size is None:
+        settings = replace(settings, size=_window(fields, treatment, segmentation))
     job, workers = Job(settings, treatment, segmentation), workers or cores()
+
     def cut(left: list[Field]) -> Iterator:
-        if scheduler is not None: return _on_cluster(job, left, scheduler)
+        if scheduler is not None:
+            return _on_cluster(job, left, scheduler)
         return _on_cores(job, left, min(workers, len(left))) if workers > 1 and len(left) > 1 else _here(job, left)
+
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
     made = Collected(fields, failed, called, about, known)
-    if out is None: return made.in_memory(cut, progress)
+    if out is None:
+        return made.in_memory(cut, progress)
     made.to_disk(cut, progress, Path(out), overwrite)
     return CellImages.load(out)
+
 
 def _known_of(files: list[str], table, on: str | None) -> pd.DataFrame:
     "What the table knows of each file, a row a file; nothing is left over on either side."
     return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on)
 
+
 def _named_like(source: Path) -> str:
     "The last part of a path that is a name and no pattern."
     return next((Path(part).stem for part in reversed(source.parts) if not set(part) & set("*?[")), "cells")
 
+
 def _absolute(field: Field) -> Field:
     return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())
+
 
 def _with_samples(fields: list[Field], treatment: Treatment, failed: list):
     "Fields that can be opened and, where the treatment has to learn from them, read; the others go to `failed`."
     good, samples = [], []
     for field in fields:
-        try: sample = field.sample()
-        except MicroVAEError as error: failed.append((field.name, str(error)))
-        else: good.append(field); samples.append(sample)
-    if not treatment.learns(samples): return good, samples
+        try:
+            sample = field.sample()
+        except MicroVAEError as error:
+            failed.append((field.name, str(error)))
+        else:
+            good.append(field)
+            samples.append(sample)
+    if not treatment.learns(samples):
+        return good, samples
     readable = []
     for field in good:
-        try: field.read()
-        except MicroVAEError as error: failed.append((field.name, str(error)))
-        else: readable.append(field)
+        try:
+            field.read()
+        except MicroVAEError as error:
+            failed.append((field.name, str(error)))
+        else:
+            readable.append(field)
     return readable, [field.sample() for field in readable]
+
 
 def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentation, most: int = 24) -> int:
     "A window for the cells of some fields, evenly spread."
@@ -184,29 +253,37 @@ def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentatio
         try:
             planes = fields[i].treated(treatment)
             labels = labels_for(planes, fields[i].labels, segmentation, str(fields[i].files[0]))
-        except MicroVAEError: continue           # it is reported when its turn comes
+        except MicroVAEError:
+            continue  # it is reported when its turn comes
         table = measure_cells(planes, labels)
-        if len(table): diameters.append(whole_cells(table))
+        if len(table):
+            diameters.append(whole_cells(table))
     return window_for(pd.concat(diameters) if diameters else [])
 
-# %% ../../nbs/data/11_screens.ipynb #c10
+# %% ../../nbs/data/11_screens.ipynb #c09
 @dataclass
 class Collected:
     "The results of a screen's fields, in order."
+
     fields: list[Field]
-    failed: list[tuple[str, str]]              # file and reason
+    failed: list[tuple[str, str]]  # file and reason
     name: str
-    about: dict                                # how cells were cut
-    known: pd.DataFrame | None                 # what a table knows of each file
+    about: dict  # how cells were cut
+    known: pd.DataFrame | None  # what a table knows of each file
     channels: tuple[str, ...] | None = None
-    done: int = 0                              # fields
-    kept: int = 0                              # fields whose cells are written
-    cuts: list[Cut] = dataclass_field(default_factory=list)         # not yet written
+    done: int = 0  # fields
+    kept: int = 0  # fields whose cells are written
+    cuts: list[Cut] = dataclass_field(default_factory=list)  # not yet written
     dropped: list[pd.DataFrame] = dataclass_field(default_factory=list)
 
     def take(self, results: Iterator, progress: bool) -> Iterator[None]:
         "Take the results of all fields that are left, one at a time."
-        for field, result in zip(self.fields[self.done:], progress_bar(results, total=len(self.fields), initial=self.done, desc="fields", unit="field", disable=not progress)):
+        for field, result in zip(
+            self.fields[self.done :],
+            progress_bar(
+                results, total=len(self.fields), initial=self.done, desc="fields", unit="field", disable=not progress
+            ),
+        ):
             self._add(field, result)
             self.done += 1
             yield
@@ -214,12 +291,17 @@ class Collected:
     def _add(self, field: Field, result: Cut | str):
         if isinstance(result, Cut) and self.channels is not None and len(result.channels) != len(self.channels):
             result = f"{field.files[0]} has {len(result.channels)} channels, those before it {len(self.channels)}; all must have the same"
-        if isinstance(result, str): self.failed.append((_frame_name(field), result)); return
+        if isinstance(result, str):
+            self.failed.append((_frame_name(field), result))
+            return
         self.channels = self.channels or result.channels
-        if self.known is not None: result = replace(result, table=result.table.merge(self.known, on="file", how="left"))
+        if self.known is not None:
+            result = replace(result, table=result.table.merge(self.known, on="file", how="left"))
         self.dropped.append(result.dropped)
-        if len(result.table): self.cuts.append(result)
-        else: self.failed.append((_frame_name(field), why_empty(result, str(field.files[0]))))
+        if len(result.table):
+            self.cuts.append(result)
+        else:
+            self.failed.append((_frame_name(field), why_empty(result, str(field.files[0]))))
 
     def pixels(self) -> tuple[np.ndarray, pd.DataFrame]:
         "Images and table of the cells that were taken, which are then forgotten."
@@ -228,69 +310,117 @@ class Collected:
 
     def whole(self) -> dict:
         "How cells were cut, and what was left out."
-        return self.about | {"dropped": pd.concat(self.dropped, ignore_index=True).to_dict("list"), "failed": [dict(file=f, reason=r) for f, r in self.failed]}
+        return self.about | {
+            "dropped": pd.concat(self.dropped, ignore_index=True).to_dict("list"),
+            "failed": [dict(file=f, reason=r) for f, r in self.failed],
+        }
 
     def in_memory(self, cut: Callable, progress: bool) -> CellImages:
         "The collection. Raises `ImageError` where no field gave a cell."
-        for _ in self.take(cut(self.fields), progress): pass
-        if not self.cuts: raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
+        for _ in self.take(cut(self.fields), progress):
+            pass
+        if not self.cuts:
+            raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
         return CellImages(*self.pixels(), self.channels, self.name, self.whole())
 
     def to_disk(self, cut: Callable, progress: bool, out: Path, overwrite: bool):
-        "Write the stored set, or go on writing it. Raises `ImageError` where no field gave a cell, `FileError` where the disk is full; what was written is kept then."
+        """Write the stored set, or go on writing it.
+
+        Raises `ImageError` where no field gave a cell, `FileError` where the disk is full; what was written is kept
+        then.
+        """
         part = out.with_name(f".{out.stem}.part.zarr")
         try:
             with alone(part.with_suffix(".lock"), f"cuts {out.name}") as lock:
                 check_place(out, overwrite)
                 self.go_on(part)
-                for _ in self.take(cut(self.fields[self.done:]), progress):
-                    if len(self.cuts) >= BLOCK: self.write(part)
-                if self.cuts: self.write(part)
-                if not part.exists(): raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
+                for _ in self.take(cut(self.fields[self.done :]), progress):
+                    if len(self.cuts) >= BLOCK:
+                        self.write(part)
+                if self.cuts:
+                    self.write(part)
+                if not part.exists():
+                    raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
                 self.dropped = [*map(read_table, numbered(part / "dropped").values()), *self.dropped]
                 to_disk(part)
                 describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
                 shutil.rmtree(part / "dropped")
-                lock.unlink()          # whoever comes now finds the set, and has no more to do
+                lock.unlink()  # whoever comes now finds the set, and has no more to do
                 take_place(part, out)
-                shutil.rmtree(part, ignore_errors=True)          # which is what was there before
-        except (OSError, FileError) as error: raise self.ended(out, part, error) from error
+                shutil.rmtree(part, ignore_errors=True)  # which is what was there before
+        except (OSError, FileError) as error:
+            raise self.ended(out, part, error) from error
 
     def ended(self, out: Path, part: Path, error: OSError | FileError) -> FileError:
         "Why a set cannot be written; blocks that are whole are kept."
-        if self.kept: return not_written(out, error, f"the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on")
+        if self.kept:
+            return not_written(
+                out,
+                error,
+                f"the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on",
+            )
         shutil.rmtree(part, ignore_errors=True)
         return not_written(out, error)
 
     def write(self, part: Path):
         "Add a block to the folder; its fields are done when its last step is."
         images, table = self.pixels()
-        if not part.exists(): write_stored(part, images[:0], table[:0], dict(name=self.name)); (part / "dropped").mkdir()
+        if not part.exists():
+            write_stored(part, images[:0], table[:0], dict(name=self.name))
+            (part / "dropped").mkdir()
         write_table(part / "dropped" / f"{self.done:09d}.parquet", pd.concat(self.dropped, ignore_index=True))
-        write_stored(part, images, table, dict(name=self.name, progress=dict(job=self.identity(), done=self.done, channels=self.channels, failed=self.failed)), append=True)
+        write_stored(
+            part,
+            images,
+            table,
+            dict(
+                name=self.name,
+                progress=dict(job=self.identity(), done=self.done, channels=self.channels, failed=self.failed),
+            ),
+            append=True,
+        )
         self.kept, self.dropped = self.done, []
 
     def go_on(self, part: Path):
         "Go on behind the last block that the same job wrote; what another one left is taken away."
-        if not part.exists(): return
-        try: found = read_stored(part)[2]["progress"]
-        except (ImageError, KeyError): found = {}
-        if found.get("job") != self.identity(): shutil.rmtree(part); return
+        if not part.exists():
+            return
+        try:
+            found = read_stored(part)[2]["progress"]
+        except (ImageError, KeyError):
+            found = {}
+        if found.get("job") != self.identity():
+            shutil.rmtree(part)
+            return
         self.done = self.kept = found["done"]
         self.channels, self.failed = tuple(found["channels"]), [tuple(told) for told in found["failed"]]
         for done, left in numbered(part / "dropped").items():
-            if done > self.done: left.unlink()
+            if done > self.done:
+                left.unlink()
 
     def identity(self) -> str:
         "A hash of what is cut and how: the same job has the same."
-        files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for field in self.fields for file in (*field.files, *([field.labels] if field.labels else []))]
+        files = [
+            (str(file), file.stat().st_size, file.stat().st_mtime_ns)
+            for field in self.fields
+            for file in (*field.files, *([field.labels] if field.labels else []))
+        ]
         known = None if self.known is None else self.known.to_csv()
-        return blake2b(repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8).hexdigest()
+        return blake2b(
+            repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8
+        ).hexdigest()
+
 
 def _frame_name(field: Field) -> str:
     return field.name if field.frame == 0 else f"{field.name}, frame {field.frame}"
 
+
 def check_place(out: Path, overwrite: bool):
     "Raises `ConfigError` or `FileError` where a stored set must not be written."
-    if out.suffix != ".zarr": raise ConfigError(f"out is {out}, its name must end in .zarr")
-    if out.exists() and not (overwrite and is_stored(out)): raise FileError(f"{out} exists already; give another name, or " + ("overwrite=True" if is_stored(out) else "take it away first: it is no stored set"))
+    if out.suffix != ".zarr":
+        raise ConfigError(f"out is {out}, its name must end in .zarr")
+    if out.exists() and not (overwrite and is_stored(out)):
+        raise FileError(
+            f"{out} exists already; give another name, or "
+            + ("overwrite=True" if is_stored(out) else "take it away first: it is no stored set")
+        )

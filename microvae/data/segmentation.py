@@ -6,109 +6,139 @@
 __all__ = ['METHODS', 'as_field', 'check_labels', 'typical_diameter', 'without_background', 'noise_level', 'Segmentation',
            'segment_cells']
 
-# %% ../../nbs/data/05_segmentation.ipynb #c04
+# %% ../../nbs/data/05_segmentation.ipynb #c03
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
 import numpy as np
+
 from .images import Field
 from .treatment import opened_background
 from ..errors import ConfigError, ImageError, ShapeError, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
 
-# %% ../../nbs/data/05_segmentation.ipynb #c06
+# %% ../../nbs/data/05_segmentation.ipynb #c05
 def as_field(field, channel: int | None = None) -> np.ndarray:
-    "A field of view as `(C, H, W)`, from an array, a path or a `Field`; or one plane of it. Raises `ShapeError` or `ConfigError` for what it is not."
-    if isinstance(field, (str, Path)): field = Field.of(field)
+    """A field of view as `(C, H, W)`, from an array, a path or a `Field`; or one plane of it.
+
+    Raises `ShapeError` or `ConfigError` for what it is not.
+    """
+    if isinstance(field, (str, Path)):
+        field = Field.of(field)
     planes = field.read() if isinstance(field, Field) else np.asarray(field)
     planes = planes[None] if planes.ndim == 2 else planes
     if planes.ndim != 3:
-        raise ShapeError(f"a field of view has shape {planes.shape}; it must be (height, width) or (channels, height, width)")
-    if planes.dtype.kind == "f" and not np.isfinite(planes).all(): raise ImageError("the field of view has NaN or infinite pixels; every pixel must be a number")
-    if channel is None: return planes
+        raise ShapeError(
+            f"a field of view has shape {planes.shape}; it must be (height, width) or (channels, height, width)"
+        )
+    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+        raise ImageError("the field of view has NaN or infinite pixels; every pixel must be a number")
+    if channel is None:
+        return planes
     if not -len(planes) <= channel < len(planes):
         raise ConfigError(f"channel is {channel}, the field of view has {len(planes)} channels, counted from 0")
     return planes[channel]
+
 
 def check_labels(labels: np.ndarray, shape: tuple[int, int], source: str = "labels") -> np.ndarray:
     "Labels as 32-bit integers `(H, W)`. Raises `ShapeError` or `ImageError` where they do not fit the field."
     labels = np.squeeze(np.asarray(labels))
     if labels.shape != tuple(shape):
-        raise ShapeError(f"the labels of {source} have shape {labels.shape}, the field of view {tuple(shape)}; they must be the same")
+        raise ShapeError(
+            f"the labels of {source} have shape {labels.shape}, the field of view {tuple(shape)}; they must be the same"
+        )
     whole = labels.astype(np.int32)
-    if (whole != labels).any() or whole.min() < 0: raise ImageError(f"the labels of {source} are not whole numbers of at least 0")
+    if (whole != labels).any() or whole.min() < 0:
+        raise ImageError(f"the labels of {source} are not whole numbers of at least 0")
     return whole
 
-# %% ../../nbs/data/05_segmentation.ipynb #c08
+# %% ../../nbs/data/05_segmentation.ipynb #c07
 def typical_diameter(smooth: np.ndarray) -> float:
     "The median diameter, in pixels, of what stands out of a smoothed plane; 15 where nothing does."
     from scipy import ndimage
     from skimage.filters import threshold_otsu
-    step = 2 if smooth.size > 600_000 else 1         # a large field has cells enough at half the size
+
+    step = 2 if smooth.size > 600_000 else 1  # a large field has cells enough at half the size
     root = np.sqrt(smooth[::step, ::step] - smooth.min())
     pieces = ndimage.label(ndimage.binary_opening(root > threshold_otsu(root)))[0]
-    areas = np.bincount(pieces.ravel())[1:] * step ** 2
+    areas = np.bincount(pieces.ravel())[1:] * step**2
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
+
 def _found_diameter(smooth: np.ndarray) -> float:
-    "The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands out of them."
+    """The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands
+    out of them.
+    """
     diameter, side = typical_diameter(smooth), min(smooth.shape)
     return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
+
 
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
     "A plane less what is wider than `reach` cells."
     return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
+
 
 def noise_level(plane: np.ndarray) -> float:
     "Standard deviation of the noise from pixel to pixel, robust to everything that is smooth."
     mixed = plane[1:, 1:] - plane[:-1, 1:] - plane[1:, :-1] + plane[:-1, :-1]
     return float(np.median(np.abs(mixed))) / 0.6745 / 2
 
-# %% ../../nbs/data/05_segmentation.ipynb #c11
+# %% ../../nbs/data/05_segmentation.ipynb #c10
 @dataclass(frozen=True)
 class Segmentation:
-    "How cells are found. Lengths without a unit are multiples of the typical diameter, brightness is on a scale raised to `gamma`."
-    channel: int = 0               # in which cells are bright, counted from 0
+    """How cells are found.
+
+    Lengths without a unit are multiples of the typical diameter, brightness is on a scale raised to `gamma`.
+    """
+
+    channel: int = 0  # in which cells are bright, counted from 0
     method: Literal["threshold", "laplacian", "cellpose"] = "laplacian"
     diameter: float | None = None  # typical diameter of a cell, pixels; found in each field if not given
-    bright: bool = True            # False for cells that are darker than their surroundings
-    smoothing: float = 0.7         # standard deviation of the first Gaussian, pixels
-    gamma: float = 0.85            # brightness is raised to this: below 1 lifts dim cells
-    background: float = 1.6        # width of the opening that finds the background
-    sensitivity: float = 0.7       # share of Otsu's threshold that is taken as foreground
-    trim: float = 0.35             # share of its own brightness at which a cell ends
-    contrast: float = 0.9          # share of Otsu's threshold that a cell's mean must reach
-    separation: float = 0.27       # distance between the middles of two cells, at least
-    rounding: float = 0.11         # smoothing of the distances before cells are divided
-    texture: float = 0.2           # weight of brightness against distance when cells are divided
-    smallest: float = 0.1          # share of the median area below which a piece is dirt
-    min_area: float = 12           # pixels below which a piece is dirt
-    curvature: float = 0.15        # standard deviation of the Laplacian of Gaussian, for that method
+    bright: bool = True  # False for cells that are darker than their surroundings
+    smoothing: float = 0.7  # standard deviation of the first Gaussian, pixels
+    gamma: float = 0.85  # brightness is raised to this: below 1 lifts dim cells
+    background: float = 1.6  # width of the opening that finds the background
+    sensitivity: float = 0.7  # share of Otsu's threshold that is taken as foreground
+    trim: float = 0.35  # share of its own brightness at which a cell ends
+    contrast: float = 0.9  # share of Otsu's threshold that a cell's mean must reach
+    separation: float = 0.27  # distance between the middles of two cells, at least
+    rounding: float = 0.11  # smoothing of the distances before cells are divided
+    texture: float = 0.2  # weight of brightness against distance when cells are divided
+    smallest: float = 0.1  # share of the median area below which a piece is dirt
+    min_area: float = 12  # pixels below which a piece is dirt
+    curvature: float = 0.15  # standard deviation of the Laplacian of Gaussian, for that method
 
     def __post_init__(self):
-        if self.method not in METHODS: raise unknown_name("segmentation method", self.method, METHODS)
-        if self.diameter is not None and not self.diameter > 1: raise ConfigError(f"diameter is {self.diameter}, it must be above 1 pixel")
+        if self.method not in METHODS:
+            raise unknown_name("segmentation method", self.method, METHODS)
+        if self.diameter is not None and not self.diameter > 1:
+            raise ConfigError(f"diameter is {self.diameter}, it must be above 1 pixel")
 
     def __call__(self, field) -> np.ndarray:
         "Labels `(H, W)` of an array `(H, W)` or `(C, H, W)`, a path or a `Field`; all zeros where there are no cells."
         plane = as_field(field, self.channel).astype(np.float32)
-        if not self.bright: plane = plane.max() - plane
-        if plane.max() == plane.min(): return np.zeros(plane.shape, np.int32)
+        if not self.bright:
+            plane = plane.max() - plane
+        if plane.max() == plane.min():
+            return np.zeros(plane.shape, np.int32)
         return self._cellpose(plane) if self.method == "cellpose" else self._divided(plane)
 
     def _divided(self, plane: np.ndarray) -> np.ndarray:
         from scipy import ndimage
         from skimage.filters import threshold_otsu
+
         smooth = ndimage.gaussian_filter(plane, self.smoothing)
         diameter = self.diameter or _found_diameter(np.clip(smooth, *np.percentile(smooth[::2, ::2], (1, 99.9))))
         lifted = without_background(smooth, diameter, self.background)
-        level = lifted ** self.gamma
+        level = lifted**self.gamma
         otsu = float(threshold_otsu(level))
         noise = noise_level(plane) / (2 * max(self.smoothing, 0.3) * np.sqrt(np.pi))
         mask = level > max(self.sensitivity * otsu, (4 * noise) ** self.gamma)
-        if self.method == "laplacian": mask &= ndimage.laplace(ndimage.gaussian_filter(level, self.curvature * diameter)) < 0
+        if self.method == "laplacian":
+            mask &= ndimage.laplace(ndimage.gaussian_filter(level, self.curvature * diameter)) < 0
         mask = ndimage.binary_fill_holes(ndimage.binary_opening(mask))
         labels = self._watershed(level, mask, diameter)
         labels = _trimmed(labels, level, self.trim)
@@ -119,11 +149,17 @@ class Segmentation:
         from scipy import ndimage
         from skimage.feature import peak_local_max
         from skimage.segmentation import watershed
+
         distance = np.minimum(ndimage.distance_transform_edt(mask).astype(np.float32), diameter)
         shape = ndimage.gaussian_filter(distance, self.rounding * diameter) / (diameter / 2)
         around = ndimage.uniform_filter(level, max(3, round(3 * diameter))) + 1e-3 * level.max()
         height = shape + self.texture * ndimage.gaussian_filter(level, 1.5 * self.rounding * diameter) / around
-        peaks = peak_local_max(height, min_distance=max(1, int(self.separation * diameter)), labels=ndimage.label(mask)[0], exclude_border=False)
+        peaks = peak_local_max(
+            height,
+            min_distance=max(1, int(self.separation * diameter)),
+            labels=ndimage.label(mask)[0],
+            exclude_border=False,
+        )
         seeds = np.zeros(mask.shape, np.int32)
         seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
         return watershed(-height, seeds, mask=mask).astype(np.int32)
@@ -134,14 +170,18 @@ class Segmentation:
         model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
         return np.asarray(model.eval(plane, diameter=self.diameter)[0]).astype(np.int32)
 
+
 def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     "Each label where it reaches a share of its own brightness (its 90th percentile), and of that the largest piece."
     from skimage.measure import label
+
     count = int(labels.max())
-    if count == 0: return labels
+    if count == 0:
+        return labels
     inside = labels > 0
     owner, values = labels[inside], level[inside]
-    order = np.argsort(owner + values.astype(np.float64) / (2 * max(float(values.max()), 1e-12)))     # by label, then by value
+    # by label, then by value
+    order = np.argsort(owner + values.astype(np.float64) / (2 * max(float(values.max()), 1e-12)))
     sizes = np.bincount(owner, minlength=count + 1)
     ends = np.cumsum(sizes)
     top = np.zeros(count + 1, np.float32)
@@ -156,9 +196,11 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     largest[own[ascending]] = ascending
     return np.where((largest[own[pieces]] == pieces) & (labels > 0), labels, 0)
 
+
 def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: float, min_area: float) -> np.ndarray:
     "Labels that are bright and large enough, numbered from 1."
-    if labels.max() == 0: return labels.astype(np.int32)
+    if labels.max() == 0:
+        return labels.astype(np.int32)
     area = np.bincount(labels.ravel())
     bright = np.bincount(labels.ravel(), level.ravel()) > contrast * np.maximum(area, 1)
     bright[0] = False
@@ -166,7 +208,10 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     keep = bright & (area >= max(min_area, smallest * usual))
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
-def segment_cells(field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings) -> np.ndarray:
+
+def segment_cells(
+    field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings
+) -> np.ndarray:
     """Label the cells of a field of view, an array `(H, W)` or `(C, H, W)` or a path: `(H, W)` integers, 0 = background.
 
     `method` is "laplacian" (where the image is curved like a cell, and above a threshold), "threshold" (above a threshold only; for large cells of uneven brightness) or "cellpose" (an extra). `settings` are those of `Segmentation`.

@@ -6,17 +6,20 @@
 __all__ = ['MEMORY_B_FACTORS', 'FACTORS', 'random_stream', 'check_count', 'expose', 'outline', 'smooth', 'random_waves',
            'soft_edge', 'memory_b', 'lung_fret', 'phase_contrast']
 
-# %% ../../nbs/data/04_simulate.ipynb #c04
+# %% ../../nbs/data/04_simulate.ipynb #c03
 from math import pi
+
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
+
 from .collection import CellImages
 from ..errors import ConfigError
 
-# %% ../../nbs/data/04_simulate.ipynb #c06
+# %% ../../nbs/data/04_simulate.ipynb #c05
 def random_stream(seed: int, *number: int) -> np.random.Generator:
     return np.random.default_rng([seed, *number])
+
 
 def check_count(n: int, seed: int):
     if not isinstance(n, (int, np.integer)) or n < 1:
@@ -24,27 +27,30 @@ def check_count(n: int, seed: int):
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError(f"seed is {seed!r}, it must be a whole number of at least 0")
 
+
 def expose(
-    signal: np.ndarray,            # (H, W) expected brightness, 1 = full well
-    photons: float,                # photons at brightness 1
-    read_noise: float,             # standard deviation, as a share of full well
+    signal: np.ndarray,  # (H, W) expected brightness, 1 = full well
+    photons: float,  # photons at brightness 1
+    read_noise: float,  # standard deviation, as a share of full well
     rng: np.random.Generator,
-) -> np.ndarray:                   # (H, W) in [0, 1]
+) -> np.ndarray:  # (H, W) in [0, 1]
     "What a camera makes of a signal: Poisson photon noise, Gaussian read noise, and an end at full well."
-    noisy = rng.poisson(np.maximum(signal, 0) * photons) / photons + read_noise * rng.standard_normal(signal.shape, dtype=np.float32)
+    noisy = rng.poisson(np.maximum(signal, 0) * photons) / photons + read_noise * rng.standard_normal(
+        signal.shape, dtype=np.float32
+    )
     return np.clip(noisy, 0, 1)
 
-# %% ../../nbs/data/04_simulate.ipynb #c09
+# %% ../../nbs/data/04_simulate.ipynb #c08
 def outline(
-    size: int,             # pixels
+    size: int,  # pixels
     centre: tuple[float, float],  # row, column, relative to the middle, pixels
-    radius: float,         # geometric mean of the half axes, pixels
-    eccentricity: float,   # 0 a circle, towards 1 a line
-    orientation: float,    # of the long axis, radians
-    waves: np.ndarray,     # (k,) complex amplitudes of outline waves 2, 3, ..., relative to the radius
+    radius: float,  # geometric mean of the half axes, pixels
+    eccentricity: float,  # 0 a circle, towards 1 a line
+    orientation: float,  # of the long axis, radians
+    waves: np.ndarray,  # (k,) complex amplitudes of outline waves 2, 3, ..., relative to the radius
 ) -> tuple[np.ndarray, np.ndarray]:  # (size, size) signed distance in pixels, negative inside; angle in radians
     "Signed distance from a wavy ellipse, and the angle around its centre."
-    stretch = (1 - eccentricity ** 2) ** 0.25
+    stretch = (1 - eccentricity**2) ** 0.25
     rows, columns = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
     y, x = rows - centre[0], columns - centre[1]
     along = (x * np.cos(orientation) + y * np.sin(orientation)) * stretch
@@ -52,36 +58,49 @@ def outline(
     angle = np.arctan2(across, along)
     return np.hypot(along, across) - radius * (1 + _around(angle, waves, first=2)), angle
 
+
 def _around(angle: np.ndarray, waves: np.ndarray, first: int) -> np.ndarray:
     "Sum of the waves `first`, `first + 1`, ... along an angle."
     turn = np.exp(np.complex64(1j) * angle)
-    power, total = turn ** first, np.zeros_like(angle)
+    power, total = turn**first, np.zeros_like(angle)
     for wave in waves:
         total += (np.complex64(wave) * power).real
         power = power * turn
     return total
 
+
 def smooth(plane: np.ndarray, width: float) -> np.ndarray:
     "Gaussian blur; in single precision and cut at three widths, since it takes most of the time."
     return gaussian_filter(plane.astype(np.float32, copy=False), width, truncate=3)
+
 
 def random_waves(rng: np.random.Generator, n: int, amplitude: float) -> np.ndarray:
     "Random complex amplitudes that fall off with the wave number."
     return amplitude * (rng.normal(size=n) + 1j * rng.normal(size=n)) / np.arange(1, n + 1)
 
+
 def soft_edge(distance: np.ndarray, width: float) -> np.ndarray:
     "1 inside, 0 outside, with an edge of that width in pixels."
     return 1 / (1 + np.exp(np.clip(4 * distance / width, -40, 40)))
 
-# %% ../../nbs/data/04_simulate.ipynb #c12
+# %% ../../nbs/data/04_simulate.ipynb #c11
 #: Mean and standard deviation of each factor of `memory_b`, and how far cohort MS and donors shift it (in standard deviations).
 MEMORY_B_FACTORS = pd.DataFrame(
-    [["radius", 38.0, 4.0, 0.4, 0.4, 24, 54], ["eccentricity", 0.42, 0.15, 0.0, 0.1, 0, 0.85],
-     ["membrane_thickness", 4.5, 1.0, 0.0, 0.3, 2, 9], ["membrane_brightness", 0.60, 0.10, -0.3, 0.5, 0.2, 0.95],
-     ["unevenness", 0.22, 0.08, 0.2, 0.1, 0, 0.6], ["protein_level", 0.32, 0.10, 0.6, 0.5, 0.04, 0.8],
-     ["granules", 9.0, 5.0, 0.5, 0.2, 0, 40], ["polarity", 0.25, 0.20, 0.5, 0.1, 0, 1],
-     ["background", 0.05, 0.02, 0.0, 0.6, 0.005, 0.2], ["blur", 1.4, 0.25, 0.0, 0.4, 0.6, 3.0]],
-    columns=["factor", "mean", "sd", "ms_shift", "donor_sd", "low", "high"]).set_index("factor")
+    [
+        ["radius", 38.0, 4.0, 0.4, 0.4, 24, 54],
+        ["eccentricity", 0.42, 0.15, 0.0, 0.1, 0, 0.85],
+        ["membrane_thickness", 4.5, 1.0, 0.0, 0.3, 2, 9],
+        ["membrane_brightness", 0.60, 0.10, -0.3, 0.5, 0.2, 0.95],
+        ["unevenness", 0.22, 0.08, 0.2, 0.1, 0, 0.6],
+        ["protein_level", 0.32, 0.10, 0.6, 0.5, 0.04, 0.8],
+        ["granules", 9.0, 5.0, 0.5, 0.2, 0, 40],
+        ["polarity", 0.25, 0.20, 0.5, 0.1, 0, 1],
+        ["background", 0.05, 0.02, 0.0, 0.6, 0.005, 0.2],
+        ["blur", 1.4, 0.25, 0.0, 0.4, 0.6, 3.0],
+    ],
+    columns=["factor", "mean", "sd", "ms_shift", "donor_sd", "low", "high"],
+).set_index("factor")
+
 
 def _memory_b_factors(number: int, donors: int, seed: int) -> dict:
     "The true factors of one cell."
@@ -94,9 +113,16 @@ def _memory_b_factors(number: int, donors: int, seed: int) -> dict:
     row = dict(cell=number, cohort=cohort, donor=f"{cohort}{donor // 2 + 1:02d}", **values)
     row["granules"] = int(round(row["granules"]))
     y, x = rng.normal(0, 3, 2)
-    return row | dict(orientation=rng.uniform(0, pi), shift_y=y, shift_x=x, cap_angle=rng.uniform(-pi, pi), photons=rng.uniform(150, 350), read_noise=rng.uniform(0.005, 0.015))
+    return row | dict(
+        orientation=rng.uniform(0, pi),
+        shift_y=y,
+        shift_x=x,
+        cap_angle=rng.uniform(-pi, pi),
+        photons=rng.uniform(150, 350),
+        read_noise=rng.uniform(0.005, 0.015),
+    )
 
-# %% ../../nbs/data/04_simulate.ipynb #c13
+# %% ../../nbs/data/04_simulate.ipynb #c12
 def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(2, size, size)`: protein, membrane."
     rng = random_stream(seed, 2, row["cell"])
@@ -111,11 +137,18 @@ def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     texture = smooth(rng.standard_normal((size, size), dtype=np.float32), 3.5 * scale) * (3.5 * scale * 3.5)
     inner = inside * (1 - 0.8 * nucleus) * (0.16 + 0.05 * texture)
     membrane = row["membrane_brightness"] * (ring + np.maximum(inner, 0))
-    cap = row["polarity"] * np.exp(3 * (np.cos(angle - row["cap_angle"]) - 1)) * np.exp(-0.5 * (distance / (7 * scale)) ** 2)
+    cap = (
+        row["polarity"]
+        * np.exp(3 * (np.cos(angle - row["cap_angle"]) - 1))
+        * np.exp(-0.5 * (distance / (7 * scale)) ** 2)
+    )
     cytoplasm = inside * (1 - 0.55 * nucleus) * (1 + 0.12 * texture)
-    protein = row["protein_level"] * (0.75 * cytoplasm + 1.3 * cap + _granules(rng, row["granules"], distance, radius, scale))
+    protein = row["protein_level"] * (
+        0.75 * cytoplasm + 1.3 * cap + _granules(rng, row["granules"], distance, radius, scale)
+    )
     planes = [smooth(row["background"] + plane, blur) for plane in (protein, membrane)]
     return np.stack([expose(plane, row["photons"], row["read_noise"], rng) for plane in planes])
+
 
 def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) -> np.ndarray:
     "Bright spots at random places of the cytoplasm."
@@ -126,14 +159,15 @@ def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) ->
         places = rng.choice(allowed, n)
         np.add.at(spots.ravel(), places, rng.gamma(4, 0.25, n))
     width = 1.8 * scale
-    return smooth(spots, width) * 2 * pi * width ** 2
+    return smooth(spots, width) * 2 * pi * width**2
+
 
 def memory_b(
-    n: int = 2000,      # cells
-    seed: int = 0,      # the same seed gives the same cells
-    donors: int = 12,   # at least 2; half of them MS, half healthy controls
-    size: int = 140,    # pixels
-) -> CellImages:        # channels protein, membrane; the table holds the true factors
+    n: int = 2000,  # cells
+    seed: int = 0,  # the same seed gives the same cells
+    donors: int = 12,  # at least 2; half of them MS, half healthy controls
+    size: int = 140,  # pixels
+) -> CellImages:  # channels protein, membrane; the table holds the true factors
     """Simulated memory B cells of two cohorts, with their true generative factors.
 
     Lengths are in pixels of a 140-pixel image, angles in radians, brightness as a share of full well.
@@ -143,22 +177,33 @@ def memory_b(
         raise ConfigError(f"donors is {donors} and size {size}; at least 2 donors and 16 pixels are needed")
     rows = [_memory_b_factors(i, donors, seed) for i in range(n)]
     images = np.stack([_memory_b_image(row, size, seed) for row in rows])
-    return CellImages(images, pd.DataFrame(rows), ("protein", "membrane"), "memory_b", dict(simulator="memory_b", seed=seed, donors=donors))
+    return CellImages(
+        images,
+        pd.DataFrame(rows),
+        ("protein", "membrane"),
+        "memory_b",
+        dict(simulator="memory_b", seed=seed, donors=donors),
+    )
 
-# %% ../../nbs/data/04_simulate.ipynb #c19
+# %% ../../nbs/data/04_simulate.ipynb #c18
 def _best_auc(probability: np.ndarray, event: np.ndarray) -> float:
     "Area under the ROC curve of a probability (Mann-Whitney, ties as half)."
     yes, no = probability[event], probability[~event]
-    if not len(yes) or not len(no): return float("nan")
+    if not len(yes) or not len(no):
+        return float("nan")
     return float((yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean())
+
 
 def _erk_trace(rng, hours: np.ndarray, sensitivity: float) -> np.ndarray:
     "ERK activity in [0, 1]: a baseline, and pulses that rise fast and decay over about two hours."
-    rate = 0.16 * np.exp(-0.8 * sensitivity)                     # pulses an hour; sensitive cells pulse less
+    rate = 0.16 * np.exp(-0.8 * sensitivity)  # pulses an hour; sensitive cells pulse less
     starts = rng.uniform(-6, 72, rng.poisson(rate * 78))
     since = hours[:, None] - starts
-    pulses = np.where(since > 0, (1 - np.exp(-np.maximum(since, 0) / 0.4)) * np.exp(-np.maximum(since, 0) / 2.0), 0).sum(1)
+    pulses = np.where(
+        since > 0, (1 - np.exp(-np.maximum(since, 0) / 0.4)) * np.exp(-np.maximum(since, 0) / 2.0), 0
+    ).sum(1)
     return np.clip(0.25 - 0.08 * sensitivity + 0.6 * pulses, 0, 1)
+
 
 def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
     "The true factors of one tracked cell, a row a frame."
@@ -175,86 +220,180 @@ def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
     growth = 0.86 + 0.28 * (1 - to_division / cycle) if not dies else np.full_like(hours, 1.0)
     elongation = np.clip(rng.normal(0.6, 0.15), 0, 0.9) * (1 - rounding) * (1 - dying)
     wander = np.cumsum(rng.normal(0, 0.12 * np.sqrt(interval), (len(hours), 3)), 0)
-    return pd.DataFrame(dict(
-        track=number, hour=hours, fate="dies" if dies else "proliferates", p_death=p_death, sensitivity=sensitivity, erk=_erk_trace(rng, hours, sensitivity),
-        radius=rng.normal(5.6, 0.5) * growth * (1 - 0.18 * rounding) * (1 - 0.42 * dying), eccentricity=elongation,
-        orientation=(rng.uniform(0, pi) + wander[:, 0]) % pi, shift_y=0.5 * np.tanh(wander[:, 1]), shift_x=0.5 * np.tanh(wander[:, 2]),
-        expression=np.clip(rng.lognormal(-0.9, 0.22), 0.15, 0.9), rounding=rounding, dying=dying, background=np.clip(rng.normal(0.08, 0.02), 0.02, 0.2),
-        photons=rng.uniform(120, 300)))
+    return pd.DataFrame(
+        dict(
+            track=number,
+            hour=hours,
+            fate="dies" if dies else "proliferates",
+            p_death=p_death,
+            sensitivity=sensitivity,
+            erk=_erk_trace(rng, hours, sensitivity),
+            radius=rng.normal(5.6, 0.5) * growth * (1 - 0.18 * rounding) * (1 - 0.42 * dying),
+            eccentricity=elongation,
+            orientation=(rng.uniform(0, pi) + wander[:, 0]) % pi,
+            shift_y=0.5 * np.tanh(wander[:, 1]),
+            shift_x=0.5 * np.tanh(wander[:, 2]),
+            expression=np.clip(rng.lognormal(-0.9, 0.22), 0.15, 0.9),
+            rounding=rounding,
+            dying=dying,
+            background=np.clip(rng.normal(0.08, 0.02), 0.02, 0.2),
+            photons=rng.uniform(120, 300),
+        )
+    )
+
 
 def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     "Render one frame, `(1, size, size)`."
     rng = random_stream(seed, 4, int(row.track), number)
     scale = size / 20
     waves = random_waves(rng, 4, 0.03 + 0.16 * row.dying)
-    distance, angle = outline(size, (row.shift_y * scale, row.shift_x * scale), row.radius * scale, row.eccentricity, row.orientation, waves)
+    distance, angle = outline(
+        size, (row.shift_y * scale, row.shift_x * scale), row.radius * scale, row.eccentricity, row.orientation, waves
+    )
     body = soft_edge(distance, 1.6 * scale)
     nucleus = soft_edge(distance + 0.5 * row.radius * scale, 2 * scale)
-    blebs = row.dying * sum(np.exp(-0.5 * ((distance + scale) / (1.2 * scale)) ** 2) * np.exp(6 * (np.cos(angle - a) - 1)) for a in rng.uniform(-pi, pi, 3))
+    blebs = row.dying * sum(
+        np.exp(-0.5 * ((distance + scale) / (1.2 * scale)) ** 2) * np.exp(6 * (np.cos(angle - a) - 1))
+        for a in rng.uniform(-pi, pi, 3)
+    )
     level = row.expression * (0.55 + 0.9 * row.erk) * (1 + 0.5 * row.rounding + 0.35 * row.dying)
     signal = row.background + level * (body * (1 - 0.3 * nucleus * (1 - row.rounding)) + 0.5 * blebs)
     return expose(smooth(signal, 0.7 * scale), row.photons, 0.012, rng)[None]
 
+
 def lung_fret(
-    n: int = 4000,           # images; tracks are added until there are as many
-    seed: int = 0,           # the same seed gives the same cells
-    interval: float = 3.0,   # hours between frames
-    size: int = 20,          # pixels
-) -> CellImages:             # channel erk; the table holds track, hour, fate and the true factors
+    n: int = 4000,  # images; tracks are added until there are as many
+    seed: int = 0,  # the same seed gives the same cells
+    interval: float = 3.0,  # hours between frames
+    size: int = 20,  # pixels
+) -> CellImages:  # channel erk; the table holds track, hour, fate and the true factors
     """Simulated live lung cancer cells under EGFR inhibition, tracked for up to 72 h, with their true factors.
 
     `about["best_auc"]` is the area under the ROC curve of the true probability of death: nobody can predict fate better.
     """
     check_count(n, seed)
     if not 0 < interval <= 72 or size < 8:
-        raise ConfigError(f"interval is {interval} h and size {size}; the interval must be in (0, 72] h and the size at least 8 pixels")
+        raise ConfigError(
+            f"interval is {interval} h and size {size}; the interval must be in (0, 72] h and the size at least 8 pixels"
+        )
     tracks, frames = [], 0
     while frames < n:
-        tracks.append(_lung_track(len(tracks), interval, seed)); frames += len(tracks[-1])
+        tracks.append(_lung_track(len(tracks), interval, seed))
+        frames += len(tracks[-1])
     table = pd.concat(tracks, ignore_index=True)[:n]
     frame = table.groupby("track").cumcount()
     images = np.stack([_lung_image(row, number, size, seed) for row, number in zip(table.itertuples(), frame)])
     fates = pd.concat([_lung_track(i, 72.0, seed)[:1] for i in range(2000)])
     best = _best_auc(fates.p_death.to_numpy(), (fates.fate == "dies").to_numpy())
-    return CellImages(images, table, ("erk",), "lung_fret", dict(simulator="lung_fret", seed=seed, interval_hours=interval, best_auc=best))
+    return CellImages(
+        images,
+        table,
+        ("erk",),
+        "lung_fret",
+        dict(simulator="lung_fret", seed=seed, interval_hours=interval, best_auc=best),
+    )
 
-# %% ../../nbs/data/04_simulate.ipynb #c23
+# %% ../../nbs/data/04_simulate.ipynb #c22
 def _phase_contrast_factors(number: int, seed: int) -> dict:
     "The true factors of one cell, lengths in pixels of a 64-pixel image."
     rng = random_stream(seed, 5, number)
     rounding = float(np.clip(rng.beta(0.5, 1.5), 0, 1))
     y, x = rng.normal(0, 1.5, 2)
-    return dict(cell=number, radius=float(np.clip(rng.normal(17, 2.5) * (1 - 0.3 * rounding), 7, 25)), eccentricity=float(np.clip(rng.normal(0.75, 0.12), 0, 0.95) * (1 - rounding)), orientation=rng.uniform(0, pi),
-                rounding=rounding, thickness=float(np.clip(rng.normal(0.35, 0.07), 0.1, 0.7) * (1 + 1.2 * rounding)), nucleus=rng.uniform(0.3, 0.5), texture=float(np.clip(rng.normal(0.1, 0.04), 0, 0.3)), halo=rng.uniform(4, 8),
-                shift_y=y, shift_x=x, photons=rng.uniform(200, 500))
+    return dict(
+        cell=number,
+        radius=float(np.clip(rng.normal(17, 2.5) * (1 - 0.3 * rounding), 7, 25)),
+        eccentricity=float(np.clip(rng.normal(0.75, 0.12), 0, 0.95) * (1 - rounding)),
+        orientation=rng.uniform(0, pi),
+        rounding=rounding,
+        thickness=float(np.clip(rng.normal(0.35, 0.07), 0.1, 0.7) * (1 + 1.2 * rounding)),
+        nucleus=rng.uniform(0.3, 0.5),
+        texture=float(np.clip(rng.normal(0.1, 0.04), 0, 0.3)),
+        halo=rng.uniform(4, 8),
+        shift_y=y,
+        shift_x=x,
+        photons=rng.uniform(200, 500),
+    )
+
 
 def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(1, size, size)`."
     rng, scale = random_stream(seed, 6, row["cell"]), size / 64
     radius = row["radius"] * scale
-    distance, _ = outline(size, (row["shift_y"] * scale, row["shift_x"] * scale), radius, row["eccentricity"], row["orientation"], random_waves(rng, 4, 0.05 * (1 - row["rounding"])))
+    distance, _ = outline(
+        size,
+        (row["shift_y"] * scale, row["shift_x"] * scale),
+        radius,
+        row["eccentricity"],
+        row["orientation"],
+        random_waves(rng, 4, 0.05 * (1 - row["rounding"])),
+    )
     body = soft_edge(distance, 4 * scale)
     nucleus = soft_edge(distance + radius * (1 - row["nucleus"]), 3 * scale)
     grain = smooth(rng.standard_normal((size, size), dtype=np.float32), 1.5 * scale) * (1.5 * scale * 3.5)
     delay = row["thickness"] * body * (1 + 0.4 * nucleus) + row["texture"] * body * grain * (1 - 0.5 * nucleus)
     surroundings = smooth(delay, row["halo"] * scale)
-    return expose(smooth(0.45 + surroundings - (1 - 1.6 * row["rounding"]) * delay, 0.7 * scale), row["photons"], 0.01, rng)[None]
+    return expose(
+        smooth(0.45 + surroundings - (1 - 1.6 * row["rounding"]) * delay, 0.7 * scale), row["photons"], 0.01, rng
+    )[None]
+
 
 def phase_contrast(
-    n: int = 2000,      # cells
-    seed: int = 0,      # the same seed gives the same cells
-    size: int = 64,     # pixels
-) -> CellImages:        # one channel; the table holds the true factors
-    "Simulated cells in phase contrast, dark with a bright halo, bright when they round up, with their true generative factors."
+    n: int = 2000,  # cells
+    seed: int = 0,  # the same seed gives the same cells
+    size: int = 64,  # pixels
+) -> CellImages:  # one channel; the table holds the true factors
+    """Simulated cells in phase contrast, dark with a bright halo, bright when they round up, with their true
+    generative factors.
+    """
     check_count(n, seed)
-    if size < 16: raise ConfigError(f"size is {size}; at least 16 pixels are needed")
+    if size < 16:
+        raise ConfigError(f"size is {size}; at least 16 pixels are needed")
     rows = [_phase_contrast_factors(i, seed) for i in range(n)]
-    return CellImages(np.stack([_phase_contrast_image(row, size, seed) for row in rows]), pd.DataFrame(rows), ("phase",), "phase_contrast", dict(simulator="phase_contrast", seed=seed))
+    return CellImages(
+        np.stack([_phase_contrast_image(row, size, seed) for row in rows]),
+        pd.DataFrame(rows),
+        ("phase",),
+        "phase_contrast",
+        dict(simulator="phase_contrast", seed=seed),
+    )
 
-# %% ../../nbs/data/04_simulate.ipynb #c27
+# %% ../../nbs/data/04_simulate.ipynb #c26
 #: Simulator -> columns of its table that are true factors of what a cell looks like.
 FACTORS = {
-    "memory_b": ("radius", "eccentricity", "membrane_thickness", "membrane_brightness", "unevenness", "protein_level", "granules", "polarity", "background", "blur", "shift_y", "shift_x"),
-    "lung_fret": ("radius", "eccentricity", "expression", "erk", "rounding", "dying", "background", "shift_y", "shift_x"),
-    "phase_contrast": ("radius", "eccentricity", "rounding", "thickness", "nucleus", "texture", "halo", "shift_y", "shift_x"),
+    "memory_b": (
+        "radius",
+        "eccentricity",
+        "membrane_thickness",
+        "membrane_brightness",
+        "unevenness",
+        "protein_level",
+        "granules",
+        "polarity",
+        "background",
+        "blur",
+        "shift_y",
+        "shift_x",
+    ),
+    "lung_fret": (
+        "radius",
+        "eccentricity",
+        "expression",
+        "erk",
+        "rounding",
+        "dying",
+        "background",
+        "shift_y",
+        "shift_x",
+    ),
+    "phase_contrast": (
+        "radius",
+        "eccentricity",
+        "rounding",
+        "thickness",
+        "nucleus",
+        "texture",
+        "halo",
+        "shift_y",
+        "shift_x",
+    ),
 }

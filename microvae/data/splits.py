@@ -5,62 +5,94 @@
 # %% auto #0
 __all__ = ['strata', 'split', 'k_folds', 'label_folds', 'fold_parts', 'hold_out', 'held_apart']
 
-# %% ../../nbs/data/10_splits.ipynb #c04
+# %% ../../nbs/data/10_splits.ipynb #c03
 from collections.abc import Iterator
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from ..errors import ConfigError
 
-# %% ../../nbs/data/10_splits.ipynb #c06
+# %% ../../nbs/data/10_splits.ipynb #c05
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
-    if name not in cells.table: raise ConfigError(f"{cells.name} has no column {name!r} to {purpose}; it has {', '.join(map(str, cells.table.columns))}")
-    if cells.table[name].isna().any(): raise ConfigError(f"column {name!r} of {cells.name} is empty in {int(cells.table[name].isna().sum())} rows; fill or drop them before you {purpose}")
+    if name not in cells.table:
+        raise ConfigError(
+            f"{cells.name} has no column {name!r} to {purpose}; it has {', '.join(map(str, cells.table.columns))}"
+        )
+    if cells.table[name].isna().any():
+        raise ConfigError(
+            f"column {name!r} of {cells.name} is empty in {int(cells.table[name].isna().sum())} rows; fill or drop them before you {purpose}"
+        )
     return cells.table[name]
 
+
 def strata(
-    values: pd.Series,         # classes, or numbers
-    bins: int = 5,             # into which numbers with more different values than that are put, by quantile
-) -> np.ndarray:               # a whole number for each row
+    values: pd.Series,  # classes, or numbers
+    bins: int = 5,  # into which numbers with more different values than that are put, by quantile
+) -> np.ndarray:  # a whole number for each row
     "Classes as numbers; many-valued numbers in bins of about equal size."
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > bins:
         return pd.qcut(values, bins, labels=False, duplicates="drop").to_numpy()
     return pd.factorize(values)[0]
 
+
 def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed: int) -> np.ndarray:
     "The fold, 0 to k-1, of each row."
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
     n = len(cells)
     groups = None if by is None else pd.factorize(_column(cells, by, "split by"))[0]
     names = [stratify] if isinstance(stratify, str) else list(stratify or [])
     classes = None
-    if names: classes = pd.factorize(pd.Series(list(zip(*[strata(_column(cells, name, "spread evenly"), bins) for name in names]))))[0]
+    if names:
+        classes = pd.factorize(
+            pd.Series(list(zip(*[strata(_column(cells, name, "spread evenly"), bins) for name in names])))
+        )[0]
     units = n if groups is None else groups.max() + 1
-    if not 2 <= k <= units: raise ConfigError(f"cannot make {k} folds of {units} {by or 'image'}(s) of {cells.name}: at least 2 folds and as many {by or 'image'}s are needed")
-    kind = {(False, False): KFold, (True, False): GroupKFold, (False, True): StratifiedKFold, (True, True): StratifiedGroupKFold}[groups is not None, classes is not None]
+    if not 2 <= k <= units:
+        raise ConfigError(
+            f"cannot make {k} folds of {units} {by or 'image'}(s) of {cells.name}: at least 2 folds and as many {by or 'image'}s are needed"
+        )
+    kind = {
+        (False, False): KFold,
+        (True, False): GroupKFold,
+        (False, True): StratifiedKFold,
+        (True, True): StratifiedGroupKFold,
+    }[groups is not None, classes is not None]
     if kind is StratifiedKFold and np.bincount(classes).min() < k:
-        raise ConfigError(f"cannot spread {' and '.join(names)} over {k} folds: its rarest value has {np.bincount(classes).min()} image(s) of {cells.name}; take fewer folds or bins")
+        raise ConfigError(
+            f"cannot spread {' and '.join(names)} over {k} folds: its rarest value has {np.bincount(classes).min()} image(s) of {cells.name}; take fewer folds or bins"
+        )
     fold = np.empty(n, int)
-    for i, (_, held) in enumerate(kind(k, shuffle=True, random_state=seed).split(np.zeros(n), classes, groups)): fold[held] = i
+    for i, (_, held) in enumerate(kind(k, shuffle=True, random_state=seed).split(np.zeros(n), classes, groups)):
+        fold[held] = i
     return fold
 
-# %% ../../nbs/data/10_splits.ipynb #c08
+# %% ../../nbs/data/10_splits.ipynb #c07
 def split(
     cells: CellImages,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),  # train, validation, test
-    by: str | None = None,           # column whose groups stay together, e.g. "track", "donor" or "file"
+    by: str | None = None,  # column whose groups stay together, e.g. "track", "donor" or "file"
     stratify: str | list[str] | None = None,  # column, or columns, that each part should have in the same shares
-    bins: int = 5,                   # of numbers with many values, by quantile
+    bins: int = 5,  # of numbers with many values, by quantile
     seed: int = 0,
     column: str = "split",
-) -> CellImages:                     # with a column of "train", "validation" and "test"
-    "A part for every image. Fractions are of images, or of groups as nearly as their sizes allow. Raises `ConfigError` where that cannot be."
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6: raise ConfigError(f"fractions are {fractions}; they must be three numbers of at least 0 that add up to 1, e.g. (0.8, 0.1, 0.1)")
+) -> CellImages:  # with a column of "train", "validation" and "test"
+    """A part for every image.
+
+    Fractions are of images, or of groups as nearly as their sizes allow. Raises `ConfigError` where that cannot be.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ConfigError(
+            f"fractions are {fractions}; they must be three numbers of at least 0 that add up to 1, e.g. (0.8, 0.1, 0.1)"
+        )
     smallest = min(f for f in fractions if f > 0)
     units = len(cells) if by is None else _column(cells, by, "split by").nunique()
     k = int(min(units, max(2, round(1 / smallest)))) if by is not None or stratify is not None else None
-    if k is None: share = (np.random.default_rng(seed).permutation(len(cells)) + 0.5) / len(cells)
+    if k is None:
+        share = (np.random.default_rng(seed).permutation(len(cells)) + 0.5) / len(cells)
     else:
         folds = _folds(cells, k, by, stratify, bins, seed)
         share = np.r_[0, np.cumsum(np.bincount(folds, minlength=k))][folds] / len(cells) + 0.5 / k
@@ -69,44 +101,56 @@ def split(
     part = np.select([share > edges[1], share > edges[0]], ["test", "validation"], "train")
     return replace(cells, table=cells.table.assign(**{column: part}))
 
-# %% ../../nbs/data/10_splits.ipynb #c11
+# %% ../../nbs/data/10_splits.ipynb #c10
 def k_folds(
     cells: CellImages,
     k: int = 5,
-    by: str | None = None,           # column whose groups stay together
+    by: str | None = None,  # column whose groups stay together
     stratify: str | list[str] | None = None,  # column or columns spread evenly over the folds
     bins: int = 5,
     seed: int = 0,
     column: str = "fold",
-) -> CellImages:                     # with a column of 0 to k - 1
+) -> CellImages:  # with a column of 0 to k - 1
     "The fold in which each image is tested. Raises `ConfigError` where there are too few groups or images of a kind."
     return replace(cells, table=cells.table.assign(**{column: _folds(cells, k, by, stratify, bins, seed)}))
 
-def label_folds(cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0) -> CellImages:
+
+def label_folds(
+    cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0
+) -> CellImages:
     "A column `fold LABEL` for each label: k folds in which that label is spread evenly."
-    for label in labels: cells = k_folds(cells, k, by, label, bins, seed, f"fold {label}")
+    for label in labels:
+        cells = k_folds(cells, k, by, label, bins, seed, f"fold {label}")
     return cells
+
 
 def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellImages, CellImages]]:
     "For each fold the images that train and those that test."
     folds = _column(cells, column, "run over")
-    for fold in sorted(folds.unique()): yield cells[(folds != fold).to_numpy()], cells[(folds == fold).to_numpy()]
+    for fold in sorted(folds.unique()):
+        yield cells[(folds != fold).to_numpy()], cells[(folds == fold).to_numpy()]
 
-# %% ../../nbs/data/10_splits.ipynb #c14
+# %% ../../nbs/data/10_splits.ipynb #c13
 def hold_out(
     cells: CellImages,
-    fraction: float = 0.2,      # of cells, or of groups
-    by: str | None = None,      # column whose groups stay together, e.g. "track"
+    fraction: float = 0.2,  # of cells, or of groups
+    by: str | None = None,  # column whose groups stay together, e.g. "track"
     seed: int = 0,
 ) -> tuple[CellImages, CellImages]:  # for training, held out
-    "Split at random, whole groups where `by` is given; both sides get at least one. Raises `ConfigError` where that cannot be."
+    """Split at random, whole groups where `by` is given; both sides get at least one.
+
+    Raises `ConfigError` where that cannot be.
+    """
     groups = np.arange(len(cells)) if by is None else _column(cells, by, "split by").to_numpy()
     names = np.unique(groups)
     if len(names) < 2 or not 0 < fraction < 1:
-        raise ConfigError(f"cannot hold out {fraction} of {len(names)} {by or 'cell'}(s) of {cells.name}: at least 2 and a fraction between 0 and 1 are needed")
+        raise ConfigError(
+            f"cannot hold out {fraction} of {len(names)} {by or 'cell'}(s) of {cells.name}: at least 2 and a fraction between 0 and 1 are needed"
+        )
     count = min(max(1, round(fraction * len(names))), len(names) - 1)
     held = np.isin(groups, np.random.default_rng(seed).permutation(names)[:count])
     return cells[~held], cells[held]
+
 
 def held_apart(cells: CellImages, fraction: float, seed: int = 0) -> tuple[CellImages, CellImages]:
     "Cells for training, and those held out; whole tracks where cells are followed over time."

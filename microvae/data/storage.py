@@ -6,15 +6,17 @@
 __all__ = ['LEVELS', 'IN_MEMORY', 'to_levels', 'from_levels', 'nbytes', 'StoredImages', 'is_stored', 'numbered', 'write_stored',
            'describe_stored', 'read_stored']
 
-# %% ../../nbs/data/00_storage.ipynb #c04
+# %% ../../nbs/data/00_storage.ipynb #c03
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from time import time
-from typing import Iterator
+
 import numpy as np
 import pandas as pd
+
 from ..errors import FileError, ImageError, ShapeError
 from ..files import not_written, read_table, replace_folder, to_disk, unreadable, write_table
 
@@ -23,25 +25,28 @@ LEVELS = np.float32(65535)
 #: Sets below this many bytes as float32 are loaded whole; larger ones stay on disk and are streamed.
 IN_MEMORY = 1_000_000_000
 
-# %% ../../nbs/data/00_storage.ipynb #c05
+# %% ../../nbs/data/00_storage.ipynb #c04
 def to_levels(images: np.ndarray) -> np.ndarray:
     "Pixels of [0, 1] as 16-bit integers."
     return np.round(images * LEVELS).astype(np.uint16)
+
 
 def from_levels(levels: np.ndarray) -> np.ndarray:
     "What `to_levels` made, as float32."
     return levels.astype(np.float32) / LEVELS
 
+
 def nbytes(shape: tuple[int, ...]) -> int:
     "Bytes of an array of this shape as float32."
     return 4 * int(np.prod(shape, dtype=np.int64))
 
-# %% ../../nbs/data/00_storage.ipynb #c07
+# %% ../../nbs/data/00_storage.ipynb #c06
 @dataclass(frozen=True)
 class StoredImages:
     "Images `(N, C, H, W)` on disk, or a selection of them; what is asked for is read, as float32 in [0, 1]."
-    array: object                    # a Zarr array of 16-bit integers
-    rows: np.ndarray | None = None   # ascending rows of the array that belong to the selection; all if not given
+
+    array: object  # a Zarr array of 16-bit integers
+    rows: np.ndarray | None = None  # ascending rows of the array that belong to the selection; all if not given
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -57,18 +62,22 @@ class StoredImages:
 
     def __getitem__(self, rows) -> np.ndarray:
         "Images by number, slice, indices or mask, in memory."
-        if isinstance(rows, (int, np.integer)): return self[[rows]][0]
+        if isinstance(rows, (int, np.integer)):
+            return self[[rows]][0]
         wanted = np.arange(len(self))[rows]
-        if len(wanted) == 0: return np.zeros((0, *self.shape[1:]), np.float32)
+        if len(wanted) == 0:
+            return np.zeros((0, *self.shape[1:]), np.float32)
         stored = wanted if self.rows is None else self.rows[wanted]
         return from_levels(self._stored(stored))
 
     def _stored(self, rows: np.ndarray) -> np.ndarray:
         "Rows of the array as they are stored. Raises `ImageError` for a damaged set."
         try:
-            if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all(): return self.array[int(rows[0]):int(rows[-1]) + 1]
+            if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
+                return self.array[int(rows[0]) : int(rows[-1]) + 1]
             return self.array.oindex[rows]
-        except Exception as error: raise unreadable(getattr(self.array, "store_path", self.array.store), error) from error
+        except Exception as error:
+            raise unreadable(getattr(self.array, "store_path", self.array.store), error) from error
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)
@@ -87,7 +96,8 @@ class StoredImages:
     def fingerprint(self) -> str:
         "The hash of the pixels, the same as of the images in memory."
         digest = blake2b(repr(self.shape).encode(), digest_size=8)
-        for rows in self.chunks(): digest.update(self[rows].tobytes())
+        for rows in self.chunks():
+            digest.update(self[rows].tobytes())
         return digest.hexdigest()
 
     def batches(self, batch_size: int, seed: int | None = None, mixed: int = 8, ahead: int = 2) -> Iterator[np.ndarray]:
@@ -96,41 +106,53 @@ class StoredImages:
         With a seed the order is random: of chunks, and of images among `mixed` chunks at a time. Without one it is that of the set.
         """
         chunks, random = self.chunks(), np.random.default_rng(seed)
-        if seed is not None: chunks = [chunks[i] for i in random.permutation(len(chunks))]
-        groups = [chunks[i:i + mixed] for i in range(0, len(chunks), mixed)]
+        if seed is not None:
+            chunks = [chunks[i] for i in random.permutation(len(chunks))]
+        groups = [chunks[i : i + mixed] for i in range(0, len(chunks), mixed)]
         left = np.zeros((0, *self.shape[1:]), np.float32)
         with ThreadPoolExecutor(1) as reader:
             waiting = [reader.submit(self._group, group) for group in groups[:ahead]]
             for upcoming in [*groups[ahead:], *[None] * min(ahead, len(groups))]:
                 images = waiting.pop(0).result()
-                if upcoming is not None: waiting.append(reader.submit(self._group, upcoming))
-                if seed is not None: images = images[random.permutation(len(images))]
+                if upcoming is not None:
+                    waiting.append(reader.submit(self._group, upcoming))
+                if seed is not None:
+                    images = images[random.permutation(len(images))]
                 images = np.concatenate([left, images]) if len(left) else images
                 whole = len(images) // batch_size * batch_size
-                for start in range(0, whole, batch_size): yield images[start:start + batch_size]
+                for start in range(0, whole, batch_size):
+                    yield images[start : start + batch_size]
                 left = images[whole:]
-        if len(left): yield left
+        if len(left):
+            yield left
 
     def _group(self, chunks: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([self[rows] for rows in chunks])
 
-# %% ../../nbs/data/00_storage.ipynb #c09
+# %% ../../nbs/data/00_storage.ipynb #c08
 def _group(path: Path, mode: str):
     import zarr
+
     return zarr.open_group(str(path), mode=mode)
+
 
 def _chunk(shape: tuple[int, int, int]) -> int:
     "Images a chunk, so that a chunk has some 4 MB."
     return int(np.clip(4_000_000 // (2 * np.prod(shape)), 1, 16_384))
 
+
 def is_stored(path) -> bool:
     "Whether a folder is a stored set of this library."
-    try: return "microvae" in _group(Path(path), "r").attrs
-    except Exception: return False
+    try:
+        return "microvae" in _group(Path(path), "r").attrs
+    except Exception:
+        return False
+
 
 def numbered(folder: Path) -> dict[int, Path]:
     "Tables of a folder by the number that is their name, in order; what a writer that died has left half is none."
     return {int(path.stem): path for path in sorted(folder.glob("[0-9]*.parquet"))}
+
 
 def write_stored(path, images, table: pd.DataFrame, about: dict, append: bool = False) -> Path:
     """Write images and table as a stored set, or append to one, whose `about` then takes the place of what was known.
@@ -140,42 +162,65 @@ def write_stored(path, images, table: pd.DataFrame, about: dict, append: bool = 
     """
     path = Path(path)
     if path.exists():
-        if not append: raise FileError(f"{path} exists already; give append=True to add to it, or another name")
-        try: _append(path, images, table, about)
-        except (OSError, FileError) as error: raise not_written(path, error) from error
+        if not append:
+            raise FileError(f"{path} exists already; give append=True to add to it, or another name")
+        try:
+            _append(path, images, table, about)
+        except (OSError, FileError) as error:
+            raise not_written(path, error) from error
         return path
-    def fresh(part): _create(part, images.shape[1:]); _append(part, images, table, about)
+
+    def fresh(part):
+        _create(part, images.shape[1:])
+        _append(part, images, table, about)
+
     return replace_folder(path, fresh)
+
 
 def _create(path: Path, shape):
     import zarr
+
     group = _group(path, "w")
     zarr.open_array(str(path / "images"), mode="w", shape=(0, *shape), chunks=(_chunk(shape), *shape), dtype="uint16")
     group.attrs["microvae"] = {"n": 0}
 
+
 def _append(path: Path, images, table: pd.DataFrame, about: dict):
     import zarr
+
     group, array = _group(path, "a"), zarr.open_array(str(path / "images"), mode="a")
     if tuple(array.shape[1:]) != tuple(images.shape[1:]):
-        raise ShapeError(f"{path} holds images of shape {tuple(array.shape[1:])}, those to be appended have {tuple(images.shape[1:])}")
+        raise ShapeError(
+            f"{path} holds images of shape {tuple(array.shape[1:])}, those to be appended have {tuple(images.shape[1:])}"
+        )
     start, step, began = group.attrs["microvae"]["n"], array.chunks[0], time()
-    for left in [*(part for first, part in numbered(path / "table").items() if first >= start), *path.rglob("*.partial"), *(path / "table").glob(".*")]: left.unlink()          # of a writer that died
+    # of a writer that died
+    for left in [
+        *(part for first, part in numbered(path / "table").items() if first >= start),
+        *path.rglob("*.partial"),
+        *(path / "table").glob(".*"),
+    ]:
+        left.unlink()
     array.resize((start + len(images), *array.shape[1:]))
     # whole chunks of the array at a time: none is compressed twice
     edges = [0, *range(step - start % step, len(images), step), len(images)]
-    for low, high in zip(edges, edges[1:]): array[start + low:start + high] = to_levels(images[low:high])
+    for low, high in zip(edges, edges[1:]):
+        array[start + low : start + high] = to_levels(images[low:high])
     write_table(path / "table" / f"{start:09d}.parquet", table)
-    to_disk(path / "images", began - 2)          # before they count as written
+    to_disk(path / "images", began - 2)  # before they count as written
     group.attrs["microvae"] = {"n": start + len(images), **about}
+
 
 def describe_stored(path, about: dict):
     "Replace what is known of a stored set."
     group = _group(Path(path), "a")
     group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
 
+
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     "Images (on disk), table and what is known of a stored set. Raises `ImageError` for what is not one, or is damaged."
     import zarr
+
     path = Path(path)
     try:
         about = dict(_group(path, "r").attrs["microvae"])
@@ -184,7 +229,13 @@ def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
         parts = [part for first, part in numbered(path / "table").items() if first < n]
         table = pd.concat([read_table(p) for p in parts], ignore_index=True)
     except Exception as error:
-        raise ImageError(f"{path} is not a set that to_zarr wrote, or it is damaged ({type(error).__name__})") from error
-    if array.ndim != 4 or array.dtype != np.uint16: raise ImageError(f"{path} is damaged: its images have shape {array.shape} and type {array.dtype}")
-    if len(table) != n or array.shape[0] < n: raise ImageError(f"{path} is damaged: it should hold {n} images, has {array.shape[0]} and {len(table)} table rows")
+        raise ImageError(
+            f"{path} is not a set that to_zarr wrote, or it is damaged ({type(error).__name__})"
+        ) from error
+    if array.ndim != 4 or array.dtype != np.uint16:
+        raise ImageError(f"{path} is damaged: its images have shape {array.shape} and type {array.dtype}")
+    if len(table) != n or array.shape[0] < n:
+        raise ImageError(
+            f"{path} is damaged: it should hold {n} images, has {array.shape[0]} and {len(table)} table rows"
+        )
     return StoredImages(array, None if array.shape[0] == n else np.arange(n)), table, about

@@ -5,42 +5,67 @@
 # %% auto #0
 __all__ = ['link_positions', 'track_cells']
 
-# %% ../../nbs/data/07_tracks.ipynb #c04
+# %% ../../nbs/data/07_tracks.ipynb #c03
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+
 from .collection import CellImages
 from ..errors import ConfigError, require
 
-# %% ../../nbs/data/07_tracks.ipynb #c05
+# %% ../../nbs/data/07_tracks.ipynb #c04
 def _frames(table: pd.DataFrame) -> pd.DataFrame:
-    "Columns `series` and `time` of each row: frames of a file, or, where each frame is a file of its own, the files of a folder in order."
-    if "frame" not in table or "file" not in table: raise ConfigError("tracking needs the columns file and frame, as crop_fields gives them")
-    if table.frame.nunique() > 1: return pd.DataFrame({"series": table.file, "time": table.frame})
+    """Columns `series` and `time` of each row: frames of a file, or, where each frame is a file of its own, the files
+    of a folder in order.
+    """
+    if "frame" not in table or "file" not in table:
+        raise ConfigError("tracking needs the columns file and frame, as crop_fields gives them")
+    if table.frame.nunique() > 1:
+        return pd.DataFrame({"series": table.file, "time": table.frame})
     folder = table.file.map(lambda name: name.rpartition("/")[0])
-    return pd.DataFrame({"series": folder, "time": table.file.groupby(folder).transform(lambda names: names.map({n: i for i, n in enumerate(sorted(names.unique()))})).astype(int)})
+    return pd.DataFrame(
+        {
+            "series": folder,
+            "time": table.file.groupby(folder)
+            .transform(lambda names: names.map({n: i for i, n in enumerate(sorted(names.unique()))}))
+            .astype(int),
+        }
+    )
+
 
 def link_positions(
-    positions: pd.DataFrame,     # columns series, time, row, column, and area where divisions are wanted
-    search_range: float,         # pixels that a cell moves between two frames, at most
-    memory: int = 0,             # frames that a cell may be missing
+    positions: pd.DataFrame,  # columns series, time, row, column, and area where divisions are wanted
+    search_range: float,  # pixels that a cell moves between two frames, at most
+    memory: int = 0,  # frames that a cell may be missing
     divisions: bool = True,
-) -> pd.DataFrame:               # columns track and parent (-1 where there is none), in the rows' order
+) -> pd.DataFrame:  # columns track and parent (-1 where there is none), in the rows' order
     "Track numbers, unique over all series. Raises `ConfigError` for a search range with which linking cannot be done."
     trackpy = require("trackpy", "tracks")
     trackpy.quiet()
-    if not search_range > 0: raise ConfigError(f"search_range is {search_range}, it must be above 0 pixels")
+    if not search_range > 0:
+        raise ConfigError(f"search_range is {search_range}, it must be above 0 pixels")
     out, first = pd.DataFrame({"track": -1, "parent": -1}, index=positions.index), 0
     for _, part in positions.groupby("series", sort=True):
-        try: linked = trackpy.link(part[["row", "column", "time"]], search_range, pos_columns=["row", "column"], t_column="time", memory=memory)
+        try:
+            linked = trackpy.link(
+                part[["row", "column", "time"]],
+                search_range,
+                pos_columns=["row", "column"],
+                t_column="time",
+                memory=memory,
+            )
         except trackpy.SubnetOversizeException as error:
-            raise ConfigError(f"search_range of {search_range} pixels is too large for cells that lie so close; take about half their distance") from error
+            raise ConfigError(
+                f"search_range of {search_range} pixels is too large for cells that lie so close; take about half their distance"
+            ) from error
         tracks = linked.particle.reindex(part.index).astype(int)
         parents = _divided(part, tracks, search_range) if divisions else pd.Series(-1, index=part.index)
         out.loc[part.index, "track"] = tracks + first
         out.loc[part.index, "parent"] = parents.where(parents < 0, parents + first)
         first += int(tracks.max()) + 1
     return out
+
 
 def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     "The parent of each cell; `tracks` are renumbered in place where a division ends one."
@@ -50,7 +75,8 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
         known = set(tracks[part.time < time])
         for row in now[~tracks[now.index].isin(known)].itertuples():
             mother = _mother(row, before, now, tracks, reach)
-            if mother is None: continue
+            if mother is None:
+                continue
             # the sister that went on under the mother's number gets her own
             later = tracks.index[(tracks == mother) & (part.time >= time)]
             tracks[later] = following
@@ -58,27 +84,39 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
             following += 1
     return tracks.map(lambda track: parents.get(track, -1))
 
+
 def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
-    "The track that a new cell has split from: its nearest neighbour a frame ago, if that goes on, and is larger than each daughter."
-    if len(before) == 0: return None
+    """The track that a new cell has split from: its nearest neighbour a frame ago, if that goes on, and is larger than
+    each daughter.
+    """
+    if len(before) == 0:
+        return None
     distance = np.hypot(before.row - row.row, before.column - row.column)
     nearest = distance.idxmin()
-    if distance[nearest] > 1.5 * reach: return None
+    if distance[nearest] > 1.5 * reach:
+        return None
     sister = now.index[tracks[now.index] == tracks[nearest]]
-    if len(sister) != 1: return None
+    if len(sister) != 1:
+        return None
     grown = "area" in now and max(row.area, now.area[sister[0]]) > 0.9 * before.area[nearest]
     return None if grown else int(tracks[nearest])
 
+
 def track_cells(
-    cells: CellImages,           # of a time series, as `crop_fields` gives them
-    search_range: float,         # pixels that a cell moves between two frames, at most
-    memory: int = 0,             # frames that a cell may be missing
+    cells: CellImages,  # of a time series, as `crop_fields` gives them
+    search_range: float,  # pixels that a cell moves between two frames, at most
+    memory: int = 0,  # frames that a cell may be missing
     divisions: bool = True,
-) -> CellImages:                 # with columns `time`, `track` and `parent` (-1 where there is none)
-    "Cells with track numbers. Cells that were dropped when cutting take part, so that a track does not break where a cell comes near the border."
+) -> CellImages:  # with columns `time`, `track` and `parent` (-1 where there is none)
+    """Cells with track numbers.
+
+    Cells that were dropped when cutting take part, so that a track does not break where a cell comes near the border.
+    """
     columns = ["file", "frame", "row", "column", "area"]
     dropped = pd.DataFrame(cells.about.get("dropped", {}))
-    known = pd.concat([cells.table[columns], dropped[columns]] if len(dropped) else [cells.table[columns]], ignore_index=True)
+    known = pd.concat(
+        [cells.table[columns], dropped[columns]] if len(dropped) else [cells.table[columns]], ignore_index=True
+    )
     known = pd.concat([known, _frames(known)], axis=1)
     linked = link_positions(known, search_range, memory, divisions).assign(time=known.time)[["time", "track", "parent"]]
-    return replace(cells, table=cells.table.assign(**linked[:len(cells)].to_dict("list")))
+    return replace(cells, table=cells.table.assign(**linked[: len(cells)].to_dict("list")))

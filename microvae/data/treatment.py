@@ -6,72 +6,98 @@
 __all__ = ['Scope', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natural_maximum', 'Scale', 'Percentile', 'opened_background',
            'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit', 'Treatment']
 
-# %% ../../nbs/data/02_treatment.ipynb #c04
+# %% ../../nbs/data/02_treatment.ipynb #c03
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Callable, Iterable, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
 import numpy as np
+
 from ..errors import ConfigError, ImageError, unknown_name
 
-# %% ../../nbs/data/02_treatment.ipynb #c06
+# %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]
+
 
 class Sample(NamedTuple):
     "One image of a set: where it belongs and how to get it."
+
     plate: str
-    read: Callable[[], np.ndarray]    # gives (C, H, W) as stored
-    maximum: float | None = None      # the largest value that the file can hold, where the file says so
+    read: Callable[[], np.ndarray]  # gives (C, H, W) as stored
+    maximum: float | None = None  # the largest value that the file can hold, where the file says so
+
 
 def certain_maximum(dtype: np.dtype) -> float | None:
-    "The largest value of a type where the type says enough: 255 for 8 bits, 1 for booleans and floats; cameras rarely fill 16 bits."
+    """The largest value of a type where the type says enough: 255 for 8 bits, 1 for booleans and floats; cameras
+    rarely fill 16 bits.
+    """
     return {"f": 1.0, "b": 1.0}.get(dtype.kind, 255.0 if dtype.itemsize == 1 and dtype.kind == "u" else None)
+
 
 def natural_maximum(array: np.ndarray) -> float:
     "The value that becomes 1 where none is given: that of the type, or the largest that occurs."
     return certain_maximum(array.dtype) or float(max(array.max(), 1))
 
+
 #: A step that learns from the whole set looks at this many images of it, evenly spread.
 ENOUGH = 200
 
+
 def _spread(samples: list[Sample]) -> list[Sample]:
-    return samples if len(samples) <= ENOUGH else [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
+    return (
+        samples
+        if len(samples) <= ENOUGH
+        else [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
+    )
+
 
 def _checked_scope(scope: str):
-    if scope not in ("image", "plate", "set"): raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
+    if scope not in ("image", "plate", "set"):
+        raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
 
-# %% ../../nbs/data/02_treatment.ipynb #c08
+# %% ../../nbs/data/02_treatment.ipynb #c07
 @dataclass(frozen=True)
 class Scale:
     "Divide by one value, the same for the whole set."
-    maximum: float | None = None   # found from the set if not given
+
+    maximum: float | None = None  # found from the set if not given
 
     def fitted(self, samples: Iterable[Sample]) -> "Scale":
-        if self.maximum is not None: return self
+        if self.maximum is not None:
+            return self
         return Scale(max(s.maximum or natural_maximum(s.read()) for s in samples))
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or natural_maximum(planes))
 
-# %% ../../nbs/data/02_treatment.ipynb #c11
+# %% ../../nbs/data/02_treatment.ipynb #c10
 @dataclass(frozen=True)
 class Percentile:
     "Bring each channel to [0, 1] between two percentiles of the image, the plate or the set; what lies outside is cut."
+
     low: float = 1.0
     high: float = 99.8
     over: Scope = "image"
-    limits: dict | None = None     # plate ("" for the set) -> [low of each channel, high of each channel]; learned
+    limits: dict | None = None  # plate ("" for the set) -> [low of each channel, high of each channel]; learned
 
     def __post_init__(self):
         _checked_scope(self.over)
-        if not 0 <= self.low < self.high <= 100: raise ConfigError(f"percentiles are {self.low} and {self.high}; they must be 0 ≤ low < high ≤ 100")
+        if not 0 <= self.low < self.high <= 100:
+            raise ConfigError(f"percentiles are {self.low} and {self.high}; they must be 0 ≤ low < high ≤ 100")
 
     def fitted(self, samples: Iterable[Sample]) -> "Percentile":
-        if self.over == "image" or self.limits is not None: return self
+        if self.over == "image" or self.limits is not None:
+            return self
         pixels: dict[str, list] = {}
         for sample in samples if self.over == "plate" else _spread(list(samples)):
             planes = sample.read()
             flat = planes.reshape(len(planes), -1)
-            pixels.setdefault(sample.plate if self.over == "plate" else "", []).append(flat[:, ::max(1, flat.shape[1] // 20_000)])
-        return replace(self, limits={plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()})
+            pixels.setdefault(sample.plate if self.over == "plate" else "", []).append(
+                flat[:, :: max(1, flat.shape[1] // 20_000)]
+            )
+        return replace(
+            self, limits={plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()}
+        )
 
     def _range(self, flat: np.ndarray) -> np.ndarray:
         return np.percentile(flat, (self.low, self.high), axis=1)
@@ -83,131 +109,196 @@ class Percentile:
 
     def _learned(self, plate: str):
         key = plate if self.over == "plate" else ""
-        if self.limits is None: raise ConfigError(f"Percentile(over={self.over!r}) must first be fitted to a set: Treatment([...]).fitted(samples)")
-        if key not in self.limits: raise unknown_name("plate", key, list(self.limits))
+        if self.limits is None:
+            raise ConfigError(
+                f"Percentile(over={self.over!r}) must first be fitted to a set: Treatment([...]).fitted(samples)"
+            )
+        if key not in self.limits:
+            raise unknown_name("plate", key, list(self.limits))
         return self.limits[key]
 
-# %% ../../nbs/data/02_treatment.ipynb #c14
+# %% ../../nbs/data/02_treatment.ipynb #c13
 def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
-    "What is wider than `width` pixels in a smoothed plane: a grey opening, on a coarser grid where the width allows it, since the background has no detail."
+    """What is wider than `width` pixels in a smoothed plane: a grey opening, on a coarser grid where the width allows
+    it, since the background has no detail.
+    """
     from scipy import ndimage
     from skimage.transform import resize
+
     width = max(3, int(width))
     step = max(1, width // 12)
-    ground = ndimage.gaussian_filter(ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step)), width / step / 3)
+    ground = ndimage.gaussian_filter(
+        ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step)), width / step / 3
+    )
     return resize(ground, smooth.shape, order=1, preserve_range=True) if step > 1 else ground
+
 
 @dataclass(frozen=True)
 class SubtractBackground:
     "Take away what varies more slowly than cells; below zero becomes zero."
-    radius: float = 50.0           # pixels, larger than any cell
+
+    radius: float = 50.0  # pixels, larger than any cell
     method: Literal["gaussian", "top_hat", "rolling_ball"] = "top_hat"
 
     def __post_init__(self):
-        if self.method not in ("gaussian", "top_hat", "rolling_ball"): raise unknown_name("method of background subtraction", self.method, ["gaussian", "top_hat", "rolling_ball"])
-        if not self.radius > 0: raise ConfigError(f"radius is {self.radius}, it must be above 0 pixels")
+        if self.method not in ("gaussian", "top_hat", "rolling_ball"):
+            raise unknown_name("method of background subtraction", self.method, ["gaussian", "top_hat", "rolling_ball"])
+        if not self.radius > 0:
+            raise ConfigError(f"radius is {self.radius}, it must be above 0 pixels")
 
-    def fitted(self, samples: Iterable[Sample]) -> "SubtractBackground": return self
+    def fitted(self, samples: Iterable[Sample]) -> "SubtractBackground":
+        return self
 
     def background(self, plane: np.ndarray) -> np.ndarray:
         "The slow part of one plane `(H, W)`."
         from skimage import filters, restoration, transform
-        if self.method == "top_hat": return opened_background(filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True), 2 * self.radius + 1)
+
+        if self.method == "top_hat":
+            return opened_background(
+                filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True), 2 * self.radius + 1
+            )
         step = max(1, int(self.radius // 8))
-        small = transform.resize(plane, [max(1, -(-s // step)) for s in plane.shape], order=1, anti_aliasing=True, preserve_range=True)
+        small = transform.resize(
+            plane, [max(1, -(-s // step)) for s in plane.shape], order=1, anti_aliasing=True, preserve_range=True
+        )
         radius = max(1, round(self.radius / step))
-        slow = filters.gaussian(small, radius, preserve_range=True) if self.method == "gaussian" else restoration.rolling_ball(small, radius=radius)
+        slow = (
+            filters.gaussian(small, radius, preserve_range=True)
+            if self.method == "gaussian"
+            else restoration.rolling_ball(small, radius=radius)
+        )
         return transform.resize(slow, plane.shape, order=1, preserve_range=True)
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         planes = planes.astype(np.float32)
         return np.maximum(planes - np.stack([self.background(plane) for plane in planes]), 0).astype(np.float32)
 
-# %% ../../nbs/data/02_treatment.ipynb #c17
+# %% ../../nbs/data/02_treatment.ipynb #c16
 @dataclass(frozen=True)
 class FlatField:
     "Divide by the illumination of the set: the smoothed median of its images, of mean 1 for each channel."
-    points: int = 12               # of the grid, each side
-    grid: list | None = None       # channels × points × points; learned
+
+    points: int = 12  # of the grid, each side
+    grid: list | None = None  # channels × points × points; learned
 
     def fitted(self, samples: Iterable[Sample]) -> "FlatField":
         from scipy.ndimage import gaussian_filter
         from skimage.transform import resize
-        if self.grid is not None: return self
+
+        if self.grid is not None:
+            return self
         coarse = []
         for sample in _spread(list(samples)):
             planes = sample.read().astype(np.float32)
-            small = np.stack([resize(plane, (self.points,) * 2, order=1, anti_aliasing=True, preserve_range=True) for plane in planes])
+            small = np.stack(
+                [
+                    resize(plane, (self.points,) * 2, order=1, anti_aliasing=True, preserve_range=True)
+                    for plane in planes
+                ]
+            )
             coarse.append(small / np.maximum(small.mean((1, 2), keepdims=True), 1e-6))
-        if len(coarse) < 3: raise ConfigError(f"FlatField needs at least 3 images to find the illumination, the set has {len(coarse)}")
+        if len(coarse) < 3:
+            raise ConfigError(f"FlatField needs at least 3 images to find the illumination, the set has {len(coarse)}")
         light = np.stack([gaussian_filter(plane, 0.7, mode="nearest") for plane in np.median(coarse, 0)])
         return replace(self, grid=(light / light.mean((1, 2), keepdims=True)).round(5).tolist())
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         from skimage.transform import resize
-        if self.grid is None: raise ConfigError("FlatField must first be fitted to a set: Treatment([...]).fitted(samples)")
-        if len(self.grid) != len(planes): raise ConfigError(f"FlatField was fitted to {len(self.grid)} channels, the image has {len(planes)}")
-        light = np.stack([resize(np.asarray(plane), planes.shape[1:], order=3, mode="edge", preserve_range=True) for plane in self.grid])
+
+        if self.grid is None:
+            raise ConfigError("FlatField must first be fitted to a set: Treatment([...]).fitted(samples)")
+        if len(self.grid) != len(planes):
+            raise ConfigError(f"FlatField was fitted to {len(self.grid)} channels, the image has {len(planes)}")
+        light = np.stack(
+            [
+                resize(np.asarray(plane), planes.shape[1:], order=3, mode="edge", preserve_range=True)
+                for plane in self.grid
+            ]
+        )
         return (planes / np.maximum(light, 0.05)).astype(np.float32)
 
-# %% ../../nbs/data/02_treatment.ipynb #c20
+# %% ../../nbs/data/02_treatment.ipynb #c19
 @dataclass(frozen=True)
 class Denoise:
     "Remove noise with scikit-image: non-local means, wavelets or total variation."
+
     method: Literal["nlm", "wavelet", "tv"] = "wavelet"
-    strength: float = 1.0          # 1 is what the noise found in the image asks for
+    strength: float = 1.0  # 1 is what the noise found in the image asks for
 
     def __post_init__(self):
-        if self.method not in ("nlm", "wavelet", "tv"): raise unknown_name("method of denoising", self.method, ["nlm", "wavelet", "tv"])
-        if not self.strength > 0: raise ConfigError(f"strength is {self.strength}, it must be above 0")
+        if self.method not in ("nlm", "wavelet", "tv"):
+            raise unknown_name("method of denoising", self.method, ["nlm", "wavelet", "tv"])
+        if not self.strength > 0:
+            raise ConfigError(f"strength is {self.strength}, it must be above 0")
 
-    def fitted(self, samples: Iterable[Sample]) -> "Denoise": return self
+    def fitted(self, samples: Iterable[Sample]) -> "Denoise":
+        return self
 
     def _plane(self, plane: np.ndarray) -> np.ndarray:
         from skimage import restoration
+
         low, high = float(plane.min()), float(plane.max())
-        if high == low: return plane
+        if high == low:
+            return plane
         unit = (plane - low) / (high - low)
         sigma = self.strength * float(restoration.estimate_sigma(unit))
-        if self.method == "nlm": clean = restoration.denoise_nl_means(unit, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma)
-        elif self.method == "tv": clean = restoration.denoise_tv_chambolle(unit, weight=max(1.2 * sigma, 1e-6))
-        else: clean = restoration.denoise_wavelet(unit, sigma=max(sigma, 1e-6), method="BayesShrink", rescale_sigma=True)
+        if self.method == "nlm":
+            clean = restoration.denoise_nl_means(unit, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma)
+        elif self.method == "tv":
+            clean = restoration.denoise_tv_chambolle(unit, weight=max(1.2 * sigma, 1e-6))
+        else:
+            clean = restoration.denoise_wavelet(unit, sigma=max(sigma, 1e-6), method="BayesShrink", rescale_sigma=True)
         return np.clip(clean, 0, 1) * (high - low) + low
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return np.stack([self._plane(plane) for plane in planes.astype(np.float32)]).astype(np.float32)
 
+
 @dataclass(frozen=True)
 class Clip:
     "Cut what lies outside [0, 1]: for images that shall be scaled as others were, and may be brighter."
-    def fitted(self, samples: Iterable[Sample]) -> "Clip": return self
 
-    def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray: return np.clip(planes, 0, 1)
+    def fitted(self, samples: Iterable[Sample]) -> "Clip":
+        return self
 
-# %% ../../nbs/data/02_treatment.ipynb #c23
+    def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
+        return np.clip(planes, 0, 1)
+
+# %% ../../nbs/data/02_treatment.ipynb #c22
 STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
+
 
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
     if not np.isfinite(planes).all():
         raise ImageError(f"{source} has NaN or infinite pixels; every pixel must be a number")
     if planes.min() < 0 or planes.max() > 1:
-        raise ImageError(f"{source} ranges from {planes.min():.4g} to {planes.max():.4g}; give maximum=, or end the treatment with Percentile(), so that pixels end in [0, 1]")
+        raise ImageError(
+            f"{source} ranges from {planes.min():.4g} to {planes.max():.4g}; give maximum=, or end the treatment with Percentile(), so that pixels end in [0, 1]"
+        )
     return planes.astype(np.float32, copy=False)
+
 
 @dataclass(frozen=True)
 class Treatment:
     "Steps that are applied in order; at the end every pixel lies in [0, 1]."
+
     steps: tuple = (Scale(),)
 
     def __post_init__(self):
         object.__setattr__(self, "steps", tuple(self.steps))
         for step in self.steps:
-            if type(step) not in STEPS.values(): raise ConfigError(f"{step!r} is not a step; a treatment is a list of {', '.join(STEPS)}, e.g. Treatment([Percentile()])")
+            if type(step) not in STEPS.values():
+                raise ConfigError(
+                    f"{step!r} is not a step; a treatment is a list of {', '.join(STEPS)}, e.g. Treatment([Percentile()])"
+                )
 
     def learns(self, samples: Iterable[Sample]) -> bool:
         "Whether a step has to read images of the set before it can work."
-        open_ended = [type(s) is FlatField and s.grid is None or type(s) is Percentile and s.over != "image" and s.limits is None for s in self.steps]
+        open_ended = [
+            type(s) is FlatField and s.grid is None or type(s) is Percentile and s.over != "image" and s.limits is None
+            for s in self.steps
+        ]
         scales = any(type(s) is Scale and s.maximum is None for s in self.steps)
         return any(open_ended) or scales and not all(s.maximum for s in samples)
 
@@ -216,7 +307,11 @@ class Treatment:
         samples, done = list(samples), []
         for step in self.steps:
             before = tuple(done)
-            done.append(step.fitted([s._replace(read=lambda s=s: _through(before, s.read(), s.plate)) if before else s for s in samples]))
+            done.append(
+                step.fitted(
+                    [s._replace(read=lambda s=s: _through(before, s.read(), s.plate)) if before else s for s in samples]
+                )
+            )
         return Treatment(tuple(done))
 
     def __call__(self, planes: np.ndarray, plate: str = "", source: str = "image") -> np.ndarray:
@@ -238,10 +333,13 @@ class Treatment:
         for step in steps:
             settings = dict(step)
             name = settings.pop("step", None)
-            if name not in STEPS: raise unknown_name("step", str(name), list(STEPS))
+            if name not in STEPS:
+                raise unknown_name("step", str(name), list(STEPS))
             made.append(STEPS[name](**settings))
         return cls(tuple(made))
 
+
 def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
-    for step in steps: planes = step(planes, plate)
+    for step in steps:
+        planes = step(planes, plate)
     return planes

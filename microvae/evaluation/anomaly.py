@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c04
+# %% ../../nbs/evaluation/06_anomaly.ipynb #c03
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
 from .plots import PALETTE, STYLE
@@ -21,62 +22,110 @@ from ..models.losses import kl_from_prior, squared_error
 #: Ways to say how strange an image is.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c05
+# %% ../../nbs/evaluation/06_anomaly.ipynb #c04
 def anomaly_scores(
     model: Autoencoder,
     cells: CellImages,
-    kind: str = "error",                # error: squared error; elbo: that and the KL of the posterior; distance: of the code from those of `normal`
-    normal: CellImages | None = None,   # what is normal, for `distance`
-    beta: float = 1.0,                  # weight of the KL
-) -> np.ndarray:                        # (N,), larger is stranger
-    "How strange each image is to a model. `distance` is Mahalanobis', with the covariance of normal codes shrunk as Ledoit and Wolf say."
-    if kind not in SCORES: raise unknown_name("anomaly score", kind, SCORES)
+    # error: squared error; elbo: that and the KL of the posterior; distance: of the code from those of `normal`
+    kind: str = "error",
+    normal: CellImages | None = None,  # what is normal, for `distance`
+    beta: float = 1.0,  # weight of the KL
+) -> np.ndarray:  # (N,), larger is stranger
+    """How strange each image is to a model.
+
+    `distance` is Mahalanobis', with the covariance of normal codes shrunk as Ledoit and Wolf say.
+    """
+    if kind not in SCORES:
+        raise unknown_name("anomaly score", kind, SCORES)
     if kind == "distance":
-        if normal is None: raise ConfigError("the score 'distance' needs the images that are normal; give normal=...")
+        if normal is None:
+            raise ConfigError("the score 'distance' needs the images that are normal; give normal=...")
         from sklearn.covariance import LedoitWolf
-        return LedoitWolf().fit(embed(model, normal, precision="float32")).mahalanobis(embed(model, cells, precision="float32"))
+
+        return (
+            LedoitWolf()
+            .fit(embed(model, normal, precision="float32"))
+            .mahalanobis(embed(model, cells, precision="float32"))
+        )
     made = {name: torch.from_numpy(part) for name, part in reconstruct(model, cells).items()}
     error = squared_error(made["reconstruction"], torch.from_numpy(cells.images[:]))
-    paid = beta * kl_from_prior(made["mean"], made["log_variance"]) if kind == "elbo" and hasattr(model, "posterior") else 0
+    paid = (
+        beta * kl_from_prior(made["mean"], made["log_variance"])
+        if kind == "elbo" and hasattr(model, "posterior")
+        else 0
+    )
     return (error + paid).numpy()
 
+
 def detection(
-    scores: np.ndarray,        # (N,), larger is stranger
-    anomalous: np.ndarray,     # (N,) whether each is
-    quantile: float = 0.95,    # of the normal scores: the threshold
-    reference: np.ndarray | None = None,  # scores of other normal images that set the threshold; the normal ones among `scores` if not given
-) -> tuple[dict[str, float], pd.DataFrame]:  # auc, threshold, and at it sensitivity, specificity; the ROC curve as false_positive, true_positive
+    scores: np.ndarray,  # (N,), larger is stranger
+    anomalous: np.ndarray,  # (N,) whether each is
+    quantile: float = 0.95,  # of the normal scores: the threshold
+    # scores of other normal images that set the threshold; the normal ones among `scores` if not given
+    reference: np.ndarray | None = None,
+) -> tuple[
+    dict[str, float], pd.DataFrame
+]:  # auc, threshold, and at it sensitivity, specificity; the ROC curve as false_positive, true_positive
     "How well scores tell what is anomalous. Raises `ConfigError` where all or none are."
     from sklearn.metrics import roc_auc_score, roc_curve
+
     scores, anomalous = np.asarray(scores, float), np.asarray(anomalous, bool)
-    if anomalous.all() or not anomalous.any(): raise ConfigError(f"{int(anomalous.sum())} of {len(anomalous)} images are anomalous; both kinds are needed")
-    if not 0 < quantile < 1: raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
+    if anomalous.all() or not anomalous.any():
+        raise ConfigError(f"{int(anomalous.sum())} of {len(anomalous)} images are anomalous; both kinds are needed")
+    if not 0 < quantile < 1:
+        raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
     threshold = float(np.quantile(scores[~anomalous] if reference is None else reference, quantile))
     curve = pd.DataFrame(dict(zip(("false_positive", "true_positive"), roc_curve(anomalous, scores)[:2])))
-    return dict(auc=float(roc_auc_score(anomalous, scores)), threshold=threshold, sensitivity=float((scores[anomalous] > threshold).mean()), specificity=float((scores[~anomalous] <= threshold).mean())), curve
+    return dict(
+        auc=float(roc_auc_score(anomalous, scores)),
+        threshold=threshold,
+        sensitivity=float((scores[anomalous] > threshold).mean()),
+        specificity=float((scores[~anomalous] <= threshold).mean()),
+    ), curve
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c06
+# %% ../../nbs/evaluation/06_anomaly.ipynb #c05
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "ROC curves, columns false_positive and true_positive, a line for each value of a column."
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
-            area = np.trapezoid(curve.true_positive, curve.false_positive) if hasattr(np, "trapezoid") else np.trapz(curve.true_positive, curve.false_positive)
-            axis.plot(curve.false_positive, curve.true_positive, color=PALETTE[i % len(PALETTE)], label=f"{name}: {area:.2f}")
+            area = (
+                np.trapezoid(curve.true_positive, curve.false_positive)
+                if hasattr(np, "trapezoid")
+                else np.trapz(curve.true_positive, curve.false_positive)
+            )
+            axis.plot(
+                curve.false_positive, curve.true_positive, color=PALETTE[i % len(PALETTE)], label=f"{name}: {area:.2f}"
+            )
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
-        axis.set(xlabel="share of normal images called strange", ylabel="share of strange images found", aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axis.set(
+            xlabel="share of normal images called strange",
+            ylabel="share of strange images found",
+            aspect="equal",
+            xlim=(-0.01, 1.01),
+            ylim=(-0.01, 1.01),
+        )
         axis.legend(title="area", title_fontsize=8, fontsize=8, loc="lower right")
         fig.tight_layout()
     return fig
 
-def plot_scores(scores: np.ndarray, anomalous: np.ndarray, threshold: float, names: tuple[str, str] = ("normal", "anomalous"), label: str = "squared error per image") -> Figure:
+
+def plot_scores(
+    scores: np.ndarray,
+    anomalous: np.ndarray,
+    threshold: float,
+    names: tuple[str, str] = ("normal", "anomalous"),
+    label: str = "squared error per image",
+) -> Figure:
     "Two histograms and the threshold."
     scores, anomalous = np.asarray(scores), np.asarray(anomalous, bool)
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(5.4, 3.0))
         edges = np.linspace(scores.min(), scores.max(), 30)
-        for i, (name, some) in enumerate(zip(names, (scores[~anomalous], scores[anomalous]))): axis.hist(some, edges, alpha=0.65, color=PALETTE[i], label=f"{name} ({len(some):,})")
+        for i, (name, some) in enumerate(zip(names, (scores[~anomalous], scores[anomalous]))):
+            axis.hist(some, edges, alpha=0.65, color=PALETTE[i], label=f"{name} ({len(some):,})")
         axis.axvline(threshold, color="0.3", ls="--", lw=1, label="threshold")
-        axis.set(xlabel=label, ylabel="images"); axis.legend(fontsize=8)
+        axis.set(xlabel=label, ylabel="images")
+        axis.legend(fontsize=8)
         fig.tight_layout()
     return fig

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['noisy', 'contrast', 'denoise', 'plot_denoising']
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c04
+# %% ../../nbs/evaluation/05_denoising.ipynb #c03
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..errors import ShapeError
@@ -19,45 +21,77 @@ from .plots import PALETTE, STYLE
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c05
+# %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
     "The same cells with Gaussian noise of that standard deviation, cut to [0, 1]."
     add = Augmentation(gaussian_noise=deviation)
     return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
+
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
-    "Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN where either has no pixel."
-    if inside.shape != (len(images), *images.shape[2:]) or around.shape != inside.shape: raise ShapeError(f"masks have shapes {inside.shape} and {around.shape}, images {images.shape}; masks must be (N, H, W)")
+    """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN
+    where either has no pixel.
+    """
+    if inside.shape != (len(images), *images.shape[2:]) or around.shape != inside.shape:
+        raise ShapeError(
+            f"masks have shapes {inside.shape} and {around.shape}, images {images.shape}; masks must be (N, H, W)"
+        )
     plane = images.mean(1)
-    with np.errstate(invalid="ignore"): means = [(plane * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, around)]
+    with np.errstate(invalid="ignore"):
+        means = [(plane * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, around)]
     return means[0] - means[1]
+
 
 def denoise(
     model: Autoencoder,
     cells: CellImages,
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3),  # standard deviations of the noise
-    masks: tuple[np.ndarray, np.ndarray] | None = None,   # (N, H, W) each: where something lies, and what is around it
+    masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: where something lies, and what is around it
     seed: int = 0,
-) -> pd.DataFrame:   # a row an image and level: noise, image, psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before, contrast_after
+) -> pd.DataFrame:  # a row an image and level: noise, image, psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before, contrast_after
     "How near noisy images, and what the model makes of them, come to the clean ones. Level 0 is the model alone."
     clean, found = cells.in_memory(), []
     for level in (0.0, *levels):
         given = noisy(clean, level, seed) if level else clean
         made = reconstruct(model, given)["reconstruction"]
-        rows = dict(noise=level, image=np.arange(len(clean)), psnr_before=psnr(given.images, clean.images), psnr_after=psnr(made, clean.images), ssim_before=ssim(given.images, clean.images), ssim_after=ssim(made, clean.images))
-        if masks is not None: rows |= {f"contrast_{name}": contrast(images, *masks) for name, images in (("true", clean.images), ("before", given.images), ("after", made))}
+        rows = dict(
+            noise=level,
+            image=np.arange(len(clean)),
+            psnr_before=psnr(given.images, clean.images),
+            psnr_after=psnr(made, clean.images),
+            ssim_before=ssim(given.images, clean.images),
+            ssim_after=ssim(made, clean.images),
+        )
+        if masks is not None:
+            rows |= {
+                f"contrast_{name}": contrast(images, *masks)
+                for name, images in (("true", clean.images), ("before", given.images), ("after", made))
+            }
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c06
+# %% ../../nbs/evaluation/05_denoising.ipynb #c05
 def plot_denoising(table: pd.DataFrame) -> Figure:
     "PSNR and SSIM before and after, against the noise: mean and standard deviation over images."
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
         for axis, measure, label in zip(axes, ("psnr", "ssim"), ("PSNR (dB)", "SSIM")):
             for i, (when, name) in enumerate((("before", "noisy"), ("after", "by the model"))):
-                grouped = table[table.noise > 0].groupby("noise")[f"{measure}_{when}"] if when == "before" else table.groupby("noise")[f"{measure}_{when}"]
-                axis.errorbar(grouped.mean().index, grouped.mean(), grouped.std(), marker="o", ms=4, capsize=2, color=PALETTE[i], label=name)
+                grouped = (
+                    table[table.noise > 0].groupby("noise")[f"{measure}_{when}"]
+                    if when == "before"
+                    else table.groupby("noise")[f"{measure}_{when}"]
+                )
+                axis.errorbar(
+                    grouped.mean().index,
+                    grouped.mean(),
+                    grouped.std(),
+                    marker="o",
+                    ms=4,
+                    capsize=2,
+                    color=PALETTE[i],
+                    label=name,
+                )
             axis.set(xlabel="standard deviation of the noise", ylabel=label)
         axes[0].legend()
         fig.tight_layout()

@@ -6,11 +6,12 @@
 __all__ = ['BINS', 'SCORES', 'true_factors', 'check_codes', 'binned', 'mutual_information', 'mig', 'dci', 'separability', 'sap',
            'factor_vae_score', 'disentanglement', 'axis_table', 'rank_correlations', 'plot_axes']
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c04
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c03
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..errors import CollapseError, ConfigError, ShapeError
@@ -19,45 +20,82 @@ from .plots import STYLE
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c06
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c05
 def true_factors(
     cells: CellImages,
-    names: list[str] | None = None,   # columns; those that the set's simulator varies if not given
-) -> pd.DataFrame:                    # a column a factor, as numbers
-    "The factors that made each cell. Raises `ConfigError` for columns that are missing, empty in places, or the same everywhere."
+    names: list[str] | None = None,  # columns; those that the set's simulator varies if not given
+) -> pd.DataFrame:  # a column a factor, as numbers
+    """The factors that made each cell.
+
+    Raises `ConfigError` for columns that are missing, empty in places, or the same everywhere.
+    """
     if names is None:
-        if cells.name not in FACTORS: raise ConfigError(f"no true factors are known for {cells.name}; give their columns, e.g. names=[\"radius\"], of {', '.join(map(str, cells.table.columns))}")
+        if cells.name not in FACTORS:
+            raise ConfigError(
+                f'no true factors are known for {cells.name}; give their columns, e.g. names=["radius"], of {", ".join(map(str, cells.table.columns))}'
+            )
         names = list(FACTORS[cells.name])
-    if missing := [name for name in names if name not in cells.table]: raise ConfigError(f"{cells.name} has no column {missing[0]!r} as a factor; it has {', '.join(map(str, cells.table.columns))}")
-    found = pd.DataFrame({name: values if pd.api.types.is_numeric_dtype(values := cells.table[name]) else pd.factorize(values)[0] for name in names}).astype(float)
+    if missing := [name for name in names if name not in cells.table]:
+        raise ConfigError(
+            f"{cells.name} has no column {missing[0]!r} as a factor; it has {', '.join(map(str, cells.table.columns))}"
+        )
+    found = pd.DataFrame(
+        {
+            name: values if pd.api.types.is_numeric_dtype(values := cells.table[name]) else pd.factorize(values)[0]
+            for name in names
+        }
+    ).astype(float)
     for name in names:
-        if found[name].isna().any(): raise ConfigError(f"factor {name!r} of {cells.name} is empty in {int(found[name].isna().sum())} rows; drop them first")
-        if found[name].nunique() < 2: raise ConfigError(f"factor {name!r} of {cells.name} is {found[name].iloc[0]:g} everywhere, so nothing can follow it; leave it out")
+        if found[name].isna().any():
+            raise ConfigError(
+                f"factor {name!r} of {cells.name} is empty in {int(found[name].isna().sum())} rows; drop them first"
+            )
+        if found[name].nunique() < 2:
+            raise ConfigError(
+                f"factor {name!r} of {cells.name} is {found[name].iloc[0]:g} everywhere, so nothing can follow it; leave it out"
+            )
     return found.reset_index(drop=True)
+
 
 def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
     "Codes `(N, d)` as float64, or a `ShapeError` or `ConfigError` that says what is wrong with them."
     codes = np.asarray(codes, float)
-    if codes.ndim != 2 or len(codes) != len(factors) or len(codes) < 2: raise ShapeError(f"codes have shape {codes.shape} for {len(factors)} cells; they must be (number of cells, latent dimensions)")
-    if not np.isfinite(codes).all(): raise ConfigError(f"{int((~np.isfinite(codes)).any(1).sum())} codes are not finite; the model has diverged")
-    if (codes.std(0) < 1e-8).all(): raise CollapseError("all latent dimensions are constant, so they tell nothing: the posterior has collapsed; train with a smaller β, or free bits")
+    if codes.ndim != 2 or len(codes) != len(factors) or len(codes) < 2:
+        raise ShapeError(
+            f"codes have shape {codes.shape} for {len(factors)} cells; they must be (number of cells, latent dimensions)"
+        )
+    if not np.isfinite(codes).all():
+        raise ConfigError(f"{int((~np.isfinite(codes)).any(1).sum())} codes are not finite; the model has diverged")
+    if (codes.std(0) < 1e-8).all():
+        raise CollapseError(
+            "all latent dimensions are constant, so they tell nothing: the posterior has collapsed; train with a smaller β, or free bits"
+        )
     return codes
 
+
 def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
-    "The bin of each value, of `bins` of equal width between the smallest and the largest; values that are few anyway keep their own."
+    """The bin of each value, of `bins` of equal width between the smallest and the largest; values that are few anyway
+    keep their own.
+    """
     values = np.asarray(values, float)
-    if len(levels := np.unique(values)) <= bins: return np.searchsorted(levels, values)
+    if len(levels := np.unique(values)) <= bins:
+        return np.searchsorted(levels, values)
     return np.digitize(values, np.histogram_bin_edges(values, bins)[1:-1])
+
 
 def _continuous(values: np.ndarray) -> bool:
     return len(np.unique(values)) > BINS
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c08
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c07
 def mutual_information(codes, factors: pd.DataFrame) -> np.ndarray:
     "Mutual information `(d, factors)` in nats of binned codes and binned factors."
     from sklearn.metrics import mutual_info_score
+
     columns = [binned(values) for values in factors.to_numpy().T]
-    return np.array([[mutual_info_score(column, code) for column in columns] for code in map(binned, check_codes(codes, factors).T)])
+    return np.array(
+        [[mutual_info_score(column, code) for column in columns] for code in map(binned, check_codes(codes, factors).T)]
+    )
+
 
 def mig(codes, factors: pd.DataFrame) -> float:
     """Mutual information gap: mean over factors of (I₁ − I₂) / H, where I₁ and I₂ are a factor's largest mutual information with a latent dimension and the next one, and H is its entropy.
@@ -67,17 +105,19 @@ def mig(codes, factors: pd.DataFrame) -> float:
     found = np.sort(np.pad(mutual_information(codes, factors), ((1, 0), (0, 0))), axis=0)[::-1]
     return float(((found[0] - found[1]) / _entropies(factors)).mean())
 
+
 def _entropies(factors: pd.DataFrame) -> np.ndarray:
     "Entropy of each binned factor, nats."
     from scipy.stats import entropy
+
     return np.array([entropy(np.bincount(binned(values))) for values in factors.to_numpy().T])
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c11
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c10
 def dci(
     codes,
     factors: pd.DataFrame,
     seed: int = 0,
-) -> tuple[dict[str, float], np.ndarray]:   # disentanglement, completeness, informativeness; importance (d, factors)
+) -> tuple[dict[str, float], np.ndarray]:  # disentanglement, completeness, informativeness; importance (d, factors)
     """Disentanglement, completeness and informativeness, from the importance of each latent dimension for the prediction of each factor by gradient boosting.
 
     Disentanglement of a dimension is 1 − H of its importances over factors (base: their number), completeness of a factor 1 − H over dimensions; both are averaged with the share of all importance that a dimension, or a factor, has.
@@ -85,47 +125,71 @@ def dci(
     """
     from scipy.stats import entropy
     from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+
     codes = check_codes(codes, factors)
     train = np.random.default_rng(seed).random(len(codes)) < 0.7
     importance, right = [], []
     for values in factors.to_numpy().T:
-        model = (GradientBoostingRegressor if _continuous(values) else GradientBoostingClassifier)(n_estimators=60, subsample=0.7, random_state=seed)
+        model = (GradientBoostingRegressor if _continuous(values) else GradientBoostingClassifier)(
+            n_estimators=60, subsample=0.7, random_state=seed
+        )
         target = values if _continuous(values) else binned(values)
         model.fit(codes[train], target[train])
         importance.append(np.abs(model.feature_importances_))
         right.append(max(0.0, model.score(codes[~train], target[~train])))
     importance = np.array(importance).T
-    of_codes, of_factors = (1 - entropy(side + 1e-11, base=side.shape[0], axis=0) if side.shape[0] > 1 else np.ones(side.shape[1]) for side in (importance.T, importance))
+    of_codes, of_factors = (
+        1 - entropy(side + 1e-11, base=side.shape[0], axis=0) if side.shape[0] > 1 else np.ones(side.shape[1])
+        for side in (importance.T, importance)
+    )
     share = importance / max(importance.sum(), 1e-12)
-    return dict(disentanglement=float(of_codes @ share.sum(1)), completeness=float(of_factors @ share.sum(0)), informativeness=float(np.mean(right))), importance
+    return dict(
+        disentanglement=float(of_codes @ share.sum(1)),
+        completeness=float(of_factors @ share.sum(0)),
+        informativeness=float(np.mean(right)),
+    ), importance
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c14
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c13
 def separability(codes, factors: pd.DataFrame, seed: int = 0) -> np.ndarray:
-    "How well each latent dimension alone tells each factor, `(d, factors)`: the squared correlation for continuous ones, the held-out accuracy of a linear support vector machine for classes."
+    """How well each latent dimension alone tells each factor, `(d, factors)`: the squared correlation for continuous
+    ones, the held-out accuracy of a linear support vector machine for classes.
+    """
     from sklearn.svm import LinearSVC
+
     codes = check_codes(codes, factors)
     train = np.random.default_rng(seed).random(len(codes)) < 0.67
     scores = np.zeros((codes.shape[1], factors.shape[1]))
     for j, values in enumerate(factors.to_numpy().T):
         for i, code in enumerate(codes.T):
-            if code.std() < 1e-8: continue
-            if _continuous(values): scores[i, j] = np.corrcoef(code, values)[0, 1] ** 2
-            else: scores[i, j] = LinearSVC(C=0.01, class_weight="balanced", random_state=seed).fit(code[train, None], binned(values)[train]).score(code[~train, None], binned(values)[~train])
+            if code.std() < 1e-8:
+                continue
+            if _continuous(values):
+                scores[i, j] = np.corrcoef(code, values)[0, 1] ** 2
+            else:
+                scores[i, j] = (
+                    LinearSVC(C=0.01, class_weight="balanced", random_state=seed)
+                    .fit(code[train, None], binned(values)[train])
+                    .score(code[~train, None], binned(values)[~train])
+                )
     return scores
 
+
 def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
-    "Separated attribute predictability: mean over factors of the gap between the two dimensions that tell it best. Source: Kumar et al. 2018, section 3.1; estimators as in `disentanglement_lib`'s `sap_score.py`."
+    """Separated attribute predictability: mean over factors of the gap between the two dimensions that tell it best.
+
+    Source: Kumar et al. 2018, section 3.1; estimators as in `disentanglement_lib`'s `sap_score.py`.
+    """
     scores = np.sort(np.pad(separability(codes, factors, seed), ((1, 0), (0, 0))), axis=0)[::-1]
     return float((scores[0] - scores[1]).mean())
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c17
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c16
 def factor_vae_score(
     codes,
     factors: pd.DataFrame,
     batch_size: int = 64,
-    votes: int = 2000,          # for training, and half as many for the score
+    votes: int = 2000,  # for training, and half as many for the score
     seed: int = 0,
-) -> float:                     # chance is about one over the number of factors
+) -> float:  # chance is about one over the number of factors
     """Accuracy of a majority vote: in a batch of cells that share one factor, the dimension that varies least, for its size, should tell which factor that is.
 
     Dimensions whose variance is under 0.05 do not vote. Batches share a bin of a factor, of 20 with equal width, since a finite set rarely has one value twice.
@@ -134,7 +198,8 @@ def factor_vae_score(
     codes, random = check_codes(codes, factors), np.random.default_rng(seed)
     variance = codes.var(0)
     active = variance >= 0.05
-    if not active.any(): return 0.0
+    if not active.any():
+        return 0.0
     places = [_bins_with_several(values) for values in factors.to_numpy().T]
     ballot = np.zeros((2, codes.shape[1], factors.shape[1]), int)
     for number in range(votes + votes // 2):
@@ -145,20 +210,34 @@ def factor_vae_score(
     vote = ballot[0].argmax(1)
     return float(ballot[1][np.arange(len(vote)), vote].sum() / max(1, ballot[1].sum()))
 
+
 def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
     "Rows of each bin of a factor that has at least a few."
     place = binned(values)
     found = [rows for bin in np.unique(place) if len(rows := np.flatnonzero(place == bin)) >= least]
-    if not found: raise ConfigError(f"of {len(values)} cells no {least} are alike in one of the factors; more cells are needed")
+    if not found:
+        raise ConfigError(f"of {len(values)} cells no {least} are alike in one of the factors; more cells are needed")
     return found
 
-# %% ../../nbs/evaluation/11_disentangle.ipynb #c20
+# %% ../../nbs/evaluation/11_disentangle.ipynb #c19
 #: The scores of `disentanglement`, all of which are better when larger.
 SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informativeness")
 
+
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
-    return dict(zip(SCORES, (mig(codes, factors), sap(codes, factors, seed), factor_vae_score(codes, factors, seed=seed), *dci(codes, factors, seed)[0].values())))
+    return dict(
+        zip(
+            SCORES,
+            (
+                mig(codes, factors),
+                sap(codes, factors, seed),
+                factor_vae_score(codes, factors, seed=seed),
+                *dci(codes, factors, seed)[0].values(),
+            ),
+        )
+    )
+
 
 def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which axis carries which biology: a row a latent dimension, the factors whose rank correlation with it is at least so large, strongest first, and how much of its variance all factors together explain.
@@ -166,13 +245,24 @@ def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame
     The last column is the R² of a linear fit on all factors; what they do not explain is pose, noise, or a curve.
     """
     from sklearn.linear_model import LinearRegression
+
     codes, rows = check_codes(codes, factors), []
     related = rank_correlations(codes, factors)
     for axis, line in related.iterrows():
         strong = line[line.abs() >= least].sort_values(key=np.abs, ascending=False)[:4]
         values = codes[:, related.index.get_loc(axis)]
-        rows.append({"axis": axis, "carries": ", ".join(f"{name} {value:+.2f}" for name, value in strong.items()) or "nothing", "variance": float(values.var()), "explained (R²)": float(LinearRegression().fit(factors, values).score(factors, values)) if values.std() > 1e-8 else float("nan")})
+        rows.append(
+            {
+                "axis": axis,
+                "carries": ", ".join(f"{name} {value:+.2f}" for name, value in strong.items()) or "nothing",
+                "variance": float(values.var()),
+                "explained (R²)": float(LinearRegression().fit(factors, values).score(factors, values))
+                if values.std() > 1e-8
+                else float("nan"),
+            }
+        )
     return pd.DataFrame(rows)
+
 
 def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
     "Spearman's rank correlation of each latent dimension (row) and each factor (column); 0 for a constant dimension."
@@ -181,13 +271,23 @@ def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
     both = [(side - side.mean(0)) / np.maximum(side.std(0), 1e-12) for side in (ranks, of_factors)]
     return pd.DataFrame(both[0].T @ both[1] / len(codes), [f"z{i + 1}" for i in range(codes.shape[1])], factors.columns)
 
+
 def plot_axes(related: pd.DataFrame) -> Figure:
     "Rank correlations of latent dimensions and factors as a picture."
     with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axis = plt.subplots(figsize=(0.55 * related.shape[1] + 2.2, 0.42 * len(related) + 1.8))
         shown = axis.imshow(related, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(related.to_numpy()):
-            if abs(value) >= 0.1: axis.text(column, row, f"{value:.1f}".replace("0.", "."), ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.6 else "black")
+            if abs(value) >= 0.1:
+                axis.text(
+                    column,
+                    row,
+                    f"{value:.1f}".replace("0.", "."),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if abs(value) > 0.6 else "black",
+                )
         axis.set(xticks=range(related.shape[1]), yticks=range(len(related)), yticklabels=related.index)
         axis.set_xticklabels([name.replace("_", " ") for name in related.columns], rotation=40, ha="right")
         fig.colorbar(shown, ax=axis, label="rank correlation")

@@ -6,26 +6,45 @@
 __all__ = ['SHAPE', 'CLASSIFIERS', 'pixels', 'shape_features', 'Predicted', 'classify', 'area_under_roc', 'area_interval',
            'calibration', 'scored', 'plot_areas', 'plot_calibration', 'cluster_agreement']
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c03
+# %% ../../nbs/evaluation/12_downstream.ipynb #c02
 from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError, unknown_name
 from .plots import PALETTE, STYLE
 from .statistics import Interval
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c05
+# %% ../../nbs/evaluation/12_downstream.ipynb #c04
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     "Pixels of all channels as features `(N, k)`; larger images are brought to `side` first."
     height, width = cells.image_shape[1:]
-    small = cells if max(height, width) <= side else cells.resized(max(1, round(height * side / max(height, width))), max(1, round(width * side / max(height, width))))
+    small = (
+        cells
+        if max(height, width) <= side
+        else cells.resized(
+            max(1, round(height * side / max(height, width))), max(1, round(width * side / max(height, width)))
+        )
+    )
     return small.images[:].reshape(len(cells), -1)
 
+
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
-SHAPE = ("area", "perimeter", "eccentricity", "solidity", "extent", "axis_major_length", "axis_minor_length", "euler_number")
+SHAPE = (
+    "area",
+    "perimeter",
+    "eccentricity",
+    "solidity",
+    "extent",
+    "axis_major_length",
+    "axis_minor_length",
+    "euler_number",
+)
+
 
 def shape_features(cells: CellImages) -> pd.DataFrame:
     """Classical features of each cell: shape of the region nearest to the middle, and brightness and contrast of each channel in it and about it.
@@ -34,24 +53,40 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
     """
     from skimage.filters import gaussian, threshold_otsu
     from skimage.measure import label, regionprops, regionprops_table
+
     rows = []
     for image in cells.images:
         border = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], 1)
         strange = gaussian(np.abs(image - np.median(border, 1)[:, None, None]).mean(0), 0.01 * image.shape[1] + 0.5)
         regions = label(strange > threshold_otsu(strange)) if np.ptp(strange) > 0 else np.zeros(strange.shape, int)
         found = regionprops(regions)
-        nearest = min(found, key=lambda r: np.hypot(*(np.array(r.centroid) - np.array(strange.shape) / 2)) - 0.5 * np.sqrt(r.area)).label if found else 0
+        nearest = (
+            min(
+                found,
+                key=lambda r: np.hypot(*(np.array(r.centroid) - np.array(strange.shape) / 2)) - 0.5 * np.sqrt(r.area),
+            ).label
+            if found
+            else 0
+        )
         inside = regions == nearest if nearest else np.zeros(strange.shape, bool)
-        row = dict.fromkeys(SHAPE, 0.0) | ({k: float(v[0]) for k, v in regionprops_table(inside.astype(int), properties=SHAPE).items()} if nearest else {})
+        row = dict.fromkeys(SHAPE, 0.0) | (
+            {k: float(v[0]) for k, v in regionprops_table(inside.astype(int), properties=SHAPE).items()}
+            if nearest
+            else {}
+        )
         for name, plane in zip(cells.channels, image):
             for where, mask in (("in", inside), ("around", ~inside)):
-                row |= {f"{name} mean {where}": float(plane[mask].mean()) if mask.any() else 0.0, f"{name} sd {where}": float(plane[mask].std()) if mask.any() else 0.0}
+                row |= {
+                    f"{name} mean {where}": float(plane[mask].mean()) if mask.any() else 0.0,
+                    f"{name} sd {where}": float(plane[mask].std()) if mask.any() else 0.0,
+                }
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c08
+# %% ../../nbs/evaluation/12_downstream.ipynb #c07
 #: Names of classifiers, from scikit-learn.
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
+
 
 def _classifier(name: str, components: int | None, seed: int):
     from sklearn.decomposition import PCA
@@ -60,61 +95,100 @@ def _classifier(name: str, components: int | None, seed: int):
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    last = {"logistic regression": LogisticRegression(max_iter=2000, class_weight="balanced"), "nearest neighbours": KNeighborsClassifier(25),
-            "gradient boosting": HistGradientBoostingClassifier(max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=8, random_state=seed)}[name]
+
+    last = {
+        "logistic regression": LogisticRegression(max_iter=2000, class_weight="balanced"),
+        "nearest neighbours": KNeighborsClassifier(25),
+        "gradient boosting": HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.15, max_leaf_nodes=15, min_samples_leaf=8, random_state=seed
+        ),
+    }[name]
     first = [] if components is None else [StandardScaler(with_std=False), PCA(components, random_state=seed)]
     return make_pipeline(*first, StandardScaler(), last)
 
+
 class Predicted(NamedTuple):
     "Held-out predictions of a classifier."
-    classes: list                # in order
-    truth: np.ndarray            # (N,) which class each cell is, as a number
-    probability: np.ndarray      # (N, classes), of cells that were not trained on
-    groups: np.ndarray           # (N,) what was held out together
+
+    classes: list  # in order
+    truth: np.ndarray  # (N,) which class each cell is, as a number
+    probability: np.ndarray  # (N, classes), of cells that were not trained on
+    groups: np.ndarray  # (N,) what was held out together
+
 
 def classify(
-    features,                    # (N, k): codes, pixels, measures
-    labels,                      # (N,) classes
-    groups=None,                 # (N,) what must not be split, e.g. donors; each cell for itself if not given
+    features,  # (N, k): codes, pixels, measures
+    labels,  # (N,) classes
+    groups=None,  # (N,) what must not be split, e.g. donors; each cell for itself if not given
     classifier: str = "logistic regression",
-    folds: int = 5,              # fewer where there are fewer groups of a class
+    folds: int = 5,  # fewer where there are fewer groups of a class
     components: int | None = None,  # principal components that are made of the features inside each fold
     seed: int = 0,
 ) -> Predicted:
-    "Class probabilities of each cell by a classifier that has seen neither it nor its group. Raises `ConfigError` for one class only, or fewer groups than two folds need."
+    """Class probabilities of each cell by a classifier that has seen neither it nor its group.
+
+    Raises `ConfigError` for one class only, or fewer groups than two folds need.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
     from threadpoolctl import threadpool_limits
+
     features, labels = np.asarray(features, float), np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
-    if classifier not in CLASSIFIERS: raise unknown_name("classifier", classifier, CLASSIFIERS)
-    if features.ndim != 2 or not len(features) == len(labels) == len(groups): raise ShapeError(f"features have shape {features.shape}, there are {len(labels)} labels and {len(groups)} groups; each needs one row a cell")
-    if not np.isfinite(features).all(): raise ConfigError(f"{int((~np.isfinite(features)).any(1).sum())} cells have features that are not finite; drop them, or fill them in")
+    if classifier not in CLASSIFIERS:
+        raise unknown_name("classifier", classifier, CLASSIFIERS)
+    if features.ndim != 2 or not len(features) == len(labels) == len(groups):
+        raise ShapeError(
+            f"features have shape {features.shape}, there are {len(labels)} labels and {len(groups)} groups; each needs one row a cell"
+        )
+    if not np.isfinite(features).all():
+        raise ConfigError(
+            f"{int((~np.isfinite(features)).any(1).sum())} cells have features that are not finite; drop them, or fill them in"
+        )
     classes, truth = np.unique(labels, return_inverse=True)
-    if len(classes) < 2: raise ConfigError(f"all {len(labels)} cells are {classes[0]!r}; a classifier needs two classes")
+    if len(classes) < 2:
+        raise ConfigError(f"all {len(labels)} cells are {classes[0]!r}; a classifier needs two classes")
     fewest = min(len(np.unique(groups[truth == i])) for i in range(len(classes)))
-    if min(folds, fewest) < 2: raise ConfigError(f"class {classes[np.argmin(np.bincount(truth))]!r} has {fewest} cell(s) or group(s), and {folds} fold(s) were asked for; at least 2 of both are needed")
-    if (features.std(0) < 1e-12).all(): raise ConfigError("all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed")
+    if min(folds, fewest) < 2:
+        raise ConfigError(
+            f"class {classes[np.argmin(np.bincount(truth))]!r} has {fewest} cell(s) or group(s), and {folds} fold(s) were asked for; at least 2 of both are needed"
+        )
+    if (features.std(0) < 1e-12).all():
+        raise ConfigError(
+            "all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed"
+        )
     probability = np.full((len(labels), len(classes)), 1e-9)
-    with threadpool_limits(1):                  # tables of cells are small: threads would wait for one another
-        for train, test in StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed).split(features, truth, groups):
+    with threadpool_limits(1):  # tables of cells are small: threads would wait for one another
+        for train, test in StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed).split(
+            features, truth, groups
+        ):
             kept = None if components is None else min(components, features.shape[1], len(train) - 1)
             model = _classifier(classifier, kept, seed)
-            if classifier == "nearest neighbours": model[-1].set_params(n_neighbors=min(25, len(train)))
+            if classifier == "nearest neighbours":
+                model[-1].set_params(n_neighbors=min(25, len(train)))
             model.fit(features[train], truth[train])
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c10
+# %% ../../nbs/evaluation/12_downstream.ipynb #c09
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve; of more than two classes the mean of each against the rest. NaN where a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
+
 def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
-    "The area from ranks: a bootstrap asks for it hundreds of times, and scikit-learn's function checks its input longer than it computes."
+    """The area from ranks: a bootstrap asks for it hundreds of times, and scikit-learn's function checks its input
+    longer than it computes.
+    """
     from scipy.stats import rankdata
+
     n = int(positive.sum())
-    return (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)) if 0 < n < len(score) else float("nan")
+    return (
+        (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
+        if 0 < n < len(score)
+        else float("nan")
+    )
+
 
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
@@ -123,18 +197,30 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     found = []
     for _ in range(resamples):
         drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        found.append(area_under_roc(predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn])))
+        found.append(
+            area_under_roc(predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn]))
+        )
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
+
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
-    "Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: what was said, what came true, of how many. With two classes of the second, otherwise of the class that is said to be likeliest."
+    """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: what was said, what came true, of how many.
+
+    With two classes of the second, otherwise of the class that is said to be likeliest.
+    """
     p, truth = predicted.probability, predicted.truth
     said, came = (p[:, 1], truth == 1) if p.shape[1] == 2 else (p.max(1), truth == p.argmax(1))
     place = np.clip(np.digitize(said, np.linspace(0, 1, bins + 1)[1:-1]), 0, bins - 1)
-    curve = pd.DataFrame(dict(bin=place, said=said, found=came.astype(float))).groupby("bin").agg(said=("said", "mean"), found=("found", "mean"), cells=("said", "size")).reset_index(drop=True)
+    curve = (
+        pd.DataFrame(dict(bin=place, said=said, found=came.astype(float)))
+        .groupby("bin")
+        .agg(said=("said", "mean"), found=("found", "mean"), cells=("said", "size"))
+        .reset_index(drop=True)
+    )
     brier = float(np.square(p - np.eye(p.shape[1])[truth]).sum(1).mean())
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
+
 
 def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
@@ -142,36 +228,63 @@ def scored(features, labels, groups=None, classifier: str = "logistic regression
     area = area_interval(predicted)
     return dict(auc=area.mean, low=area.low, high=area.high, groups=area.n, **calibration(predicted)[0])
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c13
+# %% ../../nbs/evaluation/12_downstream.ipynb #c12
 def plot_areas(
-    scores: pd.DataFrame,          # columns task, features, classifier, auc; several rows of each for several seeds
-    best: dict[str, float] = {},   # task -> the best that is possible, where it is known
+    scores: pd.DataFrame,  # columns task, features, classifier, auc; several rows of each for several seeds
+    best: dict[str, float] | None = None,  # task -> the best that is possible, where it is known
 ) -> Figure:
     "Area under the ROC curve by features and classifier, a panel a task; points are seeds, bars their means."
     tasks, names = list(dict.fromkeys(scores.task)), list(dict.fromkeys(scores.features))
     kinds = list(dict.fromkeys(scores.classifier))
     across = min(3, len(tasks))
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(-(-len(tasks) // across), across, figsize=(3.6 * across + 0.6, 2.9 * -(-len(tasks) // across) + 0.5), squeeze=False, sharey=True, layout="constrained")
+        fig, axes = plt.subplots(
+            -(-len(tasks) // across),
+            across,
+            figsize=(3.6 * across + 0.6, 2.9 * -(-len(tasks) // across) + 0.5),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
+        )
         for axis, task in zip(axes.ravel(), tasks):
             for j, kind in enumerate(kinds):
                 for i, name in enumerate(names):
                     values = scores[(scores.task == task) & (scores.features == name) & (scores.classifier == kind)].auc
-                    if values.empty: continue
+                    if values.empty:
+                        continue
                     place = i + 0.26 * (j - (len(kinds) - 1) / 2)
-                    axis.bar(place, values.mean() - 0.4, 0.24, bottom=0.4, color=PALETTE[j], label=kind if i == 0 else None, alpha=0.85)
+                    axis.bar(
+                        place,
+                        values.mean() - 0.4,
+                        0.24,
+                        bottom=0.4,
+                        color=PALETTE[j],
+                        label=kind if i == 0 else None,
+                        alpha=0.85,
+                    )
                     axis.plot(np.full(len(values), place), values, ".", color="0.15", ms=3)
-            if task in best: axis.axhline(best[task], color="0.2", ls="--", lw=1.2, label="best possible")
+            if best and task in best:
+                axis.axhline(best[task], color="0.2", ls="--", lw=1.2, label="best possible")
             axis.axhline(0.5, color="0.5", ls=":", lw=1)
-            axis.set(title=task, xticks=range(len(names)), ylim=(0.4, 1.02)); axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
-        for axis in axes.ravel()[len(tasks):]: axis.axis("off")
-        for axis in axes[:, 0]: axis.set_ylabel("area under ROC")
-        drawn = dict(zip(*reversed([sum(part, []) for part in zip(*(axis.get_legend_handles_labels() for axis in axes.ravel()))])))
+            axis.set(title=task, xticks=range(len(names)), ylim=(0.4, 1.02))
+            axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
+        for axis in axes.ravel()[len(tasks) :]:
+            axis.axis("off")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("area under ROC")
+        drawn = dict(
+            zip(
+                *reversed([sum(part, []) for part in zip(*(axis.get_legend_handles_labels() for axis in axes.ravel()))])
+            )
+        )
         fig.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=4, fontsize=8)
     return fig
 
+
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
-    "What was said against what came true, a line for each value of a column; the size of a point is its number of cells."
+    """What was said against what came true, a line for each value of a column; the size of a point is its number of
+    cells.
+    """
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(4.3, 3.9))
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
@@ -179,27 +292,48 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
             curve = curve.sort_values("said")
             axis.plot(curve.said, curve.found, "-", color=PALETTE[i], lw=1.2, label=str(name))
             axis.scatter(curve.said, curve.found, s=4 + 60 * curve.cells / curve.cells.max(), color=PALETTE[i], lw=0)
-        axis.set(xlabel="probability that was said", ylabel="share that came true", aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-        axis.legend(fontsize=8); fig.tight_layout()
+        axis.set(
+            xlabel="probability that was said",
+            ylabel="share that came true",
+            aspect="equal",
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+        )
+        axis.legend(fontsize=8)
+        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/12_downstream.ipynb #c16
+# %% ../../nbs/evaluation/12_downstream.ipynb #c15
 def cluster_agreement(
-    features,                      # (N, k)
-    labels,                        # (N,) known groups, as many as clusters are looked for
-    method: str = "mixture",       # mixture of Gaussians, or kmeans
+    features,  # (N, k)
+    labels,  # (N,) known groups, as many as clusters are looked for
+    method: str = "mixture",  # mixture of Gaussians, or kmeans
     seed: int = 0,
-) -> tuple[float, np.ndarray]:     # adjusted Rand index; the cluster of each cell
-    "How well clusters agree with known groups: 1 is fully, 0 as well as chance. Features are scaled. Raises `ConfigError` where there is one group only, or fewer cells than groups. Source: Hubert and Arabie 1985, as in scikit-learn."
+) -> tuple[float, np.ndarray]:  # adjusted Rand index; the cluster of each cell
+    """How well clusters agree with known groups: 1 is fully, 0 as well as chance.
+
+    Features are scaled. Raises `ConfigError` where there is one group only, or fewer cells than groups. Source: Hubert
+    and Arabie 1985, as in scikit-learn.
+    """
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score
     from sklearn.mixture import GaussianMixture
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
+
     features, k = np.asarray(features, float), len(np.unique(labels))
-    if method not in ("mixture", "kmeans"): raise unknown_name("clustering", method, ("mixture", "kmeans"))
-    if k < 2 or len(features) <= k: raise ConfigError(f"there are {k} group(s) and {len(features)} cells; clusters need two groups and more cells than groups")
+    if method not in ("mixture", "kmeans"):
+        raise unknown_name("clustering", method, ("mixture", "kmeans"))
+    if k < 2 or len(features) <= k:
+        raise ConfigError(
+            f"there are {k} group(s) and {len(features)} cells; clusters need two groups and more cells than groups"
+        )
     scaled = StandardScaler().fit_transform(features)
-    model = GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed) if method == "mixture" else KMeans(k, n_init=10, random_state=seed)
-    with threadpool_limits(1): clusters = model.fit_predict(scaled)
+    model = (
+        GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed)
+        if method == "mixture"
+        else KMeans(k, n_init=10, random_state=seed)
+    )
+    with threadpool_limits(1):
+        clusters = model.fit_predict(scaled)
     return float(adjusted_rand_score(np.asarray(labels), clusters)), clusters

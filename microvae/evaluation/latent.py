@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['empirical_kl', 'sample_posterior', 'active_units', 'reconstruction_variety', 'interpolate']
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c03
+# %% ../../nbs/evaluation/01_latent.ipynb #c02
 import numpy as np
 import torch
 from torch import Tensor
+
 from ..data.collection import CellImages
 from ..errors import ShapeError
 from .reconstruction import decoded, embed
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c05
+# %% ../../nbs/evaluation/01_latent.ipynb #c04
 def empirical_kl(
     latents: Tensor,  # (N, d) posterior means, or samples, of N images; array or tensor
-) -> Tensor:          # (d,) nats
+) -> Tensor:  # (d,) nats
     """KL divergence of each latent dimension's Gaussian fit from N(0, 1).
 
     Zero where the fitted mean is 0 and variance 1; infinite where all latents are equal. Raises `ShapeError` for fewer than two rows.
@@ -28,36 +29,43 @@ def empirical_kl(
     variance = latents.var(0, unbiased=False)
     return 0.5 * (latents.mean(0).square() + variance - variance.log() - 1)
 
+
 def sample_posterior(mean, log_variance, seed: int = 0) -> np.ndarray:
     "One draw `(N, d)` from each posterior."
     return mean + np.exp(0.5 * np.asarray(log_variance)) * np.random.default_rng(seed).standard_normal(np.shape(mean))
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c08
+# %% ../../nbs/evaluation/01_latent.ipynb #c07
 def active_units(
-    means,                     # (N, d) posterior means
-    threshold: float = 0.01,   # variance over images, above which an axis counts
+    means,  # (N, d) posterior means
+    threshold: float = 0.01,  # variance over images, above which an axis counts
 ) -> int:
     "Number of latent dimensions whose posterior mean varies with the image. Source: Burda et al. 2016."
     return int((np.var(np.asarray(means), axis=0) > threshold).sum())
 
+
 def reconstruction_variety(
-    reconstructions,           # (N, C, H, W)
-    images,                    # (N, C, H, W)
-) -> float:                    # 0 where all reconstructions are the same, 1 where they vary as much as the images
+    reconstructions,  # (N, C, H, W)
+    images,  # (N, C, H, W)
+) -> float:  # 0 where all reconstructions are the same, 1 where they vary as much as the images
     "Variance between reconstructions over variance between images, both pixel by pixel."
     return float(np.var(reconstructions, axis=0).sum() / np.var(images, axis=0).sum())
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c11
+# %% ../../nbs/evaluation/01_latent.ipynb #c10
 @torch.no_grad()
 def interpolate(
-    model,                     # an autoencoder
-    start: np.ndarray,         # (k, C, H, W) images
-    end: np.ndarray,           # of the same shape
-    steps: int = 8,            # both ends included
-) -> np.ndarray:               # (k, steps, C, H, W)
+    model,  # an autoencoder
+    start: np.ndarray,  # (k, C, H, W) images
+    end: np.ndarray,  # of the same shape
+    steps: int = 8,  # both ends included
+) -> np.ndarray:  # (k, steps, C, H, W)
     "Images on the straight line between the codes of pairs of images."
     start, end = np.asarray(start, np.float32), np.asarray(end, np.float32)
-    if start.shape != end.shape or steps < 2: raise ShapeError(f"images have shapes {start.shape} and {end.shape}, and steps is {steps}; both must have one shape (k, C, H, W), and 2 steps are the least")
+    if start.shape != end.shape or steps < 2:
+        raise ShapeError(
+            f"images have shapes {start.shape} and {end.shape}, and steps is {steps}; both must have one shape (k, C, H, W), and 2 steps are the least"
+        )
     first, last = (embed(model, CellImages(images), precision="float32")[:, None] for images in (start, end))
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return decoded(model, (first + share * (last - first)).reshape(-1, model.latent_dim)).reshape(len(start), steps, *model.image_shape)
+    return decoded(model, (first + share * (last - first)).reshape(-1, model.latent_dim)).reshape(
+        len(start), steps, *model.image_shape
+    )

@@ -5,33 +5,46 @@
 # %% auto #0
 __all__ = ['activations', 'liveliest', 'plot_activations']
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c03
+# %% ../../nbs/evaluation/07_layers.ipynb #c02
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from .plots import STYLE
 from ..models.autoencoders import Autoencoder
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c05
+# %% ../../nbs/evaluation/07_layers.ipynb #c04
 @torch.no_grad()
 def activations(model: Autoencoder, images: np.ndarray) -> dict[str, np.ndarray]:
     "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
     caught, hooks = {}, []
+
     def catch(name):
-        def hook(layer, given, made): caught[name] = made.detach().float().cpu().numpy()
+        def hook(layer, given, made):
+            caught[name] = made.detach().float().cpu().numpy()
+
         return hook
+
     for way, blocks in (("encoder", model.encoder), ("decoder", model.decoder.blocks)):
-        for i, block in enumerate(blocks, 1): hooks.append(block.register_forward_hook(catch(f"{way} {i}")))
+        for i, block in enumerate(blocks, 1):
+            hooks.append(block.register_forward_hook(catch(f"{way} {i}")))
     was_training = model.training
-    try: model.eval().decode(model.encode(torch.from_numpy(np.asarray(images, np.float32)).to(next(model.parameters()).device)))
+    try:
+        model.eval().decode(
+            model.encode(torch.from_numpy(np.asarray(images, np.float32)).to(next(model.parameters()).device))
+        )
     finally:
-        for hook in hooks: hook.remove()
+        for hook in hooks:
+            hook.remove()
         model.train(was_training)
     return caught
 
+
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
-    "The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each brought to [0, 1]; empty ones where there are fewer channels."
+    """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each brought to [0, 1];
+    empty ones where there are fewer channels.
+    """
     spread = maps.std((2, 3))
     order = np.argsort(-spread, axis=1, kind="stable")[:, :n]
     chosen = np.take_along_axis(maps, order[:, :, None, None], 1)
@@ -39,18 +52,36 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     chosen = (chosen - low) / np.where(high > low, high - low, 1)
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
+
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
-    "Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is the same everywhere; `maps` may have been brought to those already."
+    """Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is
+    the same everywhere; `maps` may have been brought to those already.
+    """
     k = len(images)
-    rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [(name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()]
+    rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [
+        (name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()
+    ]
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(rows), k * channels, figsize=(0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2), squeeze=False)
+        fig, axes = plt.subplots(
+            len(rows), k * channels, figsize=(0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2), squeeze=False
+        )
         for line, (name, made) in zip(axes, rows):
             for i, axis in enumerate(line):
                 image, channel = divmod(i, channels)
                 axis.axis("off")
-                if name == "image" and channel != channels // 2 or made[image, channel].min() == made[image, channel].max(): continue
-                axis.imshow(made[image, channel], cmap="gray" if name == "image" else "magma", vmin=0, vmax=1 if name != "image" else None, interpolation="nearest")
+                if (
+                    name == "image"
+                    and channel != channels // 2
+                    or made[image, channel].min() == made[image, channel].max()
+                ):
+                    continue
+                axis.imshow(
+                    made[image, channel],
+                    cmap="gray" if name == "image" else "magma",
+                    vmin=0,
+                    vmax=1 if name != "image" else None,
+                    interpolation="nearest",
+                )
             text = name if name == "image" else f"{name}\n{made.shape[2]}×{made.shape[3]}"
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
         fig.tight_layout(pad=0.2)

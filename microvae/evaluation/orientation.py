@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['ANGLES', 'turned_cells', 'code_movement', 'plot_movement']
 
-# %% ../../nbs/evaluation/13_orientation.ipynb #c04
+# %% ../../nbs/evaluation/13_orientation.ipynb #c03
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..errors import CollapseError, ConfigError
 from .plots import PALETTE, STYLE
@@ -22,25 +24,50 @@ from ..models.pose import turned
 #: Angles, in degrees, by which cells are turned.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 
-# %% ../../nbs/evaluation/13_orientation.ipynb #c05
+# %% ../../nbs/evaluation/13_orientation.ipynb #c04
 def turned_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, turned about the middle of their images."
     return replace(cells, images=turned(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
+
 def code_movement(
     model: Autoencoder,
     cells: CellImages,
-    angles: tuple[float, ...] = ANGLES,   # degrees
-    seed: int = 0,                        # of the pairs of cells
-) -> pd.DataFrame:                        # degrees, moved, cells: a row an angle
-    "Median distance between the codes of a cell and of the same cell turned, over the median distance between two cells. Raises `ConfigError` for fewer than two cells, and `CollapseError` where all codes are one."
-    if len(cells) < 2: raise ConfigError(f"{cells.name} has {len(cells)} cell(s); at least 2 are needed to say how far cells are apart")
+    angles: tuple[float, ...] = ANGLES,  # degrees
+    seed: int = 0,  # of the pairs of cells
+) -> pd.DataFrame:  # degrees, moved, cells: a row an angle
+    """Median distance between the codes of a cell and of the same cell turned, over the median distance between two cells.
+
+    Raises `ConfigError` for fewer than two cells, and `CollapseError` where all codes are one.
+    """
+    if len(cells) < 2:
+        raise ConfigError(
+            f"{cells.name} has {len(cells)} cell(s); at least 2 are needed to say how far cells are apart"
+        )
     codes = embed(model, cells, precision="float32")
     other = np.roll(np.random.default_rng(seed).permutation(len(codes)), 1)
     order = np.roll(other, -1)
     apart = float(np.median(np.linalg.norm(codes[order] - codes[other], axis=1)))
-    if apart < 1e-8: raise CollapseError("the codes of all cells are one: the posterior has collapsed, and what does not move at all cannot be called robust")
-    return pd.DataFrame([dict(degrees=angle, moved=float(np.median(np.linalg.norm(embed(model, turned_cells(cells, angle), precision="float32") - codes, axis=1))) / apart, cells=len(cells)) for angle in angles])
+    if apart < 1e-8:
+        raise CollapseError(
+            "the codes of all cells are one: the posterior has collapsed, and what does not move at all cannot be called robust"
+        )
+    return pd.DataFrame(
+        [
+            dict(
+                degrees=angle,
+                moved=float(
+                    np.median(
+                        np.linalg.norm(embed(model, turned_cells(cells, angle), precision="float32") - codes, axis=1)
+                    )
+                )
+                / apart,
+                cells=len(cells),
+            )
+            for angle in angles
+        ]
+    )
+
 
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Movement against the angle, a line for each value of a column, mean over seeds and their range."
@@ -49,8 +76,16 @@ def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
         for i, (name, part) in enumerate(movement.groupby(by, sort=False)):
             runs = part.groupby("degrees").moved
             axis.plot(runs.mean().index, runs.mean(), "o-", ms=3.5, color=PALETTE[i % len(PALETTE)], label=str(name))
-            axis.fill_between(runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.15, lw=0)
+            axis.fill_between(
+                runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.15, lw=0
+            )
         axis.axhline(1, color="0.5", ls=":", lw=1)
-        axis.set(xlabel="turned by (degrees)", ylabel="movement of the code\n(1: as far as another cell)", ylim=(0, None), xticks=[0, 45, 90, 135, 180])
-        axis.legend(fontsize=8); fig.tight_layout()
+        axis.set(
+            xlabel="turned by (degrees)",
+            ylabel="movement of the code\n(1: as far as another cell)",
+            ylim=(0, None),
+            xticks=[0, 45, 90, 135, 180],
+        )
+        axis.legend(fontsize=8)
+        fig.tight_layout()
     return fig

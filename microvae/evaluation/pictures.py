@@ -6,52 +6,82 @@
 __all__ = ['plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals', 'plot_errors',
            'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes', 'nearest_to_lattice', 'plot_map']
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c03
+# %% ../../nbs/evaluation/14_pictures.ipynb #c02
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError
 from .plots import PALETTE, STYLE, composite, plot_images
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c05
-def plot_marginals(points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = "") -> Figure:
-    "Codes in the plane, with the density of each group along both axes; the dotted curves are the prior's. Raises `ConfigError` for a column that is not there."
+# %% ../../nbs/evaluation/14_pictures.ipynb #c04
+def plot_marginals(
+    points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
+) -> Figure:
+    """Codes in the plane, with the density of each group along both axes; the dotted curves are the prior's.
+
+    Raises `ConfigError` for a column that is not there.
+    """
     from scipy.stats import gaussian_kde, norm
+
     for name in (x, y, *([label] if label else [])):
-        if name not in points: raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
+        if name not in points:
+            raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
     groups = [("cells", points)] if label is None else list(points.groupby(label))
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(2, 2, figsize=(5.4, 5.2), width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row")
+        fig, axes = plt.subplots(
+            2, 2, figsize=(5.4, 5.2), width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row"
+        )
         main, top, side = axes[1, 0], axes[0, 0], axes[1, 1]
         axes[0, 1].axis("off")
         reach = 1.1 * max(2.0, float(points[[x, y]].abs().quantile(0.995).max()))
         grid = np.linspace(-reach, reach, 200)
         for i, (name, part) in enumerate(groups):
-            main.scatter(part[x], part[y], s=8, lw=0, alpha=0.6, color=PALETTE[i % len(PALETTE)], label=f"{name} ({len(part):,})")
+            main.scatter(
+                part[x], part[y], s=8, lw=0, alpha=0.6, color=PALETTE[i % len(PALETTE)], label=f"{name} ({len(part):,})"
+            )
             for axis, column, flip in ((top, x, False), (side, y, True)):
-                if part[column].nunique() < 3: continue
+                if part[column].nunique() < 3:
+                    continue
                 density = gaussian_kde(part[column])(grid)
                 line = (density, grid) if flip else (grid, density)
                 axis.plot(*line, color=PALETTE[i % len(PALETTE)], lw=1.3)
-        top.plot(grid, norm.pdf(grid), ":", color="0.5", lw=1); side.plot(norm.pdf(grid), grid, ":", color="0.5", lw=1)
-        main.set(xlabel=x.replace("z", "latent "), ylabel=y.replace("z", "latent "), xlim=(-reach, reach), ylim=(-reach, reach))
+        top.plot(grid, norm.pdf(grid), ":", color="0.5", lw=1)
+        side.plot(norm.pdf(grid), grid, ":", color="0.5", lw=1)
+        main.set(
+            xlabel=x.replace("z", "latent "),
+            ylabel=y.replace("z", "latent "),
+            xlim=(-reach, reach),
+            ylim=(-reach, reach),
+        )
         main.legend(fontsize=8, handletextpad=0.1, title=label, title_fontsize=8)
-        top.set(yticks=[], ylim=(0, None), title=title); side.set(xticks=[], xlim=(0, None))
+        top.set(yticks=[], ylim=(0, None), title=title)
+        side.set(xticks=[], xlim=(0, None))
         fig.tight_layout(pad=0.5)
     return fig
 
-def plot_tracks(points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12) -> Figure:
-    "Ways of cells through the latent plane, a panel for each value of a column: dots grow with time, and a circle marks where a cell was last seen. All cells lie behind in grey."
+
+def plot_tracks(
+    points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
+) -> Figure:
+    """Ways of cells through the latent plane, a panel for each value of a column: dots grow with time, and a circle
+    marks where a cell was last seen. All cells lie behind in grey.
+    """
     for name in (track, time, label):
-        if name not in points: raise ConfigError(f"there is no column {name!r} to draw tracks by; there are {', '.join(map(str, points.columns))}")
+        if name not in points:
+            raise ConfigError(
+                f"there is no column {name!r} to draw tracks by; there are {', '.join(map(str, points.columns))}"
+            )
     groups = list(points.groupby(label))
     reach = 1.08 * max(2.0, float(points[["z1", "z2"]].abs().quantile(0.998).max()))
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(1, len(groups), figsize=(4.3 * len(groups), 4.2), squeeze=False, sharex=True, sharey=True)
+        fig, axes = plt.subplots(
+            1, len(groups), figsize=(4.3 * len(groups), 4.2), squeeze=False, sharex=True, sharey=True
+        )
         for axis, (name, part) in zip(axes[0], groups):
             axis.scatter(points.z1, points.z2, s=3, lw=0, color="0.85")
             longest = part.groupby(track)[time].max().sort_values(ascending=False).index[:most]
@@ -61,33 +91,64 @@ def plot_tracks(points: pd.DataFrame, track: str = "track", time: str = "hour", 
                 axis.plot(way.z1, way.z2, "-", color=colour, lw=0.8, alpha=0.6)
                 axis.scatter(way.z1, way.z2, s=2 + 14 * way[time] / points[time].max(), color=colour, lw=0)
                 axis.scatter(way.z1.iloc[-1:], way.z2.iloc[-1:], s=60, fc="none", ec=colour, lw=1.4)
-            axis.set(title=f"{name}: {len(longest)} of {part[track].nunique()} cells", xlabel="latent 1", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+            axis.set(
+                title=f"{name}: {len(longest)} of {part[track].nunique()} cells",
+                xlabel="latent 1",
+                xlim=(-reach, reach),
+                ylim=(-reach, reach),
+                aspect="equal",
+            )
         axes[0, 0].set_ylabel("latent 2")
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c07
+# %% ../../nbs/evaluation/14_pictures.ipynb #c06
 def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
-    "Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns along the first axis, rows along the second, from its largest value down, as a plot has them."
-    if max(axes) >= model.latent_dim or axes[0] == axes[1]: raise ShapeError(f"axes are {axes}; they must be two of the model's {model.latent_dim} latent dimensions, counted from 0")
+    """Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns
+    along the first axis, rows along the second, from its largest value down, as a plot has them.
+    """
+    if max(axes) >= model.latent_dim or axes[0] == axes[1]:
+        raise ShapeError(
+            f"axes are {axes}; they must be two of the model's {model.latent_dim} latent dimensions, counted from 0"
+        )
     line = np.linspace(-reach, reach, steps)
     codes = np.zeros((steps, steps, model.latent_dim))
     codes[..., axes[0]], codes[..., axes[1]] = line[None, :], line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-def traversals(model: Autoencoder, steps: int = 8, reach: float = 2.0, start: np.ndarray | None = None, axes: list[int] | None = None) -> np.ndarray:
-    "Images `(axes, steps, C, H, W)` along each latent dimension from −reach to reach, the others at a starting code `(d,)`, the prior's mean if not given."
+
+def traversals(
+    model: Autoencoder,
+    steps: int = 8,
+    reach: float = 2.0,
+    start: np.ndarray | None = None,
+    axes: list[int] | None = None,
+) -> np.ndarray:
+    """Images `(axes, steps, C, H, W)` along each latent dimension from −reach to reach, the others at a starting code
+    `(d,)`, the prior's mean if not given.
+    """
     axes = list(range(model.latent_dim)) if axes is None else axes
     codes = np.tile(np.zeros(model.latent_dim) if start is None else np.asarray(start, float), (len(axes), steps, 1))
-    for row, axis in enumerate(axes): codes[row, :, axis] = np.linspace(-reach, reach, steps)
+    for row, axis in enumerate(axes):
+        codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-def plot_grid(images: np.ndarray, reach: float = 2.0, channels: tuple[str, ...] = (), labels: tuple[str, str] = ("latent 1", "latent 2")) -> Figure:
+
+def plot_grid(
+    images: np.ndarray,
+    reach: float = 2.0,
+    channels: tuple[str, ...] = (),
+    labels: tuple[str, str] = ("latent 1", "latent 2"),
+) -> Figure:
     "A decoded grid as one picture with the axes of the latent plane."
     steps = len(images)
     colours = composite(images.reshape(-1, *images.shape[2:]), channels)
     height, width = images.shape[3:]
-    whole = colours.reshape(steps, steps, height, width, 3).transpose(0, 2, 1, 3, 4).reshape(steps * height, steps * width, 3)
+    whole = (
+        colours.reshape(steps, steps, height, width, 3)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(steps * height, steps * width, 3)
+    )
     edge = reach * steps / (steps - 1)
     with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
@@ -96,38 +157,71 @@ def plot_grid(images: np.ndarray, reach: float = 2.0, channels: tuple[str, ...] 
         fig.tight_layout()
     return fig
 
-def plot_traversals(images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()) -> Figure:
+
+def plot_traversals(
+    images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
+) -> Figure:
     "Traversals, a row an axis, with what each stands for where that is known."
     names = [f"latent {i + 1}" for i in range(len(images))] if names is None else names
     fig = plot_images(dict(zip(names, images)), columns=images.shape[1], channels=channels)
-    fig.axes[-1].text(0.5, -0.06, f"from −{reach:g} to {reach:g} standard deviations of the prior", transform=fig.axes[-1].transAxes, ha="center", va="top", fontsize=8)
+    fig.axes[-1].text(
+        0.5,
+        -0.06,
+        f"from −{reach:g} to {reach:g} standard deviations of the prior",
+        transform=fig.axes[-1].transAxes,
+        ha="center",
+        va="top",
+        fontsize=8,
+    )
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c12
+# %% ../../nbs/evaluation/14_pictures.ipynb #c11
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     "Originals, reconstructions, and what is missing (blue) or too much (red), for each channel, on one scale."
     k, count = originals.shape[:2]
     error = reconstructions - originals
     top, white = float(np.quantile(np.abs(error), 0.998)), float(np.quantile(originals, 0.998))
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(3 * count, k, figsize=(1.05 * k + 2.2, 1.05 * 3 * count + 0.3), squeeze=False, layout="constrained")
+        fig, axes = plt.subplots(
+            3 * count, k, figsize=(1.05 * k + 2.2, 1.05 * 3 * count + 0.3), squeeze=False, layout="constrained"
+        )
         for c in range(count):
-            for row, (name, images) in enumerate((("original", originals), ("reconstruction", reconstructions), ("error", error))):
+            for row, (name, images) in enumerate(
+                (("original", originals), ("reconstruction", reconstructions), ("error", error))
+            ):
                 line = axes[3 * c + row]
                 for axis, image in zip(line, images[:, c]):
-                    shown = axis.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top) if name == "error" else axis.imshow(image, cmap="gray", vmin=0, vmax=white)
+                    shown = (
+                        axis.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top)
+                        if name == "error"
+                        else axis.imshow(image, cmap="gray", vmin=0, vmax=white)
+                    )
                     axis.set(xticks=[], yticks=[])
-                    for spine in axis.spines.values(): spine.set_visible(False)
-                line[0].set_ylabel(name if count == 1 else f"{name}\n{channels[c] if channels else f'channel {c + 1}'}", rotation=0, ha="right", va="center", fontsize=8)
+                    for spine in axis.spines.values():
+                        spine.set_visible(False)
+                line[0].set_ylabel(
+                    name if count == 1 else f"{name}\n{channels[c] if channels else f'channel {c + 1}'}",
+                    rotation=0,
+                    ha="right",
+                    va="center",
+                    fontsize=8,
+                )
         fig.colorbar(shown, ax=axes, label="reconstruction less original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c15
+# %% ../../nbs/evaluation/14_pictures.ipynb #c14
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
-    "Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little and more."
+    """Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little
+    and more.
+    """
     cost, gain = table[smaller].to_numpy(float), table[larger].to_numpy(float)
-    better = (cost[None] <= cost[:, None]) & (gain[None] >= gain[:, None]) & ((cost[None] < cost[:, None]) | (gain[None] > gain[:, None]))
+    better = (
+        (cost[None] <= cost[:, None])
+        & (gain[None] >= gain[:, None])
+        & ((cost[None] < cost[:, None]) | (gain[None] > gain[:, None]))
+    )
     return ~better.any(1)
+
 
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Mean of each name over seeds, and the front of those that no other beats."
@@ -139,36 +233,57 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         axis.plot(best[smaller], best[larger], "-", color=PALETTE[1], lw=1.2, label="Pareto front")
         for (label, row), kept in zip(means.iterrows(), front):
             axis.plot(row[smaller], row[larger], "o", ms=6, color=PALETTE[1] if kept else PALETTE[7])
-            axis.annotate(str(label), (row[smaller], row[larger]), xytext=(5, 3), textcoords="offset points", fontsize=7.5)
-        axis.set(xlabel=labels[0], ylabel=labels[1]); axis.margins(x=0.15, y=0.1); axis.legend(fontsize=8)
+            axis.annotate(
+                str(label), (row[smaller], row[larger]), xytext=(5, 3), textcoords="offset points", fontsize=7.5
+            )
+        axis.set(xlabel=labels[0], ylabel=labels[1])
+        axis.margins(x=0.15, y=0.1)
+        axis.legend(fontsize=8)
         fig.tight_layout()
     return fig
 
+
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
-    "Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over seeds; points are marked with the values of another."
+    """Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over
+    seeds; points are marked with the values of another.
+    """
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(6.2, 3.9))
         for i, (name, part) in enumerate(runs.groupby(by, sort=False)):
             means = part.groupby(mark)[["kl", "reconstruction"]].mean().sort_values("kl")
             axis.plot(means.kl, means.reconstruction, "o-", ms=4, color=PALETTE[i % len(PALETTE)], label=str(name))
-            for value, row in means.iterrows(): axis.annotate(f"{value:g}", (row.kl, row.reconstruction), xytext=(4, 4), textcoords="offset points", fontsize=7, color=PALETTE[i % len(PALETTE)])
-        axis.set(xlabel="rate: KL (nats per image)", ylabel="distortion: squared error per image"); axis.legend(fontsize=8)
+            for value, row in means.iterrows():
+                axis.annotate(
+                    f"{value:g}",
+                    (row.kl, row.reconstruction),
+                    xytext=(4, 4),
+                    textcoords="offset points",
+                    fontsize=7,
+                    color=PALETTE[i % len(PALETTE)],
+                )
+        axis.set(xlabel="rate: KL (nats per image)", ylabel="distortion: squared error per image")
+        axis.legend(fontsize=8)
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c20
+# %% ../../nbs/evaluation/14_pictures.ipynb #c19
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, the widest first."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
+
 
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice where there is one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
+
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    "For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1 where none lies within its square; and left, right, bottom, top of the lattice."
+    """For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1
+    where none lies within its square; and left, right, bottom, top of the lattice.
+    """
     from scipy.spatial import cKDTree
+
     (left, bottom), (right, top) = np.quantile(places, 0.005, axis=0), np.quantile(places, 0.995, axis=0)
     reach = max(right - left, top - bottom, 1e-6) / 2
     x, y = (left + right) / 2, (bottom + top) / 2
@@ -178,37 +293,66 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
 
-def plot_map(codes: np.ndarray, cells: CellImages, colour: str | None = None, steps: int = 14, axes: tuple[int, int] | None = None) -> Figure:
-    "Codes `(N, d)` as points, coloured by a column, and beside them the cells themselves where they lie; over the two latent dimensions that vary most if no axes are given. Raises `ShapeError` or `ConfigError` for codes or a column that do not fit."
+
+def plot_map(
+    codes: np.ndarray,
+    cells: CellImages,
+    colour: str | None = None,
+    steps: int = 14,
+    axes: tuple[int, int] | None = None,
+) -> Figure:
+    """Codes `(N, d)` as points, coloured by a column, and beside them the cells themselves where they lie; over the
+    two latent dimensions that vary most if no axes are given. Raises `ShapeError` or `ConfigError` for codes or a
+    column that do not fit.
+    """
     codes = np.asarray(codes)
-    if codes.ndim != 2 or len(codes) != len(cells): raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
-    if colour is not None and colour not in cells.table: raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
+    if codes.ndim != 2 or len(codes) != len(cells):
+        raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
+    if colour is not None and colour not in cells.table:
+        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
     i, j = axes or two_axes(codes)
-    places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)          # of one dimension, spread so that points can be told apart
+    # of one dimension, spread so that points can be told apart
+    places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)
     rows, extent = nearest_to_lattice(places, steps)
     drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
     number, (height, width) = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}, cells.image_shape[1:]
     side = max(height, width)
     sheet = np.ones((steps * side, steps * side, 3))
     for (a, b), row in np.ndenumerate(rows):
-        if row >= 0: sheet[a * side:a * side + height, b * side:b * side + width] = drawn[number[row]]
+        if row >= 0:
+            sheet[a * side : a * side + height, b * side : b * side + width] = drawn[number[row]]
     with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5.0), layout="constrained")
         _coloured_points(left, places, None if colour is None else cells.table[colour])
         right.imshow(sheet, extent=extent, interpolation="nearest" if side * steps < 1200 else "antialiased")
-        for axis in (left, right): axis.set(xlim=extent[:2], ylim=extent[2:], xlabel=f"latent {i + 1}", ylabel=f"latent {j + 1}" if j != i else "", aspect="equal")
-        left.set_title(f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else ""), fontsize=9, loc="left"); right.set_title("the cell nearest to each place", fontsize=9, loc="left")
+        for axis in (left, right):
+            axis.set(
+                xlim=extent[:2],
+                ylim=extent[2:],
+                xlabel=f"latent {i + 1}",
+                ylabel=f"latent {j + 1}" if j != i else "",
+                aspect="equal",
+            )
+        left.set_title(
+            f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else ""), fontsize=9, loc="left"
+        )
+        right.set_title("the cell nearest to each place", fontsize=9, loc="left")
     return fig
+
 
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Points in the colours of a column's values, with a legend or a scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5
-    if values is None: axis.scatter(*places.T, s=size, lw=0, alpha=0.7); return
+    if values is None:
+        axis.scatter(*places.T, s=size, lw=0, alpha=0.7)
+        return
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 8:
         shown = axis.scatter(*places.T, s=size, lw=0, alpha=0.8, c=values, cmap="viridis")
-        axis.figure.colorbar(shown, ax=axis, label=values.name, shrink=0.7); return
+        axis.figure.colorbar(shown, ax=axis, label=values.name, shrink=0.7)
+        return
     kinds, levels = pd.factorize(values.astype("string").fillna("(none)"), sort=True)
-    order = np.random.default_rng(0).permutation(len(places))          # no group lies on top of another
+    order = np.random.default_rng(0).permutation(len(places))  # no group lies on top of another
     axis.scatter(*places[order].T, s=size, lw=0, alpha=0.8, c=[PALETTE[kind % len(PALETTE)] for kind in kinds[order]])
-    for k, level in enumerate(levels[:12]): axis.scatter([], [], s=20, color=PALETTE[k % len(PALETTE)], label=str(level))
+    for k, level in enumerate(levels[:12]):
+        axis.scatter([], [], s=20, color=PALETTE[k % len(PALETTE)], label=str(level))
     axis.legend(fontsize=8, title=values.name, title_fontsize=8, markerscale=1.0, loc="upper left")

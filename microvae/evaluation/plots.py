@@ -7,85 +7,129 @@ __all__ = ['PALETTE', 'STYLE', 'OVERLAY', 'plot_curves', 'plot_reconstructions',
            'plot_depth_rule', 'display_of', 'in_colours', 'composite', 'contact_sheet', 'plot_images', 'quality_plot',
            'track_plot']
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c03
+# %% ../../nbs/evaluation/02_plots.ipynb #c02
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..errors import ConfigError
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
 
 #: Okabe and Ito's palette: distinct with every common form of colour blindness.
 PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"]
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=PALETTE), "legend.frameon": False,
-         "figure.dpi": 110, "savefig.dpi": 110, "font.size": 10, "axes.grid": True, "grid.alpha": 0.25}
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "legend.frameon": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+}
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c05
+# %% ../../nbs/evaluation/02_plots.ipynb #c04
 def plot_curves(
-    history: pd.DataFrame,     # a row an epoch and run, with columns epoch, seed, `by` and `columns`
-    columns: dict[str, str],   # column -> label of the axis
-    by: str = "model",         # one line for each value of this column
-    warm_up: float = 0.1,      # share of the epochs left out, so that early losses do not set the scale
+    history: pd.DataFrame,  # a row an epoch and run, with columns epoch, seed, `by` and `columns`
+    columns: dict[str, str],  # column -> label of the axis
+    by: str = "model",  # one line for each value of this column
+    warm_up: float = 0.1,  # share of the epochs left out, so that early losses do not set the scale
 ) -> Figure:
     "Loss curves after warm-up, a panel a column, at most three in a row, and a line for each value of `by`."
     across = {1: 1, 2: 2, 4: 2}.get(len(columns), 3)
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(-(-len(columns) // across), across, figsize=({1: 4.8, 2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)), squeeze=False)
+        fig, axes = plt.subplots(
+            -(-len(columns) // across),
+            across,
+            figsize=({1: 4.8, 2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)),
+            squeeze=False,
+        )
         late = history[history.epoch >= warm_up * history.epoch.max()]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
-            ended = late[late.epoch == late.groupby(by).epoch.transform("max")]          # not all lines need be equally long
+            # not all lines need be equally long
+            ended = late[late.epoch == late.groupby(by).epoch.transform("max")]
             final = ended.groupby(by)[column].mean().dropna().sort_values(ascending=False)
             for name, value in final.items():
                 runs = late[late[by] == name].groupby("epoch")[column]
                 mean = runs.mean()
-                axis.plot(mean.index + 1, mean, color=colours[name], lw=1.6, label=f"{name}: {value:,.{1 if value >= 10 else 2 if value >= 0.1 else 4}f}")
+                axis.plot(
+                    mean.index + 1,
+                    mean,
+                    color=colours[name],
+                    lw=1.6,
+                    label=f"{name}: {value:,.{1 if value >= 10 else 2 if value >= 0.1 else 4}f}",
+                )
                 axis.fill_between(mean.index + 1, runs.min(), runs.max(), color=colours[name], alpha=0.15, lw=0)
             # a spike of the first third must not flatten everything after it
             settled = late[late.epoch >= late.epoch.max() / 3][column]
             low, high = settled.min(), settled.max()
-            axis.set(xlabel="epoch", ylabel=label, ylim=(low - 0.05 * (high - low), high + 0.15 * (high - low)) if high > low else None)
+            axis.set(
+                xlabel="epoch",
+                ylabel=label,
+                ylim=(low - 0.05 * (high - low), high + 0.15 * (high - low)) if high > low else None,
+            )
             axis.legend(fontsize=7.5, title="final", title_fontsize=7.5)
-        for axis in axes.ravel()[len(columns):]: axis.axis("off")
+        for axis in axes.ravel()[len(columns) :]:
+            axis.axis("off")
         fig.tight_layout()
     return fig
+
 
 def _natural(value):
     return (0, value, "") if isinstance(value, (int, float, np.number)) else (1, 0, str(value))
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c08
+# %% ../../nbs/evaluation/02_plots.ipynb #c07
 def plot_reconstructions(
-    originals: np.ndarray,                    # (k, C, H, W)
-    reconstructions: dict[str, np.ndarray],   # name -> (k, C, H, W)
-    labels=None,                              # (k,) titles of the columns, e.g. the cohort
-    channels: tuple[str, ...] = (),           # names
-    vmax: float | None = None,                # brightness shown as white; the 99.8th percentile of the originals if not given
+    originals: np.ndarray,  # (k, C, H, W)
+    reconstructions: dict[str, np.ndarray],  # name -> (k, C, H, W)
+    labels=None,  # (k,) titles of the columns, e.g. the cohort
+    channels: tuple[str, ...] = (),  # names
+    # brightness shown as white; the 99.8th percentile of the originals if not given
+    vmax: float | None = None,
 ) -> Figure:
-    "Originals on top, one row a channel (red, green and blue together); below them the same cells as each model gives them back, on the same scale."
+    """Originals on top, one row a channel (red, green and blue together); below them the same cells as each model
+    gives them back, on the same scale.
+    """
     k, n_channels = originals.shape[:2]
     groups = {"original": originals, **reconstructions}
     white = vmax or float(np.quantile(originals, 0.998))
     colour = tuple(channels) == ("red", "green", "blue")
-    if colour: n_channels, groups, white = 1, {name: np.moveaxis(images, 1, -1)[:, None] for name, images in groups.items()}, 1.0
+    if colour:
+        n_channels, groups, white = (
+            1,
+            {name: np.moveaxis(images, 1, -1)[:, None] for name, images in groups.items()},
+            1.0,
+        )
     rows = [(name, c, images[:, c]) for name, images in groups.items() for c in range(n_channels)]
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(rows), k, figsize=(1.05 * k + max(1.5, 0.085 * max(map(len, groups))), 1.05 * len(rows) + 0.35), squeeze=False)
+        fig, axes = plt.subplots(
+            len(rows),
+            k,
+            figsize=(1.05 * k + max(1.5, 0.085 * max(map(len, groups))), 1.05 * len(rows) + 0.35),
+            squeeze=False,
+        )
         for line, (name, c, images) in zip(axes, rows):
             for axis, image in zip(line, images):
-                axis.imshow(image, cmap="gray", vmin=0, vmax=white, interpolation="nearest"); axis.set(xticks=[], yticks=[])
-                for spine in axis.spines.values(): spine.set_visible(False)
+                axis.imshow(image, cmap="gray", vmin=0, vmax=white, interpolation="nearest")
+                axis.set(xticks=[], yticks=[])
+                for spine in axis.spines.values():
+                    spine.set_visible(False)
             text = name if n_channels == 1 else f"{name}\n{channels[c] if channels else f'channel {c + 1}'}"
             line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, label in zip(axes[0], labels if labels is not None else []): axis.set_title(str(label), fontsize=9)
+        for axis, label in zip(axes[0], labels if labels is not None else []):
+            axis.set_title(str(label), fontsize=9)
         fig.tight_layout(pad=0.25)
         fig.subplots_adjust(wspace=0.05, hspace=0.05)
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c10
+# %% ../../nbs/evaluation/02_plots.ipynb #c09
 def plot_against_parameters(
-    runs: pd.DataFrame,        # a row a run, columns parameters, model, `value`
-    value: str,                # column of the vertical axis
+    runs: pd.DataFrame,  # a row a run, columns parameters, model, `value`
+    value: str,  # column of the vertical axis
     label: str,
     group: str | None = None,  # a panel for each value of this column
 ) -> Figure:
@@ -96,116 +140,199 @@ def plot_against_parameters(
         for axis, (name, part) in zip(axes[0], panels):
             for i, (model, seeds) in enumerate(part.groupby("model")):
                 mean, x = seeds[value].mean(), seeds.parameters.iloc[0] / 1e3
-                axis.errorbar(x, mean, [[mean - seeds[value].min()], [seeds[value].max() - mean]], fmt="o", capsize=3, color=PALETTE[i % len(PALETTE)])
+                axis.errorbar(
+                    x,
+                    mean,
+                    [[mean - seeds[value].min()], [seeds[value].max() - mean]],
+                    fmt="o",
+                    capsize=3,
+                    color=PALETTE[i % len(PALETTE)],
+                )
                 axis.annotate(model, (x, mean), xytext=(6, 4), textcoords="offset points", fontsize=9)
-            axis.set(xlabel="parameters (thousands)", title="" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}")
+            axis.set(
+                xlabel="parameters (thousands)",
+                title="" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}",
+            )
             axis.margins(x=0.18)
         axes[0, 0].set_ylabel(label)
         fig.tight_layout()
     return fig
 
+
 def plot_latent(
-    latents: pd.DataFrame,     # columns z1, z2, `panel` and `colour`
-    panel: str = "beta",       # a panel for each value
-    colour: str = "cohort",    # one colour for each value
+    latents: pd.DataFrame,  # columns z1, z2, `panel` and `colour`
+    panel: str = "beta",  # a panel for each value
+    colour: str = "cohort",  # one colour for each value
 ) -> Figure:
-    "Latent means of held-out cells in the plane, a panel for each setting; the ring is one standard deviation of the prior."
+    """Latent means of held-out cells in the plane, a panel for each setting; the ring is one standard deviation of the
+    prior.
+    """
     panels = list(latents.groupby(panel))
-    columns = min(4, len(panels)); rows = -(-len(panels) // columns)
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(rows, columns, figsize=(2.7 * columns, 2.8 * rows), squeeze=False)
         for axis, (name, part) in zip(axes.ravel(), panels):
             for i, (value, cells) in enumerate(part.groupby(colour)):
-                axis.scatter(cells.z1, cells.z2, s=9, alpha=0.7, lw=0, color=PALETTE[i % len(PALETTE)], label=str(value))
+                axis.scatter(
+                    cells.z1, cells.z2, s=9, alpha=0.7, lw=0, color=PALETTE[i % len(PALETTE)], label=str(value)
+                )
             axis.add_patch(plt.Circle((0, 0), 1, fill=False, ec="0.5", ls=":"))
             reach = 1.1 * max(1.6, float(part[["z1", "z2"]].abs().to_numpy().max()))
-            axis.set(title=f"{panel.replace('beta', 'β')} = {name:g}" if isinstance(name, float) else str(name), xlabel="latent 1", ylabel="latent 2", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
-        for axis in axes.ravel()[len(panels):]: axis.axis("off")
+            axis.set(
+                title=f"{panel.replace('beta', 'β')} = {name:g}" if isinstance(name, float) else str(name),
+                xlabel="latent 1",
+                ylabel="latent 2",
+                aspect="equal",
+                xlim=(-reach, reach),
+                ylim=(-reach, reach),
+            )
+        for axis in axes.ravel()[len(panels) :]:
+            axis.axis("off")
         axes[0, 0].legend(fontsize=8, loc="upper left", handletextpad=0.1)
         fig.tight_layout()
     return fig
+
 
 def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Figure:
     "The line through two anchors in log₂ pixels, the steps that rounding makes of it, and marked image sides."
     sides = np.arange(8, 513)
     (p0, d0), (p1, d1) = anchors
-    line = d0 + (d1 - d0) * (np.log2(sides ** 2) - np.log2(p0)) / (np.log2(p1) - np.log2(p0))
+    line = d0 + (d1 - d0) * (np.log2(sides**2) - np.log2(p0)) / (np.log2(p1) - np.log2(p0))
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(7, 3.6))
         axis.plot(sides, line, "--", color=PALETTE[7], label="linear in log₂ pixels")
-        axis.step(sides, [interpolated_depth(int(s), int(s), anchors) for s in sides], where="post", color=PALETTE[0], label="rounded: the rule")
+        axis.step(
+            sides,
+            [interpolated_depth(int(s), int(s), anchors) for s in sides],
+            where="post",
+            color=PALETTE[0],
+            label="rounded: the rule",
+        )
         axis.scatter(np.sqrt([p0, p1]), [d0, d1], color=PALETTE[1], zorder=3, s=45, label="anchors")
         for side in mark:
-            axis.scatter([side], [interpolated_depth(side, side, anchors)], marker="D", color=PALETTE[2], zorder=3, s=45, label=f"{side}×{side}")
-        axis.set(xscale="log", xlabel="side of a square image (pixels)", ylabel="blocks", xticks=[8, 20, 40, 80, 140, 256, 512], yticks=range(0, 7))
-        axis.get_xaxis().set_major_formatter(plt.ScalarFormatter()); axis.minorticks_off(); axis.legend()
+            axis.scatter(
+                [side],
+                [interpolated_depth(side, side, anchors)],
+                marker="D",
+                color=PALETTE[2],
+                zorder=3,
+                s=45,
+                label=f"{side}×{side}",
+            )
+        axis.set(
+            xscale="log",
+            xlabel="side of a square image (pixels)",
+            ylabel="blocks",
+            xticks=[8, 20, 40, 80, 140, 256, 512],
+            yticks=range(0, 7),
+        )
+        axis.get_xaxis().set_major_formatter(plt.ScalarFormatter())
+        axis.minorticks_off()
+        axis.legend()
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c14
+# %% ../../nbs/evaluation/02_plots.ipynb #c13
 #: Colours of channels that are laid over each other: green, magenta, then blue and orange.
 OVERLAY = np.array([[0.1, 1.0, 0.25], [1.0, 0.1, 0.9], [0.2, 0.45, 1.0], [1.0, 0.65, 0.0]])
 
+
 def display_of(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> dict[str, list]:
-    "How images `(N, C, H, W)` are shown: a gain for each channel, by which its quantile becomes 1, and its colour. Red, green and blue stay what they are."
+    """How images `(N, C, H, W)` are shown: a gain for each channel, by which its quantile becomes 1, and its colour.
+
+    Red, green and blue stay what they are.
+    """
     count = images.shape[1]
-    if tuple(channels) == ("red", "green", "blue"): return dict(gain=[1.0] * 3, tints=np.eye(3).tolist())
-    top = np.quantile(images[:, :, ::max(1, images.shape[2] // 64)], quantile, axis=(0, 2, 3)).clip(1e-6)
+    if tuple(channels) == ("red", "green", "blue"):
+        return dict(gain=[1.0] * 3, tints=np.eye(3).tolist())
+    top = np.quantile(images[:, :, :: max(1, images.shape[2] // 64)], quantile, axis=(0, 2, 3)).clip(1e-6)
     tints = np.ones((1, 3)) if count == 1 else OVERLAY[np.arange(count) % len(OVERLAY)]
     return dict(gain=(1 / top).tolist(), tints=tints.tolist())
+
 
 def in_colours(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], shown as `display_of` says."
     scaled = np.clip(images * np.asarray(display["gain"], np.float32)[None, :, None, None], 0, 1)
     return np.clip(np.einsum("nchw,cx->nhwx", scaled, np.asarray(display["tints"], np.float32)), 0, 1)
 
+
 def composite(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> np.ndarray:
-    "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], every channel scaled by the same quantile of all images."
+    """Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], every channel scaled by the same quantile of all
+    images.
+    """
     return in_colours(images, display_of(images, channels, quantile))
+
 
 def contact_sheet(
     cells: CellImages,
-    n: int = 60,                 # how many are shown, at random and in their order
-    by: str | None = None,       # column: a block of rows for each of its values
+    n: int = 60,  # how many are shown, at random and in their order
+    by: str | None = None,  # column: a block of rows for each of its values
     columns: int = 12,
     seed: int = 0,
 ) -> Figure:
     "Cells in rows; with `by` a block for each value of a column, titled with the value and how many there are."
-    if by is not None and by not in cells.table: raise ConfigError(f"{cells.name} has no column {by!r} to show by; it has {', '.join(map(str, cells.table.columns))}")
+    if by is not None and by not in cells.table:
+        raise ConfigError(
+            f"{cells.name} has no column {by!r} to show by; it has {', '.join(map(str, cells.table.columns))}"
+        )
     names = [None] if by is None else list(cells.table[by].value_counts().index[:8])
-    if by is not None: names.sort(key=_natural)
-    blocks = [(name, np.arange(len(cells)) if by is None else np.flatnonzero(cells.table[by] == name)) for name in names]
+    if by is not None:
+        names.sort(key=_natural)
+    blocks = [
+        (name, np.arange(len(cells)) if by is None else np.flatnonzero(cells.table[by] == name)) for name in names
+    ]
     random, each = np.random.default_rng(seed), max(columns, n // len(blocks) // columns * columns)
     picked = [(name, len(rows), cells[np.sort(random.permutation(rows)[:each])].images) for name, rows in blocks]
     lines = [-(-len(images) // columns) for _, _, images in picked]
     size = "×".join(map(str, cells.image_shape[1:]))
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(blocks), 1, figsize=(0.72 * columns, 0.72 * sum(lines) + 0.32 * len(blocks) + 0.35), squeeze=False, height_ratios=lines)
+        fig, axes = plt.subplots(
+            len(blocks),
+            1,
+            figsize=(0.72 * columns, 0.72 * sum(lines) + 0.32 * len(blocks) + 0.35),
+            squeeze=False,
+            height_ratios=lines,
+        )
         colours = composite(np.concatenate([images for _, _, images in picked]), cells.channels)
         for axis, (name, count, images) in zip(axes[:, 0], picked):
-            shown, colours = colours[:len(images)], colours[len(images):]
-            axis.imshow(_tiled(shown, columns), interpolation="nearest"); axis.axis("off")
+            shown, colours = colours[: len(images)], colours[len(images) :]
+            axis.imshow(_tiled(shown, columns), interpolation="nearest")
+            axis.axis("off")
             what = f"{count:,} of {len(cells):,}" if by is not None else f"{len(images)} of {len(cells):,}"
-            axis.set_title(f"{cells.name}, {what}, {size} pixels" if by is None else f"{by} {name}: {what}", fontsize=9, loc="left")
+            axis.set_title(
+                f"{cells.name}, {what}, {size} pixels" if by is None else f"{by} {name}: {what}", fontsize=9, loc="left"
+            )
         _channel_legend(fig, cells.channels)
         fig.tight_layout(pad=0.4)
     return fig
 
+
 def plot_images(
-    groups: dict[str, np.ndarray],   # name -> (k, C, H, W) in [0, 1]
+    groups: dict[str, np.ndarray],  # name -> (k, C, H, W) in [0, 1]
     columns: int = 8,
     channels: tuple[str, ...] = (),  # three channels are red, green and blue if not given
 ) -> Figure:
     "Images in rows, as they are: a block for each group, with its name."
     lines = [-(-len(images) // columns) for images in groups.values()]
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(groups), 1, figsize=(0.8 * columns + 1.4, 0.8 * sum(lines) + 0.1), squeeze=False, height_ratios=lines)
+        fig, axes = plt.subplots(
+            len(groups), 1, figsize=(0.8 * columns + 1.4, 0.8 * sum(lines) + 0.1), squeeze=False, height_ratios=lines
+        )
         for axis, (name, images) in zip(axes[:, 0], groups.items()):
-            colours = np.moveaxis(images, 1, -1) if images.shape[1] == 3 else np.repeat(images[:, 0, :, :, None], 3, -1) if images.shape[1] == 1 else composite(images, channels)
-            axis.imshow(_tiled(np.clip(colours, 0, 1), columns), interpolation="nearest"); axis.axis("off")
+            colours = (
+                np.moveaxis(images, 1, -1)
+                if images.shape[1] == 3
+                else np.repeat(images[:, 0, :, :, None], 3, -1)
+                if images.shape[1] == 1
+                else composite(images, channels)
+            )
+            axis.imshow(_tiled(np.clip(colours, 0, 1), columns), interpolation="nearest")
+            axis.axis("off")
             axis.text(-0.01, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=9)
         fig.tight_layout(pad=0.3)
     return fig
+
 
 def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
     "Colours `(N, H, W, 3)` as one picture with white lines between."
@@ -215,41 +342,72 @@ def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
     sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, 3))
     for i, image in enumerate(shown):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        sheet[top:top + height, left:left + width] = image
+        sheet[top : top + height, left : left + width] = image
     return sheet
+
 
 def _channel_legend(fig: Figure, channels: tuple[str, ...]):
     "Names of overlaid channels in their colours, at the top right."
-    if len(channels) < 2 or channels == ("red", "green", "blue"): return
+    if len(channels) < 2 or channels == ("red", "green", "blue"):
+        return
     for i, name in enumerate(reversed(channels)):
         colour = OVERLAY[(len(channels) - 1 - i) % len(OVERLAY)] * 0.8
         fig.text(0.99 - 0.11 * i, 0.995, name, color=colour, fontsize=9, ha="right", va="top", weight="bold")
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c17
+# %% ../../nbs/evaluation/02_plots.ipynb #c16
 def quality_plot(cells: CellImages) -> Figure:
-    "Cells that were kept and dropped when fields were cut: their size and sharpness, where in the field they lay, and how many for which reason."
+    """Cells that were kept and dropped when fields were cut: their size and sharpness, where in the field they lay,
+    and how many for which reason.
+    """
     dropped = pd.DataFrame(cells.about.get("dropped", {}))
-    if "area" not in cells.table or "focus" not in cells.table: raise ConfigError(f"{cells.name} has no columns area and focus; quality_plot needs cells of crop_cells or crop_fields")
+    if "area" not in cells.table or "focus" not in cells.table:
+        raise ConfigError(
+            f"{cells.name} has no columns area and focus; quality_plot needs cells of crop_cells or crop_fields"
+        )
     reasons = list(dropped.reason.value_counts().index) if len(dropped) else []
-    groups = [("kept", cells.table, "#0072b2")] + [(r, dropped[dropped.reason == r], PALETTE[1 + i % 6]) for i, r in enumerate(reasons)]
+    groups = [("kept", cells.table, "#0072b2")] + [
+        (r, dropped[dropped.reason == r], PALETTE[1 + i % 6]) for i, r in enumerate(reasons)
+    ]
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(1, 3, figsize=(11, 3.5))
-        for name, part, colour in groups:
+        for _, part, colour in groups:
             axes[0].scatter(np.sqrt(4 * part.area / np.pi), part.focus, s=8, alpha=0.6, lw=0, color=colour)
             axes[1].scatter(part.column, part.row, s=8, alpha=0.6, lw=0, color=colour)
-        axes[0].axvline(cells.image_shape[1], color="0.5", ls=":"); axes[0].annotate("window", (cells.image_shape[1], 1), xycoords=("data", "axes fraction"), xytext=(-3, -3), textcoords="offset points", rotation=90, ha="right", va="top", fontsize=8, color="0.4")
+        axes[0].axvline(cells.image_shape[1], color="0.5", ls=":")
+        axes[0].annotate(
+            "window",
+            (cells.image_shape[1], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, -3),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=8,
+            color="0.4",
+        )
         axes[0].set(xlabel="diameter (pixels)", ylabel="focus (spread of the Laplacian / brightness)")
-        axes[1].set(xlabel="column (pixels)", ylabel="row (pixels)", aspect="equal"); axes[1].invert_yaxis()
+        axes[1].set(xlabel="column (pixels)", ylabel="row (pixels)", aspect="equal")
+        axes[1].invert_yaxis()
         axes[2].barh(range(len(groups)), [len(part) for _, part, _ in groups], color=[colour for *_, colour in groups])
-        for i, (_, part, _) in enumerate(groups): axes[2].annotate(f"{len(part):,}", (len(part), i), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
-        axes[2].set(yticks=range(len(groups)), yticklabels=[name for name, *_ in groups], xlabel="cells"); axes[2].invert_yaxis(); axes[2].margins(x=0.18); axes[2].grid(False)
+        for i, (_, part, _) in enumerate(groups):
+            axes[2].annotate(
+                f"{len(part):,}", (len(part), i), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
+            )
+        axes[2].set(yticks=range(len(groups)), yticklabels=[name for name, *_ in groups], xlabel="cells")
+        axes[2].invert_yaxis()
+        axes[2].margins(x=0.18)
+        axes[2].grid(False)
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c20
+# %% ../../nbs/evaluation/02_plots.ipynb #c19
 def track_plot(cells: CellImages, shown: int = 4) -> Figure:
-    "Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers and their daughters as rows of images."
-    if "track" not in cells.table: raise ConfigError(f"{cells.name} has no column track; make one first, mv.track_cells(cells, search_range=...)")
+    """Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers
+    and their daughters as rows of images.
+    """
+    if "track" not in cells.table:
+        raise ConfigError(f"{cells.name} has no column track; make one first, mv.track_cells(cells, search_range=...)")
     table = cells.table
     daughters = table[table.parent >= 0].groupby("parent").track.unique()
     length = table.groupby("track").size()
@@ -258,21 +416,42 @@ def track_plot(cells: CellImages, shown: int = 4) -> Figure:
     rows = [(m, [m, *daughters[m]]) for m in mothers] or [(t, [t]) for t in length.nlargest(shown).index]
     with plt.rc_context(STYLE | {"axes.grid": False}):
         lives = _lives(cells, rows)
-        fig, (left, right) = plt.subplots(2, 1, figsize=(9, 4.2 + 9 * lives.shape[0] / lives.shape[1]), height_ratios=(4, 9 * lives.shape[0] / lives.shape[1]))
-        for i, (track, part) in enumerate(table.sort_values("time").groupby("track")):
+        fig, (left, right) = plt.subplots(
+            2,
+            1,
+            figsize=(9, 4.2 + 9 * lives.shape[0] / lives.shape[1]),
+            height_ratios=(4, 9 * lives.shape[0] / lives.shape[1]),
+        )
+        for _, part in table.sort_values("time").groupby("track"):
             divided = part.parent.iloc[0] >= 0
             left.plot(part.column, part.row, lw=1, color=PALETTE[1] if divided else PALETTE[0], alpha=0.7)
-            if divided: left.plot(part.column.iloc[0], part.row.iloc[0], "o", ms=2.5, color=PALETTE[1])
+            if divided:
+                left.plot(part.column.iloc[0], part.row.iloc[0], "o", ms=2.5, color=PALETTE[1])
         left.invert_yaxis()
-        left.set(aspect="equal", xlabel="column (pixels)", ylabel="row (pixels)", title=f"{len(length):,} tracks over {table.time.nunique()} frames, {len(daughters):,} divisions (orange: daughters)")
+        left.set(
+            aspect="equal",
+            xlabel="column (pixels)",
+            ylabel="row (pixels)",
+            title=f"{len(length):,} tracks over {table.time.nunique()} frames, {len(daughters):,} divisions (orange: daughters)",
+        )
         left.title.set_fontsize(9)
-        right.imshow(lives, cmap="gray", interpolation="nearest", vmax=1); right.axis("off")
-        right.set_title("a mother, and below her two daughters, frame by frame" if mothers else "the longest tracks, frame by frame", fontsize=9)
+        right.imshow(lives, cmap="gray", interpolation="nearest", vmax=1)
+        right.axis("off")
+        right.set_title(
+            "a mother, and below her two daughters, frame by frame"
+            if mothers
+            else "the longest tracks, frame by frame",
+            fontsize=9,
+        )
         fig.tight_layout()
     return fig
 
+
 def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
-    "A picture with a row a track and a column a frame, white where a cell was not cut; families are apart. Frames are thinned where there are many."
+    """A picture with a row a track and a column a frame, white where a cell was not cut; families are apart.
+
+    Frames are thinned where there are many.
+    """
     times = np.sort(cells.table.time.unique())
     times = times[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).astype(int))]
     height, width = cells.image_shape[1:]
@@ -281,6 +460,14 @@ def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
         for track in tracks:
             part = cells.table[cells.table.track == track]
             at = dict(zip(part.time, part.index))
-            lines.append(np.concatenate([np.clip(cells.images[at[t]].mean(0) / white, 0, 1) if t in at else np.ones((height, width)) for t in times], 1))
+            lines.append(
+                np.concatenate(
+                    [
+                        np.clip(cells.images[at[t]].mean(0) / white, 0, 1) if t in at else np.ones((height, width))
+                        for t in times
+                    ],
+                    1,
+                )
+            )
         lines.append(np.ones((max(2, height // 5), width * len(times))))
     return np.concatenate(lines[:-1])

@@ -5,68 +5,104 @@
 # %% auto #0
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections']
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c04
+# %% ../../nbs/evaluation/04_projection.ipynb #c03
 import warnings
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..errors import ConfigError, ShapeError, require, unknown_name
 from .plots import PALETTE, STYLE
 
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c05
+# %% ../../nbs/evaluation/04_projection.ipynb #c04
 def project(
-    codes: np.ndarray,       # (N, d)
-    method: str = "pca",     # pca, tsne or umap
-    neighbours: int = 15,    # that t-SNE (as perplexity) and UMAP try to keep
+    codes: np.ndarray,  # (N, d)
+    method: str = "pca",  # pca, tsne or umap
+    neighbours: int = 15,  # that t-SNE (as perplexity) and UMAP try to keep
     seed: int = 0,
-) -> np.ndarray:             # (N, 2)
-    "Codes in the plane; those of two dimensions as they are, and of one with a zero beside it. Raises `UnknownNameError`, and `ShapeError` for fewer than 4 codes."
+) -> np.ndarray:  # (N, 2)
+    """Codes in the plane; those of two dimensions as they are, and of one with a zero beside it.
+
+    Raises `UnknownNameError`, and `ShapeError` for fewer than 4 codes.
+    """
     codes = np.asarray(codes, np.float32)
-    if method not in METHODS: raise unknown_name("projection", method, METHODS)
-    if codes.ndim != 2 or len(codes) < 4: raise ShapeError(f"codes have shape {codes.shape}; at least 4 rows of (N, d) are needed")
-    if codes.shape[1] <= 2: return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1])))
+    if method not in METHODS:
+        raise unknown_name("projection", method, METHODS)
+    if codes.ndim != 2 or len(codes) < 4:
+        raise ShapeError(f"codes have shape {codes.shape}; at least 4 rows of (N, d) are needed")
+    if codes.shape[1] <= 2:
+        return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1])))
     neighbours = min(neighbours, len(codes) - 2)
     if method == "pca":
         from sklearn.decomposition import PCA
+
         return PCA(2, random_state=seed).fit_transform(codes)
     if method == "tsne":
         from sklearn.manifold import TSNE
+
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
     umap = require("umap", "maps")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")          # that a seed means one core
+        warnings.simplefilter("ignore")  # that a seed means one core
         return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
 
-def projections(codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0) -> pd.DataFrame:
-    "A row a code and method: method, x, y, and the columns of a table; what is a map of the latent space, ready to be kept or drawn."
-    places = [pd.DataFrame(project(codes, method, seed=seed), columns=["x", "y"]).assign(method=method) for method in methods]
+
+def projections(
+    codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
+) -> pd.DataFrame:
+    """A row a code and method: method, x, y, and the columns of a table; what is a map of the latent space, ready to
+    be kept or drawn.
+    """
+    places = [
+        pd.DataFrame(project(codes, method, seed=seed), columns=["x", "y"]).assign(method=method) for method in methods
+    ]
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c07
+# %% ../../nbs/evaluation/04_projection.ipynb #c06
 def plot_projections(
-    points: pd.DataFrame,            # of `projections`
-    labels: list[str],               # columns: a row of panels for each
+    points: pd.DataFrame,  # of `projections`
+    labels: list[str],  # columns: a row of panels for each
 ) -> Figure:
     "Codes in the plane, a column a method and a row a label."
     methods = list(dict.fromkeys(points.method))
     for label in labels:
-        if label not in points: raise ConfigError(f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}")
+        if label not in points:
+            raise ConfigError(
+                f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
+            )
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False)
+        fig, axes = plt.subplots(
+            len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False
+        )
         for line, label in zip(axes, labels):
             graded = pd.api.types.is_numeric_dtype(points[label]) and points[label].nunique() > 8
             for axis, method in zip(line, methods):
                 part = points[points.method == method]
-                if graded: shown = axis.scatter(part.x, part.y, c=part[label], s=6, lw=0, cmap="viridis")
+                if graded:
+                    shown = axis.scatter(part.x, part.y, c=part[label], s=6, lw=0, cmap="viridis")
                 else:
-                    for i, (value, some) in enumerate(part.groupby(label)): axis.scatter(some.x, some.y, s=6, lw=0, alpha=0.8, color=PALETTE[i % len(PALETTE)], label=str(value))
+                    for i, (value, some) in enumerate(part.groupby(label)):
+                        axis.scatter(
+                            some.x, some.y, s=6, lw=0, alpha=0.8, color=PALETTE[i % len(PALETTE)], label=str(value)
+                        )
                 axis.set(xticks=[], yticks=[], title=METHODS.get(method, method))
             line[0].set_ylabel(label)
-            if graded: fig.colorbar(shown, ax=line[-1], label=label)
-            else: line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, markerscale=2, handletextpad=0.1, title=label, title_fontsize=8)
+            if graded:
+                fig.colorbar(shown, ax=line[-1], label=label)
+            else:
+                line[-1].legend(
+                    loc="center left",
+                    bbox_to_anchor=(1.0, 0.5),
+                    fontsize=8,
+                    markerscale=2,
+                    handletextpad=0.1,
+                    title=label,
+                    title_fontsize=8,
+                )
         fig.tight_layout()
     return fig

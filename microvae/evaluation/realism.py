@@ -5,66 +5,100 @@
 # %% auto #0
 __all__ = ['real_or_reconstructed']
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c04
+# %% ../../nbs/evaluation/08_realism.ipynb #c03
 from pathlib import Path
+
 import numpy as np
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
+
 from ..errors import ConfigError, DeviceError, ShapeError
 from ..training.step import resolve_device
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c05
-_MEAN, _DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])          # what ImageNet's weights expect
+# %% ../../nbs/evaluation/08_realism.ipynb #c04
+# what ImageNet's weights expect
+_MEAN, _DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
 
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and which weights it has."
     from torchvision.models import ResNet18_Weights, resnet18
-    if weights not in ("auto", "random", "imagenet"): raise ConfigError(f"weights is {weights!r}, it must be 'auto', 'random' or 'imagenet'")
+
+    if weights not in ("auto", "random", "imagenet"):
+        raise ConfigError(f"weights is {weights!r}, it must be 'auto', 'random' or 'imagenet'")
     known = ResNet18_Weights.IMAGENET1K_V1
     cached = (Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]).exists()
     wanted = known if weights == "imagenet" or weights == "auto" and cached else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        try: network = resnet18(weights=wanted)
-        except OSError as error: raise DeviceError(f"the weights of ImageNet could not be fetched ({error}); take weights='random', or go online once") from error
+        try:
+            network = resnet18(weights=wanted)
+        except OSError as error:
+            raise DeviceError(
+                f"the weights of ImageNet could not be fetched ({error}); take weights='random', or go online once"
+            ) from error
     network.fc = nn.Identity()
     return network.eval().requires_grad_(False), "imagenet" if wanted else "random"
+
 
 @torch.no_grad()
 def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> Tensor:
     "512 numbers for each image; grey images, and those of other channels, are seen as their mean in three."
     found = []
     for start in range(0, len(images), 64):
-        batch = torch.from_numpy(np.ascontiguousarray(images[start:start + 64])).float().to(device)
-        if batch.shape[1] != 3: batch = batch.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        if min(batch.shape[2:]) < 64: batch = nn.functional.interpolate(batch, (64, 64), mode="bilinear", align_corners=False)
+        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + 64])).float().to(device)
+        if batch.shape[1] != 3:
+            batch = batch.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        if min(batch.shape[2:]) < 64:
+            batch = nn.functional.interpolate(batch, (64, 64), mode="bilinear", align_corners=False)
         found.append(network((batch - _MEAN.to(device)[:, None, None]) / _DEVIATION.to(device)[:, None, None]))
     return torch.cat(found)
 
+
 def real_or_reconstructed(
-    images: np.ndarray,           # (N, C, H, W) in [0, 1]
+    images: np.ndarray,  # (N, C, H, W) in [0, 1]
     reconstructions: np.ndarray,  # of the same shape
-    train: float = 2 / 3,         # share of the images that train; the report takes 200 of 300
+    train: float = 2 / 3,  # share of the images that train; the report takes 200 of 300
     epochs: int = 30,
-    weights: str = "auto",        # of ResNet18: auto, random or imagenet, which may have to be fetched
+    weights: str = "auto",  # of ResNet18: auto, random or imagenet, which may have to be fetched
     seed: int = 0,
     device: str = "auto",
-) -> dict:                        # accuracy, auc, images tested, weights
+) -> dict:  # accuracy, auc, images tested, weights
     "How well a classifier tells images from reconstructions, on images that it was not trained on: 0.5 is not at all."
     from sklearn.metrics import roc_auc_score
+
     images, reconstructions = np.asarray(images, np.float32), np.asarray(reconstructions, np.float32)
-    if images.shape != reconstructions.shape or images.ndim != 4: raise ShapeError(f"images have shape {images.shape}, reconstructions {reconstructions.shape}; both must be the same (N, C, H, W)")
+    if images.shape != reconstructions.shape or images.ndim != 4:
+        raise ShapeError(
+            f"images have shape {images.shape}, reconstructions {reconstructions.shape}; both must be the same (N, C, H, W)"
+        )
     kept = round(train * len(images))
-    if not 2 <= kept <= len(images) - 2: raise ConfigError(f"{len(images)} images cannot be split into {kept} that train and the rest; at least 2 of each are needed")
+    if not 2 <= kept <= len(images) - 2:
+        raise ConfigError(
+            f"{len(images)} images cannot be split into {kept} that train and the rest; at least 2 of each are needed"
+        )
     device = resolve_device(device)
     network, which = _resnet18(weights, seed)
     features = [_features(network.to(device), part, device) for part in (images, reconstructions)]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    parts = [(torch.cat([f[rows.to(device)] for f in features]), torch.cat([torch.full((len(rows),), i, device=device) for i in (0, 1)])) for rows in (order[:kept], order[kept:])]
+    parts = [
+        (
+            torch.cat([f[rows.to(device)] for f in features]),
+            torch.cat([torch.full((len(rows),), i, device=device) for i in (0, 1)]),
+        )
+        for rows in (order[:kept], order[kept:])
+    ]
     head = _train_head(*parts[0], epochs, seed)
-    with torch.no_grad(): chance = head(parts[1][0]).softmax(1)[:, 1].cpu().numpy()
+    with torch.no_grad():
+        chance = head(parts[1][0]).softmax(1)[:, 1].cpu().numpy()
     truth = parts[1][1].cpu().numpy()
-    return dict(accuracy=float(((chance > 0.5) == truth).mean()), auc=float(roc_auc_score(truth, chance)), tested=len(truth), weights=which)
+    return dict(
+        accuracy=float(((chance > 0.5) == truth).mean()),
+        auc=float(roc_auc_score(truth, chance)),
+        tested=len(truth),
+        weights=which,
+    )
+
 
 def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_size: int = 32) -> nn.Module:
     "The report's head, trained with Adam on features that are brought to one scale."
@@ -72,12 +106,16 @@ def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_s
         torch.manual_seed(seed)
         scale = nn.BatchNorm1d(features.shape[1], affine=False, momentum=None).to(features.device)
         scale(features)
-        head = nn.Sequential(scale.eval(), nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)).to(features.device)
+        head = nn.Sequential(
+            scale.eval(), nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)
+        ).to(features.device)
         optimizer = torch.optim.Adam(head[1:].parameters(), lr=1e-3)
         for _ in range(epochs):
             head[1:].train()
             for rows in torch.randperm(len(features)).split(batch_size):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(head(features[rows.to(features.device)]), truth[rows.to(features.device)]).backward()
+                nn.functional.cross_entropy(
+                    head(features[rows.to(features.device)]), truth[rows.to(features.device)]
+                ).backward()
                 optimizer.step()
     return head.eval()

@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim', 'reconstruct', 'decoded', 'embed', 'write_predictions']
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c02
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
+
 from ..data.collection import CellImages
 from ..files import write_table
 from ..models import measures
@@ -17,65 +19,81 @@ from ..models.autoencoders import Autoencoder
 from ..progress import progress_bar
 from ..training.step import resolve_precision
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c04
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
 def _measured(measure, a, b) -> np.ndarray:
     "A measure of images that may be arrays or tensors, anywhere."
-    return measure(*(x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x)) for x in (a, b))).numpy()
+    return measure(
+        *(
+            x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+            for x in (a, b)
+        )
+    ).numpy()
+
 
 def psnr(
-    a,                # (N, C, H, W) in [0, 1], array or tensor
-    b,                # of the same shape
-) -> np.ndarray:      # (N,) decibel
+    a,  # (N, C, H, W) in [0, 1], array or tensor
+    b,  # of the same shape
+) -> np.ndarray:  # (N,) decibel
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
     return _measured(measures.psnr, a, b)
 
+
 def ssim(
-    a,                # (N, C, H, W) in [0, 1], array or tensor
-    b,                # of the same shape
-) -> np.ndarray:      # (N,) in [-1, 1]
-    "Structural similarity of each image, mean over channels, data range 1, 7×7 windows (smaller for images under 7 pixels)."
+    a,  # (N, C, H, W) in [0, 1], array or tensor
+    b,  # of the same shape
+) -> np.ndarray:  # (N,) in [-1, 1]
+    """Structural similarity of each image, mean over channels, data range 1, 7×7 windows (smaller for images under 7
+    pixels).
+    """
     return _measured(measures.ssim, a, b)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c07
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c06
 @torch.no_grad()
 def reconstruct(
     model: Autoencoder,
     cells: CellImages,
     batch_size: int = 256,
-) -> dict[str, np.ndarray]:   # reconstruction (N, C, H, W), mean (N, d), log_variance (N, d)
-    "Reconstructions from posterior means, and the posteriors, of all cells; log-variances are zero for a deterministic autoencoder."
+) -> dict[str, np.ndarray]:  # reconstruction (N, C, H, W), mean (N, d), log_variance (N, d)
+    """Reconstructions from posterior means, and the posteriors, of all cells; log-variances are zero for a
+    deterministic autoencoder.
+    """
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     parts = []
     for start in range(0, len(cells), batch_size):
-        batch = torch.from_numpy(cells.images[start:start + batch_size]).to(device)
-        mean, log_variance = model.posterior(batch) if hasattr(model, "posterior") else (z := model.encode(batch), torch.zeros_like(z))
+        batch = torch.from_numpy(cells.images[start : start + batch_size]).to(device)
+        mean, log_variance = (
+            model.posterior(batch) if hasattr(model, "posterior") else (z := model.encode(batch), torch.zeros_like(z))
+        )
         parts.append((model.decode(mean, model.pose(batch)), mean, log_variance))
     model.train(was_training)
-    return {name: torch.cat(column).float().cpu().numpy() for name, column in zip(("reconstruction", "mean", "log_variance"), zip(*parts))}
+    return {
+        name: torch.cat(column).float().cpu().numpy()
+        for name, column in zip(("reconstruction", "mean", "log_variance"), zip(*parts))
+    }
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c09
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c08
 @torch.no_grad()
 def decoded(
     model: Autoencoder,
-    codes,                    # (N, d) array or tensor
-) -> np.ndarray:              # (N, C, H, W)
+    codes,  # (N, d) array or tensor
+) -> np.ndarray:  # (N, C, H, W)
     "The images of codes."
     device, was_training = next(model.parameters()).device, model.training
     images = model.eval().decode(torch.as_tensor(codes, dtype=torch.float32, device=device)).float().cpu().numpy()
     model.train(was_training)
     return images
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c10
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c09
 @torch.inference_mode()
 def embed(
     model: Autoencoder,
     cells: CellImages,
     batch_size: int = 256,
-    precision: str = "auto",   # of convolutions, as in training
-    progress: bool = False,    # show a bar
-) -> np.ndarray:               # (N, d)
+    precision: str = "auto",  # of convolutions, as in training
+    progress: bool = False,  # show a bar
+) -> np.ndarray:  # (N, d)
     "Codes of all cells: posterior means, or latents of a deterministic autoencoder."
     device = next(model.parameters()).device
     dtype, was_training = resolve_precision(precision, device), model.training
@@ -84,15 +102,17 @@ def embed(
         codes = []
         with progress_bar(total=len(cells), desc="embedding", unit="image", leave=False, disable=not progress) as bar:
             for start in range(0, len(cells), batch_size):
-                batch = torch.from_numpy(cells.images[start:start + batch_size]).to(device)
+                batch = torch.from_numpy(cells.images[start : start + batch_size]).to(device)
                 codes.append(model.encode(batch.contiguous(memory_format=torch.channels_last)))
                 bar.update(len(batch))
     model.train(was_training)
     return torch.cat(codes).float().cpu().numpy()
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c13
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c12
 def write_predictions(model: Autoencoder, cells: CellImages, path) -> Path:
-    "Write a table (CSV, or Parquet by the name's ending) with a row an image: row_id, and orig_px0, recon_px0, orig_px1, recon_px1, ... over rows, columns and channels."
+    """Write a table (CSV, or Parquet by the name's ending) with a row an image: row_id, and orig_px0, recon_px0,
+    orig_px1, recon_px1, ... over rows, columns and channels.
+    """
     made = reconstruct(model, cells)["reconstruction"].reshape(len(cells), -1)
     pixels = cells.images[:].reshape(len(cells), -1)
     both = np.stack([pixels, made], 2).reshape(len(cells), -1).round(6)

@@ -5,17 +5,19 @@
 # %% auto #0
 __all__ = ['study_of', 'plot_search', 'plot_top']
 
-# %% ../../nbs/evaluation/09_searches.ipynb #c04
+# %% ../../nbs/evaluation/09_searches.ipynb #c03
 import warnings
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..errors import ConfigError, require
 from .plots import PALETTE, STYLE
 from ..training.search import Space, distribution
 
-# %% ../../nbs/evaluation/09_searches.ipynb #c05
+# %% ../../nbs/evaluation/09_searches.ipynb #c04
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
@@ -23,46 +25,104 @@ def study_of(trials: pd.DataFrame, space: Space):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study()
     done = trials[trials.state == "complete"]
-    if not len(done): raise ConfigError(f"none of the {len(trials)} trials was completed; allow more")
+    if not len(done):
+        raise ConfigError(f"none of the {len(trials)} trials was completed; allow more")
     for row in done.to_dict("records"):
-        study.add_trial(optuna.trial.create_trial(params={name: _choice(row[name], space[name]) for name in space}, distributions=kinds, value=row["value"]))
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: _choice(row[name], space[name]) for name in space},
+                distributions=kinds,
+                value=row["value"],
+            )
+        )
     return study
+
 
 def _choice(value, values):
     "A value as the space has it: a table of numbers makes 16 of 16.0."
-    if isinstance(values, list): return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
+    if isinstance(values, list):
+        return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
+
 
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "One of Optuna's pictures: history, parallel (coordinates), importance."
     require("optuna", "search")
     import optuna.visualization.matplotlib as drawn
-    kinds = {"history": drawn.plot_optimization_history, "parallel": drawn.plot_parallel_coordinate, "importance": drawn.plot_param_importances}
-    if picture not in kinds: raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
+
+    kinds = {
+        "history": drawn.plot_optimization_history,
+        "parallel": drawn.plot_parallel_coordinate,
+        "importance": drawn.plot_param_importances,
+    }
+    if picture not in kinds:
+        raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
     study = study_of(trials, space)
-    with warnings.catch_warnings(), plt.rc_context({"figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture], "figure.dpi": STYLE["figure.dpi"], "savefig.dpi": STYLE["savefig.dpi"], "font.size": 9}):
-        warnings.simplefilter("ignore")          # that these pictures may change
-        axis = kinds[picture](study, **({} if picture == "importance" else {"target_name": label} if picture == "history" else {"target": lambda t: t.value, "target_name": label}))
+    with (
+        warnings.catch_warnings(),
+        plt.rc_context(
+            {
+                "figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture],
+                "figure.dpi": STYLE["figure.dpi"],
+                "savefig.dpi": STYLE["savefig.dpi"],
+                "font.size": 9,
+            }
+        ),
+    ):
+        warnings.simplefilter("ignore")  # that these pictures may change
+        axis = kinds[picture](
+            study,
+            **(
+                {}
+                if picture == "importance"
+                else {"target_name": label}
+                if picture == "history"
+                else {"target": lambda t: t.value, "target_name": label}
+            ),
+        )
         figure = axis.figure
         figure.suptitle("")
-        for where in ("left", "center"): axis.set_title("", loc=where)
-        if picture != "parallel": axis.set_facecolor("white"); axis.grid(alpha=0.25, color="0.5")
-        if picture == "history": axis.set_xlabel("trial"); axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
-        if picture == "importance": axis.set_xlabel("share of the differences that it explains"); axis.set_ylabel("setting"); axis.get_legend() and axis.get_legend().remove()
+        for where in ("left", "center"):
+            axis.set_title("", loc=where)
+        if picture != "parallel":
+            axis.set_facecolor("white")
+            axis.grid(alpha=0.25, color="0.5")
+        if picture == "history":
+            axis.set_xlabel("trial")
+            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+        if picture == "importance":
+            axis.set_xlabel("share of the differences that it explains")
+            axis.set_ylabel("setting")
+            axis.get_legend() and axis.get_legend().remove()
     return figure
 
+
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
-    "The loss after each epoch of the best trials; columns number, epoch, value. Those that were given up end early, in grey."
+    """The loss after each epoch of the best trials; columns number, epoch, value.
+
+    Those that were given up end early, in grey.
+    """
     done = trials[trials.state == "complete"].nsmallest(top, "value")
     with plt.rc_context(STYLE):
         fig, axis = plt.subplots(figsize=(6.4, 3.5))
-        for number in trials[trials.state == "pruned"].number: axis.plot(*_curve(curves, number), color="0.75", lw=0.9)
-        for i, row in enumerate(done.itertuples()): axis.plot(*_curve(curves, row.number), color=PALETTE[i % len(PALETTE)], ls="-" if i < len(PALETTE) else "--", lw=1.4, label=f"trial {row.number}: {row.value:,.4g}")
+        for number in trials[trials.state == "pruned"].number:
+            axis.plot(*_curve(curves, number), color="0.75", lw=0.9)
+        for i, row in enumerate(done.itertuples()):
+            axis.plot(
+                *_curve(curves, row.number),
+                color=PALETTE[i % len(PALETTE)],
+                ls="-" if i < len(PALETTE) else "--",
+                lw=1.4,
+                label=f"trial {row.number}: {row.value:,.4g}",
+            )
         values = curves[curves.number.isin(done.number)].value
-        if len(values) and np.isfinite(values).all(): axis.set_ylim(values.min() - 0.05 * np.ptp(values), np.quantile(values, 0.98) + 0.05 * np.ptp(values))
-        axis.set(xlabel="epoch", ylabel=label); axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        if len(values) and np.isfinite(values).all():
+            axis.set_ylim(values.min() - 0.05 * np.ptp(values), np.quantile(values, 0.98) + 0.05 * np.ptp(values))
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
         fig.tight_layout()
     return fig
+
 
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")

@@ -5,26 +5,33 @@
 # %% auto #0
 __all__ = ['match_counts', 'f1_scores']
 
-# %% ../../nbs/evaluation/03_segmentation.ipynb #c04
+# %% ../../nbs/evaluation/03_segmentation.ipynb #c03
 import numpy as np
+
 from ..errors import ConfigError, ShapeError
 
-# %% ../../nbs/evaluation/03_segmentation.ipynb #c05
+# %% ../../nbs/evaluation/03_segmentation.ipynb #c04
 def match_counts(
-    labels: np.ndarray,    # (H, W), 0 = background
-    truth: np.ndarray,     # (H, W), 0 = background
-    iou: float = 0.5,      # at least 0.5
-) -> tuple[int, int, int]: # matches, labels without a cell, cells without a label
+    labels: np.ndarray,  # (H, W), 0 = background
+    truth: np.ndarray,  # (H, W), 0 = background
+    iou: float = 0.5,  # at least 0.5
+) -> tuple[int, int, int]:  # matches, labels without a cell, cells without a label
     "Cells found, found wrongly, and missed."
     from skimage.segmentation import relabel_sequential
-    if np.shape(labels) != np.shape(truth): raise ShapeError(f"labels have shape {np.shape(labels)}, the true ones {np.shape(truth)}; they must be the same")
-    if iou < 0.5: raise ConfigError(f"iou is {iou}, it must be at least 0.5: below, a cell could be matched twice")
+
+    if np.shape(labels) != np.shape(truth):
+        raise ShapeError(
+            f"labels have shape {np.shape(labels)}, the true ones {np.shape(truth)}; they must be the same"
+        )
+    if iou < 0.5:
+        raise ConfigError(f"iou is {iou}, it must be at least 0.5: below, a cell could be matched twice")
     labels, truth = (relabel_sequential(np.asarray(a))[0].astype(np.int64) for a in (labels, truth))
     n, m = int(labels.max()), int(truth.max())
     both = np.bincount((labels * (m + 1) + truth).ravel(), minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
     union = both.sum(1)[1:, None] + both.sum(0)[None, 1:] - both[1:, 1:]
     found = int((both[1:, 1:] > iou * union).sum())
     return found, n - found, m - found
+
 
 def f1_scores(counts) -> tuple[float, float]:
     "F1 as the mean over images, and pooled over all cells; an image without cells in which none are found counts as 1."

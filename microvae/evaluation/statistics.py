@@ -5,15 +5,18 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c04
+# %% ../../nbs/evaluation/10_statistics.ipynb #c03
 from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
+
 from ..errors import ConfigError
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c06
+# %% ../../nbs/evaluation/10_statistics.ipynb #c05
 class Interval(NamedTuple):
     "A mean, between what and what it lies, and how many values it is of. Without limits (NaN) for a single value."
+
     mean: float
     low: float
     high: float
@@ -29,62 +32,113 @@ class Interval(NamedTuple):
         "1 where all of the interval is above zero, −1 where all is below, 0 where it holds zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
+
 def interval(
-    values,                    # (n,) numbers
-    together=None,             # (n,) or a table of n rows: numbers alike in it are drawn as one; each by itself if not given
+    values,  # (n,) numbers
+    # (n,) or a table of n rows: numbers alike in it are drawn as one; each by itself if not given
+    together=None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    "Mean of values with its percentile bootstrap interval; `n` counts what was drawn. Raises `ConfigError` where there are none, or one is not a number. Source: Efron and Tibshirani 1993, chapters 8 and 13."
+    """Mean of values with its percentile bootstrap interval; `n` counts what was drawn.
+
+    Raises `ConfigError` where there are none, or one is not a number. Source: Efron and Tibshirani 1993, chapters 8
+    and 13.
+    """
     from scipy.stats import bootstrap
+
     values = np.asarray(values, float).ravel()
-    if not len(values) or not np.isfinite(values).all(): raise ConfigError(f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite")
-    unit = np.arange(len(values)) if together is None else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
+    if not len(values) or not np.isfinite(values).all():
+        raise ConfigError(
+            f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite"
+        )
+    unit = (
+        np.arange(len(values))
+        if together is None
+        else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
+    )
     sums, counts, mean = np.bincount(unit, values), np.bincount(unit), float(values.mean())
-    if len(sums) == 1: return Interval(mean, float("nan"), float("nan"), 1)
-    if np.ptp(values) == 0: return Interval(mean, mean, mean, len(sums))
-    def pooled(sums, counts, axis): return sums.sum(axis) / counts.sum(axis)
-    found = bootstrap((sums, counts), pooled, paired=True, vectorized=True, confidence_level=level, n_resamples=resamples, method="percentile", random_state=np.random.default_rng(seed)).confidence_interval
+    if len(sums) == 1:
+        return Interval(mean, float("nan"), float("nan"), 1)
+    if np.ptp(values) == 0:
+        return Interval(mean, mean, mean, len(sums))
+
+    def pooled(sums, counts, axis):
+        return sums.sum(axis) / counts.sum(axis)
+
+    found = bootstrap(
+        (sums, counts),
+        pooled,
+        paired=True,
+        vectorized=True,
+        confidence_level=level,
+        n_resamples=resamples,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
     return Interval(mean, float(found.low), float(found.high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c10
+# %% ../../nbs/evaluation/10_statistics.ipynb #c09
 def paired(
     runs: pd.DataFrame,
-    column: str,               # the number that is compared
-    by: str,                   # column that names what is compared
-    first,                     # a value of `by`
-    second,                    # another
+    column: str,  # the number that is compared
+    by: str,  # column that names what is compared
+    first,  # a value of `by`
+    second,  # another
     pair: list[str] = ("seed",),  # columns that make two rows a pair
     together: list[str] = (),  # those of them whose pairs are drawn as one; each pair by itself if none
-    **settings,                # of `interval`
+    **settings,  # of `interval`
 ) -> Interval:
-    "The mean of first minus second over pairs, with its interval. Raises `ConfigError` for a column or name that is not there, and where nothing pairs."
+    """The mean of first minus second over pairs, with its interval.
+
+    Raises `ConfigError` for a column or name that is not there, and where nothing pairs.
+    """
     for name in (column, by, *pair):
-        if name not in runs: raise ConfigError(f"there is no column {name!r} to compare by; there are {', '.join(map(str, runs.columns))}")
+        if name not in runs:
+            raise ConfigError(
+                f"there is no column {name!r} to compare by; there are {', '.join(map(str, runs.columns))}"
+            )
     sides = []
     for name in (first, second):
         side = runs[runs[by] == name].set_index(list(pair))[column]
-        if side.empty: raise ConfigError(f"{by} has no {name!r}; it has {', '.join(map(str, runs[by].unique()))}")
-        if side.index.has_duplicates: raise ConfigError(f"{by} {name!r} has several rows with the same {' and '.join(pair)}; name more columns that make a pair")
+        if side.empty:
+            raise ConfigError(f"{by} has no {name!r}; it has {', '.join(map(str, runs[by].unique()))}")
+        if side.index.has_duplicates:
+            raise ConfigError(
+                f"{by} {name!r} has several rows with the same {' and '.join(pair)}; name more columns that make a pair"
+            )
         sides.append(side)
     difference = (sides[0] - sides[1]).dropna()
-    if difference.empty: raise ConfigError(f"no {' and '.join(pair)} has both {first!r} and {second!r}, so they cannot be compared in pairs")
+    if difference.empty:
+        raise ConfigError(
+            f"no {' and '.join(pair)} has both {first!r} and {second!r}, so they cannot be compared in pairs"
+        )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
+
 
 def against(
     runs: pd.DataFrame,
     column: str,
     by: str,
-    baseline,                  # the value of `by` that all others are compared with
+    baseline,  # the value of `by` that all others are compared with
     pair: list[str] = ("seed",),
     together: list[str] = (),
     digits: int = 3,
-) -> pd.DataFrame:             # by, mean with interval, difference from the baseline with interval, number of pairs, or of what is drawn as one
+) -> (
+    pd.DataFrame
+):  # by, mean with interval, difference from the baseline with interval, number of pairs, or of what is drawn as one
     "A row a value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval."
     rows = []
     for name in dict.fromkeys(runs[by]):
         off = None if name == baseline else paired(runs, column, by, name, baseline, pair, together)
         mine = runs[runs[by] == name]
-        rows.append({by: name, column: interval(mine[column], mine[list(together)] if together else None).text(digits), f"less {baseline}": "" if off is None else off.text(digits), "pairs": "" if off is None else str(off.n)})
+        rows.append(
+            {
+                by: name,
+                column: interval(mine[column], mine[list(together)] if together else None).text(digits),
+                f"less {baseline}": "" if off is None else off.text(digits),
+                "pairs": "" if off is None else str(off.n),
+            }
+        )
     return pd.DataFrame(rows)

@@ -5,64 +5,103 @@
 # %% auto #0
 __all__ = ['Architecture', 'check_shape', 'Encoder', 'Decoder', 'Output', 'Autoencoder', 'VariationalAutoencoder']
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c04
+# %% ../../nbs/models/03_autoencoders.ipynb #c03
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
 from ..errors import ConfigError, ShapeError
-from .blocks import Activation, DownBlock, Downsampling, MapsToVector, UpBlock, VectorToMaps, activation, halvings, undo
+from microvae.models.blocks import (
+    Activation,
+    DownBlock,
+    Downsampling,
+    MapsToVector,
+    UpBlock,
+    VectorToMaps,
+    activation,
+    halvings,
+    undo,
+)
 from .pose import laid, pose_of, straightened
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c06
+# %% ../../nbs/models/03_autoencoders.ipynb #c05
 @dataclass(frozen=True)
 class Architecture:
     "What makes a network, apart from image shape and latent size."
-    channels: tuple[int, ...]                          # of each encoder block, outermost first
-    downsampling: Downsampling = "maxpool"             # "strided" comes with batch norm
-    last_pool_padding: int = 0                         # padding of the innermost pooling window
-    decoder_kernels: tuple[int, ...] | None = None     # of each decoder block, innermost first; None mirrors exactly
+
+    channels: tuple[int, ...]  # of each encoder block, outermost first
+    downsampling: Downsampling = "maxpool"  # "strided" comes with batch norm
+    last_pool_padding: int = 0  # padding of the innermost pooling window
+    decoder_kernels: tuple[int, ...] | None = None  # of each decoder block, innermost first; None mirrors exactly
     output_paddings: tuple[int, ...] | None = None
-    kernel: int = 3                                    # of the encoder's convolutions
-    strides: tuple[int, ...] | None = None             # of strided convolutions, outermost first; None halves with each
-    decoder_channels: tuple[int, ...] | None = None    # of each decoder block but the last, innermost first; None mirrors
+    kernel: int = 3  # of the encoder's convolutions
+    strides: tuple[int, ...] | None = None  # of strided convolutions, outermost first; None halves with each
+    # of each decoder block but the last, innermost first; None mirrors
+    decoder_channels: tuple[int, ...] | None = None
     decoder_strides: tuple[int, ...] | None = None
-    batch_norm: bool | None = None                     # None: in strided blocks only
+    batch_norm: bool | None = None  # None: in strided blocks only
     activation: Activation = "relu"
-    decoder_activation: Activation | None = None       # None: as in the encoder
-    dropout: float = 0.0                               # in the encoder's blocks
-    dense: tuple[int, ...] = ()                        # fully connected layers between maps and latent
-    decoder_dense: tuple[int, ...] | None = None       # None mirrors
+    decoder_activation: Activation | None = None  # None: as in the encoder
+    dropout: float = 0.0  # in the encoder's blocks
+    dense: tuple[int, ...] = ()  # fully connected layers between maps and latent
+    decoder_dense: tuple[int, ...] | None = None  # None mirrors
     latent: Literal["vector", "maps"] = "vector"
-    latent_dim: int = 2                                # where none is asked for
-    latent_activation: Activation = "none"             # of a deterministic autoencoder
+    latent_dim: int = 2  # where none is asked for
+    latent_activation: Activation = "none"  # of a deterministic autoencoder
     output: Literal["sigmoid", "tanh"] = "sigmoid"
-    centred: bool = False                              # the network sees images as 2x − 1
-    variational: bool = True                           # where neither is asked for
-    upright: bool = False                              # images are laid straight for the encoder, and decoded ones turned back
+    centred: bool = False  # the network sees images as 2x − 1
+    variational: bool = True  # where neither is asked for
+    # images are laid straight for the encoder, and decoded ones turned back
+    upright: bool = False
 
     def __post_init__(self):
-        for name in (self.activation, self.decoder_activation or "none", self.latent_activation): activation(name)
-        for name, choices in (("downsampling", ("maxpool", "strided")), ("latent", ("vector", "maps")), ("output", ("sigmoid", "tanh"))):
-            if getattr(self, name) not in choices: raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be {' or '.join(map(repr, choices))}")
-        if self.downsampling == "maxpool" and self.kernel % 2 == 0: raise ConfigError(f"kernel is {self.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
-        if not 0 <= self.dropout < 1: raise ConfigError(f"dropout is {self.dropout}, it must be at least 0 and below 1, e.g. 0.2")
+        for name in (self.activation, self.decoder_activation or "none", self.latent_activation):
+            activation(name)
+        for name, choices in (
+            ("downsampling", ("maxpool", "strided")),
+            ("latent", ("vector", "maps")),
+            ("output", ("sigmoid", "tanh")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, it must be {' or '.join(map(repr, choices))}")
+        if self.downsampling == "maxpool" and self.kernel % 2 == 0:
+            raise ConfigError(f"kernel is {self.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}, it must be at least 0 and below 1, e.g. 0.2")
         self._check_lengths()
-        if not self.channels and not self.dense: raise ConfigError("channels and dense are both empty; a network needs at least one block or one fully connected layer")
+        if not self.channels and not self.dense:
+            raise ConfigError(
+                "channels and dense are both empty; a network needs at least one block or one fully connected layer"
+            )
 
     def _check_lengths(self):
-        "Raises `ConfigError` where a field has not one value for each block, or blocks cannot be as they are described."
-        ways = {"encoder": (self.depth, ("strides",)), "decoder": (self.decoder_depth, ("decoder_kernels", "output_paddings", "decoder_strides"))}
+        """Raises `ConfigError` where a field has not one value for each block, or blocks cannot be as they are
+        described.
+        """
+        ways = {
+            "encoder": (self.depth, ("strides",)),
+            "decoder": (self.decoder_depth, ("decoder_kernels", "output_paddings", "decoder_strides")),
+        }
         for way, (depth, names) in ways.items():
             for name in names:
                 given = getattr(self, name)
-                if given is not None and len(given) != depth: raise ConfigError(f"{name} has {len(given)} values for {depth} {way} blocks; give one a block")
+                if given is not None and len(given) != depth:
+                    raise ConfigError(f"{name} has {len(given)} values for {depth} {way} blocks; give one a block")
         strides = self.strides or ()
-        if strides and self.downsampling == "maxpool": raise ConfigError("strides are those of strided blocks; leave them out where blocks pool, or take downsampling=\"strided\"")
-        if not set(strides) <= {1, 2} or 1 in strides and self.kernel % 2 == 0: raise ConfigError(f"strides are {strides} with kernel {self.kernel}; a block halves with 2 or keeps the size with 1, and keeps it with an odd kernel only")
-        if self.decoder_kernels is None and (self.decoder_channels or self.decoder_strides or self.output_paddings): raise ConfigError("a decoder that does not mirror its encoder needs decoder_kernels as well")
+        if strides and self.downsampling == "maxpool":
+            raise ConfigError(
+                'strides are those of strided blocks; leave them out where blocks pool, or take downsampling="strided"'
+            )
+        if not set(strides) <= {1, 2} or 1 in strides and self.kernel % 2 == 0:
+            raise ConfigError(
+                f"strides are {strides} with kernel {self.kernel}; a block halves with 2 or keeps the size with 1, and keeps it with an odd kernel only"
+            )
+        if self.decoder_kernels is None and (self.decoder_channels or self.decoder_strides or self.output_paddings):
+            raise ConfigError("a decoder that does not mirror its encoder needs decoder_kernels as well")
 
     @property
     def decoder_depth(self) -> int:
@@ -72,8 +111,13 @@ class Architecture:
     @property
     def decoder_steps(self) -> tuple[int, ...]:
         "Stride of each decoder block, innermost first."
-        if self.decoder_strides is not None: return self.decoder_strides
-        return (2,) * self.decoder_depth if self.decoder_kernels is not None or self.strides is None else self.strides[::-1]
+        if self.decoder_strides is not None:
+            return self.decoder_strides
+        return (
+            (2,) * self.decoder_depth
+            if self.decoder_kernels is not None or self.strides is None
+            else self.strides[::-1]
+        )
 
     @property
     def normed(self) -> bool:
@@ -88,7 +132,7 @@ class Architecture:
     @property
     def pool_paddings(self) -> tuple[int, ...]:
         "Padding of every block's pooling window."
-        return ((0,) * (self.depth - 1) + (self.last_pool_padding,))[:self.depth]
+        return ((0,) * (self.depth - 1) + (self.last_pool_padding,))[: self.depth]
 
     def sides(self, side: int) -> list[int]:
         "Sides on the way in, from the image to the bottleneck."
@@ -102,39 +146,59 @@ class Architecture:
     def upsampling(self, height: int, width: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         "Kernel and output padding (rows, columns) of every decoder block, innermost first."
         if self.decoder_kernels is not None:
-            return [((k, k), (p, p)) for k, p in zip(self.decoder_kernels, self.output_paddings or (0,) * len(self.decoder_kernels))]
+            return [
+                ((k, k), (p, p))
+                for k, p in zip(self.decoder_kernels, self.output_paddings or (0,) * len(self.decoder_kernels))
+            ]
         rows, columns = self.sides(height)[::-1], self.sides(width)[::-1]
         steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]), self.decoder_steps)
-        return [tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0)) for row, column, stride in steps]
+        return [
+            tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0)) for row, column, stride in steps
+        ]
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c09
+# %% ../../nbs/models/03_autoencoders.ipynb #c08
 def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture) -> tuple[int, int, int]:
     "The bottleneck `(C, H, W)`, or an error that says which size or number would work."
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ShapeError(f"image_shape is {tuple(image_shape)}, it must be (channels, height, width), e.g. (2, 140, 140)")
+        raise ShapeError(
+            f"image_shape is {tuple(image_shape)}, it must be (channels, height, width), e.g. (2, 140, 140)"
+        )
     if not isinstance(latent_dim, int) or latent_dim < 1:
         raise ConfigError(f"latent_dim is {latent_dim!r}, it must be a whole number of at least 1, e.g. 2")
     _, height, width = image_shape
     bottleneck = architecture.bottleneck(image_shape)
     if min(bottleneck) < 1:
-        raise ShapeError(f"{height}×{width} pixels are too few for {architecture.depth} blocks: "
-                         f"both sides need at least {2 ** architecture.depth} pixels, or take \"adaptable\"")
+        raise ShapeError(
+            f"{height}×{width} pixels are too few for {architecture.depth} blocks: "
+            f'both sides need at least {2**architecture.depth} pixels, or take "adaptable"'
+        )
     return bottleneck
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c10
+# %% ../../nbs/models/03_autoencoders.ipynb #c09
 class Encoder(nn.Sequential):
     "Images `(N, C, H, W)` to feature maps."
+
     def __init__(self, channels: int, architecture: Architecture):
         a, widths = architecture, [channels, *architecture.channels]
         places = zip(widths, widths[1:], a.pool_paddings, a.strides or (2,) * a.depth)
-        super().__init__(*[DownBlock(before, after, a.downsampling, padding, a.kernel, stride, a.normed, a.activation, a.dropout) for before, after, padding, stride in places])
+        super().__init__(
+            *[
+                DownBlock(before, after, a.downsampling, padding, a.kernel, stride, a.normed, a.activation, a.dropout)
+                for before, after, padding, stride in places
+            ]
+        )
+
 
 def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
     "Linear layers from each width to the next, each with an activation; the first may read maps."
-    return nn.Sequential(*[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))])
+    return nn.Sequential(
+        *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
+    )
+
 
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
+
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture):
         super().__init__()
         a, (channels, *self.size), self.tanh = architecture, image_shape, architecture.output == "tanh"
@@ -142,55 +206,82 @@ class Decoder(nn.Module):
         active = a.decoder_activation or a.activation
         dense = [latent_dim, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
         self.hidden = _fully_connected(dense, active)
-        self.expand = nn.Unflatten(1, self.bottleneck) if a.latent == "maps" else VectorToMaps(dense[-1], self.bottleneck)
+        self.expand = (
+            nn.Unflatten(1, self.bottleneck) if a.latent == "maps" else VectorToMaps(dense[-1], self.bottleneck)
+        )
         inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
         widths, upsampling = [self.bottleneck[0], *inner, channels], a.upsampling(*self.size)
         places = zip(widths, widths[1:], upsampling, a.decoder_steps)
-        self.blocks = nn.Sequential(*[UpBlock(before, after, kernel, padding, a.normed, i == len(upsampling) - 1, stride, active)
-                                      for i, (before, after, (kernel, padding), stride) in enumerate(places)])
+        self.blocks = nn.Sequential(
+            *[
+                UpBlock(before, after, kernel, padding, a.normed, i == len(upsampling) - 1, stride, active)
+                for i, (before, after, (kernel, padding), stride) in enumerate(places)
+            ]
+        )
 
     @torch.no_grad()
     def start_from(self, brightness: Tensor):
-        "Let a fresh decoder give the mean brightness `(C,)` of the images instead of 0.5, which saves it the first hundreds of steps."
+        """Let a fresh decoder give the mean brightness `(C,)` of the images instead of 0.5, which saves it the first
+        hundreds of steps.
+        """
         brightness = brightness.clamp(0.01, 0.99)
         start = torch.atanh(2 * brightness - 1) if self.tanh else torch.logit(brightness)
-        if len(self.blocks): self.blocks[-1][0].bias.copy_(start)
-        else: self.expand.bias.view(self.bottleneck).copy_(start[:, None, None])
+        if len(self.blocks):
+            self.blocks[-1][0].bias.copy_(start)
+        else:
+            self.expand.bias.view(self.bottleneck).copy_(start[:, None, None])
 
     def forward(self, latent: Tensor) -> Tensor:
         made = self.blocks(self.expand(self.hidden(latent)))
         made = made.to(torch.promote_types(made.dtype, torch.float32))
         images = (torch.tanh(made) + 1) / 2 if self.tanh else torch.sigmoid(made)
-        if list(images.shape[2:]) == self.size: return images
+        if list(images.shape[2:]) == self.size:
+            return images
         return F.interpolate(images, self.size, mode="bilinear", align_corners=False)
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c12
+# %% ../../nbs/models/03_autoencoders.ipynb #c11
 class Output(NamedTuple):
     "What a model makes of a batch of N images; the last two are None for a deterministic autoencoder."
-    reconstruction: Tensor              # (N, C, H, W) in [0, 1]
-    latent: Tensor                      # (N, d), the sample that was decoded
-    mean: Tensor | None = None          # (N, d) of the posterior
+
+    reconstruction: Tensor  # (N, C, H, W) in [0, 1]
+    latent: Tensor  # (N, d), the sample that was decoded
+    mean: Tensor | None = None  # (N, d) of the posterior
     log_variance: Tensor | None = None  # (N, d) of the posterior
+
 
 class Autoencoder(nn.Module):
     "A deterministic autoencoder: `decode(encode(images))`."
+
     heads = ("latent",)
 
-    def __init__(self,
+    def __init__(
+        self,
         image_shape: tuple[int, int, int],  # (channels, height, width)
-        latent_dim: int | None,             # numbers that an image is squeezed into; the architecture's own if None
+        latent_dim: int | None,  # numbers that an image is squeezed into; the architecture's own if None
         architecture: Architecture,
-        name: str = "custom",               # how the catalogue calls it
-        changes: tuple = (),                # (field, value) in which the architecture differs from the catalogue's
+        name: str = "custom",  # how the catalogue calls it
+        changes: tuple = (),  # (field, value) in which the architecture differs from the catalogue's
     ):
         super().__init__()
         a, maps = architecture, architecture.latent == "maps"
         own = prod(check_shape(image_shape, 1, a)) if maps else a.latent_dim
-        if maps and latent_dim not in (None, own): raise ConfigError(f"latent_dim is {latent_dim}, but the latent of {name} is its {own:,} map values; leave latent_dim out")
-        if maps and self.heads != ("latent",): raise ConfigError(f"{name} keeps its maps as latent, so it is deterministic; take variational=False, or latent=\"vector\"")
+        if maps and latent_dim not in (None, own):
+            raise ConfigError(
+                f"latent_dim is {latent_dim}, but the latent of {name} is its {own:,} map values; leave latent_dim out"
+            )
+        if maps and self.heads != ("latent",):
+            raise ConfigError(
+                f'{name} keeps its maps as latent, so it is deterministic; take variational=False, or latent="vector"'
+            )
         latent_dim = own if latent_dim is None else latent_dim
         widths = [prod(check_shape(image_shape, latent_dim, a)), *a.dense]
-        self.image_shape, self.latent_dim, self.architecture, self.name, self.changes = tuple(image_shape), latent_dim, a, name, tuple(changes)
+        self.image_shape, self.latent_dim, self.architecture, self.name, self.changes = (
+            tuple(image_shape),
+            latent_dim,
+            a,
+            name,
+            tuple(changes),
+        )
         self.encoder = Encoder(image_shape[0], a)
         self.hidden = _fully_connected(widths, a.activation)
         for head in self.heads:
@@ -201,10 +292,15 @@ class Autoencoder(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        "Feature maps `(N, C, H, W)` of images whose shape must be the model's, or vectors `(N, k)` where fully connected layers follow them."
+        """Feature maps `(N, C, H, W)` of images whose shape must be the model's, or vectors `(N, k)` where fully
+        connected layers follow them.
+        """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
-            raise ShapeError(f"images of shape {tuple(images.shape)} do not fit {self.name}, which was built for (N, {', '.join(map(str, self.image_shape))})")
-        if self.architecture.upright: images = straightened(images, pose_of(images))
+            raise ShapeError(
+                f"images of shape {tuple(images.shape)} do not fit {self.name}, which was built for (N, {', '.join(map(str, self.image_shape))})"
+            )
+        if self.architecture.upright:
+            images = straightened(images, pose_of(images))
         return self.hidden(self.encoder(2 * images - 1 if self.centred else images))
 
     def pose(self, images: Tensor) -> Tensor | None:
@@ -218,7 +314,9 @@ class Autoencoder(nn.Module):
     def decode(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         "Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`; straight ones where no pose is given."
         if latent.ndim != 2 or latent.shape[1] != self.latent_dim:
-            raise ShapeError(f"latents of shape {tuple(latent.shape)} do not fit {self.name}, which has (N, {self.latent_dim})")
+            raise ShapeError(
+                f"latents of shape {tuple(latent.shape)} do not fit {self.name}, which has (N, {self.latent_dim})"
+            )
         made = self.decoder(latent)
         return made if pose is None else laid(made, pose)
 
@@ -226,12 +324,13 @@ class Autoencoder(nn.Module):
         latent = self.encode(images)
         return Output(self.decode(latent, self.pose(images)), latent)
 
-# %% ../../nbs/models/03_autoencoders.ipynb #c13
+# %% ../../nbs/models/03_autoencoders.ipynb #c12
 class VariationalAutoencoder(Autoencoder):
     """A VAE with a diagonal Gaussian posterior and a standard normal prior.
 
     Source: Kingma and Welling 2013; thesis, sections 2.1.1.3 and 3.3.2.
     """
+
     heads = ("mean", "log_variance")
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,11 +344,18 @@ class VariationalAutoencoder(Autoencoder):
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
         mean, log_variance = self.posterior(images)
-        if noise is None: noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        if noise is None:
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         latent = mean + torch.exp(0.5 * log_variance) * noise
         return Output(self.decode(latent, self.pose(images)), latent, mean, log_variance)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         "Images `(n, C, H, W)` of `n` draws from the prior."
-        latent = torch.randn(n, self.latent_dim, generator=generator, device=self.mean_head.weight.device, dtype=self.mean_head.weight.dtype)
+        latent = torch.randn(
+            n,
+            self.latent_dim,
+            generator=generator,
+            device=self.mean_head.weight.device,
+            dtype=self.mean_head.weight.dtype,
+        )
         return self.decode(latent)

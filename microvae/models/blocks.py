@@ -6,73 +6,116 @@
 __all__ = ['Downsampling', 'Activation', 'halved', 'halvings', 'margin', 'doubled', 'undo', 'activation', 'DownBlock',
            'ConvTranspose2d', 'UpBlock', 'MapsToVector', 'VectorToMaps']
 
-# %% ../../nbs/models/01_blocks.ipynb #c04
+# %% ../../nbs/models/01_blocks.ipynb #c03
 from typing import Literal
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
 from ..errors import ConfigError
 
 Downsampling = Literal["maxpool", "strided"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "tanh", "none"]
 
-# %% ../../nbs/models/01_blocks.ipynb #c06
+# %% ../../nbs/models/01_blocks.ipynb #c05
 def halved(side: int, downsampling: Downsampling, padding: int = 0, kernel: int = 3, stride: int = 2) -> int:
-    "Side after one downsampling block; `padding` is that of the pooling window, `kernel` and `stride` those of a strided convolution."
-    if downsampling == "maxpool": return (side + 2 * padding) // 2
+    """Side after one downsampling block; `padding` is that of the pooling window, `kernel` and `stride` those of a
+    strided convolution.
+    """
+    if downsampling == "maxpool":
+        return (side + 2 * padding) // 2
     return (side + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
 
-def halvings(side: int, downsampling: Downsampling, paddings: tuple[int, ...], kernel: int = 3, strides: tuple[int, ...] | None = None) -> list[int]:
-    "Sides after each of a stack of downsampling blocks."
-    return [side := halved(side, downsampling, padding, kernel, stride) for padding, stride in zip(paddings, strides or (2,) * len(paddings))]
 
-# %% ../../nbs/models/01_blocks.ipynb #c09
+def halvings(
+    side: int,
+    downsampling: Downsampling,
+    paddings: tuple[int, ...],
+    kernel: int = 3,
+    strides: tuple[int, ...] | None = None,
+) -> list[int]:
+    "Sides after each of a stack of downsampling blocks."
+    return [
+        side := halved(side, downsampling, padding, kernel, stride)
+        for padding, stride in zip(paddings, strides or (2,) * len(paddings))
+    ]
+
+# %% ../../nbs/models/01_blocks.ipynb #c08
 def margin(kernel: int) -> int:
     "Padding of a transposed convolution: none for a kernel that covers only its own pixels."
     return 1 if kernel > 2 else 0
+
 
 def doubled(side: int, kernel: int, output_padding: int, stride: int = 2) -> int:
     "Side after one upsampling block; one of stride 1 and kernel 3 leaves it as it is."
     return stride * (side - 1) - 2 * margin(kernel) + kernel + output_padding
 
+
 def undo(side: int, target: int) -> tuple[int, int]:
-    "Kernel and output padding of the upsampling block that takes `side` to exactly `target` (2·side − 1, 2·side or 2·side + 1)."
+    """Kernel and output padding of the upsampling block that takes `side` to exactly `target` (2·side − 1, 2·side or
+    2·side + 1).
+    """
     return (3, 0) if target == 2 * side - 1 else (4, target - 2 * side)
 
-# %% ../../nbs/models/01_blocks.ipynb #c12
-_ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "elu": nn.ELU, "selu": nn.SELU, "tanh": nn.Tanh, "none": nn.Identity}
+# %% ../../nbs/models/01_blocks.ipynb #c11
+_ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.1),
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "tanh": nn.Tanh,
+    "none": nn.Identity,
+}
+
 
 def activation(name: Activation) -> nn.Module:
     "A layer by name; the slope of `leaky_relu` is 0.1. Raises `ConfigError` with the names that there are."
-    if name not in _ACTIVATIONS: raise ConfigError(f"activation is {name!r}, it must be one of {', '.join(_ACTIVATIONS)}")
+    if name not in _ACTIVATIONS:
+        raise ConfigError(f"activation is {name!r}, it must be one of {', '.join(_ACTIVATIONS)}")
     return _ACTIVATIONS[name]()
 
+
 class DownBlock(nn.Sequential):
-    "Halve an image `(N, in_channels, H, W)`: a convolution that is followed by max pooling, or is strided; batch norm and dropout where wanted; an activation."
-    def __init__(self,
+    """Halve an image `(N, in_channels, H, W)`: a convolution that is followed by max pooling, or is strided; batch
+    norm and dropout where wanted; an activation.
+    """
+
+    def __init__(
+        self,
         in_channels: int,
         out_channels: int,
         downsampling: Downsampling = "maxpool",
-        padding: int = 0,                 # of the pooling window
-        kernel: int = 3,                  # odd where it pools, so that only pooling changes the size
-        stride: int = 2,                  # of a strided convolution; 1 leaves the size as it is
-        batch_norm: bool | None = None,   # None: where it is strided
+        padding: int = 0,  # of the pooling window
+        kernel: int = 3,  # odd where it pools, so that only pooling changes the size
+        stride: int = 2,  # of a strided convolution; 1 leaves the size as it is
+        batch_norm: bool | None = None,  # None: where it is strided
         active: Activation = "relu",
-        dropout: float = 0.0,             # share of the values that are set to 0 while training
+        dropout: float = 0.0,  # share of the values that are set to 0 while training
     ):
         pools = downsampling == "maxpool"
         layers = [nn.Conv2d(in_channels, out_channels, kernel, 1 if pools else stride, (kernel - 1) // 2)]
-        if (not pools) if batch_norm is None else batch_norm: layers.append(nn.BatchNorm2d(out_channels))
+        if (not pools) if batch_norm is None else batch_norm:
+            layers.append(nn.BatchNorm2d(out_channels))
         pooling = [nn.MaxPool2d(2, padding=padding)] * pools
-        super().__init__(*layers, *([activation(active), nn.Dropout(dropout), *pooling] if dropout else [*pooling, activation(active)]))
+        super().__init__(
+            *layers,
+            *([activation(active), nn.Dropout(dropout), *pooling] if dropout else [*pooling, activation(active)]),
+        )
 
-# %% ../../nbs/models/01_blocks.ipynb #c15
+# %% ../../nbs/models/01_blocks.ipynb #c14
 def _phases(weight: Tensor) -> Tensor:
-    "The 2×2 kernel `(4·out, in, 2, 2)` that computes what a transposed convolution of stride 2 and padding 1 does, for odd and even rows and columns."
+    """The 2×2 kernel `(4·out, in, 2, 2)` that computes what a transposed convolution of stride 2 and padding 1 does,
+    for odd and even rows and columns.
+    """
     inputs, outputs, rows, columns = weight.shape
-    whole = F.pad(weight, (0, 4 - columns, 0, 4 - rows))          # a kernel of 3 is one of 4 that ends in zeros
-    taps = whole.permute(2, 3, 1, 0).reshape(2, 2, 2, 2, outputs, inputs).flip(0, 2)          # (row tap, odd or even, column tap, odd or even, out, in)
-    return taps.permute(1, 3, 4, 5, 0, 2).reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
+    whole = F.pad(weight, (0, 4 - columns, 0, 4 - rows))  # a kernel of 3 is one of 4 that ends in zeros
+    # (row tap, odd or even, column tap, odd or even, out, in)
+    taps = whole.permute(2, 3, 1, 0).reshape(2, 2, 2, 2, outputs, inputs).flip(0, 2)
+    return (
+        taps.permute(1, 3, 4, 5, 0, 2).reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
+    )
+
 
 class _Upsample(torch.autograd.Function):
     "A transposed convolution of stride 2 and padding 1, by operations that a CPU is fast at."
@@ -84,12 +127,19 @@ class _Upsample(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
         n, _, height, width = images.shape
         _, channels, *kernel = weight.shape
-        found = torch.convolution(images, _phases(weight), bias.repeat(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1).permute(0, 2, 3, 1)
-        made = found.new_empty(n, *(doubled(side, k, p) for side, k, p in zip((height, width), kernel, output_padding)), channels)
+        found = torch.convolution(
+            images, _phases(weight), bias.repeat(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1
+        ).permute(0, 2, 3, 1)
+        made = found.new_empty(
+            n, *(doubled(side, k, p) for side, k, p in zip((height, width), kernel, output_padding)), channels
+        )
         for i in (0, 1):
-            for j in (0, 1):          # the first phase begins one row above the image, so its row 1 is the image's row 1
-                place, first = made[:, 1 - i::2, 1 - j::2], (2 * i + j) * channels
-                place.copy_(found[:, 1 - i:1 - i + place.shape[1], 1 - j:1 - j + place.shape[2], first:first + channels])
+            # the first phase begins one row above the image, so its row 1 is the image's row 1
+            for j in (0, 1):
+                place, first = made[:, 1 - i :: 2, 1 - j :: 2], (2 * i + j) * channels
+                place.copy_(
+                    found[:, 1 - i : 1 - i + place.shape[1], 1 - j : 1 - j + place.shape[2], first : first + channels]
+                )
         return made.permute(0, 3, 1, 2)
 
     @staticmethod
@@ -97,38 +147,67 @@ class _Upsample(torch.autograd.Function):
         images, weight = ctx.saved_tensors
         (n, inputs, height, width), (_, channels, rows, columns) = images.shape, weight.shape
         gradient = gradient.permute(0, 2, 3, 1)
-        beyond = [max(1, 2 * side - 3 + k - have) for side, k, have in zip((height, width), (rows, columns), gradient.shape[1:3])]
+        beyond = [
+            max(1, 2 * side - 3 + k - have)
+            for side, k, have in zip((height, width), (rows, columns), gradient.shape[1:3])
+        ]
         padded = F.pad(gradient, (0, 0, 1, beyond[1], 1, beyond[0])).to(images.dtype).contiguous()
         row = padded.shape[2] * channels
-        windows = padded.as_strided((n, height, width, rows, columns * channels), (padded.shape[1] * row, 2 * row, 2 * channels, row, 1)).reshape(-1, rows * columns * channels)
-        back = torch.mm(windows, weight.permute(0, 2, 3, 1).reshape(inputs, -1).t()).view(n, height, width, inputs).permute(0, 3, 1, 2)
-        kernel = torch.mm(images.permute(0, 2, 3, 1).reshape(-1, inputs).t(), windows).view(inputs, rows, columns, channels).permute(0, 3, 1, 2)
+        windows = padded.as_strided(
+            (n, height, width, rows, columns * channels), (padded.shape[1] * row, 2 * row, 2 * channels, row, 1)
+        ).reshape(-1, rows * columns * channels)
+        back = (
+            torch.mm(windows, weight.permute(0, 2, 3, 1).reshape(inputs, -1).t())
+            .view(n, height, width, inputs)
+            .permute(0, 3, 1, 2)
+        )
+        kernel = (
+            torch.mm(images.permute(0, 2, 3, 1).reshape(-1, inputs).t(), windows)
+            .view(inputs, rows, columns, channels)
+            .permute(0, 3, 1, 2)
+        )
         whole = torch.promote_types(weight.dtype, torch.float32)
         return back, kernel.to(whole), gradient.sum((0, 1, 2), dtype=whole), None
 
+
 class ConvTranspose2d(nn.ConvTranspose2d):
-    "PyTorch's transposed convolution, padded by `margin`; with stride 2 and padding 1 on a CPU by faster operations that give the same numbers."
-    def __init__(self, in_channels: int, out_channels: int, kernel: int | tuple[int, int] = 4, output_padding: int | tuple[int, int] = 0, stride: int = 2):
+    """PyTorch's transposed convolution, padded by `margin`; with stride 2 and padding 1 on a CPU by faster operations
+    that give the same numbers.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int] = 4,
+        output_padding: int | tuple[int, int] = 0,
+        stride: int = 2,
+    ):
         padding = margin(kernel) if isinstance(kernel, int) else tuple(map(margin, kernel))
         super().__init__(in_channels, out_channels, kernel, stride, padding, output_padding)
 
     def forward(self, images: Tensor) -> Tensor:
         low = (torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype) == torch.bfloat16
         fits = self.stride == (2, 2) and min(self.kernel_size) > 2 and max(self.kernel_size) < 5
-        if images.device.type != "cpu" or not (low and fits) or torch.compiler.is_compiling() or torch.jit.is_tracing(): return super().forward(images)
+        if images.device.type != "cpu" or not (low and fits) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return super().forward(images)
         return _Upsample.apply(images, self.weight, self.bias, self.output_padding)
 
-# %% ../../nbs/models/01_blocks.ipynb #c18
+# %% ../../nbs/models/01_blocks.ipynb #c17
 class UpBlock(nn.Sequential):
-    "Double an image `(N, in_channels, H, W)`: transposed convolution, then (batch norm and) an activation unless it is the `last`."
-    def __init__(self,
+    """Double an image `(N, in_channels, H, W)`: transposed convolution, then (batch norm and) an activation unless it
+    is the `last`.
+    """
+
+    def __init__(
+        self,
         in_channels: int,
         out_channels: int,
         kernel: int | tuple[int, int] = 4,
         output_padding: int | tuple[int, int] = 0,
         batch_norm: bool = False,
-        last: bool = False,       # the last block leaves its values as they are: the model's output function follows
-        stride: int = 2,          # 1 leaves the size as it is
+        last: bool = False,  # the last block leaves its values as they are: the model's output function follows
+        stride: int = 2,  # 1 leaves the size as it is
         active: Activation = "relu",
     ):
         layers = [ConvTranspose2d(in_channels, out_channels, kernel, output_padding, stride)]
@@ -136,20 +215,33 @@ class UpBlock(nn.Sequential):
             layers += [nn.BatchNorm2d(out_channels)] * batch_norm + [activation(active)]
         super().__init__(*layers)
 
-# %% ../../nbs/models/01_blocks.ipynb #c20
+# %% ../../nbs/models/01_blocks.ipynb #c19
 def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:
     "Rows of a `(C·H·W, d)` table as the pixels lie in memory: the channels of a pixel together."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)
 
+
 class MapsToVector(nn.Linear):
-    "A linear layer from feature maps `(N, C, H, W)`, or from vectors, to `(N, d)`, in float32; its weights are those of `nn.Linear` on the flattened maps."
+    """A linear layer from feature maps `(N, C, H, W)`, or from vectors, to `(N, d)`, in float32; its weights are those
+    of `nn.Linear` on the flattened maps.
+    """
+
     def forward(self, maps: Tensor) -> Tensor:
         with torch.autocast(maps.device.type, enabled=False):
-            if maps.ndim == 2: return super().forward(maps.to(self.weight.dtype))
-            return F.linear(maps.permute(0, 2, 3, 1).flatten(1).to(self.weight.dtype), _in_memory_order(self.weight.t(), tuple(maps.shape[1:])).t(), self.bias)
+            if maps.ndim == 2:
+                return super().forward(maps.to(self.weight.dtype))
+            return F.linear(
+                maps.permute(0, 2, 3, 1).flatten(1).to(self.weight.dtype),
+                _in_memory_order(self.weight.t(), tuple(maps.shape[1:])).t(),
+                self.bias,
+            )
+
 
 class VectorToMaps(nn.Linear):
-    "A linear layer from `(N, d)` to feature maps `(N, C, H, W)`, in float32; its weights are those of `nn.Linear` before unflattening."
+    """A linear layer from `(N, d)` to feature maps `(N, C, H, W)`, in float32; its weights are those of `nn.Linear`
+    before unflattening.
+    """
+
     def __init__(self, latent_dim: int, maps: tuple[int, int, int]):
         super().__init__(latent_dim, maps[0] * maps[1] * maps[2])
         self.maps = maps
@@ -157,5 +249,9 @@ class VectorToMaps(nn.Linear):
     def forward(self, latent: Tensor) -> Tensor:
         channels, height, width = self.maps
         with torch.autocast(latent.device.type, enabled=False):
-            flat = F.linear(latent.to(self.weight.dtype), _in_memory_order(self.weight, self.maps), _in_memory_order(self.bias, self.maps))
+            flat = F.linear(
+                latent.to(self.weight.dtype),
+                _in_memory_order(self.weight, self.maps),
+                _in_memory_order(self.bias, self.maps),
+            )
         return flat.view(-1, height, width, channels).permute(0, 3, 1, 2)

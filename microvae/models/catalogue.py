@@ -5,16 +5,18 @@
 # %% auto #0
 __all__ = ['THESIS', 'REPORTS', 'NO_BLOCKS', 'stacked', 'available', 'architecture', 'build', 'count_parameters', 'layer_table']
 
-# %% ../../nbs/models/04_catalogue.ipynb #c03
+# %% ../../nbs/models/04_catalogue.ipynb #c02
 from dataclasses import fields, replace
 from typing import Any
-from torch import nn
+
 import pandas as pd
-from ..errors import ConfigError, unknown_name, require, ShapeError
+from torch import nn
+
+from ..errors import ConfigError, ShapeError, require, unknown_name
 from .autoencoders import Architecture, Autoencoder, VariationalAutoencoder
 from .depth import interpolated_depth
 
-# %% ../../nbs/models/04_catalogue.ipynb #c05
+# %% ../../nbs/models/04_catalogue.ipynb #c04
 #: The networks of the thesis: `MP` pools, `BN` strides with batch norm; the digit is the depth, a suffix the widest layer (Tables 3 to 12).
 THESIS = {
     "MP2": Architecture((32, 64), decoder_kernels=(3, 3), output_paddings=(1, 1)),
@@ -29,80 +31,127 @@ THESIS = {
     "MP2_64": Architecture((32, 64), decoder_kernels=(4, 4), output_paddings=(0, 0)),
 }
 
-# %% ../../nbs/models/04_catalogue.ipynb #c07
-_DLIP = Architecture((32, 64, 128), batch_norm=True, dropout=0.2, centred=True, decoder_kernels=(3, 3, 3), output_paddings=(1, 1, 1), latent="maps", variational=False)
+# %% ../../nbs/models/04_catalogue.ipynb #c06
+_DLIP = Architecture(
+    (32, 64, 128),
+    batch_norm=True,
+    dropout=0.2,
+    centred=True,
+    decoder_kernels=(3, 3, 3),
+    output_paddings=(1, 1, 1),
+    latent="maps",
+    variational=False,
+)
 _MRI = Architecture((16, 32, 64, 128, 256), "strided", kernel=4, activation="leaky_relu", latent_dim=512)
 _FCN = Architecture((), dense=(1024, 256), latent_dim=64, latent_activation="relu", output="tanh", variational=False)
-_CONV = Architecture((12, 24, 48), "strided", kernel=4, batch_norm=False, latent="maps", output="tanh", variational=False)
+_CONV = Architecture(
+    (12, 24, 48), "strided", kernel=4, batch_norm=False, latent="maps", output="tanh", variational=False
+)
 
 #: The networks of the other reports.
 REPORTS = {
     "dlip_ae": _DLIP,
-    "dlip_vae": replace(_DLIP, activation="leaky_relu", decoder_kernels=(2, 2, 2), output_paddings=(0, 0, 0), latent="vector", latent_dim=128, variational=True),
+    "dlip_vae": replace(
+        _DLIP,
+        activation="leaky_relu",
+        decoder_kernels=(2, 2, 2),
+        output_paddings=(0, 0, 0),
+        latent="vector",
+        latent_dim=128,
+        variational=True,
+    ),
     "mri_ae": replace(_MRI, variational=False),
     "mri_vae": _MRI,
-    "endovae": Architecture((16, 32, 32, 64, 128, 256), "strided", strides=(1, 2, 1, 2, 1, 2), batch_norm=False, dense=(256,), decoder_dense=(), latent_dim=6,
-                            decoder_channels=(256, 128, 64, 64, 32, 32), decoder_strides=(1, 2, 1, 2, 1, 2, 1), decoder_kernels=(3,) * 7, output_paddings=(0, 1, 0, 1, 0, 1, 0)),
+    "endovae": Architecture(
+        (16, 32, 32, 64, 128, 256),
+        "strided",
+        strides=(1, 2, 1, 2, 1, 2),
+        batch_norm=False,
+        dense=(256,),
+        decoder_dense=(),
+        latent_dim=6,
+        decoder_channels=(256, 128, 64, 64, 32, 32),
+        decoder_strides=(1, 2, 1, 2, 1, 2, 1),
+        decoder_kernels=(3,) * 7,
+        output_paddings=(0, 1, 0, 1, 0, 1, 0),
+    ),
     "fcn_ae": _FCN,
     "fcn_vae": replace(_FCN, variational=True),
     "conv_ae": _CONV,
     "conv_vae": replace(_CONV, latent="vector", latent_dim=64, variational=True),
-    "mnist_fc_ae": Architecture((), dense=(144, 72), latent_dim=48, latent_activation="tanh", decoder_activation="tanh", variational=False),
+    "mnist_fc_ae": Architecture(
+        (), dense=(144, 72), latent_dim=48, latent_activation="tanh", decoder_activation="tanh", variational=False
+    ),
 }
 
-# %% ../../nbs/models/04_catalogue.ipynb #c09
+# %% ../../nbs/models/04_catalogue.ipynb #c08
 def stacked(depth: int) -> Architecture:
     "The thesis' pooling block, `depth` times: 32 channels, doubling up to 256."
-    return Architecture(tuple(min(32 * 2 ** i, 256) for i in range(depth)))
+    return Architecture(tuple(min(32 * 2**i, 256) for i in range(depth)))
+
 
 #: What is adaptable is fully connected where there is nothing to halve: lines of pixels, spectra, rows of a table.
 NO_BLOCKS = Architecture(channels=(), dense=(128,))
+
 
 def _fixed_depth(name: str) -> int | None:
     digits = name.removeprefix("depth")
     return int(digits) if name.startswith("depth") and digits.isdigit() and int(digits) > 0 else None
 
+
 def available() -> list[str]:
     "Names that `build` knows; `depthN` stands for any number of blocks."
     return ["adaptable", "depthN", *THESIS, *REPORTS]
 
+
 def architecture(name: str, height: int, width: int) -> Architecture:
     "The architecture of that name for images of that size. Raises `UnknownNameError` with the nearest names."
-    if name in THESIS or name in REPORTS: return (THESIS | REPORTS)[name]
-    if name == "adaptable": return stacked(interpolated_depth(height, width)) if min(height, width) > 1 else NO_BLOCKS
-    if depth := _fixed_depth(name): return stacked(depth)
+    if name in THESIS or name in REPORTS:
+        return (THESIS | REPORTS)[name]
+    if name == "adaptable":
+        return stacked(interpolated_depth(height, width)) if min(height, width) > 1 else NO_BLOCKS
+    if depth := _fixed_depth(name):
+        return stacked(depth)
     raise unknown_name("architecture", name, available())
 
-# %% ../../nbs/models/04_catalogue.ipynb #c11
+# %% ../../nbs/models/04_catalogue.ipynb #c10
 def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
     "An architecture with other values in some fields."
     known = [field.name for field in fields(Architecture)]
     for name in changes:
-        if name not in known: raise ConfigError(f"an architecture has no {name!r}; it has {', '.join(known)}")
-    return replace(base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()})
+        if name not in known:
+            raise ConfigError(f"an architecture has no {name!r}; it has {', '.join(known)}")
+    return replace(
+        base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    )
+
 
 def build(
-    name: str,                           # one of `available()`
-    image_shape: tuple[int, int, int],   # (channels, height, width)
-    latent_dim: int | None = None,       # numbers that an image is squeezed into; the network's own if not given, 2 for those of the thesis
-    variational: bool | None = None,     # False gives the deterministic autoencoder; what the network is if not given
-    **changes,                           # fields of `Architecture` in which it shall differ, e.g. kernel=5
-) -> Autoencoder:                        # an `nn.Module`
+    name: str,  # one of `available()`
+    image_shape: tuple[int, int, int],  # (channels, height, width)
+    # numbers that an image is squeezed into; the network's own if not given, 2 for those of the thesis
+    latent_dim: int | None = None,
+    variational: bool | None = None,  # False gives the deterministic autoencoder; what the network is if not given
+    **changes,  # fields of `Architecture` in which it shall differ, e.g. kernel=5
+) -> Autoencoder:  # an `nn.Module`
     """A freshly initialised network of the catalogue for images of `image_shape`.
 
     Raises `UnknownNameError`, `ShapeError` or `ConfigError` where name, shape, latent size or a change cannot work.
     """
     if len(image_shape) != 3:
-        raise ShapeError(f"image_shape is {tuple(image_shape)}, it must be (channels, height, width), e.g. (2, 140, 140)")
+        raise ShapeError(
+            f"image_shape is {tuple(image_shape)}, it must be (channels, height, width), e.g. (2, 140, 140)"
+        )
     found = _changed(architecture(name, *image_shape[1:]), changes)
     kind = VariationalAutoencoder if (found.variational if variational is None else variational) else Autoencoder
     return kind(image_shape, latent_dim, found, name, tuple(sorted(changes.items())))
+
 
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-# %% ../../nbs/models/04_catalogue.ipynb #c30
+# %% ../../nbs/models/04_catalogue.ipynb #c29
 def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
     """A row for each layer, and the totals, as torchinfo counts them for a batch of one.
 
@@ -114,10 +163,23 @@ def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
     info = torchinfo.summary(model, (1, *model.image_shape), verbose=0, device="cpu", depth=9)
     model.train(was_training)
     leaves = [layer for layer in info.summary_list if layer.is_leaf_layer]
-    table = pd.DataFrame({"layer": [layer.class_name for layer in leaves],
-                          "output shape": [str(list(layer.output_size)) for layer in leaves],
-                          "parameters": [layer.num_params for layer in leaves]})
+    table = pd.DataFrame(
+        {
+            "layer": [layer.class_name for layer in leaves],
+            "output shape": [str(list(layer.output_size)) for layer in leaves],
+            "parameters": [layer.num_params for layer in leaves],
+        }
+    )
     mb = 1e-6
-    sizes = dict(input_mb=info.total_input * mb, forward_backward_mb=info.total_output_bytes * mb, params_mb=info.total_param_bytes * mb)
-    totals = dict(parameters=info.total_params, mult_adds_millions=info.total_mult_adds * mb, **sizes, estimated_total_mb=sum(sizes.values()))
+    sizes = dict(
+        input_mb=info.total_input * mb,
+        forward_backward_mb=info.total_output_bytes * mb,
+        params_mb=info.total_param_bytes * mb,
+    )
+    totals = dict(
+        parameters=info.total_params,
+        mult_adds_millions=info.total_mult_adds * mb,
+        **sizes,
+        estimated_total_mb=sum(sizes.values()),
+    )
     return table, totals

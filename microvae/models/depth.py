@@ -5,24 +5,25 @@
 # %% auto #0
 __all__ = ['THESIS_ANCHORS', 'deepest', 'interpolated_depth', 'bottleneck_depth']
 
-# %% ../../nbs/models/00_depth.ipynb #c04
+# %% ../../nbs/models/00_depth.ipynb #c03
 from math import log2
+
 from ..errors import ConfigError
 
 #: (pixels, blocks) of the two experiments that define the rule: 20×20 and 140×140.
 THESIS_ANCHORS = ((400, 2), (19600, 4))
 
-# %% ../../nbs/models/00_depth.ipynb #c06
+# %% ../../nbs/models/00_depth.ipynb #c05
 def deepest(height: int, width: int) -> int:
     "The most halvings after which both sides still have a pixel."
     return int(min(height, width)).bit_length() - 1
 
-# %% ../../nbs/models/00_depth.ipynb #c08
+# %% ../../nbs/models/00_depth.ipynb #c07
 def interpolated_depth(
-    height: int,              # pixels
-    width: int,               # pixels
+    height: int,  # pixels
+    width: int,  # pixels
     anchors: tuple[tuple[int, int], tuple[int, int]] = THESIS_ANCHORS,  # two pairs (pixels, blocks)
-) -> int:                     # number of downsampling blocks
+) -> int:  # number of downsampling blocks
     """The number of blocks for an image size, on the line through two `anchors` in log₂ pixels.
 
     Never below 1, and never so many that a side would fall under one pixel.
@@ -38,14 +39,21 @@ def interpolated_depth(
     depth = round(shallow + slope * (log2(height * width) - log2(small)))
     return max(1, min(depth, deepest(height, width)))
 
-# %% ../../nbs/models/00_depth.ipynb #c14
+# %% ../../nbs/models/00_depth.ipynb #c13
 def bottleneck_depth(
-    height: int,              # pixels
-    width: int,               # pixels
-    bottleneck: int = 8,      # pixels
-) -> int:                     # number of downsampling blocks
-    "The fewest halvings after which the smaller side has at most `bottleneck` pixels, at least 1. Raises `ConfigError` for a bottleneck under 1, or sides under 2 pixels."
-    if bottleneck < 1 or min(height, width) < 2: raise ConfigError(f"a bottleneck of {bottleneck} pixels cannot be made of {height}×{width}: it needs at least 1 pixel, and both sides at least 2")
+    height: int,  # pixels
+    width: int,  # pixels
+    bottleneck: int = 8,  # pixels
+) -> int:  # number of downsampling blocks
+    """The fewest halvings after which the smaller side has at most `bottleneck` pixels, at least 1.
+
+    Raises `ConfigError` for a bottleneck under 1, or sides under 2 pixels.
+    """
+    if bottleneck < 1 or min(height, width) < 2:
+        raise ConfigError(
+            f"a bottleneck of {bottleneck} pixels cannot be made of {height}×{width}: it needs at least 1 pixel, and both sides at least 2"
+        )
     depth = 0
-    while min(height, width) >> depth > bottleneck: depth += 1
+    while min(height, width) >> depth > bottleneck:
+        depth += 1
     return max(1, depth)

@@ -6,24 +6,26 @@
 __all__ = ['Likelihood', 'kl_from_prior', 'squared_error', 'cross_entropy', 'log_density', 'total_correlation_of', 'kl_between',
            'ElboTerms', 'elbo_terms']
 
-# %% ../../nbs/models/05_losses.ipynb #c04
+# %% ../../nbs/models/05_losses.ipynb #c03
+import math
 from dataclasses import dataclass
 from typing import Literal
-import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
 from ..errors import ConfigError, ShapeError
 from .autoencoders import Output
 
 Likelihood = Literal["mse", "bce"]
 
-# %% ../../nbs/models/05_losses.ipynb #c05
+# %% ../../nbs/models/05_losses.ipynb #c04
 def kl_from_prior(
-    mean: Tensor,            # (N, d)
-    log_variance: Tensor,    # (N, d)
+    mean: Tensor,  # (N, d)
+    log_variance: Tensor,  # (N, d)
     free_bits: float = 0.0,  # nats that each dimension may take without paying more than for them
-) -> Tensor:                 # (N,) nats
+) -> Tensor:  # (N,) nats
     """KL divergence of each posterior N(mean, exp(log_variance)) from N(0, I), summed over latent dimensions.
 
     With `free_bits` no dimension counts for less than that, so nothing is gained by using it for less: a remedy against collapse (Kingma et al. 2016), here for each image.
@@ -31,56 +33,71 @@ def kl_from_prior(
     kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
     return (kl.clamp(min=free_bits) if free_bits else kl).sum(1)
 
+
 def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Squared error of each image `(N,)`, summed over channels and pixels."
     return (reconstruction - images).square().flatten(1).sum(1)
+
 
 def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Binary cross-entropy of each image `(N,)` in nats, summed over channels and pixels."
     return F.binary_cross_entropy(reconstruction, images, reduction="none").flatten(1).sum(1)
 
-# %% ../../nbs/models/05_losses.ipynb #c09
+# %% ../../nbs/models/05_losses.ipynb #c08
 def log_density(latent: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     "Logarithm of a Gaussian's density, each dimension by itself; shapes broadcast."
     return -0.5 * ((latent - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
+
 def total_correlation_of(
-    latent: Tensor,          # (N, d) samples of the posteriors
-    mean: Tensor,            # (N, d)
-    log_variance: Tensor,    # (N, d)
-) -> Tensor:                 # (N,) nats, whose mean is the estimate
-    "Total correlation KL(q(z) ‖ Π q(z_k)) of the latent dimensions, with the batch's N posteriors as q(z). Source: Chen et al. 2018, section 3 and appendix C; the weights of their estimator are constants, which are left out."
-    each = log_density(latent[:, None], mean[None], log_variance[None])            # of image i's sample under image j's posterior, (N, N, d)
+    latent: Tensor,  # (N, d) samples of the posteriors
+    mean: Tensor,  # (N, d)
+    log_variance: Tensor,  # (N, d)
+) -> Tensor:  # (N,) nats, whose mean is the estimate
+    """Total correlation KL(q(z) ‖ Π q(z_k)) of the latent dimensions, with the batch's N posteriors as q(z).
+
+    Source: Chen et al. 2018, section 3 and appendix C; the weights of their estimator are constants, which are left
+    out.
+    """
+    # of image i's sample under image j's posterior, (N, N, d)
+    each = log_density(latent[:, None], mean[None], log_variance[None])
     together, alone = each.sum(2).logsumexp(1), each.logsumexp(1).sum(1)
     return together - alone + (latent.shape[1] - 1) * math.log(len(latent))
 
+
 def kl_between(
-    first: tuple[Tensor, Tensor],   # mean and log-variance (N, d)
+    first: tuple[Tensor, Tensor],  # mean and log-variance (N, d)
     second: tuple[Tensor, Tensor],  # of the same shape
-) -> Tensor:                        # (N,) nats
+) -> Tensor:  # (N,) nats
     "KL(first ‖ second) of diagonal Gaussians, summed over dimensions."
     (mean, log_variance), (other, other_log) = first, second
-    return 0.5 * (other_log - log_variance + (log_variance.exp() + (mean - other).square()) * (-other_log).exp() - 1).sum(1)
+    return 0.5 * (
+        other_log - log_variance + (log_variance.exp() + (mean - other).square()) * (-other_log).exp() - 1
+    ).sum(1)
 
-# %% ../../nbs/models/05_losses.ipynb #c11
+# %% ../../nbs/models/05_losses.ipynb #c10
 @dataclass
 class ElboTerms:
     "The two terms of the objective, each `(N,)`, per image."
+
     reconstruction: Tensor  # squared error, or nats with likelihood "bce"
-    kl: Tensor              # nats, unweighted
-    paid: Tensor | None = None  # the KL as it is minimised, where free bits, a capacity or a heavier total correlation make it another
+    kl: Tensor  # nats, unweighted
+    # the KL as it is minimised, where free bits, a capacity or a heavier total correlation make it another
+    paid: Tensor | None = None
     further: Tensor | float = 0.0  # what is added with a weight of its own
 
     def total(self, beta: float = 1.0) -> Tensor:
         "`reconstruction + beta · kl`, `(N,)`; or the KL as it is minimised where that is another, and what is added."
         return self.reconstruction + beta * (self.kl if self.paid is None else self.paid) + self.further
 
+
 def elbo_terms(
-    output: Output,                  # what a model returned
-    images: Tensor,                  # (N, C, H, W) in [0, 1]
+    output: Output,  # what a model returned
+    images: Tensor,  # (N, C, H, W) in [0, 1]
     likelihood: Likelihood = "mse",  # "mse" sums squared errors, "bce" binary cross-entropy
-    free_bits: float = 0.0,          # nats that each latent dimension may take for free
-    total_correlation: float = 1.0,  # how many times more than the rest of the KL its part counts that is the total correlation
+    free_bits: float = 0.0,  # nats that each latent dimension may take for free
+    # how many times more than the rest of the KL its part counts that is the total correlation
+    total_correlation: float = 1.0,
     capacity: Tensor | float | None = None,  # nats that the mean KL shall have
 ) -> ElboTerms:
     """Reconstruction and KL of each image; the KL of a deterministic autoencoder is zero.
@@ -88,13 +105,25 @@ def elbo_terms(
     Source: thesis, section 3.3.3.2; Burgess et al. 2018, equation 8, for `capacity`, with |KL − C| of the batch's mean as in `disentanglement_lib`.
     """
     if output.reconstruction.shape != images.shape:
-        raise ShapeError(f"reconstructions have shape {tuple(output.reconstruction.shape)}, images {tuple(images.shape)}; they must be the same")
+        raise ShapeError(
+            f"reconstructions have shape {tuple(output.reconstruction.shape)}, images {tuple(images.shape)}; they must be the same"
+        )
     losses = {"mse": squared_error, "bce": cross_entropy}
     if likelihood not in losses:
         raise ConfigError(f"likelihood is {likelihood!r}, it must be 'mse' or 'bce'")
     reconstruction = losses[likelihood](output.reconstruction, images)
     kl = torch.zeros_like(reconstruction) if output.mean is None else kl_from_prior(output.mean, output.log_variance)
-    if output.mean is None: return ElboTerms(reconstruction, kl)
-    paid = (kl.mean() - capacity).abs().expand_as(kl) if capacity is not None else kl_from_prior(output.mean, output.log_variance, free_bits) if free_bits else None
-    if total_correlation != 1: paid = (kl if paid is None else paid) + (total_correlation - 1) * total_correlation_of(output.latent, output.mean, output.log_variance)
+    if output.mean is None:
+        return ElboTerms(reconstruction, kl)
+    paid = (
+        (kl.mean() - capacity).abs().expand_as(kl)
+        if capacity is not None
+        else kl_from_prior(output.mean, output.log_variance, free_bits)
+        if free_bits
+        else None
+    )
+    if total_correlation != 1:
+        paid = (kl if paid is None else paid) + (total_correlation - 1) * total_correlation_of(
+            output.latent, output.mean, output.log_variance
+        )
     return ElboTerms(reconstruction, kl, paid)

@@ -5,37 +5,54 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim']
 
-# %% ../../nbs/models/06_measures.ipynb #c04
+# %% ../../nbs/models/06_measures.ipynb #c03
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
 from ..errors import ShapeError
 
-# %% ../../nbs/models/06_measures.ipynb #c05
+# %% ../../nbs/models/06_measures.ipynb #c04
 def _pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    if a.shape != b.shape or a.ndim != 4: raise ShapeError(f"images have shapes {tuple(a.shape)} and {tuple(b.shape)}; both must be the same (N, C, H, W)")
+    if a.shape != b.shape or a.ndim != 4:
+        raise ShapeError(
+            f"images have shapes {tuple(a.shape)} and {tuple(b.shape)}; both must be the same (N, C, H, W)"
+        )
     whole = torch.float32 if a.device.type == "mps" else torch.float64
     return a.to(whole), b.to(whole)
 
+
 def psnr(
-    a: Tensor,    # (N, C, H, W) in [0, 1]
-    b: Tensor,    # of the same shape
-) -> Tensor:      # (N,) decibel
+    a: Tensor,  # (N, C, H, W) in [0, 1]
+    b: Tensor,  # of the same shape
+) -> Tensor:  # (N,) decibel
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
     a, b = _pair(a, b)
     return -10 * (a - b).square().mean((1, 2, 3)).log10()
 
+
 def ssim(
-    a: Tensor,    # (N, C, H, W) in [0, 1]
-    b: Tensor,    # of the same shape
-) -> Tensor:      # (N,) in [-1, 1]
-    "Structural similarity of each image, mean over channels and 7×7 windows (smaller for images under 7 pixels), data range 1. Source: Wang et al. 2004, with the windows and constants of scikit-image."
+    a: Tensor,  # (N, C, H, W) in [0, 1]
+    b: Tensor,  # of the same shape
+) -> Tensor:  # (N,) in [-1, 1]
+    """Structural similarity of each image, mean over channels and 7×7 windows (smaller for images under 7 pixels), data range 1.
+
+    Source: Wang et al. 2004, with the windows and constants of scikit-image.
+    """
     a, b = _pair(a, b)
     shortest = min(a.shape[2:])
     window = min(7, shortest - 1 + shortest % 2)
-    sample = window ** 2 / max(1, window ** 2 - 1)          # variances of samples, not of populations
+    sample = window**2 / max(1, window**2 - 1)  # variances of samples, not of populations
     mean_a, mean_b, square_a, square_b, product = (avg_pool2d(x, window, 1) for x in (a, b, a * a, b * b, a * b))
-    variance_a, variance_b, covariance = sample * (square_a - mean_a ** 2), sample * (square_b - mean_b ** 2), sample * (product - mean_a * mean_b)
-    brightness, structure = 0.01 ** 2, 0.03 ** 2
-    found = (2 * mean_a * mean_b + brightness) * (2 * covariance + structure) / ((mean_a ** 2 + mean_b ** 2 + brightness) * (variance_a + variance_b + structure))
+    variance_a, variance_b, covariance = (
+        sample * (square_a - mean_a**2),
+        sample * (square_b - mean_b**2),
+        sample * (product - mean_a * mean_b),
+    )
+    brightness, structure = 0.01**2, 0.03**2
+    found = (
+        (2 * mean_a * mean_b + brightness)
+        * (2 * covariance + structure)
+        / ((mean_a**2 + mean_b**2 + brightness) * (variance_a + variance_b + structure))
+    )
     return found.mean((1, 2, 3))

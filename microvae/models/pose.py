@@ -5,56 +5,75 @@
 # %% auto #0
 __all__ = ['pose_of', 'straightened', 'laid', 'turned']
 
-# %% ../../nbs/models/02_pose.ipynb #c04
+# %% ../../nbs/models/02_pose.ipynb #c03
 import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-# %% ../../nbs/models/02_pose.ipynb #c06
+# %% ../../nbs/models/02_pose.ipynb #c05
 def _weights(images: Tensor) -> Tensor:
     "How much each pixel `(N, H, W)` belongs to what is in the middle."
     border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1)
-    median = border.sort(-1).values[..., (border.shape[-1] - 1) // 2]          # Tensor.median, which ONNX has not
+    median = border.sort(-1).values[..., (border.shape[-1] - 1) // 2]  # Tensor.median, which ONNX has not
     strange = (images - median[..., None, None]).square().sum(1)
     rows, columns = (torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype) for side in images.shape[2:])
     disc = torch.sigmoid((0.9 - (rows[:, None].square() + columns[None].square()).sqrt()) * 20)
     return strange * disc + 1e-9
 
+
 @torch.no_grad()
 def pose_of(
-    images: Tensor,     # (N, C, H, W)
-) -> Tensor:            # (N, 3): angle of the long axis in radians, then row and column of the centre, as shares of half a side
-    "How what an image shows lies in it. An image without anything lies in the middle at angle 0. Source: moments as in Hu 1962."
+    images: Tensor,  # (N, C, H, W)
+) -> Tensor:  # (N, 3): angle of the long axis in radians, then row and column of the centre, as shares of half a side
+    """How what an image shows lies in it.
+
+    An image without anything lies in the middle at angle 0. Source: moments as in Hu 1962.
+    """
     n, _, height, width = images.shape
     weights = _weights(images)
-    rows, columns = (torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype) * (side - 1) / 2 for side in (height, width))
+    rows, columns = (
+        torch.linspace(-1, 1, side, device=images.device, dtype=images.dtype) * (side - 1) / 2
+        for side in (height, width)
+    )
     total = weights.sum((1, 2))
     row, column = (weights.sum(2) @ rows) / total, (weights.sum(1) @ columns) / total
     y, x = rows[None, :, None] - row[:, None, None], columns[None, None, :] - column[:, None, None]
     angle = 0.5 * torch.atan2(2 * (weights * x * y).sum((1, 2)), (weights * (x.square() - y.square())).sum((1, 2)))
     along = x * angle.cos()[:, None, None] + y * angle.sin()[:, None, None]
-    angle = angle + math.pi * ((weights * along ** 3).sum((1, 2)) > 1e-6 * total)
+    angle = angle + math.pi * ((weights * along**3).sum((1, 2)) > 1e-6 * total)
     return torch.stack([angle, row / (height / 2), column / (width / 2)], 1)
+
 
 def _sampled(images: Tensor, matrix: Tensor) -> Tensor:
     with torch.autocast(images.device.type, enabled=False):
-        return grid_sample(images, affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False), mode="bilinear", padding_mode="border", align_corners=False)
+        return grid_sample(
+            images,
+            affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+
 
 def _turn(angle: Tensor, ratio: float) -> Tensor:
     "Turns `(N, 2, 2)` of columns and rows that are given as shares of half a side."
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([torch.stack([cos, -sin * ratio], 1), torch.stack([sin / ratio, cos], 1)], 1)
 
+
 def straightened(images: Tensor, pose: Tensor) -> Tensor:
     "Images `(N, C, H, W)` with their long axis level and their centre in the middle."
     turn = _turn(pose[:, 0], images.shape[2] / images.shape[3])
     return _sampled(images, torch.cat([turn, pose[:, [2, 1]][:, :, None]], 2))
 
+
 def laid(images: Tensor, pose: Tensor) -> Tensor:
     "Straight images as they would lie in a pose: what undoes `straightened`."
     back = _turn(-pose[:, 0], images.shape[2] / images.shape[3])
     return _sampled(images, torch.cat([back, -back @ pose[:, [2, 1]][:, :, None]], 2))
+
 
 def turned(images: Tensor, degrees: float | Tensor) -> Tensor:
     "Images turned about their middle, by one angle or one each; what comes in from outside is the edge."

@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['SIZES', 'NETWORKS', 'REPORT', 'three_parts', 'judge_faces', 'judge_digits', 'study_with', 'claims']
 
-# %% ../../nbs/study/17_autoencoders.ipynb #c04
+# %% ../../nbs/study/17_autoencoders.ipynb #c03
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
+
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
@@ -21,63 +23,99 @@ from .cases import Findings, Setting, normal_ones, pictures_of
 from .thesis import check
 from ..training.config import Model, RunConfig, Training
 
-# %% ../../nbs/study/17_autoencoders.ipynb #c06
+# %% ../../nbs/study/17_autoencoders.ipynb #c05
 #: Profile -> how much: images (all if None), epochs on faces, steps on digits.
-SIZES = {"quick": dict(images=None, epochs=150, steps=2400, seeds=(0,)),
-         "standard": dict(images=None, epochs=600, steps=2400, seeds=(0, 1, 2, 3, 4)),
-         "paper": dict(images=None, epochs=2000, steps=2400, seeds=tuple(range(10)))}
+SIZES = {
+    "quick": dict(images=None, epochs=150, steps=2400, seeds=(0,)),
+    "standard": dict(images=None, epochs=600, steps=2400, seeds=(0, 1, 2, 3, 4)),
+    "paper": dict(images=None, epochs=2000, steps=2400, seeds=tuple(range(10))),
+}
 
 #: Networks that are compared on faces.
 NETWORKS = ("fcn_ae", "conv_ae", "fcn_vae", "conv_vae")
 
 #: What the report prints of `mnist_fc_ae`: mean squared error per pixel after each epoch, in training and held out.
-REPORT = {"train": (0.0902, 0.0518, 0.0371, 0.0299, 0.0255, 0.0218, 0.0194, 0.0175, 0.0159, 0.0144, 0.0135, 0.0126),
-          "validation": (0.0557, 0.0390, 0.0309, 0.0263, 0.0224, 0.0196, 0.0174, 0.0159, 0.0145, 0.0133, 0.0125, 0.0120), "steps": 200, "batch": 300, "rate": 0.0015}
+REPORT = {
+    "train": (0.0902, 0.0518, 0.0371, 0.0299, 0.0255, 0.0218, 0.0194, 0.0175, 0.0159, 0.0144, 0.0135, 0.0126),
+    "validation": (0.0557, 0.0390, 0.0309, 0.0263, 0.0224, 0.0196, 0.0174, 0.0159, 0.0145, 0.0133, 0.0125, 0.0120),
+    "steps": 200,
+    "batch": 300,
+    "rate": 0.0015,
+}
+
 
 def three_parts(cells: CellImages, seed: int = 0) -> tuple[CellImages, CellImages, CellImages]:
     "Three fifths that train, a fifth that sets thresholds, a fifth that tests."
     rest, test = hold_out(cells, 0.2, seed=seed)
     return (*hold_out(rest, 0.25, seed=seed), test)
 
-# %% ../../nbs/study/17_autoencoders.ipynb #c09
+# %% ../../nbs/study/17_autoencoders.ipynb #c08
 def _ways(model, cells: CellImages, steps: int = 8) -> np.ndarray:
     "Ways between up to three pairs of images."
     pairs = min(3, len(cells) // 2)
-    return interpolate(model, cells.images[:pairs], cells.images[pairs:2 * pairs], steps)
+    return interpolate(model, cells.images[:pairs], cells.images[pairs : 2 * pairs], steps)
+
 
 def judge_faces(setting: Setting) -> tuple[dict, dict]:
     "Networks trained on normal images: how well each tells what is none, and what it makes of both."
     cells = setting.cells
     normal = normal_ones(cells, "face")
-    if normal.sum() < 10: raise ConfigError(f"{cells.name} has {int(normal.sum())} normal images; at least 10 are needed, in a subfolder `normal`, or all where nothing is said")
+    if normal.sum() < 10:
+        raise ConfigError(
+            f"{cells.name} has {int(normal.sum())} normal images; at least 10 are needed, in a subfolder `normal`, or all where nothing is said"
+        )
     train, aside, test = three_parts(cells[normal])
     size = setting.size
-    configs = {name: RunConfig(model=Model(name), training=Training(size["epochs"], 32, keep_best=True, quality=True)) for name in NETWORKS}
+    configs = {
+        name: RunConfig(model=Model(name), training=Training(size["epochs"], 32, keep_best=True, quality=True))
+        for name in NETWORKS
+    }
     runs = setting.train(configs, train, aside)
-    both = CellImages(np.concatenate([test.images[:], cells[~normal].images[:]]), channels=cells.channels, name=cells.name) if not normal.all() else test
+    both = (
+        CellImages(np.concatenate([test.images[:], cells[~normal].images[:]]), channels=cells.channels, name=cells.name)
+        if not normal.all()
+        else test
+    )
     strange = np.arange(len(both)) >= len(test)
     found, curves, scores = [], [], []
     for (name, seed), run in runs.items():
         error, kept = anomaly_scores(run.model, both), anomaly_scores(run.model, aside)
-        scores.append(pd.DataFrame(dict(model=name, seed=seed, score=error, strange=strange, threshold=float(np.quantile(kept, 0.95)))))
-        if not strange.any(): continue
+        scores.append(
+            pd.DataFrame(
+                dict(model=name, seed=seed, score=error, strange=strange, threshold=float(np.quantile(kept, 0.95)))
+            )
+        )
+        if not strange.any():
+            continue
         numbers, curve = detection(error, strange, 0.95, kept)
         found.append(dict(model=name, seed=seed, **numbers))
-        if seed == setting.first: curves.append(curve.assign(model=name))
+        if seed == setting.first:
+            curves.append(curve.assign(model=name))
     first, k = setting.first, 8
-    few = {"normal": test[np.arange(min(k, len(test)))]} | ({"strange": both[np.flatnonzero(strange)[:k]]} if strange.any() else {})
+    few = {"normal": test[np.arange(min(k, len(test)))]} | (
+        {"strange": both[np.flatnonzero(strange)[:k]]} if strange.any() else {}
+    )
     pictures = {kind: some.images[:] for kind, some in few.items()}
-    pictures |= {f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items()}
+    pictures |= {
+        f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items()
+    }
     for name in ("fcn_vae", "conv_vae"):
         model = runs[name, first].model
-        with torch.no_grad(): pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()
+        with torch.no_grad():
+            pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()
         pictures[f"way {name}"] = _ways(model, test)
     empty = pd.DataFrame(columns=["model", "seed", "auc", "threshold", "sensitivity", "specificity"])
-    return {"detection": pd.DataFrame(found) if found else empty, "roc": pd.concat(curves) if curves else pd.DataFrame(columns=["false_positive", "true_positive", "model"]), "scores": pd.concat(scores, ignore_index=True)}, pictures
+    return {
+        "detection": pd.DataFrame(found) if found else empty,
+        "roc": pd.concat(curves) if curves else pd.DataFrame(columns=["false_positive", "true_positive", "model"]),
+        "scores": pd.concat(scores, ignore_index=True),
+    }, pictures
 
-# %% ../../nbs/study/17_autoencoders.ipynb #c11
+# %% ../../nbs/study/17_autoencoders.ipynb #c10
 def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
-    "The report's network on digits, its losses after as many steps as an epoch of the report had, and every pixel of the held-out digits in `prediction.csv`; and the same network as a VAE."
+    """The report's network on digits, its losses after as many steps as an epoch of the report had, and every pixel of
+    the held-out digits in `prediction.csv`; and the same network as a VAE.
+    """
     train, held = hold_out(digits, 1 / 7)
     batch = min(REPORT["batch"], len(train))
     each = -(-len(train) // batch)
@@ -90,41 +128,109 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     rows = []
     for i, (theirs, held_theirs) in enumerate(zip(REPORT["train"], REPORT["validation"]), 1):
         at = round(i * REPORT["steps"] / each) - 1
-        if 0 <= at < len(run.history): rows.append(dict(steps=i * REPORT["steps"], train=run.history.reconstruction.iloc[at] / values, validation=run.history.validation_reconstruction.iloc[at] / values, report_train=theirs, report_validation=held_theirs))
+        if 0 <= at < len(run.history):
+            rows.append(
+                dict(
+                    steps=i * REPORT["steps"],
+                    train=run.history.reconstruction.iloc[at] / values,
+                    validation=run.history.validation_reconstruction.iloc[at] / values,
+                    report_train=theirs,
+                    report_validation=held_theirs,
+                )
+            )
     kept = pd.read_csv(write_predictions(run.model, held, setting.out / "prediction.csv"), nrows=10)
     columns = ["row_id", *(c for i in (0, 1, 2, values // 2, values - 1) for c in (f"orig_px{i}", f"recon_px{i}"))]
     few = held[np.arange(min(12, len(held)))]
-    with torch.no_grad(): samples = vae.model.sample(24, torch.Generator().manual_seed(0)).numpy()
-    pictures = {"digits": few.images[:], "digits by the network": pictures_of(run, few), "digits by the VAE": pictures_of(vae, few), "digits sampled": samples, "digits way": _ways(vae.model, few)}
+    with torch.no_grad():
+        samples = vae.model.sample(24, torch.Generator().manual_seed(0)).numpy()
+    pictures = {
+        "digits": few.images[:],
+        "digits by the network": pictures_of(run, few),
+        "digits by the VAE": pictures_of(vae, few),
+        "digits sampled": samples,
+        "digits way": _ways(vae.model, few),
+    }
     return {"losses": pd.DataFrame(rows), "prediction": kept[columns]}, pictures
+
 
 def study_with(digits: str, digits_folder: str | None):
     "The case, with digits by their name: digits, which come with scikit-learn, or mnist."
+
     def study(setting: Setting) -> tuple[dict, dict]:
         shown = load(digits, data_folder=digits_folder or None)
         faces, written = judge_faces(setting), judge_digits(setting, shown)
         return faces[0] | written[0], faces[1] | written[1]
+
     return study
 
-# %% ../../nbs/study/17_autoencoders.ipynb #c13
+# %% ../../nbs/study/17_autoencoders.ipynb #c12
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
     runs, found, losses = (findings.tables[name] for name in ("runs", "detection", "losses"))
     faces = runs[runs.name.isin(NETWORKS)]
-    def compared(column, less, more): return lambda part: ((v := part.set_index("name")[column])[less] < v[more], {less: v[less], more: v[more]})
+
+    def compared(column, less, more):
+        return lambda part: ((v := part.set_index("name")[column])[less] < v[more], {less: v[less], more: v[more]})
+
     rows = []
     if len(found):
         for name in ("fcn_ae", "conv_ae"):
-            rows.append(check(f"A high error tells what is no face ({name})", "“a high reconstruction error indicates an anomaly”", found[found.model == name], lambda part: (part.auc.iloc[0] > 0.8, {"area under ROC": part.auc.iloc[0]})))
-    rows += [check("Convolutions reconstruct better than fully connected layers (PSNR)", "“potentially leading to better reconstruction”", faces, compared("psnr", "fcn_ae", "conv_ae")),
-             check("A VAE is blurrier than its autoencoder (fully connected, PSNR)", "“blurry outputs”", faces, compared("psnr", "fcn_vae", "fcn_ae")),
-             check("A VAE is blurrier than its autoencoder (convolutional, PSNR)", "“blurry outputs”", faces, compared("psnr", "conv_vae", "conv_ae"))]
+            rows.append(
+                check(
+                    f"A high error tells what is no face ({name})",
+                    "“a high reconstruction error indicates an anomaly”",
+                    found[found.model == name],
+                    lambda part: (part.auc.iloc[0] > 0.8, {"area under ROC": part.auc.iloc[0]}),
+                )
+            )
+    rows += [
+        check(
+            "Convolutions reconstruct better than fully connected layers (PSNR)",
+            "“potentially leading to better reconstruction”",
+            faces,
+            compared("psnr", "fcn_ae", "conv_ae"),
+        ),
+        check(
+            "A VAE is blurrier than its autoencoder (fully connected, PSNR)",
+            "“blurry outputs”",
+            faces,
+            compared("psnr", "fcn_vae", "fcn_ae"),
+        ),
+        check(
+            "A VAE is blurrier than its autoencoder (convolutional, PSNR)",
+            "“blurry outputs”",
+            faces,
+            compared("psnr", "conv_vae", "conv_ae"),
+        ),
+    ]
     if len(losses):
         last, written = losses.iloc[-1], runs[runs.name == "digits"].iloc[0]
-        rows.append({"claim": f"After {int(last.steps):,} steps the held-out loss of digits is as the report prints (within 15 %)", "thesis": f"{last.report_train:.4f}, held out {last.report_validation:.4f}", "here": f"{last.train:.4f}, held out {last.validation:.4f}",
-                     "holds here": ("holds" if abs(last.validation / last.report_validation - 1) < 0.15 else "fails") if written.pixels == "1×28×28" else "other digits, not compared"})
-        rows.append({"claim": "Digits are not overfitted: held-out loss at most 10 % above training", "thesis": f"{last.report_validation:.4f} / {last.report_train:.4f} = {last.report_validation / last.report_train:.2f}", "here": f"{last.validation / last.train:.2f}, with {int(written.images):,} digits instead of 60,000", "holds here": "holds" if last.validation < 1.1 * last.train else "fails"})
+        rows.append(
+            {
+                "claim": f"After {int(last.steps):,} steps the held-out loss of digits is as the report prints (within 15 %)",
+                "thesis": f"{last.report_train:.4f}, held out {last.report_validation:.4f}",
+                "here": f"{last.train:.4f}, held out {last.validation:.4f}",
+                "holds here": ("holds" if abs(last.validation / last.report_validation - 1) < 0.15 else "fails")
+                if written.pixels == "1×28×28"
+                else "other digits, not compared",
+            }
+        )
+        rows.append(
+            {
+                "claim": "Digits are not overfitted: held-out loss at most 10 % above training",
+                "thesis": f"{last.report_validation:.4f} / {last.report_train:.4f} = {last.report_validation / last.report_train:.2f}",
+                "here": f"{last.validation / last.train:.2f}, with {int(written.images):,} digits instead of 60,000",
+                "holds here": "holds" if last.validation < 1.1 * last.train else "fails",
+            }
+        )
     if len(losses) > 1:
         before = losses.iloc[-2]
-        rows.append({"claim": "Longer training would go on improving", "thesis": "“continued loss reduction”", "here": f"{before.validation:.4f} to {last.validation:.4f} in the last {int(last.steps - before.steps)} steps", "holds here": "holds" if last.validation < before.validation else "fails"})
+        rows.append(
+            {
+                "claim": "Longer training would go on improving",
+                "thesis": "“continued loss reduction”",
+                "here": f"{before.validation:.4f} to {last.validation:.4f} in the last {int(last.steps - before.steps)} steps",
+                "holds here": "holds" if last.validation < before.validation else "fails",
+            }
+        )
     return pd.DataFrame(rows).rename(columns={"thesis": "report"})

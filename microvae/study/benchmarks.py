@@ -6,15 +6,17 @@
 __all__ = ['CHANGES', 'COUNTS', 'plain_watershed', 'segmentation_scores', 'cross_validated', 'segmentation_summary', 'made_field',
            'field_speed', 'reading_speed', 'storage_speed', 'run_benchmarks']
 
-# %% ../../nbs/study/10_benchmarks.ipynb #c03
+# %% ../../nbs/study/10_benchmarks.ipynb #c02
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
 import numpy as np
 import pandas as pd
+
 from ..data.collection import CellImages
 from ..data.crops import Cutting
 from ..data.images import Field, list_fields, read_array
@@ -27,13 +29,17 @@ from ..files import write_json, write_table
 from ..progress import progress_bar
 from .results import provenance
 
-# %% ../../nbs/study/10_benchmarks.ipynb #c05
+# %% ../../nbs/study/10_benchmarks.ipynb #c04
 def plain_watershed(plane: np.ndarray) -> np.ndarray:
-    "The baseline: Gaussian, Otsu, distance-transform watershed with peaks at least 5 pixels apart, pieces under 30 pixels dropped."
+    """The baseline: Gaussian, Otsu, distance-transform watershed with peaks at least 5 pixels apart, pieces under 30
+    pixels dropped.
+    """
     from scipy.ndimage import distance_transform_edt, label
     from skimage import feature, filters, segmentation
+
     smooth = filters.gaussian(plane.astype(np.float32), 1)
-    if smooth.max() == smooth.min(): return np.zeros(smooth.shape, np.int32)
+    if smooth.max() == smooth.min():
+        return np.zeros(smooth.shape, np.int32)
     mask = smooth > filters.threshold_otsu(smooth)
     distance = filters.gaussian(distance_transform_edt(mask), 1)
     seeds = np.zeros(mask.shape, np.int32)
@@ -43,23 +49,58 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     labels[(np.bincount(labels.ravel()) < 30)[labels]] = 0
     return labels
 
-CHANGES = {"as shipped": {}, "threshold": dict(method="threshold"), "smoothing 1": dict(smoothing=1.0), "gamma 0.7": dict(gamma=0.7), "gamma 1": dict(gamma=1.0), "trim 0.3": dict(trim=0.3), "trim 0.45": dict(trim=0.45),
-           "separation 0.35": dict(separation=0.35), "sensitivity 0.55": dict(sensitivity=0.55), "sensitivity 0.85": dict(sensitivity=0.85), "texture 0.5": dict(texture=0.5), "curvature 0.2": dict(curvature=0.2), "background 2.5": dict(background=2.5)}
+
+CHANGES = {
+    "as shipped": {},
+    "threshold": dict(method="threshold"),
+    "smoothing 1": dict(smoothing=1.0),
+    "gamma 0.7": dict(gamma=0.7),
+    "gamma 1": dict(gamma=1.0),
+    "trim 0.3": dict(trim=0.3),
+    "trim 0.45": dict(trim=0.45),
+    "separation 0.35": dict(separation=0.35),
+    "sensitivity 0.55": dict(sensitivity=0.55),
+    "sensitivity 0.85": dict(sensitivity=0.85),
+    "texture 0.5": dict(texture=0.5),
+    "curvature 0.2": dict(curvature=0.2),
+    "background 2.5": dict(background=2.5),
+}
+
 
 def _score_field(field: Field) -> list[dict]:
     "Matches of the baseline and each candidate in one field."
     plane, truth = field.read().mean(0), read_array(field.labels)
-    found = {"plain watershed": plain_watershed(plane)} | {name: Segmentation(**change)(plane) for name, change in CHANGES.items()}
-    return [dict(field=field.name, method=name, **dict(zip(("found", "wrong", "missed"), match_counts(labels, truth)))) for name, labels in found.items()]
+    found = {"plain watershed": plain_watershed(plane)} | {
+        name: Segmentation(**change)(plane) for name, change in CHANGES.items()
+    }
+    return [
+        dict(field=field.name, method=name, **dict(zip(("found", "wrong", "missed"), match_counts(labels, truth))))
+        for name, labels in found.items()
+    ]
 
-def segmentation_scores(source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True) -> pd.DataFrame:
+
+def segmentation_scores(
+    source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True
+) -> pd.DataFrame:
     "A row a field and method: cells found, found wrongly, and missed, at IoU 0.5."
     fields = list_fields(source, labels=labels)
     with ProcessPoolExecutor(workers or cores(), get_context("spawn")) as pool:
-        rows = [row for rows in progress_bar(pool.map(_score_field, fields, chunksize=4), total=len(fields), desc="fields", unit="field", disable=not progress) for row in rows]
+        rows = [
+            row
+            for rows in progress_bar(
+                pool.map(_score_field, fields, chunksize=4),
+                total=len(fields),
+                desc="fields",
+                unit="field",
+                disable=not progress,
+            )
+            for row in rows
+        ]
     return pd.DataFrame(rows)
 
+
 COUNTS = ["found", "wrong", "missed"]
+
 
 def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Counts of each field by the candidate that the other folds chose; and which candidate each fold was given."
@@ -68,48 +109,77 @@ def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd
     candidates = scores[scores.method.isin(CHANGES)].assign(fold=scores.field.map(fold))
     held, chosen = [], []
     for i in range(k):
-        by_method = candidates[candidates.fold != i].groupby("method", sort=False)[COUNTS].apply(lambda rows: sum(f1_scores(rows)))
+        by_method = (
+            candidates[candidates.fold != i]
+            .groupby("method", sort=False)[COUNTS]
+            .apply(lambda rows: sum(f1_scores(rows)))
+        )
         chosen.append(dict(fold=i + 1, chosen=by_method.idxmax()))
         held.append(candidates[(candidates.fold == i) & (candidates.method == by_method.idxmax())])
     return pd.concat(held), pd.DataFrame(chosen)
 
+
 def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
     "F1 of every method, and of the cross-validated choice: mean over images, and pooled."
     held, _ = cross_validated(scores)
-    rows = [dict(method="chosen on other fields (cross-validated)", counts=held[COUNTS])] + [dict(method=name, counts=part[COUNTS]) for name, part in scores.groupby("method", sort=False)]
+    rows = [dict(method="chosen on other fields (cross-validated)", counts=held[COUNTS])] + [
+        dict(method=name, counts=part[COUNTS]) for name, part in scores.groupby("method", sort=False)
+    ]
     shipped = scores[scores.method == "as shipped"].sort_values("field")
-    rows += [dict(method="as shipped, on the half of the fields that its settings were searched on", counts=shipped[COUNTS][0::2]), dict(method="as shipped, on the other half", counts=shipped[COUNTS][1::2])]
-    return pd.DataFrame([dict(method=row["method"], **dict(zip(("F1, mean of images", "F1, pooled"), f1_scores(row["counts"]))), **row["counts"].sum().astype(int)) for row in rows])
+    rows += [
+        dict(
+            method="as shipped, on the half of the fields that its settings were searched on",
+            counts=shipped[COUNTS][0::2],
+        ),
+        dict(method="as shipped, on the other half", counts=shipped[COUNTS][1::2]),
+    ]
+    return pd.DataFrame(
+        [
+            dict(
+                method=row["method"],
+                **dict(zip(("F1, mean of images", "F1, pooled"), f1_scores(row["counts"]))),
+                **row["counts"].sum().astype(int),
+            )
+            for row in rows
+        ]
+    )
 
-# %% ../../nbs/study/10_benchmarks.ipynb #c08
+# %% ../../nbs/study/10_benchmarks.ipynb #c07
 def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     "A field `(3, side, side)` of 16-bit pixels with some cells: nuclei, cytoplasm, membrane."
     from scipy.ndimage import gaussian_filter
+
     random = np.random.default_rng(seed)
     radius = np.zeros((side, side), np.float32)
     reach = np.arange(-24, 25)
     cone = np.maximum(0, 24 - np.hypot(reach[:, None], reach)).astype(np.float32)
     for row, column, gain in zip(*random.integers(24, side - 25, (2, cells)), random.uniform(0.7, 1, cells)):
-        window = radius[row - 24:row + 25, column - 24:column + 25]
+        window = radius[row - 24 : row + 25, column - 24 : column + 25]
         np.maximum(window, gain * cone, out=window)
     planes = np.stack([radius > 12, radius > 3, (radius > 3) & (radius < 7)]).astype(np.float32)
     noisy = 3000 * gaussian_filter(planes, (0, 1.5, 1.5)) + 300 + random.normal(0, 60, planes.shape)
     return noisy.clip(0, 65535).astype(np.uint16)
 
+
 def _seconds(call, times: int) -> float:
     "The median time of some calls."
     spent = []
     for _ in range(times):
-        start = perf_counter(); call(); spent.append(perf_counter() - start)
+        start = perf_counter()
+        call()
+        spent.append(perf_counter() - start)
     return median(spent)
+
 
 def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
     "Fields a second, found, measured and cut, by number of processes, with the start of the processes left out."
     import tifffile
+
     job = Job(Cutting(48), Treatment((Scale(4095.0),)), Segmentation())
     rows = []
     with TemporaryDirectory() as folder:
-        for i in range(fields): tifffile.imwrite(f"{folder}/{i}.tif", made_field(i))
+        for i in range(fields):
+            tifffile.imwrite(f"{folder}/{i}.tif", made_field(i))
         listed = list_fields(folder)
         for count in workers:
             with ProcessPoolExecutor(count, get_context("spawn")) as pool:
@@ -118,44 +188,82 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
+
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops a second decoded from a TIFF each, from one Zarr store in random order, and how many training takes."
     import tifffile
+
     from microvae.training.config import RunConfig, Training
     from microvae.training.engine import fit
+
     random = np.random.default_rng(0)
     images = random.random((20 * n, 1, side, side), dtype=np.float32)
     with TemporaryDirectory() as folder:
-        for i in range(n): tifffile.imwrite(f"{folder}/{i}.tif", (images[i, 0] * 65535).astype(np.uint16))
+        for i in range(n):
+            tifffile.imwrite(f"{folder}/{i}.tif", (images[i, 0] * 65535).astype(np.uint16))
         files = list_fields(folder)
         tiff = n / _seconds(lambda: [f.read() for f in files], 3)
-        stored, _, _ = read_stored(write_stored(Path(folder) / "s.zarr", images, pd.DataFrame({"cell": range(len(images))}), {}))
+        stored, _, _ = read_stored(
+            write_stored(Path(folder) / "s.zarr", images, pd.DataFrame({"cell": range(len(images))}), {})
+        )
         zarr = len(images) / _seconds(lambda: [None for _ in stored.batches(64, seed=0)], 3)
         config = RunConfig(training=Training(epochs=1, batch_size=64))
-        train = {name: len(images) / _seconds(lambda: fit("adaptable", cells, config, validation=None, progress=False), 3) for name, cells in
-                 {"training, images in memory": CellImages(images), "training, streamed from Zarr": CellImages(stored)}.items()}
-    return pd.DataFrame([{"what": name, "images/s": rate} for name, rate in {"decoded from TIFF": tiff, "decoded from Zarr": zarr, **train}.items()])
+        train = {
+            name: len(images) / _seconds(lambda: fit("adaptable", cells, config, validation=None, progress=False), 3)
+            for name, cells in {
+                "training, images in memory": CellImages(images),
+                "training, streamed from Zarr": CellImages(stored),
+            }.items()
+        }
+    return pd.DataFrame(
+        [
+            {"what": name, "images/s": rate}
+            for name, rate in {"decoded from TIFF": tiff, "decoded from Zarr": zarr, **train}.items()
+        ]
+    )
+
 
 def _store_many(path: str, n: int, side: int) -> dict:
     "Write and stream a large set in a process of its own; seconds, and the most memory that it took."
     import resource
+
     table, block, random = pd.DataFrame({"cell": range(50_000)}), 50_000, np.random.default_rng(0)
     images = random.random((block, 1, side, side), dtype=np.float32)
     start = perf_counter()
-    for i in range(0, n, block): write_stored(path, images[:min(block, n - i)], table[:min(block, n - i)], {}, append=i > 0)
+    for i in range(0, n, block):
+        write_stored(path, images[: min(block, n - i)], table[: min(block, n - i)], {}, append=i > 0)
     written = perf_counter()
     seen = sum(len(batch) for batch in read_stored(path)[0].batches(256, seed=0))
-    return dict(crops=seen, written=n / (written - start), streamed=seen / (perf_counter() - written), gigabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    return dict(
+        crops=seen,
+        written=n / (written - start),
+        streamed=seen / (perf_counter() - written),
+        gigabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    )
+
 
 def storage_speed(n: int = 1_000_000, side: int = 20) -> pd.DataFrame:
-    "Crops a second written to Zarr and streamed back for one epoch in random order, and the most memory that the process took."
+    """Crops a second written to Zarr and streamed back for one epoch in random order, and the most memory that the
+    process took.
+    """
     with TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
         made = pool.submit(_store_many, f"{folder}/many.zarr", n, side).result()
-    return pd.DataFrame([{"crops": made["crops"], "written/s": round(made["written"]), "streamed/s": round(made["streamed"]), "most memory (GB)": made["gigabytes"]}])
+    return pd.DataFrame(
+        [
+            {
+                "crops": made["crops"],
+                "written/s": round(made["written"]),
+                "streamed/s": round(made["streamed"]),
+                "most memory (GB)": made["gigabytes"],
+            }
+        ]
+    )
 
-# %% ../../nbs/study/10_benchmarks.ipynb #c11
+# %% ../../nbs/study/10_benchmarks.ipynb #c10
 def run_benchmarks(source=None, labels: str = "*_labels.tif", out="results/benchmarks") -> Path:
-    "Run the benchmarks of speed and, where a folder of fields with labels is given, of segmentation; keep tables as CSV with what machine they come from."
+    """Run the benchmarks of speed and, where a folder of fields with labels is given, of segmentation; keep tables as
+    CSV with what machine they come from.
+    """
     out, start = Path(out), perf_counter()
     tables = {"fields": field_speed(), "reading": reading_speed(), "storage": storage_speed()}
     if source is not None:
@@ -164,5 +272,8 @@ def run_benchmarks(source=None, labels: str = "*_labels.tif", out="results/bench
     for name, table in tables.items():
         write_table(out / f"{name}.csv", table.round(4))
         print(f"{name}\n{table.to_string(index=False)}\n")
-    write_json(out / "provenance.json", provenance("benchmarks", "made fields" if source is None else Path(source).name, "cpu", perf_counter() - start))
+    write_json(
+        out / "provenance.json",
+        provenance("benchmarks", "made fields" if source is None else Path(source).name, "cpu", perf_counter() - start),
+    )
     return out

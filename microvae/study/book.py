@@ -6,7 +6,14 @@
 __all__ = ['CONF', 'CSS', 'translate_text', 'split_options', 'translate_code', 'api_entries', 'translate', 'parts',
            'longest_results', 'execute_page', 'translate_page', 'write_source', 'build_book', 'readme', 'write_front']
 
-# %% ../../nbs/study/08_book.ipynb #c04
+# %% ../../nbs/study/08_book.ipynb #c03
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from inspect import unwrap
@@ -14,26 +21,30 @@ from multiprocessing import get_context
 from pathlib import Path
 from types import FunctionType
 from typing import get_type_hints
-import ast, json, os, re, shutil, subprocess, sys
+
 from ..data.screens import cores
 from ..errors import ConfigError, MicroVAEError, require
-from .runner import CHAPTERS, digest, execute, library_folder
 from ..files import write_json
+from .runner import CHAPTERS, digest, execute, library_folder
 
-# %% ../../nbs/study/08_book.ipynb #c06
+# %% ../../nbs/study/08_book.ipynb #c05
 def _citation(match: re.Match) -> str:
     keys, notes = [], []
     for part in match[1].split(";"):
         key, _, note = part.strip().lstrip("@").partition(",")
         keys.append(key.strip())
-        if note: notes.append(note.strip())
+        if note:
+            notes.append(note.strip())
     return f"{{cite:p}}`{','.join(keys)}`" + (f" ({'; '.join(notes)})" if notes else "")
+
 
 def _callout(match: re.Match) -> str:
     kind, body = match[1], match[2].strip()
     heading = re.match(r"#+ (.+)\n", body)
-    if heading: return f":::{{admonition}} {heading[1]}\n:class: {kind}\n{body[heading.end():].strip()}\n:::"
+    if heading:
+        return f":::{{admonition}} {heading[1]}\n:class: {kind}\n{body[heading.end() :].strip()}\n:::"
     return f":::{{{kind}}}\n{body}\n:::"
+
 
 def translate_text(text: str) -> str:
     "Quarto's Markdown as MyST."
@@ -42,116 +53,171 @@ def translate_text(text: str) -> str:
     text = re.sub(r"\[(@[\w:;,@ .\-§–]+)\]", _citation, text)
     return re.sub(r"(?<![\w`\[])@((?:fig|tbl)-[\w-]+)", r"{numref}`\1`", text)
 
-# %% ../../nbs/study/08_book.ipynb #c09
+# %% ../../nbs/study/08_book.ipynb #c08
 def split_options(source: str) -> tuple[dict[str, str], str]:
     "The `#| key: value` lines of a code cell, and the code without them."
     options = dict(re.findall(r"^#\| ([\w-]+): *(.*?) *$", source, flags=re.M))
     return {k: v.strip('"') for k, v in options.items()}, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
+
 
 def _markdown_of(cell) -> str | None:
     "The Markdown that a code cell has put out, if any."
     found = [o["data"]["text/markdown"] for o in cell.get("outputs", []) if "text/markdown" in o.get("data", {})]
     return "\n\n".join("".join(text) for text in found) if found else None
 
+
 def translate_code(cell) -> list:
     "A code cell as the cells that stand for it."
     from nbformat.v4 import new_markdown_cell
+
     options, cell["source"] = split_options(cell["source"])
-    if "injected-parameters" in cell["metadata"].get("tags", []): return []
+    if "injected-parameters" in cell["metadata"].get("tags", []):
+        return []
     hidden = options.get("echo") == "false"
     cell["metadata"] = {"tags": ["remove-input"] if hidden else []}
     # progress and warnings belong on a terminal, not on a page
-    cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in o.get("data", {})]
+    cell["outputs"] = [
+        o
+        for o in cell.get("outputs", [])
+        if o.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in o.get("data", {})
+    ]
     text = _markdown_of(cell)
     if text is not None:
         cell["outputs"] = [o for o in cell["outputs"] if "text/markdown" not in o.get("data", {})]
-        if "tbl-cap" in options: text = f":::{{table}} {options['tbl-cap']}\n:name: {options['label']}\n:class: longtable\n\n{text}\n:::"
+        if "tbl-cap" in options:
+            text = f":::{{table}} {options['tbl-cap']}\n:name: {options['label']}\n:class: longtable\n\n{text}\n:::"
         return ([] if hidden else [cell]) + [new_markdown_cell(translate_text(text))]
     if "fig-cap" in options:
-        cell["metadata"]["mystnb"] = {"figure": {"caption": translate_text(options["fig-cap"]), "name": options["label"]}, "image": {"alt": options["fig-cap"]}}
+        cell["metadata"]["mystnb"] = {
+            "figure": {"caption": translate_text(options["fig-cap"]), "name": options["label"]},
+            "image": {"alt": options["fig-cap"]},
+        }
         cell["outputs"] = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
     return [cell] if cell["source"].strip() or cell["outputs"] else []
 
+
 def _plainly_typed(thing):
     "A function with its plain types, where a command's options have hidden them in `Annotated`."
-    thing = unwrap(thing) if callable(thing) else thing          # of a decorated command, the command
-    if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()): return thing
+    thing = unwrap(thing) if callable(thing) else thing  # of a decorated command, the command
+    if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()):
+        return thing
     copy = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__)
     copy.__doc__, copy.__module__, copy.__annotations__ = thing.__doc__, thing.__module__, get_type_hints(thing)
     return copy
+
 
 def _entry(thing) -> str:
     "A function or class as nbdev documents it, without the rule and the link to a source host."
     text = require("nbdev.showdoc", "dev").show_doc(_plainly_typed(thing), title_level=3)._repr_markdown_()
     return re.sub(r"^---\n+(\[source\]\([^)]*\)\{[^}]*\}\n+)?", "", text.lstrip())
 
+
 def api_entries(source: str, module: str) -> list[str]:
     "Documentation of the public functions and classes that an exported cell defines."
-    names = [node.name for node in ast.parse(source).body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+    names = [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
     return [_entry(getattr(import_module(f"microvae.{module}"), name)) for name in names]
+
 
 def _exported(cell, module: str) -> list:
     "An exported cell: what it defines, and its code folded."
     from nbformat.v4 import new_code_cell, new_markdown_cell
+
     code = split_options(cell["source"])[1]
-    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code).body): return []
+    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code).body):
+        return []
     return [*map(new_markdown_cell, api_entries(code, module)), new_code_cell(code, metadata={"tags": ["hide-input"]})]
+
 
 def translate(notebook):
     "An executed notebook as one that myst-nb renders."
     from nbformat.v4 import new_markdown_cell, new_notebook
+
     cells, module = [], ""
     for cell in notebook["cells"]:
         source = cell["source"]
-        if match := re.match(r"#\| default_exp (\S+)", source): module = match[1]
-        elif source.startswith("#| hide"): continue
-        elif source.startswith("#| export"): cells += _exported(cell, module)
-        elif cell["cell_type"] == "code": cells += translate_code(cell)
-        else: cells.append(new_markdown_cell(translate_text(source)))
+        if match := re.match(r"#\| default_exp (\S+)", source):
+            module = match[1]
+        elif source.startswith("#| hide"):
+            continue
+        elif source.startswith("#| export"):
+            cells += _exported(cell, module)
+        elif cell["cell_type"] == "code":
+            cells += translate_code(cell)
+        else:
+            cells.append(new_markdown_cell(translate_text(source)))
     return new_notebook(cells=cells, metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
 
-# %% ../../nbs/study/08_book.ipynb #c12
+# %% ../../nbs/study/08_book.ipynb #c11
 def parts(quarto_yml="_quarto.yml") -> list[tuple[str, list[Path]]]:
-    "Parts of the book and their pages, in order, as the sidebar of `_quarto.yml` has them. The front page stands in a part without a name."
+    """Parts of the book and their pages, in order, as the sidebar of `_quarto.yml` has them.
+
+    The front page stands in a part without a name.
+    """
     settings = require("yaml", "book").safe_load(Path(quarto_yml).read_text(encoding="utf-8"))
     found = []
     for entry in settings["website"]["sidebar"]["contents"]:
         pages = [entry] if isinstance(entry, str) else entry["contents"]
         missing = [p for p in pages if not (Path(quarto_yml).parent / p).exists()]
-        if missing: raise ConfigError(f"{quarto_yml} lists {missing[0]}, which does not exist")
+        if missing:
+            raise ConfigError(f"{quarto_yml} lists {missing[0]}, which does not exist")
         found.append(("" if isinstance(entry, str) else entry["section"], [Path(p) for p in pages]))
     return found
 
-def longest_results(chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")) -> Path | None:
-    "The folder of the longest results of a chapter, e.g. phase1, that exist; committed ones come before those of this machine."
+
+def longest_results(
+    chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")
+) -> Path | None:
+    """The folder of the longest results of a chapter, e.g. phase1, that exist; committed ones come before those of
+    this machine.
+    """
     for root in roots:
         for folder in (Path(root) / chapter, Path(root) / chapter / "results"):
-            if (folder / "provenance.json").exists(): return folder
+            if (folder / "provenance.json").exists():
+                return folder
     return None
 
-# %% ../../nbs/study/08_book.ipynb #c14
+# %% ../../nbs/study/08_book.ipynb #c13
 def _parameters(page: Path) -> dict:
     "What the notebook of a chapter needs to show recorded results."
     chapter = next((name for name, notebook in CHAPTERS.items() if page.as_posix().endswith(notebook)), None)
-    if chapter is None: return {}
+    if chapter is None:
+        return {}
     folder = longest_results(chapter)
-    if folder is None: raise ConfigError(f"there are no results of {chapter} yet; run  microvae study  first")
+    if folder is None:
+        raise ConfigError(f"there are no results of {chapter} yet; run  microvae study  first")
     return {"recorded": str(folder)}
+
 
 def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page draws from: a chapter its own, a page of the report any."
-    if parameters: return [Path(parameters["recorded"])]
-    if page.parent.name != "report": return []
-    return [folder for folder in (*map(longest_results, CHAPTERS), *map(Path, ("results/real", "results/gallery", "results/benchmarks", "results/speed"))) if folder is not None and folder.exists()]
+    if parameters:
+        return [Path(parameters["recorded"])]
+    if page.parent.name != "report":
+        return []
+    return [
+        folder
+        for folder in (
+            *map(longest_results, CHAPTERS),
+            *map(Path, ("results/real", "results/gallery", "results/benchmarks", "results/speed")),
+        )
+        if folder is not None and folder.exists()
+    ]
+
 
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
     import nbformat
+
     notebook = nbformat.read(page, 4)
     notebook.cells = [cell for cell in notebook.cells if "nbdev_export()" not in cell.source]
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return target
+
 
 def execute_page(page: Path, work: Path, mark: str) -> bool:
     "Execute a page unless the kept copy is of the same content; whether it was executed."
@@ -159,20 +225,23 @@ def execute_page(page: Path, work: Path, mark: str) -> bool:
     target = work / "executed" / page
     stamp = target.with_suffix(".json")
     now = digest(page, *_shown(page, parameters), library=mark)
-    if target.exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return False
+    if target.exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now:
+        return False
     execute(_runnable(page, work / "runnable" / page), target, parameters)
     write_json(stamp, dict(digest=now))
     return True
 
+
 def translate_page(page: Path, work: Path):
     "Take an executed page through the adapter into the Sphinx source folder."
     import nbformat
+
     source = work / "source" / page
     source.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(translate(nbformat.read(work / "executed" / page, 4)), source)
 
-# %% ../../nbs/study/08_book.ipynb #c15
-CONF = '''
+# %% ../../nbs/study/08_book.ipynb #c14
+CONF = """
 project = "microvae"
 author = "The microvae developers"
 copyright = "2026 onwards, the microvae developers"
@@ -198,9 +267,9 @@ bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 exclude_patterns = []
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
-'''
+"""
 
-CSS = '''
+CSS = """
 div.cell_output img, figure img { max-width: 100%; height: auto; background: white; }
 table { font-size: 0.85em; }
 .pst-scrollable-table-container, div.cell_output { overflow-x: auto; }
@@ -212,12 +281,18 @@ div.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 /* the page's own contents only where there is room beside the text, and the book's in a narrow column */
 @media (max-width: 1500px) { .bd-sidebar-secondary { display: none; } }
 @media (min-width: 992px) { .bd-sidebar-primary { max-width: 16rem; } }
-'''
+"""
+
 
 def _toctrees(contents) -> str:
     "The hidden tables of contents that the front page carries."
-    blocks = [f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(str(p.with_suffix('')) for p in pages) + "\n```" for title, pages in contents if title]
+    blocks = [
+        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(str(p.with_suffix("")) for p in pages) + "\n```"
+        for title, pages in contents
+        if title
+    ]
     return "\n\n".join(blocks)
+
 
 def write_source(contents, work: Path, bibliography: Path):
     "Everything around the pages: settings, style, references, and the front page with the tables of contents."
@@ -226,8 +301,11 @@ def write_source(contents, work: Path, bibliography: Path):
     (source / "conf.py").write_text(CONF)
     (source / "_static" / "microvae.css").write_text(CSS)
     shutil.copy(bibliography, source / "references.bib")
-    if (work / "files").exists(): shutil.copytree(work / "files", source / "_static", dirs_exist_ok=True)          # what pages have made to stand beside them
+    # what pages have made to stand beside them
+    if (work / "files").exists():
+        shutil.copytree(work / "files", source / "_static", dirs_exist_ok=True)
     import nbformat
+
     [front] = [pages[0] for title, pages in contents if not title]
     notebook = nbformat.read(source / front, 4)
     for cell in notebook.cells:
@@ -239,59 +317,94 @@ def write_source(contents, work: Path, bibliography: Path):
     nbformat.write(notebook, source / "index.ipynb")
     (source / front).unlink()
 
+
 def _one_thread_each():
     "Pages that share cores with several threads each would wait for one another."
     os.environ["OMP_NUM_THREADS"] = "1"
 
+
 def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Path:
     "Build the site. Raises `MicroVAEError` with what Sphinx said where a page, reference or citation does not resolve."
     from tqdm import tqdm
+
     work, contents = Path(work), parts(quarto_yml)
     pages = [page for _, listed in contents for page in listed]
     mark = digest(library_folder())
     with ProcessPoolExecutor(cores(), get_context("spawn"), _one_thread_each) as pool:
         jobs = {pool.submit(execute_page, page, work, mark): page for page in pages}
         try:
-            for job in tqdm(as_completed(jobs), total=len(jobs), desc="pages", unit="page", ncols=100): job.result()
-        except BaseException: pool.shutdown(cancel_futures=True); raise          # no page after one that failed
+            for job in tqdm(as_completed(jobs), total=len(jobs), desc="pages", unit="page", ncols=100):
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise  # no page after one that failed
     shutil.rmtree(work / "source", ignore_errors=True)
-    for page in pages: translate_page(page, work)
+    for page in pages:
+        translate_page(page, work)
     write_source(contents, work, Path("nbs/report/references.bib"))
     _render(work, Path(site))
     return Path(site) / "index.html"
 
+
 def _render(work: Path, site: Path):
-    "Let Sphinx render the source folder unless the site is of the same source; the site is replaced as a whole, and only by one that rendered without a complaint."
+    """Let Sphinx render the source folder unless the site is of the same source; the site is replaced as a whole, and
+    only by one that rendered without a complaint.
+    """
     now, stamp = digest(work / "source"), work / "site.json"
-    if (site / "index.html").exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now: return
+    if (site / "index.html").exists() and stamp.exists() and json.loads(stamp.read_text())["digest"] == now:
+        return
     made = work / "html"
     shutil.rmtree(made, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "-d", str(work / "doctrees"), str(work / "source"), str(made)]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-E",
+        "-b",
+        "html",
+        "-d",
+        str(work / "doctrees"),
+        str(work / "source"),
+        str(made),
+    ]
     result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode: raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
+    if result.returncode:
+        raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(made, site)
     write_json(stamp, dict(digest=now))
 
-# %% ../../nbs/study/08_book.ipynb #c17
+# %% ../../nbs/study/08_book.ipynb #c16
 def readme(front="nbs/index.ipynb") -> str:
     "The README's text, from the front page's Markdown cells and shown code."
     import nbformat
+
     lines = []
     for cell in nbformat.read(front, 4).cells:
         options, code = split_options(cell.source) if cell.cell_type == "code" else ({}, "")
-        if cell.cell_type == "markdown": lines.append(cell.source.replace("](../", "]("))
-        elif code and not options and "#| hide" not in cell.source: lines.append(f"```python\n{code}\n```")
+        if cell.cell_type == "markdown":
+            lines.append(cell.source.replace("](../", "]("))
+        elif code and not options and "#| hide" not in cell.source:
+            lines.append(f"```python\n{code}\n```")
     return "\n\n".join(lines) + "\n"
 
-# %% ../../nbs/study/08_book.ipynb #c18
+# %% ../../nbs/study/08_book.ipynb #c17
 def write_front(front="nbs/index.ipynb", readme_file="README.md", picture="results/overview.png"):
     "Write the README and the picture that it and the front page show, from the longest results of phase 1."
     from microvae.evaluation.plots import plot_reconstructions
     from microvae.study.results import Results
+
     results = Results.load(longest_results("phase1"))
     made = results.reconstructions("architectures", "model", model="MP4", latent_dim=2)
-    figure = plot_reconstructions(results.originals.images, {"from 2 numbers": made["MP4"]}, results.originals.table.get("cohort"), results.originals.channels)
+    figure = plot_reconstructions(
+        results.originals.images,
+        {"from 2 numbers": made["MP4"]},
+        results.originals.table.get("cohort"),
+        results.originals.channels,
+    )
     Path(picture).parent.mkdir(exist_ok=True)
     figure.savefig(picture, dpi=110)
     Path(readme_file).write_text(readme(front), encoding="utf-8")

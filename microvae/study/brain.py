@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['SIZES', 'REPORT', 'LEVELS', 'space_of', 'kinds', 'masks_of', 'look_for', 'study', 'claims']
 
-# %% ../../nbs/study/15_brain.ipynb #c04
+# %% ../../nbs/study/15_brain.ipynb #c03
 import numpy as np
 import pandas as pd
+
 from ..data.collection import CellImages
 from ..data.phantoms import tumour_mask
 from ..data.splits import hold_out
@@ -20,61 +21,98 @@ from .thesis import check
 from ..training.config import Model, Objective, RunConfig
 from ..training.search import Search, search
 
-# %% ../../nbs/study/15_brain.ipynb #c06
+# %% ../../nbs/study/15_brain.ipynb #c05
 #: Profile -> how much: images, trials of the search for the autoencoder and for the VAE, choices of epochs. `paper` is the report's: 2,870 and 394 images, 17 and 61 trials.
-SIZES = {"quick": dict(images=200, trials=(5, 5), epochs=(1, 2, 4), seeds=(0,)),
-         "standard": dict(images=900, trials=(14, 14), epochs=(5, 10, 20), seeds=(0,)),
-         "paper": dict(images=3264, trials=(17, 61), epochs=(10, 20, 40), seeds=(0,))}
+SIZES = {
+    "quick": dict(images=200, trials=(5, 5), epochs=(1, 2, 4), seeds=(0,)),
+    "standard": dict(images=900, trials=(14, 14), epochs=(5, 10, 20), seeds=(0,)),
+    "paper": dict(images=3264, trials=(17, 61), epochs=(10, 20, 40), seeds=(0,)),
+}
 
 #: The report's best trials (Tables 3 and 4), its losses as a mean over pixels (autoencoder) and a sum over a batch of 16 (VAE).
-REPORT = {"AE": dict(learning_rate=5e-4, epochs=40, batch_size=16, latent_dim=512, loss=0.003926), "VAE": dict(learning_rate=1e-3, epochs=40, batch_size=16, latent_dim=512, loss=97322.52)}
+REPORT = {
+    "AE": dict(learning_rate=5e-4, epochs=40, batch_size=16, latent_dim=512, loss=0.003926),
+    "VAE": dict(learning_rate=1e-3, epochs=40, batch_size=16, latent_dim=512, loss=97322.52),
+}
 
 #: Standard deviations of the noise that is to be removed.
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
+
 def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
     "The report's choices (Tables 1 and 2), with the profile's epochs."
-    return {"learning_rate": [1e-3, 5e-4, 1e-4], "epochs": list(epochs), "batch_size": [16, 32, 64], "latent_dim": [512, 1024, 2048]}
+    return {
+        "learning_rate": [1e-3, 5e-4, 1e-4],
+        "epochs": list(epochs),
+        "batch_size": [16, 32, 64],
+        "latent_dim": [512, 1024, 2048],
+    }
+
 
 def kinds() -> dict[str, RunConfig]:
     "The two models: squared error for the autoencoder, cross-entropy and KL for the VAE."
-    return {"AE": RunConfig(model=Model("mri_ae")), "VAE": RunConfig(model=Model("mri_vae"), objective=Objective("bce"))}
+    return {
+        "AE": RunConfig(model=Model("mri_ae")),
+        "VAE": RunConfig(model=Model("mri_vae"), objective=Objective("bce")),
+    }
 
-# %% ../../nbs/study/15_brain.ipynb #c09
+# %% ../../nbs/study/15_brain.ipynb #c08
 def masks_of(cells: CellImages) -> tuple[np.ndarray, np.ndarray] | None:
     "Where tumours lie, and a ring around each; None where that is not known."
-    if "tumour_radius" not in cells.table: return None
+    if "tumour_radius" not in cells.table:
+        return None
     return tumour_mask(cells, 0.9), tumour_mask(cells, 1.9) & ~tumour_mask(cells, 1.25)
+
 
 def look_for(setting: Setting, train: CellImages, held: CellImages) -> dict[str, Search]:
     "Both searches."
     space, found = space_of(setting.size["epochs"]), {}
     for (name, config), trials in zip(kinds().items(), setting.size["trials"]):
-        found[name] = search(config, train, space, trials, held, setting.runs, f"brain {name} {digest(images=train.fingerprint(), space=space)}", device=setting.device, progress_file=setting.progress_file)
+        found[name] = search(
+            config,
+            train,
+            space,
+            trials,
+            held,
+            setting.runs,
+            f"brain {name} {digest(images=train.fingerprint(), space=space)}",
+            device=setting.device,
+            progress_file=setting.progress_file,
+        )
     return found
+
 
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the case."
     rest, test = hold_out(setting.cells, 0.12)
     train, held = hold_out(rest, 0.1)
     found = look_for(setting, train, held)
-    runs = setting.train({name: each.best for name, each in found.items()}, train, held)          # with seed 0 the runs of the best trials, which are there already
+    # with seed 0 the runs of the best trials, which are there already
+    runs = setting.train({name: each.best for name, each in found.items()}, train, held)
     tables, pictures = {}, {}
     few = test[spread_over(test, "tumour" if "tumour" in test.table else None, 8)]
     pictures["test"] = few.images[:]
     for name, each in found.items():
         run = runs[name, setting.first]
-        tables |= {f"trials_{name}": each.table, f"curves_{name}": each.curves, f"denoising_{name}": denoise(run.model, test, LEVELS, masks_of(test))}
+        tables |= {
+            f"trials_{name}": each.table,
+            f"curves_{name}": each.curves,
+            f"denoising_{name}": denoise(run.model, test, LEVELS, masks_of(test)),
+        }
         pictures[f"test {name}"] = pictures_of(run, few)
-        pictures |= {f"layer {name} {block}": liveliest(maps) for block, maps in activations(run.model, few.images[::2][:4]).items()}
+        pictures |= {
+            f"layer {name} {block}": liveliest(maps)
+            for block, maps in activations(run.model, few.images[::2][:4]).items()
+        }
         given = noisy(few, 0.2)
         pictures |= {"noisy": given.images, f"denoised {name}": pictures_of(run, given)}
     return tables, pictures
 
-# %% ../../nbs/study/15_brain.ipynb #c11
+# %% ../../nbs/study/15_brain.ipynb #c10
 def _by_choice(trials: pd.DataFrame, setting: str) -> pd.Series:
     done = trials[trials.state == "complete"]
     return done.groupby(setting).value.mean()
+
 
 def _best_choice(findings: Findings, setting: str, wanted, claim: str, report: str) -> dict:
     "Whether the best trials, and the mean over trials, prefer a value of a setting."
@@ -82,9 +120,19 @@ def _best_choice(findings: Findings, setting: str, wanted, claim: str, report: s
     for name in ("AE", "VAE"):
         trials = findings.tables[f"trials_{name}"]
         means, best = _by_choice(trials, setting), trials.loc[trials.value.idxmin(), setting]
-        here.append(f"{name}: best {best:g}, means " + ", ".join(f"{choice:g}: {value:,.4g}" for choice, value in means.items()))
+        here.append(
+            f"{name}: best {best:g}, means " + ", ".join(f"{choice:g}: {value:,.4g}" for choice, value in means.items())
+        )
         wins.append(best == wanted)
-    return {"claim": claim, "thesis": report, "here": "; ".join(here), "holds here": {2: "holds (both searches)", 1: "mixed (one of two searches)", 0: "fails (both searches)"}[sum(wins)]}
+    return {
+        "claim": claim,
+        "thesis": report,
+        "here": "; ".join(here),
+        "holds here": {2: "holds (both searches)", 1: "mixed (one of two searches)", 0: "fails (both searches)"}[
+            sum(wins)
+        ],
+    }
+
 
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
@@ -92,18 +140,56 @@ def claims(findings: Findings) -> pd.DataFrame:
     noise = {name: findings.tables[f"denoising_{name}"].groupby("noise").mean() for name in ("AE", "VAE")}
     values = int(np.prod(findings.provenance["image_shape"]))
     vae = findings.tables["trials_VAE"].value.min()
-    def compared(part): return ((v := part.set_index("name").psnr)["VAE"] < v["AE"], {"VAE": v["VAE"], "AE": v["AE"]})
-    error, (best, summed) = runs[runs.name == "AE"].squared_error.mean(), (REPORT[name]["loss"] for name in ("AE", "VAE"))
+
+    def compared(part):
+        return ((v := part.set_index("name").psnr)["VAE"] < v["AE"], {"VAE": v["VAE"], "AE": v["AE"]})
+
+    error, (best, summed) = (
+        runs[runs.name == "AE"].squared_error.mean(),
+        (REPORT[name]["loss"] for name in ("AE", "VAE")),
+    )
     strong, weak = noise["AE"].loc[max(LEVELS)], noise["AE"].loc[min(LEVELS)]
-    rows = [{"claim": f"The best autoencoder's squared error is {best:.4f} per pixel or less", "thesis": f"{best:.6f}", "here": f"{error:.4f}, held out", "holds here": "holds" if error <= best else "fails"},
-            {"claim": "The best VAE's loss", "thesis": f"{summed:,.2f} a batch of 16: {summed / 16:,.0f} an image, {summed / 16 / 128 ** 2:.3f} a pixel", "here": f"{vae:,.0f} an image, {vae / values:.3f} a pixel", "holds here": "other images, not compared"},
-            check("The autoencoder reconstructs better than the VAE (PSNR)", "VAE “quite blurry”", runs, compared),
-            _best_choice(findings, "batch_size", 16, "The smallest batch is best", "16 in both"),
-            _best_choice(findings, "epochs", max(size["epochs"]), "Most epochs are best", "40 in both"),
-            _best_choice(findings, "latent_dim", 512, "The smallest latent size is best", "512 in both"),
-            {"claim": f"The autoencoder removes strong noise (σ = {max(LEVELS):g})", "thesis": "“successfully removed the strong noise”", "here": f"PSNR {strong.psnr_before:.1f} before, {strong.psnr_after:.1f} dB after (σ = {min(LEVELS):g}: {weak.psnr_before:.1f}, {weak.psnr_after:.1f})", "holds here": "holds" if strong.psnr_after > strong.psnr_before else "fails"}]
+    rows = [
+        {
+            "claim": f"The best autoencoder's squared error is {best:.4f} per pixel or less",
+            "thesis": f"{best:.6f}",
+            "here": f"{error:.4f}, held out",
+            "holds here": "holds" if error <= best else "fails",
+        },
+        {
+            "claim": "The best VAE's loss",
+            "thesis": f"{summed:,.2f} a batch of 16: {summed / 16:,.0f} an image, {summed / 16 / 128**2:.3f} a pixel",
+            "here": f"{vae:,.0f} an image, {vae / values:.3f} a pixel",
+            "holds here": "other images, not compared",
+        },
+        check("The autoencoder reconstructs better than the VAE (PSNR)", "VAE “quite blurry”", runs, compared),
+        _best_choice(findings, "batch_size", 16, "The smallest batch is best", "16 in both"),
+        _best_choice(findings, "epochs", max(size["epochs"]), "Most epochs are best", "40 in both"),
+        _best_choice(findings, "latent_dim", 512, "The smallest latent size is best", "512 in both"),
+        {
+            "claim": f"The autoencoder removes strong noise (σ = {max(LEVELS):g})",
+            "thesis": "“successfully removed the strong noise”",
+            "here": f"PSNR {strong.psnr_before:.1f} before, {strong.psnr_after:.1f} dB after (σ = {min(LEVELS):g}: {weak.psnr_before:.1f}, {weak.psnr_after:.1f})",
+            "holds here": "holds" if strong.psnr_after > strong.psnr_before else "fails",
+        },
+    ]
     if "contrast_true" in noise["AE"]:
         kept = {level: row.contrast_after / row.contrast_true for level, row in noise["AE"].iterrows()}
-        rows.append({"claim": "Part of the tumour goes with the noise (contrast under 90 % at σ = 0.2)", "thesis": "“might have also removed … the brain tumor”", "here": "contrast kept: " + ", ".join(f"σ = {level:g}: {100 * share:.0f} %" for level, share in kept.items()), "holds here": "holds" if kept[0.2] < 0.9 else "fails"})
-        rows.append({"claim": "It is the noise that takes the tumour: without noise its contrast stays over 90 % (ours)", "thesis": "“difficulty distinguishing between the noise and the brain tumor”", "here": f"contrast kept without noise: {100 * kept[0.0]:.0f} %", "holds here": "holds" if kept[0.0] > 0.9 else "fails: the model does not draw it in the first place"})
+        rows.append(
+            {
+                "claim": "Part of the tumour goes with the noise (contrast under 90 % at σ = 0.2)",
+                "thesis": "“might have also removed … the brain tumor”",
+                "here": "contrast kept: "
+                + ", ".join(f"σ = {level:g}: {100 * share:.0f} %" for level, share in kept.items()),
+                "holds here": "holds" if kept[0.2] < 0.9 else "fails",
+            }
+        )
+        rows.append(
+            {
+                "claim": "It is the noise that takes the tumour: without noise its contrast stays over 90 % (ours)",
+                "thesis": "“difficulty distinguishing between the noise and the brain tumor”",
+                "here": f"contrast kept without noise: {100 * kept[0.0]:.0f} %",
+                "holds here": "holds" if kept[0.0] > 0.9 else "fails: the model does not draw it in the first place",
+            }
+        )
     return pd.DataFrame(rows).rename(columns={"thesis": "report"})

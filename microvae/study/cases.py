@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['Findings', 'Setting', 'normal_ones', 'objective_of', 'footing', 'histories', 'pictures_of', 'weighed', 'run_case']
 
-# %% ../../nbs/study/13_cases.ipynb #c04
+# %% ../../nbs/study/13_cases.ipynb #c03
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
+
 import numpy as np
 import pandas as pd
+
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
@@ -25,22 +27,27 @@ from ..training.config import RunConfig
 from ..training.engine import Run
 from ..training.sweep import with_values
 
-# %% ../../nbs/study/13_cases.ipynb #c06
+# %% ../../nbs/study/13_cases.ipynb #c05
 @dataclass
 class Findings:
     "What a case found: tables, pictures in [0, 1], and where they come from."
+
     tables: dict[str, pd.DataFrame]
     pictures: dict[str, np.ndarray]
     provenance: dict
 
     def save(self, folder) -> Path:
-        "Write a folder that is replaced as a whole: a CSV a table, or Parquet for long ones, and the pictures with 8 bits."
+        """Write a folder that is replaced as a whole: a CSV a table, or Parquet for long ones, and the pictures with 8
+        bits.
+        """
         return replace_folder(folder, self._write)
 
     def _write(self, part: Path):
         for name, table in self.tables.items():
-            if len(table) > 400: write_table(part / f"{name}.parquet", table)
-            else: table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
+            if len(table) > 400:
+                write_table(part / f"{name}.parquet", table)
+            else:
+                table.to_csv(part / f"{name}.csv", index=False, float_format="%.6g")
         write_pictures(part / "pictures.npz", self.pictures)
         write_json(part / "provenance.json", self.provenance)
 
@@ -48,24 +55,30 @@ class Findings:
     def load(cls, folder) -> "Findings":
         "Read what `save` wrote. Raises `ConfigError` for a folder that holds no findings."
         folder = Path(folder)
-        if not (folder / "provenance.json").exists(): raise ConfigError(f"{folder} holds no findings of a case: provenance.json is missing")
-        tables = {path.stem: read_table(path, text=("run",) if path.suffix == ".csv" else ()) for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet"))}
+        if not (folder / "provenance.json").exists():
+            raise ConfigError(f"{folder} holds no findings of a case: provenance.json is missing")
+        tables = {
+            path.stem: read_table(path, text=("run",) if path.suffix == ".csv" else ())
+            for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.parquet"))
+        }
         pictures = read_pictures(folder / "pictures.npz")
         return cls(tables, pictures, read_json(folder / "provenance.json"))
 
-# %% ../../nbs/study/13_cases.ipynb #c08
+# %% ../../nbs/study/13_cases.ipynb #c07
 @dataclass
 class Setting:
     "What a case is given: sets of images, the numbers of its profile, and where runs are kept."
-    names: tuple[str, ...]        # of sets, or files of images; most cases want one
-    size: dict                    # images, epochs, seeds, and what the case needs beyond
-    out: Path                     # for what is too long for the findings
-    runs: Path                    # where runs are kept
+
+    names: tuple[str, ...]  # of sets, or files of images; most cases want one
+    size: dict  # images, epochs, seeds, and what the case needs beyond
+    out: Path  # for what is too long for the findings
+    runs: Path  # where runs are kept
     device: str
     label: str
     image_side: int | None = None  # to which `cells` are resized
     data_folder: str | list[str] | None = None  # where a public set lies; one for all sets, or one each
-    trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)  # name, run, held-out images, of all that `train` was asked for
+    # name, run, held-out images, of all that `train` was asked for
+    trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)
 
     @cached_property
     def cells(self) -> CellImages:
@@ -74,7 +87,8 @@ class Setting:
 
     def _folder(self, name: str) -> str | None:
         folder = self.data_folder
-        if isinstance(folder, list): folder = folder[self.names.index(name)] if name in self.names else None
+        if isinstance(folder, list):
+            folder = folder[self.names.index(name)] if name in self.names else None
         return folder or None
 
     @property
@@ -84,101 +98,190 @@ class Setting:
 
     def load(self, name: str, n: int | None = None, side: int | None = None, seed: int = 0) -> CellImages:
         "Images of a set, as many as the profile says if not told; simulators draw at the side that is asked for."
-        return load(name, self.size["images"] if n is None else n, side, seed, data_folder=self._folder(name), rendered=True)
+        return load(
+            name, self.size["images"] if n is None else n, side, seed, data_folder=self._folder(name), rendered=True
+        )
 
     @property
     def first(self) -> int:
         "The seed whose runs are drawn."
         return self.size["seeds"][0]
 
-    def train(self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None) -> dict[tuple[str, int], Run]:
+    def train(
+        self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None
+    ) -> dict[tuple[str, int], Run]:
         "Runs of all configs with all seeds (the setting's if none are given), by (name, seed)."
         keys = [(name, seed) for seed in (self.size["seeds"] if seeds is None else seeds) for name in named]
         configs = [with_values(named[name], seed=seed) for name, seed in keys]
-        found = dict(zip(keys, run_all(configs, train, held, self.runs, self.device, progress_file=self.progress_file, label=self.label)))
+        found = dict(
+            zip(
+                keys,
+                run_all(
+                    configs, train, held, self.runs, self.device, progress_file=self.progress_file, label=self.label
+                ),
+            )
+        )
         self.trained += [(name, run, held) for (name, _), run in found.items()]
         return found
 
+
 def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray:
-    "Which images are normal `(N,)`: where a column of truth values says so, or the subfolder `normal` that they come from; all where nothing is known."
-    if column in cells.table: return (cells.table[column].astype(bool) == when).to_numpy()
-    if "plate" in cells.table and (cells.table.plate.str.lower() == "normal").any(): return (cells.table.plate.str.lower() == "normal").to_numpy()
+    """Which images are normal `(N,)`: where a column of truth values says so, or the subfolder `normal` that they come
+    from; all where nothing is known.
+    """
+    if column in cells.table:
+        return (cells.table[column].astype(bool) == when).to_numpy()
+    if "plate" in cells.table and (cells.table.plate.str.lower() == "normal").any():
+        return (cells.table.plate.str.lower() == "normal").to_numpy()
     return np.ones(len(cells), bool)
+
 
 def objective_of(run: Run) -> str:
     "The objective in words."
     o = run.config.objective
     error = {"mse": "squared error", "bce": "cross-entropy"}[o.likelihood]
-    if not run.config.model.variational: return error
-    further = {f"total correlation × {o.total_correlation:g}": o.total_correlation != 1, f"{o.free_bits:g} free nats": o.free_bits, f"capacity of {o.capacity or 0:g} nats": o.capacity, f"alignment × {o.alignment:g}": o.alignment}
-    return ", ".join([f"{error} + {'' if o.beta == 1 else f'{o.beta:g} '}KL", *(text for text, there in further.items() if there)])
+    if not run.config.model.variational:
+        return error
+    further = {
+        f"total correlation × {o.total_correlation:g}": o.total_correlation != 1,
+        f"{o.free_bits:g} free nats": o.free_bits,
+        f"capacity of {o.capacity or 0:g} nats": o.capacity,
+        f"alignment × {o.alignment:g}": o.alignment,
+    }
+    return ", ".join(
+        [f"{error} + {'' if o.beta == 1 else f'{o.beta:g} '}KL", *(text for text, there in further.items() if there)]
+    )
+
 
 def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
-    "A row a run with what every case can tell of it: network, parameters, objective, data, time, reconstruction, use of the latent space."
+    """A row a run with what every case can tell of it: network, parameters, objective, data, time, reconstruction, use
+    of the latent space.
+    """
     rows = []
     for name, run, held in trained:
         c, kept = run.config, run.folder / "seconds.json"
         numbers = evaluate_run(run, held)
-        rows.append(dict(name=name, seed=c.training.seed, network=c.model.name, parameters=numbers["parameters"], objective=objective_of(run), latent_dim=c.model.latent_dim, data=c.data.name, images=c.data.n_train,
-                         pixels="×".join(map(str, c.data.image_shape)), epochs=len(run.history), seconds=read_json(kept)["seconds"] if kept.exists() else float("nan"),
-                         squared_error=numbers["squared_error"], psnr=numbers["psnr"], ssim=numbers["ssim"], kl=run.history.kl.iloc[-1], active_units=numbers["active_units"], variety=numbers["variety"], run=run.folder.name))
+        rows.append(
+            dict(
+                name=name,
+                seed=c.training.seed,
+                network=c.model.name,
+                parameters=numbers["parameters"],
+                objective=objective_of(run),
+                latent_dim=c.model.latent_dim,
+                data=c.data.name,
+                images=c.data.n_train,
+                pixels="×".join(map(str, c.data.image_shape)),
+                epochs=len(run.history),
+                seconds=read_json(kept)["seconds"] if kept.exists() else float("nan"),
+                squared_error=numbers["squared_error"],
+                psnr=numbers["psnr"],
+                ssim=numbers["ssim"],
+                kl=run.history.kl.iloc[-1],
+                active_units=numbers["active_units"],
+                variety=numbers["variety"],
+                run=run.folder.name,
+            )
+        )
     return pd.DataFrame(rows)
 
+
 def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
-    "A row an epoch of every run, losses per value of an image: name, seed, epoch, train, validation, kl, psnr, ssim, thinned to some 100 epochs."
+    """A row an epoch of every run, losses per value of an image: name, seed, epoch, train, validation, kl, psnr, ssim,
+    thinned to some 100 epochs.
+    """
     parts = []
     for name, run, _ in trained:
         h, values = run.history, np.prod(run.config.data.image_shape)
-        part = pd.DataFrame(dict(epoch=h.epoch, train=h.reconstruction / values, validation=h.validation_reconstruction / values, kl=h.kl, total=h.total, validation_total=h.validation_total))
-        for measure in ("psnr", "ssim"): part[measure] = h.get(f"validation_{measure}")
+        part = pd.DataFrame(
+            dict(
+                epoch=h.epoch,
+                train=h.reconstruction / values,
+                validation=h.validation_reconstruction / values,
+                kl=h.kl,
+                total=h.total,
+                validation_total=h.validation_total,
+            )
+        )
+        for measure in ("psnr", "ssim"):
+            part[measure] = h.get(f"validation_{measure}")
         parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
+
 
 def pictures_of(run: Run, cells: CellImages) -> np.ndarray:
     "What a run makes of a few images."
     return reconstruct(run.model, cells)["reconstruction"]
 
-# %% ../../nbs/study/13_cases.ipynb #c11
+# %% ../../nbs/study/13_cases.ipynb #c10
 def weighed(
-    claim: str,                  # a sentence
-    source: str,                 # what was said of it, and by whom
-    difference: Interval,        # of a number that is above zero where the claim holds
-    what: str,                   # what the number is
+    claim: str,  # a sentence
+    source: str,  # what was said of it, and by whom
+    difference: Interval,  # of a number that is above zero where the claim holds
+    what: str,  # what the number is
     digits: int = 2,
-) -> dict:                       # claim, source, here, holds here
+) -> dict:  # claim, source, here, holds here
     "One row of a claims table, decided by a bootstrap interval."
-    verdict = {1: "holds", -1: "fails", 0: "open: the interval holds zero" if difference.n > 1 else "open: one value has no interval"}[difference.sign]
-    return {"claim": claim, "source": source, "here": f"{what}: {difference.text(digits)}, n = {difference.n}", "holds here": verdict}
+    verdict = {
+        1: "holds",
+        -1: "fails",
+        0: "open: the interval holds zero" if difference.n > 1 else "open: one value has no interval",
+    }[difference.sign]
+    return {
+        "claim": claim,
+        "source": source,
+        "here": f"{what}: {difference.text(digits)}, n = {difference.n}",
+        "holds here": verdict,
+    }
 
-# %% ../../nbs/study/13_cases.ipynb #c13
+# %% ../../nbs/study/13_cases.ipynb #c12
 def run_case(
-    name: str,                        # of the case
+    name: str,  # of the case
     study: Callable[[Setting], tuple[dict[str, pd.DataFrame], dict[str, np.ndarray]]],  # the case
-    sizes: dict[str, dict],           # profile -> images, epochs, seeds, ...
+    sizes: dict[str, dict],  # profile -> images, epochs, seeds, ...
     profile: str,
-    data: str,                        # a set's name, or a file, folder or pattern of images; several with commas between for a case that compares sets
-    data_folder: str | None = None,   # where a public set lies; several with commas between, one a set
-    image_side: int | None = None,    # resize to this many pixels
+    # a set's name, or a file, folder or pattern of images; several with commas between for a case that compares sets
+    data: str,
+    data_folder: str | None = None,  # where a public set lies; several with commas between, one a set
+    image_side: int | None = None,  # resize to this many pixels
     out="build/case",
     runs="build/runs",
     device: str = "auto",
-    recorded: str = "",               # a folder of findings: shown as they are, nothing is trained
-    **changes,                        # instead of the profile's numbers, where they are not None
+    recorded: str = "",  # a folder of findings: shown as they are, nothing is trained
+    **changes,  # instead of the profile's numbers, where they are not None
 ) -> Findings:
-    "What a case finds, or has found. Raises `UnknownNameError` for a profile, `ConfigError` for a number that the case does not have."
-    if recorded: return Findings.load(recorded)
-    if profile not in sizes: raise unknown_name("profile", profile, sizes)
-    changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items() if value is not None}
-    if unknown := set(changes) - set(sizes[profile]): raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
+    """What a case finds, or has found.
+
+    Raises `UnknownNameError` for a profile, `ConfigError` for a number that the case does not have.
+    """
+    if recorded:
+        return Findings.load(recorded)
+    if profile not in sizes:
+        raise unknown_name("profile", profile, sizes)
+    changes = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in changes.items() if value is not None
+    }
+    if unknown := set(changes) - set(sizes[profile]):
+        raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
     size, start = sizes[profile] | changes, perf_counter()
     names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))
     folders = [part.strip() for part in (data_folder or "").split(",")]
-    if len(folders) > 1 and len(folders) != len(names): raise ConfigError(f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none")
-    setting = Setting(names, size, Path(out), Path(runs), device, name, image_side, folders if len(folders) > 1 else folders[0])
+    if len(folders) > 1 and len(folders) != len(names):
+        raise ConfigError(
+            f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none"
+        )
+    setting = Setting(
+        names, size, Path(out), Path(runs), device, name, image_side, folders if len(folders) > 1 else folders[0]
+    )
     tables, pictures = study(setting)
     first, compared = setting.trained[0][1].config.data, footing(setting.trained)
     seen = len(setting.cells) if "cells" in vars(setting) else first.n_train + first.n_validation
-    about = provenance(profile, ", ".join(names), device, perf_counter() - start) | dict(case=name, cells=seen, image_shape=list(first.image_shape), size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()})
+    about = provenance(profile, ", ".join(names), device, perf_counter() - start) | dict(
+        case=name,
+        cells=seen,
+        image_shape=list(first.image_shape),
+        size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()},
+    )
     about |= dict(held_out=len(setting.trained[0][2]), minutes_training=round(float(compared.seconds.sum()) / 60, 1))
     findings = Findings({"runs": compared, "history": histories(setting.trained)} | tables, pictures, about)
     findings.save(Path(out) / "results")

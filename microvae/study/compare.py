@@ -5,47 +5,86 @@
 # %% auto #0
 __all__ = ['OTHERWISE', 'difference_of', 'tables_of', 'compare_results', 'in_lines']
 
-# %% ../../nbs/study/24_compare.ipynb #c04
+# %% ../../nbs/study/24_compare.ipynb #c03
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
 from ..errors import ConfigError
 from ..files import read_table
 
-# %% ../../nbs/study/24_compare.ipynb #c05
+# %% ../../nbs/study/24_compare.ipynb #c04
 #: Columns that are another each time.
 OTHERWISE = ("seconds", "minutes", "run", "date", "commit", "hardware", "speed")
 
+
 def difference_of(recorded: pd.Series, made: pd.Series) -> float:
     "How far two columns of one length are apart: 0 where they are the same, infinite where a word or a gap is another."
-    if len(recorded) != len(made): return np.inf
-    if not all(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) for column in (recorded, made)):
+    if len(recorded) != len(made):
+        return np.inf
+    if not all(
+        pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) for column in (recorded, made)
+    ):
         return 0.0 if recorded.astype(str).tolist() == made.astype(str).tolist() else np.inf
     old, new = recorded.to_numpy(float), made.to_numpy(float)
     known = np.isfinite(old)
-    if not np.array_equal(known, np.isfinite(new)): return np.inf
-    if not known.any(): return 0.0
-    apart, spread = np.abs(old[known] - new[known]).max(), max(np.ptp(old[known]), 1e-3 * np.abs(old[known]).max(), 1e-12)
+    if not np.array_equal(known, np.isfinite(new)):
+        return np.inf
+    if not known.any():
+        return 0.0
+    apart, spread = (
+        np.abs(old[known] - new[known]).max(),
+        max(np.ptp(old[known]), 1e-3 * np.abs(old[known]).max(), 1e-12),
+    )
     return float(apart / spread)
+
 
 def tables_of(folder: Path) -> dict[str, Path]:
     "Tables of a folder of results by chapter and name, whether it was recorded or is a study's own."
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix in (".csv", ".parquet") and not {"runs", "checkpoint"} & set(path.relative_to(folder).parts[:-1])]
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".csv", ".parquet") and not {"runs", "checkpoint"} & set(path.relative_to(folder).parts[:-1])
+    ]
     return {"/".join(part for part in path.relative_to(folder).parts if part != "results"): path for path in found}
 
+
 def compare_results(recorded, made) -> pd.DataFrame:
-    "A row a column of every recorded table: table, column, rows, and how far what was made is from it. Raises `ConfigError` where there is nothing to compare."
+    """A row a column of every recorded table: table, column, rows, and how far what was made is from it.
+
+    Raises `ConfigError` where there is nothing to compare.
+    """
     old, new = tables_of(Path(recorded)), tables_of(Path(made))
     common = [name for name in old if name in new]
-    if not common: raise ConfigError(f"{recorded} and {made} have no table in common; give two folders of results, such as results/quick and build/quick")
+    if not common:
+        raise ConfigError(
+            f"{recorded} and {made} have no table in common; give two folders of results, such as results/quick and build/quick"
+        )
     rows = []
     for name in common:
         before, after = read_table(old[name]), read_table(new[name])
-        rows += [dict(table=name, column=str(column), rows=len(before), difference=difference_of(before[column], after[column]) if column in after else np.inf) for column in before if not str(column).startswith(OTHERWISE)]
+        rows += [
+            dict(
+                table=name,
+                column=str(column),
+                rows=len(before),
+                difference=difference_of(before[column], after[column]) if column in after else np.inf,
+            )
+            for column in before
+            if not str(column).startswith(OTHERWISE)
+        ]
     return pd.DataFrame(rows)
+
 
 def in_lines(found: pd.DataFrame, tolerance: float) -> str:
     "What was compared, and what differs."
     off = found[found.difference > tolerance].sort_values("difference", ascending=False)
-    lines = [f"{found.table.nunique()} tables with {len(found)} columns; the largest difference is {found.difference.max():.2g} of a column's range"]
-    return "\n".join(lines + [f"{row.table}: {row.column} is off by {row.difference:.2g}" for row in off.head(20).itertuples()] + ([f"and {len(off) - 20} more"] if len(off) > 20 else []))
+    lines = [
+        f"{found.table.nunique()} tables with {len(found)} columns; the largest difference is {found.difference.max():.2g} of a column's range"
+    ]
+    return "\n".join(
+        lines
+        + [f"{row.table}: {row.column} is off by {row.difference:.2g}" for row in off.head(20).itertuples()]
+        + ([f"and {len(off) - 20} more"] if len(off) > 20 else [])
+    )

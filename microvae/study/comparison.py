@@ -5,26 +5,54 @@
 # %% auto #0
 __all__ = ['HEADINGS', 'compare_chapters', 'plot_comparison']
 
-# %% ../../nbs/study/18_comparison.ipynb #c03
+# %% ../../nbs/study/18_comparison.ipynb #c02
 from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..evaluation.plots import PALETTE, STYLE
 from .cases import Findings
 from .results import Results
 from .runner import CASES
 
-# %% ../../nbs/study/18_comparison.ipynb #c05
+# %% ../../nbs/study/18_comparison.ipynb #c04
 #: Columns of the comparison, with their headings.
-HEADINGS = {"chapter": "chapter", "name": "training", "network": "network", "parameters": "parameters", "objective": "objective", "data": "data", "pixels": "image", "latent_dim": "latent size", "compression": "values per latent number",
-            "images": "images", "epochs": "epochs", "seconds": "seconds", "rate": "images/s", "psnr": "PSNR (dB)", "ssim": "SSIM", "active_units": "active units", "variety": "variety"}
+HEADINGS = {
+    "chapter": "chapter",
+    "name": "training",
+    "network": "network",
+    "parameters": "parameters",
+    "objective": "objective",
+    "data": "data",
+    "pixels": "image",
+    "latent_dim": "latent size",
+    "compression": "values per latent number",
+    "images": "images",
+    "epochs": "epochs",
+    "seconds": "seconds",
+    "rate": "images/s",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "active_units": "active units",
+    "variety": "variety",
+}
+
 
 def _of_phase(results: Results) -> pd.DataFrame:
     "A phase's architectures as rows of a case."
     p, runs = results.provenance, results.of("architectures")
-    return runs.assign(name=runs.model, network=runs.model, objective="squared error + KL", data=p["data"], images=p["cells"] - p["held_out"], pixels="×".join(map(str, p["image_shape"])))
+    return runs.assign(
+        name=runs.model,
+        network=runs.model,
+        objective="squared error + KL",
+        data=p["data"],
+        images=p["cells"] - p["held_out"],
+        pixels="×".join(map(str, p["image_shape"])),
+    )
+
 
 def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row a training of every chapter, from the folders of their results, mean over seeds."
@@ -32,11 +60,16 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     for chapter, folder in folders.items():
         runs = Findings.load(folder).tables["runs"] if chapter in CASES else _of_phase(Results.load(folder))
         values = runs.pixels.map(lambda text: np.prod([int(side) for side in text.split("×")]))
-        parts.append(runs.assign(chapter=chapter, compression=values / runs.latent_dim, rate=runs.images * runs.epochs / runs.seconds))
+        parts.append(
+            runs.assign(
+                chapter=chapter, compression=values / runs.latent_dim, rate=runs.images * runs.epochs / runs.seconds
+            )
+        )
     whole = pd.concat(parts, ignore_index=True)
     words = ["chapter", "name", "network", "objective", "data", "pixels", "latent_dim"]
     numbers = [column for column in HEADINGS if column not in words]
     return whole.groupby(words, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
+
 
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "PSNR and variety against how many values of an image one latent number stands for."
@@ -44,8 +77,18 @@ def plot_comparison(table: pd.DataFrame) -> Figure:
         fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.0))
         for i, (chapter, part) in enumerate(table.groupby("chapter", sort=False)):
             for axis, column in zip(axes, ("psnr", "variety")):
-                axis.scatter(part.compression, part[column], s=28, color=PALETTE[i % len(PALETTE)], label=chapter, marker="osD^vPX"[i % 7], alpha=0.85, lw=0)
-        for axis, label in zip(axes, ("PSNR of held-out images (dB)", "variety of reconstructions")): axis.set(xscale="log", xlabel="values of an image per latent number", ylabel=label)
+                axis.scatter(
+                    part.compression,
+                    part[column],
+                    s=28,
+                    color=PALETTE[i % len(PALETTE)],
+                    label=chapter,
+                    marker="osD^vPX"[i % 7],
+                    alpha=0.85,
+                    lw=0,
+                )
+        for axis, label in zip(axes, ("PSNR of held-out images (dB)", "variety of reconstructions")):
+            axis.set(xscale="log", xlabel="values of an image per latent number", ylabel=label)
         axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
         fig.tight_layout()
     return fig

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['SIZES', 'OBJECTIVES', 'study_with', 'study', 'claims']
 
-# %% ../../nbs/study/21_disentangle.ipynb #c03
+# %% ../../nbs/study/21_disentangle.ipynb #c02
 from collections.abc import Callable
-import numpy as np
+
 import pandas as pd
+
 from ..data.splits import held_apart
 from ..errors import CollapseError
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
@@ -18,11 +19,13 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
-# %% ../../nbs/study/21_disentangle.ipynb #c04
+# %% ../../nbs/study/21_disentangle.ipynb #c03
 #: Profile -> how much: images, the side that simulators draw at, epochs, seeds, latent sizes.
-SIZES = {"quick": dict(images=400, side=32, epochs=5, seeds=(0, 1), latent_dims=(4,), batch_size=32),
-         "standard": dict(images=2000, side=32, epochs=30, seeds=(0, 1, 2), latent_dims=(4, 10), batch_size=32),
-         "paper": dict(images=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dims=(2, 4, 10, 20), batch_size=64)}
+SIZES = {
+    "quick": dict(images=400, side=32, epochs=5, seeds=(0, 1), latent_dims=(4,), batch_size=32),
+    "standard": dict(images=2000, side=32, epochs=30, seeds=(0, 1, 2), latent_dims=(4, 10), batch_size=32),
+    "paper": dict(images=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dims=(2, 4, 10, 20), batch_size=64),
+}
 
 #: Kind of objective -> weight that is varied -> objective. With squared errors as they are, a β of 0.3 leaves room for several factors; 1 hardly does.
 OBJECTIVES: dict[str, dict[float, Objective]] = {
@@ -32,53 +35,139 @@ OBJECTIVES: dict[str, dict[float, Objective]] = {
     "capacity": {nats: Objective(beta=4.0, capacity=nats) for nats in (5.0, 10.0, 20.0)},
 }
 
+
 def study_with(factors: list[str] | None = None) -> Callable[[Setting], tuple[dict, dict]]:
     "The chapter, for a set of one's own with the columns of its factors."
     return lambda setting: study(setting, factors)
+
 
 def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dict]:
     "All of the chapter, on one set."
     size, name = setting.size, setting.names[0]
     cells = setting.load(name, side=size["side"])
-    true_factors(cells, factors)                # what is missing is told before anything is trained
+    true_factors(cells, factors)  # what is missing is told before anything is trained
     train, held = held_apart(cells, 0.3)
     factors, rows, codes = true_factors(held, factors), [], {}
     training = Training(size["epochs"], size["batch_size"])
-    asked = {(kind, weight, d): RunConfig(model=Model("adaptable", d), objective=objective, training=training) for d in size["latent_dims"] for kind, weights in OBJECTIVES.items() for weight, objective in weights.items()}
+    asked = {
+        (kind, weight, d): RunConfig(model=Model("adaptable", d), objective=objective, training=training)
+        for d in size["latent_dims"]
+        for kind, weights in OBJECTIVES.items()
+        for weight, objective in weights.items()
+    }
     labels = {f"{kind} {weight:g}, {d} dimensions": (kind, weight, d) for kind, weight, d in asked}
     runs = setting.train({label: asked[key] for label, key in labels.items()}, train, held)
     for (label, seed), run in runs.items():
         kind, weight, d = labels[label]
         codes[label, seed] = embed(run.model, held, precision="float32")
         last = run.history.iloc[-1]
-        try: scores = disentanglement(codes[label, seed], factors, seed)
-        except CollapseError: scores = dict.fromkeys(SCORES, 0.0)          # nothing is read from a code that is constant
-        rows.append(dict(name=label, objective=kind, weight=weight, latent_dim=d, seed=seed, reconstruction=last.validation_reconstruction, kl=last.validation_kl, **scores))
-    table = pd.DataFrame(rows).merge(footing(setting.trained)[["name", "seed", "active_units", "psnr"]], on=["name", "seed"])
+        try:
+            scores = disentanglement(codes[label, seed], factors, seed)
+        # nothing is read from a code that is constant
+        except CollapseError:
+            scores = dict.fromkeys(SCORES, 0.0)
+        rows.append(
+            dict(
+                name=label,
+                objective=kind,
+                weight=weight,
+                latent_dim=d,
+                seed=seed,
+                reconstruction=last.validation_reconstruction,
+                kl=last.validation_kl,
+                **scores,
+            )
+        )
+    table = pd.DataFrame(rows).merge(
+        footing(setting.trained)[["name", "seed", "active_units", "psnr"]], on=["name", "seed"]
+    )
     best = table.groupby("name", sort=False).MIG.mean().idxmax()
     mine = codes[best, setting.first]
     related = rank_correlations(mine, factors)
     order = widest(mine, 8)
-    tables = {"scores": table, "axes": axis_table(mine, factors), "related": related.rename_axis("axis").reset_index(), "best": pd.DataFrame([dict(name=best)])}
-    return tables, {"traversals": traversals(runs[best, setting.first].model, 9, 2.5, axes=order).reshape(-1, *held.image_shape)}
+    tables = {
+        "scores": table,
+        "axes": axis_table(mine, factors),
+        "related": related.rename_axis("axis").reset_index(),
+        "best": pd.DataFrame([dict(name=best)]),
+    }
+    return tables, {
+        "traversals": traversals(runs[best, setting.first].model, 9, 2.5, axes=order).reshape(-1, *held.image_shape)
+    }
 
-# %% ../../nbs/study/21_disentangle.ipynb #c05
+# %% ../../nbs/study/21_disentangle.ipynb #c04
 def claims(findings: Findings) -> pd.DataFrame:
     "What objectives do, each with a paired bootstrap interval over latent sizes and seeds."
     scores = findings.tables["scores"]
     scores = scores.assign(which=scores.objective + " " + scores.weight.map("{:g}".format))
     pair = ["latent_dim", "seed"]
-    def less(column, first, second): return paired(scores, column, "which", first, second, pair)
-    rows = [weighed("A higher β disentangles more (MIG, β = 1 against 0.1)", "Higgins et al. 2017", less("MIG", "β-VAE 1", "β-VAE 0.1"), "difference of MIG", 3),
-            weighed("A higher β makes codes less informative (β = 0.1 against 1)", "Burgess et al. 2018", less("informativeness", "β-VAE 0.1", "β-VAE 1"), "difference of informativeness", 3),
-            weighed("β-TCVAE disentangles more than β-VAE with the same β (MIG, weight 10)", "Chen et al. 2018", less("MIG", "β-TCVAE 10", "β-VAE 0.3"), "difference of MIG", 3),
-            weighed("β-TCVAE disentangles more than β-VAE with the same β (DCI, weight 10)", "Chen et al. 2018", less("disentanglement", "β-TCVAE 10", "β-VAE 0.3"), "difference of disentanglement", 3),
-            weighed("Capacity disentangles more than β-VAE at β = 1 (MIG, 10 nats)", "Burgess et al. 2018", less("MIG", "capacity 10", "β-VAE 1"), "difference of MIG", 3),
-            weighed("Free bits keep more dimensions in use than β-VAE at β = 1 (0.5 nats)", "Kingma et al. 2016", less("active_units", "free bits 0.5", "β-VAE 1"), "difference of active units")]
+
+    def less(column, first, second):
+        return paired(scores, column, "which", first, second, pair)
+
+    rows = [
+        weighed(
+            "A higher β disentangles more (MIG, β = 1 against 0.1)",
+            "Higgins et al. 2017",
+            less("MIG", "β-VAE 1", "β-VAE 0.1"),
+            "difference of MIG",
+            3,
+        ),
+        weighed(
+            "A higher β makes codes less informative (β = 0.1 against 1)",
+            "Burgess et al. 2018",
+            less("informativeness", "β-VAE 0.1", "β-VAE 1"),
+            "difference of informativeness",
+            3,
+        ),
+        weighed(
+            "β-TCVAE disentangles more than β-VAE with the same β (MIG, weight 10)",
+            "Chen et al. 2018",
+            less("MIG", "β-TCVAE 10", "β-VAE 0.3"),
+            "difference of MIG",
+            3,
+        ),
+        weighed(
+            "β-TCVAE disentangles more than β-VAE with the same β (DCI, weight 10)",
+            "Chen et al. 2018",
+            less("disentanglement", "β-TCVAE 10", "β-VAE 0.3"),
+            "difference of disentanglement",
+            3,
+        ),
+        weighed(
+            "Capacity disentangles more than β-VAE at β = 1 (MIG, 10 nats)",
+            "Burgess et al. 2018",
+            less("MIG", "capacity 10", "β-VAE 1"),
+            "difference of MIG",
+            3,
+        ),
+        weighed(
+            "Free bits keep more dimensions in use than β-VAE at β = 1 (0.5 nats)",
+            "Kingma et al. 2016",
+            less("active_units", "free bits 0.5", "β-VAE 1"),
+            "difference of active units",
+        ),
+    ]
     if scores.latent_dim.nunique() > 1:
         few, many = scores.latent_dim.min(), scores.latent_dim.max()
-        rows.append(weighed(f"{few} dimensions are disentangled more than {many} (MIG)", "not asked", paired(scores, "MIG", "latent_dim", few, many, ["which", "seed"]), "difference of MIG", 3))
+        rows.append(
+            weighed(
+                f"{few} dimensions are disentangled more than {many} (MIG)",
+                "not asked",
+                paired(scores, "MIG", "latent_dim", few, many, ["which", "seed"]),
+                "difference of MIG",
+                3,
+            )
+        )
     if scores.seed.nunique() > 1:
         of_seeds, of_objectives = scores.groupby([*pair[:1], "which"]).MIG.std(), scores.groupby(pair).MIG.std()
-        rows.append(weighed("Objectives change MIG more than seeds do (standard deviations)", "Locatello et al. 2019 say no", interval(of_objectives.mean() - of_seeds), "of objectives less of seeds", 3))
+        rows.append(
+            weighed(
+                "Objectives change MIG more than seeds do (standard deviations)",
+                "Locatello et al. 2019 say no",
+                interval(of_objectives.mean() - of_seeds),
+                "of objectives less of seeds",
+                3,
+            )
+        )
     return pd.DataFrame(rows)

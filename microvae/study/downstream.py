@@ -6,17 +6,27 @@
 __all__ = ['SIZES', 'TASKS', 'STRANGE', 'unseen', 'config_of', 'features_of', 'of_tracks', 'compare_features', 'tell_classes',
            'project_to', 'tell_fates', 'find_strange', 'tracks_in_plane', 'study_with', 'claims']
 
-# %% ../../nbs/study/20_downstream.ipynb #c04
+# %% ../../nbs/study/20_downstream.ipynb #c03
 from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
+
 from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
 from ..data.splits import held_apart, hold_out
 from ..errors import ConfigError
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
-from ..evaluation.downstream import CLASSIFIERS, calibration, classify, cluster_agreement, pixels, scored, shape_features
+from microvae.evaluation.downstream import (
+    CLASSIFIERS,
+    calibration,
+    classify,
+    cluster_agreement,
+    pixels,
+    scored,
+    shape_features,
+)
 from ..evaluation.pictures import decoded_grid
 from ..evaluation.projection import project
 from ..evaluation.reconstruction import embed, reconstruct
@@ -24,35 +34,94 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
-# %% ../../nbs/study/20_downstream.ipynb #c06
+# %% ../../nbs/study/20_downstream.ipynb #c05
 #: Profile -> how much: images of each set for training and again for judging, the side that simulators draw at (but lung cells), epochs, latent size, hours after which fate is told, seeds.
-SIZES = {"quick": dict(images=240, side=32, lung_images=1500, epochs=6, seeds=(0, 1), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32),
-         "standard": dict(images=800, side=64, lung_images=3000, epochs=15, seeds=(0, 1, 2), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32),
-         "paper": dict(images=8000, side=140, lung_images=40000, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dim=8, hours=(6, 12, 24, 48), batch_size=32)}
+SIZES = {
+    "quick": dict(
+        images=240,
+        side=32,
+        lung_images=1500,
+        epochs=6,
+        seeds=(0, 1),
+        latent_dim=8,
+        hours=(6, 12, 24, 48),
+        batch_size=32,
+    ),
+    "standard": dict(
+        images=800,
+        side=64,
+        lung_images=3000,
+        epochs=15,
+        seeds=(0, 1, 2),
+        latent_dim=8,
+        hours=(6, 12, 24, 48),
+        batch_size=32,
+    ),
+    "paper": dict(
+        images=8000,
+        side=140,
+        lung_images=40000,
+        epochs=200,
+        seeds=(0, 1, 2, 3, 4),
+        latent_dim=8,
+        hours=(6, 12, 24, 48),
+        batch_size=32,
+    ),
+}
 
 #: Set -> column of classes, column of what must not be split.
-TASKS = {"memory_b": ("cohort", "donor"), "blood_cells": ("kind", "file"), "dsb2018_kinds": ("kind", "field"), "lung_fret": ("fate", "track")}
+TASKS = {
+    "memory_b": ("cohort", "donor"),
+    "blood_cells": ("kind", "file"),
+    "dsb2018_kinds": ("kind", "field"),
+    "lung_fret": ("fate", "track"),
+}
 
 #: Set -> which cells are normal and which strange, of its table; others are left out.
-STRANGE: dict[str, tuple[Callable, Callable]] = {"lung_fret": (lambda t: t.dying < 0.05, lambda t: t.dying > 0.5), "blood_cells": (lambda t: t.kind == "red", lambda t: t.kind != "red"),
-                                                 "phase_contrast": (lambda t: t.rounding < 0.2, lambda t: t.rounding > 0.6)}
+STRANGE: dict[str, tuple[Callable, Callable]] = {
+    "lung_fret": (lambda t: t.dying < 0.05, lambda t: t.dying > 0.5),
+    "blood_cells": (lambda t: t.kind == "red", lambda t: t.kind != "red"),
+    "phase_contrast": (lambda t: t.rounding < 0.2, lambda t: t.rounding > 0.6),
+}
 
-def unseen(setting: Setting, name: str, n: int | None, side: int | None, group: str | None) -> tuple[CellImages, CellImages]:
+
+def unseen(
+    setting: Setting, name: str, n: int | None, side: int | None, group: str | None
+) -> tuple[CellImages, CellImages]:
     "Cells to train on, and others from groups (donors, fields, tracks) that are not among them."
-    if name in CATALOGUE and CATALOGUE[name].kind == "simulated": return setting.load(name, n, side), setting.load(name, n, side, seed=1)
+    if name in CATALOGUE and CATALOGUE[name].kind == "simulated":
+        return setting.load(name, n, side), setting.load(name, n, side, seed=1)
     return hold_out(setting.load(name, None if n is None else 2 * n, side), 0.5, by=group)
 
+
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
-    "The network of this chapter: adaptable, as the profile says; β is 0.1, since with 1 squared errors of small images pay for one dimension or two."
-    return RunConfig(model=Model("adaptable", latent_dim or size["latent_dim"]), objective=Objective(beta=0.1), training=Training(size["epochs"], size["batch_size"]))
+    """The network of this chapter: adaptable, as the profile says; β is 0.1, since with 1 squared errors of small
+    images pay for one dimension or two.
+    """
+    return RunConfig(
+        model=Model("adaptable", latent_dim or size["latent_dim"]),
+        objective=Objective(beta=0.1),
+        training=Training(size["epochs"], size["batch_size"]),
+    )
+
 
 def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | None]]:
-    "Name -> features (N, k) and how many principal components are made of them inside each fold: codes, as many components, pixels, and measures."
+    """Name -> features (N, k) and how many principal components are made of them inside each fold: codes, as many
+    components, pixels, and measures.
+    """
     raw, measures = pixels(cells, 20), shape_features(cells).to_numpy()
-    return {"VAE codes": (embed(run.model, cells), None), "PCA": (raw, run.config.model.latent_dim), "raw pixels": (raw, None), "shape features": (measures, None)}
+    return {
+        "VAE codes": (embed(run.model, cells), None),
+        "PCA": (raw, run.config.model.latent_dim),
+        "raw pixels": (raw, None),
+        "shape features": (measures, None),
+    }
+
 
 def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Mean and last value of each feature over the frames of each track up to a time, of tracks that are still there then; the tracks' first rows, and their numbers."
+    """Mean and last value of each feature over the frames of each track up to a time, of tracks that are still there
+    then; the tracks' first rows, and their numbers.
+    """
     there = table.groupby("track").hour.transform("max") > hours
     rows = np.flatnonzero(there & (table.hour <= hours))
     track = table.track.to_numpy()[rows]
@@ -61,49 +130,96 @@ def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[
     means = np.array([np.bincount(place, column) / np.bincount(place) for column in features[rows].T]).T
     return np.c_[means, features[rows][last]], rows[first], names
 
-# %% ../../nbs/study/20_downstream.ipynb #c09
+# %% ../../nbs/study/20_downstream.ipynb #c08
 def compare_features(task: str, features: dict, labels, groups, seed: int) -> list[dict]:
     "A row for each kind of features and classifier."
-    return [dict(task=task, features=name, classifier=kind, seed=seed, cells=len(labels), **scored(values, labels, groups, kind, components=components, seed=seed)) for name, (values, components) in features.items() for kind in CLASSIFIERS]
+    return [
+        dict(
+            task=task,
+            features=name,
+            classifier=kind,
+            seed=seed,
+            cells=len(labels),
+            **scored(values, labels, groups, kind, components=components, seed=seed),
+        )
+        for name, (values, components) in features.items()
+        for kind in CLASSIFIERS
+    ]
 
-def tell_classes(setting: Setting, name: str, label: str, group: str | None) -> tuple[list[dict], list[dict], list[pd.DataFrame], pd.DataFrame]:
+
+def tell_classes(
+    setting: Setting, name: str, label: str, group: str | None
+) -> tuple[list[dict], list[dict], list[pd.DataFrame], pd.DataFrame]:
     "Rows of scores, of clusters, calibration curves of the first seed, and its codes in the plane."
     train, held = unseen(setting, name, None, setting.size["side"], group)
-    if label not in held.table: raise ConfigError(f"{name} has no column {label!r} of classes; it has {', '.join(map(str, held.table.columns))}; give one with --set label=...")
+    if label not in held.table:
+        raise ConfigError(
+            f"{name} has no column {label!r} of classes; it has {', '.join(map(str, held.table.columns))}; give one with --set label=..."
+        )
     labels, groups = held.table[label].to_numpy(), None if group is None else held.table[group].to_numpy()
     scores, clusters, curves, plane = [], [], [], pd.DataFrame()
     for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
         features = features_of(run, held)
         scores += compare_features(f"{name}: {label}", features, labels, groups, seed)
         for kind, (values, components) in features.items():
-            if kind == "raw pixels": continue
+            if kind == "raw pixels":
+                continue
             grouped = project_to(values, components)
-            clusters += [dict(task=f"{name}: {label}", features=kind, method=method, seed=seed, ari=cluster_agreement(grouped, labels, method, seed)[0]) for method in ("mixture", "kmeans")]
+            clusters += [
+                dict(
+                    task=f"{name}: {label}",
+                    features=kind,
+                    method=method,
+                    seed=seed,
+                    ari=cluster_agreement(grouped, labels, method, seed)[0],
+                )
+                for method in ("mixture", "kmeans")
+            ]
         if seed == setting.first:
-            curves = [calibration(classify(values, labels, groups, components=components))[1].assign(features=kind, task=f"{name}: {label}") for kind, (values, components) in features.items()]
-            plane = pd.DataFrame(project(features["VAE codes"][0]), columns=["z1", "z2"]).assign(label=labels.astype(str), task=f"{name}: {label}")
+            curves = [
+                calibration(classify(values, labels, groups, components=components))[1].assign(
+                    features=kind, task=f"{name}: {label}"
+                )
+                for kind, (values, components) in features.items()
+            ]
+            plane = pd.DataFrame(project(features["VAE codes"][0]), columns=["z1", "z2"]).assign(
+                label=labels.astype(str), task=f"{name}: {label}"
+            )
     return scores, clusters, curves, plane
+
 
 def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
     "Features, or as many principal components of them."
-    if components is None: return values
+    if components is None:
+        return values
     from sklearn.decomposition import PCA
+
     return PCA(min(components, *values.shape), random_state=0).fit_transform(values)
 
+
 def tell_fates(setting: Setting, name: str = "lung_fret") -> tuple[list[dict], dict[str, float]]:
-    "Rows of scores for the fate of tracks from their first hours, and the best area that is possible for the same tracks: that of the true probability."
+    """Rows of scores for the fate of tracks from their first hours, and the best area that is possible for the same
+    tracks: that of the true probability.
+    """
     train, held = unseen(setting, name, setting.size["lung_images"], None, "track")
     scores, best = [], {}
     for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
         features = features_of(run, held)
         for hours in setting.size["hours"]:
             task = f"fate from {hours} h"
-            tracks = {kind: (of_tracks(values, held.table, hours), components) for kind, (values, components) in features.items()}
+            tracks = {
+                kind: (of_tracks(values, held.table, hours), components)
+                for kind, (values, components) in features.items()
+            }
             _, first, _ = tracks["VAE codes"][0]
             fate = held.table.fate.to_numpy()[first]
-            scores += compare_features(task, {kind: (found[0], components) for kind, (found, components) in tracks.items()}, fate, None, seed)
-            if "p_death" in held.table: best[task] = float(roc_auc_score(fate == "dies", held.table.p_death.to_numpy()[first]))
+            scores += compare_features(
+                task, {kind: (found[0], components) for kind, (found, components) in tracks.items()}, fate, None, seed
+            )
+            if "p_death" in held.table:
+                best[task] = float(roc_auc_score(fate == "dies", held.table.p_death.to_numpy()[first]))
     return scores, best
+
 
 def find_strange(setting: Setting, name: str) -> list[dict]:
     "Rows of areas under the ROC curve of all anomaly scores, of networks that have seen normal cells only."
@@ -113,20 +229,49 @@ def find_strange(setting: Setting, name: str) -> list[dict]:
     train, strange = train[is_normal(train.table).to_numpy()], is_strange(held.table).to_numpy()
     asked = held[strange | is_normal(held.table).to_numpy()]
     truth, rows = is_strange(asked.table).to_numpy(), []
-    for (_, seed), run in setting.train({f"{name}, normal ones": config_of(setting.size)}, *held_apart(train, 0.1)).items():
-        for score in SCORES: rows.append(dict(task=f"{name}: strange cells", score=score, seed=seed, strange=int(truth.sum()), cells=len(truth), auc=detection(anomaly_scores(run.model, asked, score, normal=train.sample(1000)), truth)[0]["auc"]))
+    for (_, seed), run in setting.train(
+        {f"{name}, normal ones": config_of(setting.size)}, *held_apart(train, 0.1)
+    ).items():
+        for score in SCORES:
+            rows.append(
+                dict(
+                    task=f"{name}: strange cells",
+                    score=score,
+                    seed=seed,
+                    strange=int(truth.sum()),
+                    cells=len(truth),
+                    auc=detection(anomaly_scores(run.model, asked, score, normal=train.sample(1000)), truth)[0]["auc"],
+                )
+            )
     return rows
 
+
 def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    "Codes of tracks of a network with two latent dimensions, what its plane decodes to, and cells with their reconstructions."
+    """Codes of tracks of a network with two latent dimensions, what its plane decodes to, and cells with their
+    reconstructions.
+    """
     train, held = unseen(setting, name, setting.size["lung_images"], None, "track")
-    run = setting.train({f"{name}, two dimensions": config_of(setting.size, 2)}, *held_apart(train, 0.1), seeds=(setting.first,))[f"{name}, two dimensions", setting.first]
+    run = setting.train(
+        {f"{name}, two dimensions": config_of(setting.size, 2)}, *held_apart(train, 0.1), seeds=(setting.first,)
+    )[f"{name}, two dimensions", setting.first]
     few = held[np.linspace(0, len(held) - 1, 8).astype(int)]
-    points = pd.concat([pd.DataFrame(embed(run.model, held), columns=["z1", "z2"]), held.table[["track", "hour", "fate", "erk", "dying", "rounding"]].reset_index(drop=True)], axis=1)
-    return points[points.track < 60], {"plane": decoded_grid(run.model, 11).reshape(-1, *run.model.image_shape), "cells": few.images[:], "cells again": reconstruct(run.model, few)["reconstruction"]}
+    points = pd.concat(
+        [
+            pd.DataFrame(embed(run.model, held), columns=["z1", "z2"]),
+            held.table[["track", "hour", "fate", "erk", "dying", "rounding"]].reset_index(drop=True),
+        ],
+        axis=1,
+    )
+    return points[points.track < 60], {
+        "plane": decoded_grid(run.model, 11).reshape(-1, *run.model.image_shape),
+        "cells": few.images[:],
+        "cells again": reconstruct(run.model, few)["reconstruction"],
+    }
+
 
 def study_with(label: str = "", group: str = "") -> Callable[[Setting], tuple[dict, dict]]:
     "The chapter, for a set of one's own with the columns of its classes and groups."
+
     def study(setting: Setting) -> tuple[dict, dict]:
         scores, clusters, curves, planes, strange, best, tables, pictures = [], [], [], [], [], {}, {}, {}
         for name in setting.names:
@@ -135,31 +280,100 @@ def study_with(label: str = "", group: str = "") -> Callable[[Setting], tuple[di
                 scores += found
                 tables["tracks"], pictures = tracks_in_plane(setting)
             elif label or name in TASKS:
-                found, grouped, lines, plane = tell_classes(setting, name, *((label, group or None) if label else TASKS[name]))
-                scores += found; clusters += grouped; curves += lines; planes.append(plane)
-            if name in STRANGE: strange += find_strange(setting, name)
-        if not scores: raise ConfigError(f"nothing is known of the classes of {', '.join(setting.names)}; give the column of classes with --set label=..., and that of donors or fields with --set group=...")
+                found, grouped, lines, plane = tell_classes(
+                    setting, name, *((label, group or None) if label else TASKS[name])
+                )
+                scores += found
+                clusters += grouped
+                curves += lines
+                planes.append(plane)
+            if name in STRANGE:
+                strange += find_strange(setting, name)
+        if not scores:
+            raise ConfigError(
+                f"nothing is known of the classes of {', '.join(setting.names)}; give the column of classes with --set label=..., and that of donors or fields with --set group=..."
+            )
         tables |= {"scores": pd.DataFrame(scores), "best": pd.DataFrame(best.items(), columns=["task", "auc"])}
-        for key, parts in (("clusters", [pd.DataFrame(clusters)]), ("strange", [pd.DataFrame(strange)]), ("calibration", curves), ("planes", planes)):
-            if parts and len(parts[0]): tables[key] = pd.concat(parts, ignore_index=True)
+        for key, parts in (
+            ("clusters", [pd.DataFrame(clusters)]),
+            ("strange", [pd.DataFrame(strange)]),
+            ("calibration", curves),
+            ("planes", planes),
+        ):
+            if parts and len(parts[0]):
+                tables[key] = pd.concat(parts, ignore_index=True)
         return tables, pictures
+
     return study
 
-# %% ../../nbs/study/20_downstream.ipynb #c11
+# %% ../../nbs/study/20_downstream.ipynb #c10
 def claims(findings: Findings) -> pd.DataFrame:
     "What codes know, each with a paired bootstrap interval over tasks and seeds, classifiers together."
     scores, pair = findings.tables["scores"], ["task", "classifier", "seed"]
     codes = scores[scores.features == "VAE codes"]
-    rows = [weighed(f"Codes tell {task} better than chance", "future work" if task.startswith("fate") else "not asked", interval(part.auc - 0.5, part.seed), "area less 0.5") for task, part in codes.groupby("task", sort=False)]
-    rows += [weighed(f"Codes tell more than {other}", "not asked", paired(scores, "auc", "features", "VAE codes", other, pair, ["task", "seed"]), "difference of areas", 3) for other in scores.features.unique() if other != "VAE codes"]
+    rows = [
+        weighed(
+            f"Codes tell {task} better than chance",
+            "future work" if task.startswith("fate") else "not asked",
+            interval(part.auc - 0.5, part.seed),
+            "area less 0.5",
+        )
+        for task, part in codes.groupby("task", sort=False)
+    ]
+    rows += [
+        weighed(
+            f"Codes tell more than {other}",
+            "not asked",
+            paired(scores, "auc", "features", "VAE codes", other, pair, ["task", "seed"]),
+            "difference of areas",
+            3,
+        )
+        for other in scores.features.unique()
+        if other != "VAE codes"
+    ]
     fates = codes[codes.task.str.startswith("fate")].assign(hours=lambda t: t.task.str.extract(r"(\d+)")[0].astype(int))
-    if fates.hours.nunique() > 1: rows.append(weighed(f"Fate is told better from {fates.hours.max()} h than from {fates.hours.min()} h", "early signs of fate", paired(fates, "auc", "hours", fates.hours.max(), fates.hours.min(), ["classifier", "seed"], ["seed"]), "difference of areas", 3))
+    if fates.hours.nunique() > 1:
+        rows.append(
+            weighed(
+                f"Fate is told better from {fates.hours.max()} h than from {fates.hours.min()} h",
+                "early signs of fate",
+                paired(fates, "auc", "hours", fates.hours.max(), fates.hours.min(), ["classifier", "seed"], ["seed"]),
+                "difference of areas",
+                3,
+            )
+        )
     best = dict(findings.tables["best"].itertuples(index=False))
-    if best: rows.append(weighed("Something is left to be found: codes stay below the best that is possible for fate", "not asked", interval(fates.task.map(best) - fates.auc, fates[["task", "seed"]]), "best less codes", 3))
+    if best:
+        rows.append(
+            weighed(
+                "Something is left to be found: codes stay below the best that is possible for fate",
+                "not asked",
+                interval(fates.task.map(best) - fates.auc, fates[["task", "seed"]]),
+                "best less codes",
+                3,
+            )
+        )
     if "strange" in findings.tables:
         strange = findings.tables["strange"]
-        for score in ("elbo", "distance"): rows.append(weighed(f"The score “{score}” finds strange cells better than the reconstruction error", "not asked", paired(strange, "auc", "score", score, "error", ["task", "seed"]), "difference of areas", 3))
+        for score in ("elbo", "distance"):
+            rows.append(
+                weighed(
+                    f"The score “{score}” finds strange cells better than the reconstruction error",
+                    "not asked",
+                    paired(strange, "auc", "score", score, "error", ["task", "seed"]),
+                    "difference of areas",
+                    3,
+                )
+            )
     if "clusters" in findings.tables:
         clusters = findings.tables["clusters"]
-        rows.append(weighed("Clusters of codes agree with the known groups more than chance", "not asked", interval((mine := clusters[clusters.features == "VAE codes"]).ari, mine[["task", "seed"]]), "adjusted Rand index", 3))
+        rows.append(
+            weighed(
+                "Clusters of codes agree with the known groups more than chance",
+                "not asked",
+                interval((mine := clusters[clusters.features == "VAE codes"]).ari, mine[["task", "seed"]]),
+                "adjusted Rand index",
+                3,
+            )
+        )
     return pd.DataFrame(rows)

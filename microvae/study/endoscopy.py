@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SIZES', 'REPORT', 'reported', 'configs', 'study', 'summary', 'claims']
 
-# %% ../../nbs/study/16_endoscopy.ipynb #c04
-import numpy as np
+# %% ../../nbs/study/16_endoscopy.ipynb #c03
 import pandas as pd
 import torch
+
 from ..data.augment import Augmentation
 from ..data.splits import hold_out
 from ..evaluation.realism import real_or_reconstructed
@@ -17,26 +17,54 @@ from .cases import Findings, Setting, normal_ones
 from .thesis import check
 from ..training.config import Model, Objective, RunConfig, Training
 
-# %% ../../nbs/study/16_endoscopy.ipynb #c06
+# %% ../../nbs/study/16_endoscopy.ipynb #c05
 #: Profile -> how much. `paper` is the report's: 2,000 pictures, 3,000 epochs of four mirrored copies, batches of 128.
-SIZES = {"quick": dict(images=160, epochs=6, batch=16, seeds=(0,)),
-         "standard": dict(images=1000, epochs=60, batch=32, seeds=(0,)),
-         "paper": dict(images=2000, epochs=12000, batch=128, seeds=(0,))}
+SIZES = {
+    "quick": dict(images=160, epochs=6, batch=16, seeds=(0,)),
+    "standard": dict(images=1000, epochs=60, batch=32, seeds=(0,)),
+    "paper": dict(images=2000, epochs=12000, batch=128, seeds=(0,)),
+}
 
 #: What the report prints: PSNR and SSIM of 50 polyps as mean and standard deviation (Tables 1 and 2), the classifier (Table 3), and losses summed over a batch of 128 at epoch 50 and at the end.
-REPORT = {"MSE": dict(psnr=(16.952, 2.294), ssim=(0.470, 0.085), accuracy=0.995, auc=1.0, losses={"error": (25050, 6830), "kl": (2477, 2777)}),
-          "BCE": dict(psnr=(16.584, 2.277), ssim=(0.447, 0.094), accuracy=1.0, auc=1.0, losses={"error": (1944474, 1896299), "kl": (2990, 3307)})}
+REPORT = {
+    "MSE": dict(
+        psnr=(16.952, 2.294),
+        ssim=(0.470, 0.085),
+        accuracy=0.995,
+        auc=1.0,
+        losses={"error": (25050, 6830), "kl": (2477, 2777)},
+    ),
+    "BCE": dict(
+        psnr=(16.584, 2.277),
+        ssim=(0.447, 0.094),
+        accuracy=1.0,
+        auc=1.0,
+        losses={"error": (1944474, 1896299), "kl": (2990, 3307)},
+    ),
+}
+
 
 def reported(measure: str, digits: int) -> str:
     "The report's means ± standard deviations of a measure, in words."
-    return ", ".join(f"{REPORT[name][measure][0]:.{digits}f} ± {REPORT[name][measure][1]:.{digits}f} with {name}" for name in REPORT)
+    return ", ".join(
+        f"{REPORT[name][measure][0]:.{digits}f} ± {REPORT[name][measure][1]:.{digits}f} with {name}" for name in REPORT
+    )
+
 
 def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
     "Both losses, and the latent size that the report would try next."
-    def made(likelihood, latent_dim): return RunConfig(model=Model("endovae", latent_dim), objective=Objective(likelihood), training=Training(epochs, batch, 1e-3), augmentation=Augmentation(flip=True, crop=0.9))
+
+    def made(likelihood, latent_dim):
+        return RunConfig(
+            model=Model("endovae", latent_dim),
+            objective=Objective(likelihood),
+            training=Training(epochs, batch, 1e-3),
+            augmentation=Augmentation(flip=True, crop=0.9),
+        )
+
     return {"MSE": made("mse", 6), "BCE": made("bce", 6), "MSE, 100 numbers": made("mse", 100)}
 
-# %% ../../nbs/study/16_endoscopy.ipynb #c08
+# %% ../../nbs/study/16_endoscopy.ipynb #c07
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the case. Images are healthy where a column `polyp` says no, or where they come from a subfolder `normal`."
     cells, size = setting.cells, setting.size
@@ -48,42 +76,155 @@ def study(setting: Setting) -> tuple[dict, dict]:
     quality, classified, pictures = [], [], {}
     for (name, seed), run in runs.items():
         made = {kind: reconstruct(run.model, some)["reconstruction"] for kind, some in groups.items()}
-        for kind, some in groups.items(): quality.append(pd.DataFrame(dict(model=name, seed=seed, kind=kind, psnr=psnr(made[kind], some.images), ssim=ssim(made[kind], some.images))))
+        for kind, some in groups.items():
+            quality.append(
+                pd.DataFrame(
+                    dict(
+                        model=name,
+                        seed=seed,
+                        kind=kind,
+                        psnr=psnr(made[kind], some.images),
+                        ssim=ssim(made[kind], some.images),
+                    )
+                )
+            )
         judged = "healthy, held out" if ill is None else "polyp"
-        if len(groups[judged]) >= 6: classified.append(dict(model=name, seed=seed, kind=judged, **real_or_reconstructed(groups[judged].images[:300], made[judged][:300], seed=seed, device=setting.device)))
-        if seed != setting.first: continue
+        if len(groups[judged]) >= 6:
+            classified.append(
+                dict(
+                    model=name,
+                    seed=seed,
+                    kind=judged,
+                    **real_or_reconstructed(
+                        groups[judged].images[:300], made[judged][:300], seed=seed, device=setting.device
+                    ),
+                )
+            )
+        if seed != setting.first:
+            continue
         pictures |= {f"{kind} {name}": made[kind][:8] for kind in groups}
-        with torch.no_grad(): pictures[f"samples {name}"] = run.model.sample(9, torch.Generator(next(run.model.parameters()).device).manual_seed(0)).cpu().numpy()
+        with torch.no_grad():
+            pictures[f"samples {name}"] = (
+                run.model.sample(9, torch.Generator(next(run.model.parameters()).device).manual_seed(0)).cpu().numpy()
+            )
     pictures |= {kind: some.images[:8] for kind, some in groups.items()}
-    return {"quality": pd.concat(quality, ignore_index=True), "realism": pd.DataFrame(classified, columns=["model", "seed", "kind", "accuracy", "auc", "tested", "weights"]), "channels": pd.DataFrame({"channel": cells.channels})}, pictures
+    return {
+        "quality": pd.concat(quality, ignore_index=True),
+        "realism": pd.DataFrame(classified, columns=["model", "seed", "kind", "accuracy", "auc", "tested", "weights"]),
+        "channels": pd.DataFrame({"channel": cells.channels}),
+    }, pictures
+
 
 def summary(findings: Findings) -> pd.DataFrame:
     "PSNR and SSIM as mean ± standard deviation over images, a row a model and kind of image."
-    table = findings.tables["quality"].groupby(["model", "kind"], sort=False)[["psnr", "ssim"]].agg(["mean", "std", "size"])
-    return pd.DataFrame([dict(model=model, images=kind, number=int(row["psnr", "size"]), PSNR=f"{row['psnr', 'mean']:.2f} ± {row['psnr', 'std']:.2f}", SSIM=f"{row['ssim', 'mean']:.3f} ± {row['ssim', 'std']:.3f}") for (model, kind), row in table.iterrows()])
+    table = (
+        findings.tables["quality"].groupby(["model", "kind"], sort=False)[["psnr", "ssim"]].agg(["mean", "std", "size"])
+    )
+    return pd.DataFrame(
+        [
+            dict(
+                model=model,
+                images=kind,
+                number=int(row["psnr", "size"]),
+                PSNR=f"{row['psnr', 'mean']:.2f} ± {row['psnr', 'std']:.2f}",
+                SSIM=f"{row['ssim', 'mean']:.3f} ± {row['ssim', 'std']:.3f}",
+            )
+            for (model, kind), row in table.iterrows()
+        ]
+    )
 
-# %% ../../nbs/study/16_endoscopy.ipynb #c10
+# %% ../../nbs/study/16_endoscopy.ipynb #c09
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
     quality, realism, history = (findings.tables[name] for name in ("quality", "realism", "history"))
     mean = quality.groupby(["seed", "model", "kind"]).psnr.mean()
-    rows = [{"claim": "The decoder has about 1.3 million parameters, the encoder many more", "thesis": "1.3 million", "here": "1,282,467 with 3×3 kernels and strides 1, 2, 1, 2, 1, 2, 1", "holds here": "holds (arithmetic)"}]
-    def asked(ask): return lambda part: ask(mean[part.seed.iloc[0]])
+    rows = [
+        {
+            "claim": "The decoder has about 1.3 million parameters, the encoder many more",
+            "thesis": "1.3 million",
+            "here": "1,282,467 with 3×3 kernels and strides 1, 2, 1, 2, 1, 2, 1",
+            "holds here": "holds (arithmetic)",
+        }
+    ]
+
+    def asked(ask):
+        return lambda part: ask(mean[part.seed.iloc[0]])
+
     kinds = set(quality.kind)
     far = "polyp" if "polyp" in kinds else "healthy, held out"
     theirs = [REPORT[name]["psnr"][0] for name in ("MSE", "BCE")]
-    (error, late_error), (kl, late_kl) = ([value / 128 for value in REPORT["MSE"]["losses"][term]] for term in ("error", "kl"))          # of an image
-    rows.append(check(f"Both losses reconstruct alike ({far}, within 0.5 dB)", f"{theirs[0]:.2f} and {theirs[1]:.2f} dB: {theirs[0] - theirs[1]:.2f} dB", quality, asked(lambda m: (abs(m["MSE", far] - m["BCE", far]) < 0.5, {"MSE": m["MSE", far], "BCE": m["BCE", far]}))))
-    rows.append(check(f"MSE is slightly better ({far}, PSNR)", f"{theirs[0]:.2f} against {theirs[1]:.2f} dB", quality, asked(lambda m: (m["MSE", far] > m["BCE", far], {"difference (dB)": m["MSE", far] - m["BCE", far]}))))
+    # of an image
+    (error, late_error), (kl, late_kl) = (
+        [value / 128 for value in REPORT["MSE"]["losses"][term]] for term in ("error", "kl")
+    )
+    rows.append(
+        check(
+            f"Both losses reconstruct alike ({far}, within 0.5 dB)",
+            f"{theirs[0]:.2f} and {theirs[1]:.2f} dB: {theirs[0] - theirs[1]:.2f} dB",
+            quality,
+            asked(lambda m: (abs(m["MSE", far] - m["BCE", far]) < 0.5, {"MSE": m["MSE", far], "BCE": m["BCE", far]})),
+        )
+    )
+    rows.append(
+        check(
+            f"MSE is slightly better ({far}, PSNR)",
+            f"{theirs[0]:.2f} against {theirs[1]:.2f} dB",
+            quality,
+            asked(lambda m: (m["MSE", far] > m["BCE", far], {"difference (dB)": m["MSE", far] - m["BCE", far]})),
+        )
+    )
     if far == "polyp":
-        rows.append(check("Polyps, never seen, are reconstructed worse than healthy mucosa (held out, MSE)", "“much lower quality”", quality, asked(lambda m: (m["MSE", "polyp"] < m["MSE", "healthy, held out"], {"polyp": m["MSE", "polyp"], "healthy": m["MSE", "healthy, held out"]}))))
-    rows.append(check("100 numbers reconstruct better than 6 (held out)", "“can have a great impact”", quality, asked(lambda m: (m["MSE, 100 numbers", "healthy, held out"] > m["MSE", "healthy, held out"], {"100": m["MSE, 100 numbers", "healthy, held out"], "6": m["MSE", "healthy, held out"]}))))
+        rows.append(
+            check(
+                "Polyps, never seen, are reconstructed worse than healthy mucosa (held out, MSE)",
+                "“much lower quality”",
+                quality,
+                asked(
+                    lambda m: (
+                        m["MSE", "polyp"] < m["MSE", "healthy, held out"],
+                        {"polyp": m["MSE", "polyp"], "healthy": m["MSE", "healthy, held out"]},
+                    )
+                ),
+            )
+        )
+    rows.append(
+        check(
+            "100 numbers reconstruct better than 6 (held out)",
+            "“can have a great impact”",
+            quality,
+            asked(
+                lambda m: (
+                    m["MSE, 100 numbers", "healthy, held out"] > m["MSE", "healthy, held out"],
+                    {"100": m["MSE, 100 numbers", "healthy, held out"], "6": m["MSE", "healthy, held out"]},
+                )
+            ),
+        )
+    )
     if len(realism):
         two = realism[realism.model.isin(["MSE", "BCE"])]
-        rows.append(check("A classifier tells real images from reconstructions (area over 0.95)", f"accuracy {REPORT['MSE']['accuracy']} and {REPORT['BCE']['accuracy']}, area {REPORT['MSE']['auc']}", two, lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "area": part.auc.mean()})))
+        rows.append(
+            check(
+                "A classifier tells real images from reconstructions (area over 0.95)",
+                f"accuracy {REPORT['MSE']['accuracy']} and {REPORT['BCE']['accuracy']}, area {REPORT['MSE']['auc']}",
+                two,
+                lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "area": part.auc.mean()}),
+            )
+        )
+
     def grows(part):
         curve = history[(history.name == "MSE") & (history.seed == part.seed.iloc[0])].sort_values("epoch")
         early = curve.iloc[len(curve) // 60]
-        return curve.kl.iloc[-1] > early.kl and curve.train.iloc[-1] < early.train, {"KL early": early.kl, "late": curve.kl.iloc[-1]}
-    rows.append(check("The KL grows while the error falls (MSE)", f"KL {kl:.1f} to {late_kl:.1f} nats an image, error {error:.1f} to {late_error:.1f}", findings.tables["runs"], grows))
+        return curve.kl.iloc[-1] > early.kl and curve.train.iloc[-1] < early.train, {
+            "KL early": early.kl,
+            "late": curve.kl.iloc[-1],
+        }
+
+    rows.append(
+        check(
+            "The KL grows while the error falls (MSE)",
+            f"KL {kl:.1f} to {late_kl:.1f} nats an image, error {error:.1f} to {late_error:.1f}",
+            findings.tables["runs"],
+            grows,
+        )
+    )
     return pd.DataFrame(rows).rename(columns={"thesis": "report"})

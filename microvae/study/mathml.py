@@ -5,23 +5,28 @@
 # %% auto #0
 __all__ = ['to_mathml', 'setup']
 
-# %% ../../nbs/study/09_mathml.ipynb #337793e1
+# %% ../../nbs/study/09_mathml.ipynb #c02
 from ..errors import require
 
-# %% ../../nbs/study/09_mathml.ipynb #20f6da14
+# %% ../../nbs/study/09_mathml.ipynb #c03
 def to_mathml(latex: str, display: str = "inline") -> str:
     "A LaTeX formula as MathML; `display` is inline or block."
     return require("latex2mathml.converter", "book").convert(latex, display=display)
 
+
 def _inline(writer, node):
     from docutils.nodes import SkipNode
+
     writer.body.append(to_mathml(node.astext()))
     raise SkipNode
 
+
 def _block(writer, node):
     from docutils.nodes import SkipNode
+
     writer.body.append(f'<div class="math">{to_mathml(node.astext(), "block")}</div>')
     raise SkipNode
+
 
 def setup(app) -> dict:
     "Register the renderer with Sphinx."

@@ -6,11 +6,12 @@
 __all__ = ['SIZES', 'config_of', 'explained', 'of_modalities', 'between_share', 'of_donors', 'study', 'plot_sizes',
            'plot_pictures', 'claims']
 
-# %% ../../nbs/study/22_modalities.ipynb #c03
+# %% ../../nbs/study/22_modalities.ipynb #c02
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.collection import CellImages
 from ..data.splits import held_apart
 from ..evaluation.anomaly import anomaly_scores
@@ -21,20 +22,53 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
-# %% ../../nbs/study/22_modalities.ipynb #c04
+# %% ../../nbs/study/22_modalities.ipynb #c03
 #: Profile -> how much: images of each set, side, epochs, seeds, latent sizes; donors that are left out in turn, and images for that.
-SIZES = {"quick": dict(images=200, side=32, epochs=5, seeds=(0, 1), latent_dims=(2, 8, 32), left_out=2, donor_images=360, batch_size=16),
-         "standard": dict(images=400, side=32, epochs=15, seeds=(0, 1, 2), latent_dims=(2, 4, 8, 16, 32, 64), left_out=4, donor_images=900, batch_size=16),
-         "paper": dict(images=4000, side=64, epochs=100, seeds=(0, 1, 2, 3, 4), latent_dims=(2, 4, 8, 16, 32, 64), left_out=12, donor_images=4000, batch_size=32)}
+SIZES = {
+    "quick": dict(
+        images=200, side=32, epochs=5, seeds=(0, 1), latent_dims=(2, 8, 32), left_out=2, donor_images=360, batch_size=16
+    ),
+    "standard": dict(
+        images=400,
+        side=32,
+        epochs=15,
+        seeds=(0, 1, 2),
+        latent_dims=(2, 4, 8, 16, 32, 64),
+        left_out=4,
+        donor_images=900,
+        batch_size=16,
+    ),
+    "paper": dict(
+        images=4000,
+        side=64,
+        epochs=100,
+        seeds=(0, 1, 2, 3, 4),
+        latent_dims=(2, 4, 8, 16, 32, 64),
+        left_out=12,
+        donor_images=4000,
+        batch_size=32,
+    ),
+}
+
 
 def config_of(size: dict, latent_dim: int) -> RunConfig:
-    "The adaptable network with a latent size; β is 0.1, since with 1 squared errors of small images pay for few dimensions only."
-    return RunConfig(model=Model("adaptable", latent_dim), objective=Objective(beta=0.1), training=Training(size["epochs"], size["batch_size"]))
+    """The adaptable network with a latent size; β is 0.1, since with 1 squared errors of small images pay for few
+    dimensions only.
+    """
+    return RunConfig(
+        model=Model("adaptable", latent_dim),
+        objective=Objective(beta=0.1),
+        training=Training(size["epochs"], size["batch_size"]),
+    )
+
 
 def explained(run, held: CellImages, train: CellImages) -> float:
-    "Share of the held-out variance about the mean training image that reconstructions explain; 0 for a network that always draws the mean."
+    """Share of the held-out variance about the mean training image that reconstructions explain; 0 for a network that
+    always draws the mean.
+    """
     around_mean = np.square(held.images[:] - train.images[:].mean(0)).mean()
     return float(1 - np.square(pictures_of(run, held) - held.images[:]).mean() / around_mean)
+
 
 def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     "A row a set, latent size and seed; held-out cells and their reconstructions at the smallest and the largest size."
@@ -43,38 +77,70 @@ def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]
         cells = setting.load(name, side=size["side"])
         train, held = held_apart(cells, 0.2)
         runs = setting.train({f"{name}, {d} dimensions": config_of(size, d) for d in size["latent_dims"]}, train, held)
-        rows += [dict(name=label, seed=seed, set=name, channels=len(cells.channels), explained=explained(run, held, train)) for (label, seed), run in runs.items()]
+        rows += [
+            dict(name=label, seed=seed, set=name, channels=len(cells.channels), explained=explained(run, held, train))
+            for (label, seed), run in runs.items()
+        ]
         few = held[np.arange(min(8, len(held)))]
-        pictures |= {name: few.images[:]} | {f"{name}, {d} dimensions": pictures_of(runs[f"{name}, {d} dimensions", setting.first], few) for d in (size["latent_dims"][0], size["latent_dims"][-1])}
+        pictures |= {name: few.images[:]} | {
+            f"{name}, {d} dimensions": pictures_of(runs[f"{name}, {d} dimensions", setting.first], few)
+            for d in (size["latent_dims"][0], size["latent_dims"][-1])
+        }
     return pd.DataFrame(rows).merge(footing(setting.trained), on=["name", "seed"]), pictures
 
-# %% ../../nbs/study/22_modalities.ipynb #c06
+# %% ../../nbs/study/22_modalities.ipynb #c05
 def between_share(codes: np.ndarray, groups) -> float:
-    "Share of the variance of codes (N, d), summed over dimensions, that lies between groups: the sum of squares between over the total."
+    """Share of the variance of codes (N, d), summed over dimensions, that lies between groups: the sum of squares
+    between over the total.
+    """
     codes, groups = np.asarray(codes, float), pd.factorize(np.asarray(groups))[0]
     centred = codes - codes.mean(0)
     counts = np.bincount(groups)
     means = np.array([np.bincount(groups, column) / counts for column in centred.T]).T
-    return float((counts[:, None] * means ** 2).sum() / max((centred ** 2).sum(), 1e-12))
+    return float((counts[:, None] * means**2).sum() / max((centred**2).sum(), 1e-12))
+
 
 def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") -> tuple[pd.DataFrame, pd.DataFrame]:
-    "How much of the code is the donor (a row a seed), and what the loss on a donor's cells costs a network that has not seen this donor (a row a donor and seed)."
+    """How much of the code is the donor (a row a seed), and what the loss on a donor's cells costs a network that has
+    not seen this donor (a row a donor and seed).
+    """
     size = setting.size
     cells = setting.load(name, size["donor_images"], size["side"])
     train, held = held_apart(cells, 0.3)
     random, told, cost = np.random.default_rng(0), [], []
     for (_, seed), run in setting.train({f"{name}, all donors": config_of(size, 8)}, train, held).items():
         codes, owner = embed(run.model, held), held.table[donor].to_numpy()
-        often = (held.table.groupby(donor)[donor].transform("size") >= 2).to_numpy()          # folds need two cells of a donor
-        told.append(dict(seed=seed, share=between_share(codes, owner), by_chance=np.mean([between_share(codes, random.permutation(owner)) for _ in range(100)]), area=area_under_roc(classify(codes[often], owner[often], folds=5, seed=seed)), donors=len(set(owner[often]))))
-    for left in list(held.table[donor].value_counts().index)[:size["left_out"]]:
+        # folds need two cells of a donor
+        often = (held.table.groupby(donor)[donor].transform("size") >= 2).to_numpy()
+        told.append(
+            dict(
+                seed=seed,
+                share=between_share(codes, owner),
+                by_chance=np.mean([between_share(codes, random.permutation(owner)) for _ in range(100)]),
+                area=area_under_roc(classify(codes[often], owner[often], folds=5, seed=seed)),
+                donors=len(set(owner[often])),
+            )
+        )
+    for left in list(held.table[donor].value_counts().index)[: size["left_out"]]:
         others = np.flatnonzero(train.table[donor] != left)
-        parts = {"without": others, "with": np.sort(random.permutation(len(train))[:len(others)])}          # as many cells in both
+        # as many cells in both
+        parts = {"without": others, "with": np.sort(random.permutation(len(train))[: len(others)])}
         asked = held[(held.table[donor] == left).to_numpy()]
         for kind, rows in parts.items():
-            for (_, seed), run in setting.train({f"{name}, {kind} {left}": config_of(size, 8)}, train[rows], asked).items():
-                cost.append(dict(donor=left, kind=kind, seed=seed, loss=float(anomaly_scores(run.model, asked, "elbo", beta=0.1).mean()), cells=len(asked)))
+            for (_, seed), run in setting.train(
+                {f"{name}, {kind} {left}": config_of(size, 8)}, train[rows], asked
+            ).items():
+                cost.append(
+                    dict(
+                        donor=left,
+                        kind=kind,
+                        seed=seed,
+                        loss=float(anomaly_scores(run.model, asked, "elbo", beta=0.1).mean()),
+                        cells=len(asked),
+                    )
+                )
     return pd.DataFrame(told), pd.DataFrame(cost)
+
 
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter."
@@ -82,7 +148,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     told, cost = of_donors(setting)
     return {"sizes": sizes, "donors": told, "left_out": cost}, pictures
 
-# %% ../../nbs/study/22_modalities.ipynb #c09
+# %% ../../nbs/study/22_modalities.ipynb #c08
 def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
     "Numbers against the latent size, a line a set, mean over seeds and their range."
     with plt.rc_context(STYLE):
@@ -90,12 +156,23 @@ def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
         for axis, (column, label) in zip(np.atleast_1d(axes), columns.items()):
             for i, (name, part) in enumerate(sizes.groupby("set", sort=False)):
                 runs = part.groupby("latent_dim")[column]
-                axis.plot(runs.mean().index, runs.mean(), "o-" if i < len(PALETTE) else "s--", ms=3.5, color=PALETTE[i % len(PALETTE)], label=name)
-                axis.fill_between(runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.12, lw=0)
-            axis.set(xscale="log", xlabel="latent dimensions", ylabel=label, xticks=sorted(sizes.latent_dim.unique())); axis.minorticks_off()
+                axis.plot(
+                    runs.mean().index,
+                    runs.mean(),
+                    "o-" if i < len(PALETTE) else "s--",
+                    ms=3.5,
+                    color=PALETTE[i % len(PALETTE)],
+                    label=name,
+                )
+                axis.fill_between(
+                    runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.12, lw=0
+                )
+            axis.set(xscale="log", xlabel="latent dimensions", ylabel=label, xticks=sorted(sizes.latent_dim.unique()))
+            axis.minorticks_off()
             axis.get_xaxis().set_major_formatter(plt.ScalarFormatter())
         fig.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
     return fig
+
 
 def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
     "Images of each set and their reconstructions, on one scale a set; channels in colours."
@@ -103,19 +180,66 @@ def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
     for name in (key for key in pictures if " dimensions" not in key):
         groups = {key: images for key, images in pictures.items() if key == name or key.startswith(f"{name}, ")}
         whole = np.concatenate(list(groups.values()))
-        if whole.shape[1] == 2: whole = np.moveaxis(composite(whole), -1, 1)
+        if whole.shape[1] == 2:
+            whole = np.moveaxis(composite(whole), -1, 1)
         shown |= dict(zip(groups, np.split(whole, len(groups))))
     return plot_images(shown)
+
 
 def claims(findings: Findings) -> pd.DataFrame:
     "What other modalities and donors tell, each with a paired bootstrap interval."
     sizes, donors, cost = (findings.tables[name] for name in ("sizes", "donors", "left_out"))
     few, many = sizes.latent_dim.min(), sizes.latent_dim.max()
     steps = sorted(sizes.latent_dim.unique())
-    rows = [weighed(f"The rule's network explains more than half of the variance in {name} with {many} dimensions", "“adaptable to any microscope”", interval(part.explained - 0.5), "share explained less 0.5") for name, part in sizes[sizes.latent_dim == many].groupby("set", sort=False)]
-    rows.append(weighed(f"{many} dimensions explain more than {few}", "20 no better than 2 (phase 1 of the thesis)", paired(sizes, "explained", "latent_dim", many, few, ["set", "seed"], ["set"]), "difference of the share explained", 3))
-    if len(steps) > 2: rows.append(weighed(f"The last step, from {steps[-2]} to {many} dimensions, still explains more", "not asked", paired(sizes, "explained", "latent_dim", many, steps[-2], ["set", "seed"], ["set"]), "difference of the share explained", 3))
-    rows += [weighed("Codes carry the donor (share of variance between donors above that between random groups)", "future work: batch effects", interval(donors.share - donors.by_chance), "difference of shares", 3),
-             weighed("A classifier tells the donor from the code better than chance", "not asked", interval(donors.area - 0.5), "area less 0.5", 3),
-             weighed("A donor that was never seen is encoded worse", "not asked", paired(cost, "loss", "kind", "without", "with", ["donor", "seed"], ["donor"]), "loss without less with", 3)]
+    rows = [
+        weighed(
+            f"The rule's network explains more than half of the variance in {name} with {many} dimensions",
+            "“adaptable to any microscope”",
+            interval(part.explained - 0.5),
+            "share explained less 0.5",
+        )
+        for name, part in sizes[sizes.latent_dim == many].groupby("set", sort=False)
+    ]
+    rows.append(
+        weighed(
+            f"{many} dimensions explain more than {few}",
+            "20 no better than 2 (phase 1 of the thesis)",
+            paired(sizes, "explained", "latent_dim", many, few, ["set", "seed"], ["set"]),
+            "difference of the share explained",
+            3,
+        )
+    )
+    if len(steps) > 2:
+        rows.append(
+            weighed(
+                f"The last step, from {steps[-2]} to {many} dimensions, still explains more",
+                "not asked",
+                paired(sizes, "explained", "latent_dim", many, steps[-2], ["set", "seed"], ["set"]),
+                "difference of the share explained",
+                3,
+            )
+        )
+    rows += [
+        weighed(
+            "Codes carry the donor (share of variance between donors above that between random groups)",
+            "future work: batch effects",
+            interval(donors.share - donors.by_chance),
+            "difference of shares",
+            3,
+        ),
+        weighed(
+            "A classifier tells the donor from the code better than chance",
+            "not asked",
+            interval(donors.area - 0.5),
+            "area less 0.5",
+            3,
+        ),
+        weighed(
+            "A donor that was never seen is encoded worse",
+            "not asked",
+            paired(cost, "loss", "kind", "without", "with", ["donor", "seed"], ["donor"]),
+            "loss without less with",
+            3,
+        ),
+    ]
     return pd.DataFrame(rows)

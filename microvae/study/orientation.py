@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['SIZES', 'POSE', 'variants', 'known_factors', 'movement_or_none', 'study', 'claims']
 
-# %% ../../nbs/study/23_orientation.ipynb #c03
+# %% ../../nbs/study/23_orientation.ipynb #c02
 from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
@@ -23,31 +25,51 @@ from .cases import Findings, Setting, footing, pictures_of, weighed
 from .downstream import TASKS
 from ..training.config import Model, Objective, RunConfig, Training
 
-# %% ../../nbs/study/23_orientation.ipynb #c04
+# %% ../../nbs/study/23_orientation.ipynb #c03
 #: Profile -> how much: images, side, epochs, seeds, latent size.
-SIZES = {"quick": dict(images=300, side=32, epochs=5, seeds=(0, 1), latent_dim=8, batch_size=32),
-         "standard": dict(images=1200, side=40, epochs=30, seeds=(0, 1, 2), latent_dim=8, batch_size=32),
-         "paper": dict(images=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dim=8, batch_size=32)}
+SIZES = {
+    "quick": dict(images=300, side=32, epochs=5, seeds=(0, 1), latent_dim=8, batch_size=32),
+    "standard": dict(images=1200, side=40, epochs=30, seeds=(0, 1, 2), latent_dim=8, batch_size=32),
+    "paper": dict(images=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dim=8, batch_size=32),
+}
 
 #: Factors that say how a cell lies, which a code that does not see turns and shifts cannot and shall not know.
 POSE = ("shift_y", "shift_x")
 
+
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four ways."
-    plain = RunConfig(model=Model("adaptable", size["latent_dim"]), objective=Objective(beta=0.3), training=Training(size["epochs"], size["batch_size"]))
+    plain = RunConfig(
+        model=Model("adaptable", size["latent_dim"]),
+        objective=Objective(beta=0.3),
+        training=Training(size["epochs"], size["batch_size"]),
+    )
     turned = replace(plain, augmentation=Augmentation(rotation=180, flip=True))
-    return {"plain": plain, "turned in training": turned, "turned and aligned": replace(turned, objective=replace(turned.objective, alignment=3.0)),
-            "laid straight": replace(plain, model=replace(plain.model, changes={"upright": True}))}
+    return {
+        "plain": plain,
+        "turned in training": turned,
+        "turned and aligned": replace(turned, objective=replace(turned.objective, alignment=3.0)),
+        "laid straight": replace(plain, model=replace(plain.model, changes={"upright": True})),
+    }
+
 
 def known_factors(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Informativeness of the codes for the true factors that are not pose; 0 for a code that is constant."
-    try: return dci(codes, true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE]), seed)[0]["informativeness"]
-    except CollapseError: return 0.0
+    try:
+        return dci(codes, true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE]), seed)[0][
+            "informativeness"
+        ]
+    except CollapseError:
+        return 0.0
+
 
 def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     "Movement of the code by angle; NaN where all codes are one, which cannot be called robust."
-    try: return code_movement(model, cells)
-    except CollapseError: return pd.DataFrame(dict(degrees=ANGLES, moved=np.nan, cells=len(cells)))
+    try:
+        return code_movement(model, cells)
+    except CollapseError:
+        return pd.DataFrame(dict(degrees=ANGLES, moved=np.nan, cells=len(cells)))
+
 
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter, on each set."
@@ -63,27 +85,71 @@ def study(setting: Setting) -> tuple[dict, dict]:
             about = {"set": name, "variant": variant, "seed": seed}
             moved.append(movement_or_none(run.model, held.sample(500)).assign(**about))
             codes = embed(run.model, held)
-            if name in FACTORS: known.append(about | dict(measure="R² of factors", value=known_factors(codes, held, seed)))
+            if name in FACTORS:
+                known.append(about | dict(measure="R² of factors", value=known_factors(codes, held, seed)))
             if name in TASKS and TASKS[name][0] in held.table:
                 label_column, group = TASKS[name]
-                known.append(about | dict(measure=f"area, {label_column}", value=area_under_roc(classify(codes, held.table[label_column], held.table[group], seed=seed))))
-            if seed == setting.first: pictures |= {f"{name}: {variant}": pictures_of(run, few)}
+                known.append(
+                    about
+                    | dict(
+                        measure=f"area, {label_column}",
+                        value=area_under_roc(classify(codes, held.table[label_column], held.table[group], seed=seed)),
+                    )
+                )
+            if seed == setting.first:
+                pictures |= {f"{name}: {variant}": pictures_of(run, few)}
     quality = footing(setting.trained)
-    quality = quality.assign(set=quality.name.str.split(", ", n=1).str[0], variant=quality.name.str.split(", ", n=1).str[1])
-    return {"movement": pd.concat(moved, ignore_index=True), "known": pd.DataFrame(known, columns=["set", "variant", "seed", "measure", "value"]), "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]]}, pictures
+    quality = quality.assign(
+        set=quality.name.str.split(", ", n=1).str[0], variant=quality.name.str.split(", ", n=1).str[1]
+    )
+    return {
+        "movement": pd.concat(moved, ignore_index=True),
+        "known": pd.DataFrame(known, columns=["set", "variant", "seed", "measure", "value"]),
+        "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]],
+    }, pictures
+
 
 def claims(findings: Findings) -> pd.DataFrame:
     "What the ways do against the plain network, each with a paired bootstrap interval over networks: sets and seeds."
     movement, known, quality = (findings.tables[name] for name in ("movement", "known", "quality"))
     rows, network = [], ["set", "seed"]
     for variant in ("turned in training", "turned and aligned", "laid straight"):
-        rows.append(weighed(f"Codes move less when the cell is turned: {variant} against plain", "Bepler et al. 2019" if variant == "laid straight" else "not asked", _moved_less(movement, variant), "movement of plain less this"))
-        if len(known): rows.append(weighed(f"Codes know as much or more of the cell: {variant} against plain", "not asked", paired(known, "value", "variant", variant, "plain", ["set", "measure", "seed"], network), "difference of R² and areas", 3))
-        rows.append(weighed(f"Reconstructions are better: {variant} against plain", "not asked", paired(quality, "psnr", "variant", variant, "plain", network), "difference of PSNR (dB)"))
+        rows.append(
+            weighed(
+                f"Codes move less when the cell is turned: {variant} against plain",
+                "Bepler et al. 2019" if variant == "laid straight" else "not asked",
+                _moved_less(movement, variant),
+                "movement of plain less this",
+            )
+        )
+        if len(known):
+            rows.append(
+                weighed(
+                    f"Codes know as much or more of the cell: {variant} against plain",
+                    "not asked",
+                    paired(known, "value", "variant", variant, "plain", ["set", "measure", "seed"], network),
+                    "difference of R² and areas",
+                    3,
+                )
+            )
+        rows.append(
+            weighed(
+                f"Reconstructions are better: {variant} against plain",
+                "not asked",
+                paired(quality, "psnr", "variant", variant, "plain", network),
+                "difference of PSNR (dB)",
+            )
+        )
     return pd.DataFrame(rows)
+
 
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
     "Movement of the plain network less a variant's, without networks that have collapsed; open where none is left."
-    both = movement[movement.variant.isin(["plain", variant])].pivot(index=["set", "seed", "degrees"], columns="variant", values="moved").dropna()
-    if both.empty: return Interval(float("nan"), float("nan"), float("nan"), 0)
+    both = (
+        movement[movement.variant.isin(["plain", variant])]
+        .pivot(index=["set", "seed", "degrees"], columns="variant", values="moved")
+        .dropna()
+    )
+    if both.empty:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
     return interval(both["plain"] - both[variant], both.reset_index()[["set", "seed"]])

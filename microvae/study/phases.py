@@ -5,32 +5,47 @@
 # %% auto #0
 __all__ = ['DEFAULT_DATA', 'NETWORKS', 'experiments']
 
-# %% ../../nbs/study/03_phases.ipynb #43450883
+# %% ../../nbs/study/03_phases.ipynb #c02
 from dataclasses import replace
+
 from .profiles import profile as size_of
 from .runs import Experiment
 
-# %% ../../nbs/study/03_phases.ipynb #ff19b7df
+# %% ../../nbs/study/03_phases.ipynb #c04
 #: phase -> data set, image side, column whose groups are held out, columns that pictures show, network whose weights are kept
-DEFAULT_DATA = {1: dict(data="memory_b", size=None, group=None, labels=("cohort", "donor"), selected="MP4"),
-                2: dict(data="lung_fret", size=None, group="track", labels=("fate", "hour"), selected="MP2_64"),
-                3: dict(data="lung_fret", size=80, group="track", labels=("fate", "hour"), selected="depth3")}
+DEFAULT_DATA = {
+    1: dict(data="memory_b", size=None, group=None, labels=("cohort", "donor"), selected="MP4"),
+    2: dict(data="lung_fret", size=None, group="track", labels=("fate", "hour"), selected="MP2_64"),
+    3: dict(data="lung_fret", size=80, group="track", labels=("fate", "hour"), selected="depth3"),
+}
 
 #: phase -> networks that are compared; the second entry is the one whose β is varied
-NETWORKS = {1: (("MP2", "MP3", "MP4", "BN2", "BN3", "BN4"), "MP4"),
-            2: (("MP4", "MP2_64", "MP2_128", "MP3_128", "MP3_256"), "MP2_64"),
-            3: (("depth2", "depth3", "depth4"), None)}
+NETWORKS = {
+    1: (("MP2", "MP3", "MP4", "BN2", "BN3", "BN4"), "MP4"),
+    2: (("MP4", "MP2_64", "MP2_128", "MP3_128", "MP3_256"), "MP2_64"),
+    3: (("depth2", "depth3", "depth4"), None),
+}
+
 
 def experiments(
-    phase: int,                # 1, 2 or 3
-    profile: str = "quick",    # quick, standard or paper
+    phase: int,  # 1, 2 or 3
+    profile: str = "quick",  # quick, standard or paper
     seeds: list[int] | None = None,  # instead of the profile's
-    **changes,                 # other fields of `Profile` to replace, e.g. cells=500
-) -> tuple[list[Experiment], int]:   # experiments, cells
+    **changes,  # other fields of `Profile` to replace, e.g. cells=500
+) -> tuple[list[Experiment], int]:  # experiments, cells
     "The experiments of a phase at a profile, and how many cells they want."
-    size = replace(size_of(phase, profile), **{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items() if v is not None})
-    common = dict(seeds=tuple(seeds or size.seeds), batch_size=size.batch_size, learning_rate=size.learning_rate, gradient_clip=size.gradient_clip)
+    size = replace(
+        size_of(phase, profile),
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items() if v is not None},
+    )
+    common = dict(
+        seeds=tuple(seeds or size.seeds),
+        batch_size=size.batch_size,
+        learning_rate=size.learning_rate,
+        gradient_clip=size.gradient_clip,
+    )
     models, selected = NETWORKS[phase]
     grid = [Experiment("architectures", models, size.epochs, size.latent_dims, **common)]
-    if selected: grid.append(Experiment("beta", (selected,), size.beta_epochs, (2,), size.betas, **common))
+    if selected:
+        grid.append(Experiment("beta", (selected,), size.beta_epochs, (2,), size.betas, **common))
     return grid, size.cells

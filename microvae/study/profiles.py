@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['BETAS_1', 'BETAS_2', 'TEN', 'PROFILES', 'Profile', 'profile']
 
-# %% ../../nbs/study/01_profiles.ipynb #eb6bcd34
+# %% ../../nbs/study/01_profiles.ipynb #c03
 from dataclasses import dataclass
-import pandas as pd
+
 from ..errors import unknown_name
 
-# %% ../../nbs/study/01_profiles.ipynb #efcb0806
+# %% ../../nbs/study/01_profiles.ipynb #c04
 @dataclass(frozen=True)
 class Profile:
     "The size of a phase."
-    cells: int                      # taken from the data set, before some are held out
-    epochs: int                     # of the comparison of architectures
-    beta_epochs: int                # of the comparison of β
+
+    cells: int  # taken from the data set, before some are held out
+    epochs: int  # of the comparison of architectures
+    beta_epochs: int  # of the comparison of β
     seeds: tuple[int, ...]
     latent_dims: tuple[int, ...] = (2,)
     betas: tuple[float, ...] = ()
@@ -24,24 +25,33 @@ class Profile:
     learning_rate: float = 1e-3
     gradient_clip: float | None = None
 
-BETAS_1 = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)   # thesis, section 3.3.5.1
-BETAS_2 = (0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0)    # thesis, section 3.4.4.1
+
+BETAS_1 = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)  # thesis, section 3.3.5.1
+BETAS_2 = (0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0)  # thesis, section 3.4.4.1
 TEN = tuple(range(10))
 
 #: phase -> profile -> size
 PROFILES = {
-    1: {"quick": Profile(160, 10, 10, (0,), (2, 20), (0.1, 1.0, 10.0), 8, 5e-4, 100.0),
+    1: {
+        "quick": Profile(160, 10, 10, (0,), (2, 20), (0.1, 1.0, 10.0), 8, 5e-4, 100.0),
         "standard": Profile(320, 12, 12, (0, 1, 2), (2, 10, 20), BETAS_1, 8, 5e-4, 100.0),
-        "paper": Profile(2000, 4000, 4000, TEN, (2, 10, 20), BETAS_1, 32, 5e-4, 100.0)},
-    2: {"quick": Profile(1200, 12, 10, (0,), (2,), BETAS_2),
+        "paper": Profile(2000, 4000, 4000, TEN, (2, 10, 20), BETAS_1, 32, 5e-4, 100.0),
+    },
+    2: {
+        "quick": Profile(1200, 12, 10, (0,), (2,), BETAS_2),
         "standard": Profile(4000, 40, 30, (0, 1, 2), (2,), BETAS_2),
-        "paper": Profile(10000, 100, 50, TEN, (2,), BETAS_2)},
-    3: {"quick": Profile(500, 5, 0, (0,), (2,), (), 16),
+        "paper": Profile(10000, 100, 50, TEN, (2,), BETAS_2),
+    },
+    3: {
+        "quick": Profile(500, 5, 0, (0,), (2,), (), 16),
         "standard": Profile(2000, 20, 0, (0, 1, 2), (2,), (), 16),
-        "paper": Profile(10000, 20, 0, TEN, (2,), ())},
+        "paper": Profile(10000, 20, 0, TEN, (2,), ()),
+    },
 }
+
 
 def profile(phase: int, name: str) -> Profile:
     "The size of a phase. Raises `UnknownNameError` with the names that exist."
-    if name not in PROFILES[phase]: raise unknown_name("profile", name, PROFILES[phase])
+    if name not in PROFILES[phase]:
+        raise unknown_name("profile", name, PROFILES[phase])
     return PROFILES[phase][name]

@@ -6,22 +6,25 @@
 __all__ = ['JOBS', 'FAMILIES', 'LastRun', 'last_run', 'kills_table', 'plot_kills', 'bad_files_table', 'plot_bad_files', 'needed',
            'licence_of', 'licences']
 
-# %% ../../nbs/study/25_reliability.ipynb #c03
+# %% ../../nbs/study/25_reliability.ipynb #c02
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-import re
+
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..errors import ConfigError
 from ..evaluation.plots import PALETTE, STYLE
 from ..files import read_json
 
-# %% ../../nbs/study/25_reliability.ipynb #c05
+# %% ../../nbs/study/25_reliability.ipynb #c04
 @dataclass
 class LastRun:
     "The figures of a run of the tests of faults, by the names of their files."
+
     figures: dict[str, dict]
 
     def of(self, prefix: str) -> dict[str, dict]:
@@ -30,7 +33,9 @@ class LastRun:
 
     def caption(self) -> str:
         about = self.figures["provenance"]
-        return f"Last full run: {about['date']}, commit {about['commit']}, {about['hardware']}, PyTorch {about['torch']}."
+        return (
+            f"Last full run: {about['date']}, commit {about['commit']}, {about['hardware']}, PyTorch {about['torch']}."
+        )
 
     def disks(self) -> str:
         "What full disks did."
@@ -42,37 +47,75 @@ class LastRun:
         "How many bad files were tried."
         plain, guided = self.figures["fuzzing"], self.figures.get("guided", {"inputs": 0, "readers": {}})
         refused = sum(part["refused"] for part in plain["readers"].values())
-        return (f"Changed at random: {plain['inputs']:,} files for {len(plain['readers'])} readers in {plain['seconds'] / 60:.0f} minutes, of which {refused:,} were refused in a sentence and the rest read; with any other outcome: {len(plain['wrong'])}. "
-                f"Guided by coverage: {guided['inputs']:,} files for {len(guided['readers'])} readers, without any other outcome either.")
+        return (
+            f"Changed at random: {plain['inputs']:,} files for {len(plain['readers'])} readers in {plain['seconds'] / 60:.0f} minutes, of which {refused:,} were refused in a sentence and the rest read; with any other outcome: {len(plain['wrong'])}. "
+            f"Guided by coverage: {guided['inputs']:,} files for {len(guided['readers'])} readers, without any other outcome either."
+        )
 
     def load(self) -> str:
         "What large things took."
-        streamed, table, listed, soak = (self.figures.get(name) for name in ("streamed", "long_table", "listed", "soak"))
-        told = [f"- {streamed['images']:,} crops of 20×20 pixels are appended to a stored set at {streamed['written_per_second']:,} a second, and streamed in random order at {streamed['read_per_second']:,} a second; the process has {streamed['megabytes_after_a_quarter']:,} MB after a quarter and {streamed['megabytes_at_the_end']:,} MB at the end.",
-                f"- A table of {table['rows']:,} rows is joined to what is known of 1,000 files, written as Parquet and read again in {table['seconds']:.0f} s.",
-                f"- {listed['runs']:,} runs in a folder are listed in {listed['seconds']:.1f} s."]
-        if soak: told.append(f"- Trained, stored, embedded and reported {soak['rounds']:,} times in {soak['hours']:.2f} hours: {soak['megabytes_at_half']:.0f} MB half-way, {soak['megabytes_at_the_end']:.0f} MB at the end; {soak['files'][0]} and {soak['files'][1]} open files, {soak['threads'][0]} and {soak['threads'][1]} threads.")
+        streamed, table, listed, soak = (
+            self.figures.get(name) for name in ("streamed", "long_table", "listed", "soak")
+        )
+        told = [
+            f"- {streamed['images']:,} crops of 20×20 pixels are appended to a stored set at {streamed['written_per_second']:,} a second, and streamed in random order at {streamed['read_per_second']:,} a second; the process has {streamed['megabytes_after_a_quarter']:,} MB after a quarter and {streamed['megabytes_at_the_end']:,} MB at the end.",
+            f"- A table of {table['rows']:,} rows is joined to what is known of 1,000 files, written as Parquet and read again in {table['seconds']:.0f} s.",
+            f"- {listed['runs']:,} runs in a folder are listed in {listed['seconds']:.1f} s.",
+        ]
+        if soak:
+            told.append(
+                f"- Trained, stored, embedded and reported {soak['rounds']:,} times in {soak['hours']:.2f} hours: {soak['megabytes_at_half']:.0f} MB half-way, {soak['megabytes_at_the_end']:.0f} MB at the end; {soak['files'][0]} and {soak['files'][1]} open files, {soak['threads'][0]} and {soak['threads'][1]} threads."
+            )
         return "\n".join(told)
 
     def packages(self) -> str:
         "Which Pythons the package was installed in."
         tried = self.figures.get("packages", {}).get("installed", [])
-        return ("What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `make oldest PYTHON=python3.10` runs the tests with them. "
-                + ("Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: " + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried) + "." if tried else ""))
+        return (
+            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `make oldest PYTHON=python3.10` runs the tests with them. "
+            + (
+                "Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: "
+                + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
+                + "."
+                if tried
+                else ""
+            )
+        )
+
 
 def last_run(folder="results/reliability") -> LastRun:
     "The figures in a folder. Raises `ConfigError` where there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
-    if "provenance" not in found: raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
+    if "provenance" not in found:
+        raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
     return LastRun(found)
 
-# %% ../../nbs/study/25_reliability.ipynb #c07
+# %% ../../nbs/study/25_reliability.ipynb #c06
 #: Jobs that are killed, as the page calls them.
-JOBS = {"training": "a training", "sweep": "a sweep in two processes", "crop": "a crop job", "to_zarr": "a stored set, appended to", "phase": "a phase of the study"}
+JOBS = {
+    "training": "a training",
+    "sweep": "a sweep in two processes",
+    "crop": "a crop job",
+    "to_zarr": "a stored set, appended to",
+    "phase": "a phase of the study",
+}
+
 
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row a job that was killed."
-    return pd.DataFrame([{"job": JOBS[name], "seconds": part["seconds"], "changes of files": part["changes_of_files"] or "–", "kills": part["kills"], "jobs": part["interrupted_jobs"]} for name, part in found.of("killed_").items()])
+    return pd.DataFrame(
+        [
+            {
+                "job": JOBS[name],
+                "seconds": part["seconds"],
+                "changes of files": part["changes_of_files"] or "–",
+                "kills": part["kills"],
+                "jobs": part["interrupted_jobs"],
+            }
+            for name, part in found.of("killed_").items()
+        ]
+    )
+
 
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Bars from the left, one a name, of parts that add up."
@@ -82,14 +125,19 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
         for k, (part, values) in enumerate(parts.items()):
             axis.barh(names, values, left=start, color=PALETTE[k], label=part, height=0.72)
             start = [a + b for a, b in zip(start, values)]
-        axis.invert_yaxis(); axis.set_xlabel(label); axis.grid(axis="y", visible=False)
-        if len(parts) > 1: axis.legend(fontsize=8, loc="lower right")
+        axis.invert_yaxis()
+        axis.set_xlabel(label)
+        axis.grid(axis="y", visible=False)
+        if len(parts) > 1:
+            axis.legend(fontsize=8, loc="lower right")
     return fig
+
 
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
+
 
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row a reader: bad files that were refused, and read, of both ways to make them."
@@ -98,40 +146,82 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
         for name, part in found.figures.get(run, {"readers": {}})["readers"].items():
             family = next((family for start, family in FAMILIES.items() if name.startswith(start)), name)
             kept = counts.setdefault(family, dict(reader=family, refused=0, read=0))
-            for key in ("refused", "read"): kept[key] += part[key]
+            for key in ("refused", "read"):
+                kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
+
 #: Readers whose names begin so are one for a picture.
-FAMILIES = {"tiff": "TIFF", "OME-XML": "OME-XML", "ImageJ": "ImageJ's metadata", "png": "PNG, JPEG, BMP", "jpg": "PNG, JPEG, BMP", "bmp": "PNG, JPEG, BMP", "a.np": "NPY, NPZ", "cells.npz": "NPY, NPZ", "pictures": "NPY, NPZ", "set ": "stored set",
-            "OME-Zarr": "OME-Zarr", "table": "CSV, TSV, Parquet", "codes": "codes", "safetensors": "safetensors", "state": "safetensors", "history": "history", "config": "config.json", "card": "card.json"}
+FAMILIES = {
+    "tiff": "TIFF",
+    "OME-XML": "OME-XML",
+    "ImageJ": "ImageJ's metadata",
+    "png": "PNG, JPEG, BMP",
+    "jpg": "PNG, JPEG, BMP",
+    "bmp": "PNG, JPEG, BMP",
+    "a.np": "NPY, NPZ",
+    "cells.npz": "NPY, NPZ",
+    "pictures": "NPY, NPZ",
+    "set ": "stored set",
+    "OME-Zarr": "OME-Zarr",
+    "table": "CSV, TSV, Parquet",
+    "codes": "codes",
+    "safetensors": "safetensors",
+    "state": "safetensors",
+    "history": "history",
+    "config": "config.json",
+    "card": "card.json",
+}
+
 
 def plot_bad_files(found: LastRun) -> Figure:
     "What became of bad files, by reader."
     table = bad_files_table(found)
-    return _bars(table.reader.tolist(), {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()}, "files", 4.0)
+    return _bars(
+        table.reader.tolist(),
+        {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()},
+        "files",
+        4.0,
+    )
 
-# %% ../../nbs/study/25_reliability.ipynb #c11
+# %% ../../nbs/study/25_reliability.ipynb #c10
 def _key(name: str) -> str:
     "A package's name as indices write it."
     return re.sub(r"[-_.]+", "-", name).lower()
 
+
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed ones that it needs, without extras."
     seen = set() if seen is None else seen
-    if _key(name) in seen: return seen
-    try: package = distribution(name)
-    except PackageNotFoundError: return seen          # for another system, or another Python
+    if _key(name) in seen:
+        return seen
+    try:
+        package = distribution(name)
+    except PackageNotFoundError:
+        return seen  # for another system, or another Python
     seen.add(_key(name))
     for requirement in package.requires or []:
-        if "extra ==" not in requirement: needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
+        if "extra ==" not in requirement:
+            needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
+
 
 def licence_of(name: str) -> str:
     "What a package says of its licence, in a line."
     about = distribution(name).metadata
-    classified = "; ".join(line.rsplit(" :: ", 1)[-1] for line in about.get_all("Classifier", []) if line.startswith("License ::") and not line.endswith("OSI Approved"))
+    classified = "; ".join(
+        line.rsplit(" :: ", 1)[-1]
+        for line in about.get_all("Classifier", [])
+        if line.startswith("License ::") and not line.endswith("OSI Approved")
+    )
     return about.get("License-Expression") or classified or (about.get("License") or "not told").splitlines()[0]
+
 
 def licences(name: str) -> pd.DataFrame:
     "A row a package that another one brings: version and licence."
-    return pd.DataFrame([dict(package=key, version=distribution(key).version, licence=licence_of(key)) for key in sorted(needed(name) - {_key(name)})])
+    return pd.DataFrame(
+        [
+            dict(package=key, version=distribution(key).version, licence=licence_of(key))
+            for key in sorted(needed(name) - {_key(name)})
+        ]
+    )

@@ -5,47 +5,72 @@
 # %% auto #0
 __all__ = ['provenance', 'Results', 'thinned', 'spread_over', 'collect', 'run_study']
 
-# %% ../../nbs/study/02_results.ipynb #c04
+# %% ../../nbs/study/02_results.ipynb #c03
+import os
+import platform
+import subprocess
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from time import perf_counter
-import os, platform, subprocess
+
 import numpy as np
 import pandas as pd
+
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError
-from .runs import Experiment, evaluate_run, run_all
 from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
+from .runs import Experiment, evaluate_run, run_all
 from ..training.engine import Run, save_model
 from ..training.step import resolve_device
 
-# %% ../../nbs/study/02_results.ipynb #c06
+# %% ../../nbs/study/02_results.ipynb #c05
 def _cpu() -> str:
     "The processor's name, as the system tells it."
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
     return names[0] if names else platform.processor() or platform.machine()
+
 
 def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     "Profile, data, hardware, software, date, and the commit where there is one."
     import torch
+
     kind = resolve_device(device).type
     hardware = torch.cuda.get_device_name() if kind == "cuda" else f"{_cpu()}, {len(os.sched_getaffinity(0))} cores"
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "no repository"
-    return dict(profile=profile, data=data, hardware=hardware, device=kind, torch=torch.__version__, date=date.today().isoformat(), commit=commit, minutes=round(seconds / 60, 1))
+    commit = (
+        subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+        or "no repository"
+    )
+    return dict(
+        profile=profile,
+        data=data,
+        hardware=hardware,
+        device=kind,
+        torch=torch.__version__,
+        date=date.today().isoformat(),
+        commit=commit,
+        minutes=round(seconds / 60, 1),
+    )
 
-# %% ../../nbs/study/02_results.ipynb #c08
+# %% ../../nbs/study/02_results.ipynb #c07
 @dataclass
 class Results:
     "The tables and pictures of a phase."
-    runs: pd.DataFrame        # a row a run: experiment, model, latent_dim, beta, seed, final losses, held-out measures
-    history: pd.DataFrame     # a row an epoch and run, thinned to about 100 epochs
-    latents: pd.DataFrame     # latent means of held-out cells, first seed, first two axes: run columns, z1, z2, and the cells' label columns
-    originals: CellImages     # a few held-out cells
-    pictures: dict[str, np.ndarray]  # run key -> (k, C, H, W) reconstructions of them, first seed, smallest and largest latent size of an experiment
+
+    runs: pd.DataFrame  # a row a run: experiment, model, latent_dim, beta, seed, final losses, held-out measures
+    history: pd.DataFrame  # a row an epoch and run, thinned to about 100 epochs
+    # latent means of held-out cells, first seed, first two axes: run columns, z1, z2, and the cells' label columns
+    latents: pd.DataFrame
+    originals: CellImages  # a few held-out cells
+    # run key -> (k, C, H, W) reconstructions of them, first seed, smallest and largest latent size of an experiment
+    pictures: dict[str, np.ndarray]
     provenance: dict
 
     def of(self, experiment: str, **equal) -> pd.DataFrame:
@@ -59,7 +84,10 @@ class Results:
     def reconstructions(self, experiment: str, by: str, **equal) -> dict[str, np.ndarray]:
         "Reconstructions of the originals by the first seed, named by the column `by`."
         rows = self.of(experiment, **equal).drop_duplicates(by)
-        return {f"β = {row.beta:g}" if by == "beta" else str(getattr(row, by)): self.pictures[row.run] for row in rows.itertuples()}
+        return {
+            f"β = {row.beta:g}" if by == "beta" else str(getattr(row, by)): self.pictures[row.run]
+            for row in rows.itertuples()
+        }
 
     def save(self, folder) -> Path:
         "Write the pack into a folder that is replaced as a whole."
@@ -80,83 +108,133 @@ class Results:
         if not (folder / "provenance.json").exists():
             raise ConfigError(f"{folder} holds no results of a phase: provenance.json is missing")
         pictures = read_pictures(folder / "pictures.npz")
-        return cls(read_table(folder / "runs.csv", text=("run",)), read_table(folder / "history.parquet"), read_table(folder / "latents.parquet"),
-                   CellImages.load(folder / "originals.npz"), pictures, read_json(folder / "provenance.json"))
+        return cls(
+            read_table(folder / "runs.csv", text=("run",)),
+            read_table(folder / "history.parquet"),
+            read_table(folder / "latents.parquet"),
+            CellImages.load(folder / "originals.npz"),
+            pictures,
+            read_json(folder / "provenance.json"),
+        )
+
 
 def _where(table: pd.DataFrame, equal: dict) -> pd.DataFrame:
     for column, value in equal.items():
         table = table[table[column].isin(value) if isinstance(value, (list, tuple)) else table[column] == value]
     return table
 
-# %% ../../nbs/study/02_results.ipynb #c10
+# %% ../../nbs/study/02_results.ipynb #c09
 def _key(run: Run, experiment: str) -> dict:
     c = run.config
-    return dict(run=run.folder.name, experiment=experiment, model=c.model.name, latent_dim=c.model.latent_dim, beta=c.objective.beta, seed=c.training.seed)
+    return dict(
+        run=run.folder.name,
+        experiment=experiment,
+        model=c.model.name,
+        latent_dim=c.model.latent_dim,
+        beta=c.objective.beta,
+        seed=c.training.seed,
+    )
+
 
 def _final(run: Run) -> dict:
     "Mean of the last tenth of the epochs, so that one noisy epoch does not decide a rank."
     tail = run.history.tail(max(1, len(run.history) // 10)).mean().drop(["epoch", "beta"])
     return tail.to_dict() | dict(weighted_kl=tail["kl"] * run.config.objective.beta, epochs=len(run.history))
 
+
 def thinned(history: pd.DataFrame, rows: int = 100) -> pd.DataFrame:
     "A table with at most so many of its rows, evenly spread; the first and the last are kept."
     return history.iloc[np.unique(np.linspace(0, len(history) - 1, min(rows, len(history))).round().astype(int))]
 
+
 def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     "Rows of `k` cells, in turn from each group of the column `label`."
-    if label is None: return np.arange(min(k, len(cells)))
+    if label is None:
+        return np.arange(min(k, len(cells)))
     turn = cells.table.groupby(label).cumcount()
     rows = np.lexsort((cells.table[label].astype(str), turn))[:k]
     return rows[np.argsort(cells.table[label].astype(str).to_numpy()[rows], kind="stable")]
+
 
 def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], about: dict, shown: int = 8) -> Results:
     "The pack of a list of (experiment, run)."
     rows, history, latents, pictures = [], [], [], {}
     shown_rows = spread_over(held[:64], labels[0] if labels else None, shown)
-    sizes = pd.DataFrame([(experiment, run.config.model.latent_dim) for experiment, run in grid], columns=["experiment", "size"]).groupby("experiment")["size"]
-    ends = dict(zip(sizes.min().index, zip(sizes.min(), sizes.max())))          # between the smallest and the largest latent size nothing is drawn
+    sizes = pd.DataFrame(
+        [(experiment, run.config.model.latent_dim) for experiment, run in grid], columns=["experiment", "size"]
+    ).groupby("experiment")["size"]
+    # between the smallest and the largest latent size nothing is drawn
+    ends = dict(zip(sizes.min().index, zip(sizes.min(), sizes.max())))
     for experiment, run in grid:
         key = _key(run, experiment)
         rows.append(key | _final(run) | evaluate_run(run, held) | read_json(run.folder / "seconds.json"))
         history.append(thinned(run.history).assign(weighted_kl=lambda h: h.kl * h.beta, **key))
         if key["seed"] == min(r.config.training.seed for _, r in grid):
             with np.load(run.folder / "evaluation.npz") as stored:
-                if key["latent_dim"] in ends[experiment]: pictures[key["run"]] = stored["reconstruction"][shown_rows].astype(np.float32) / 255
-                plane = pd.DataFrame(stored["mean"][:, :2], columns=["z1", "z2"][:stored["mean"].shape[1]]).astype(np.float32)
+                if key["latent_dim"] in ends[experiment]:
+                    pictures[key["run"]] = stored["reconstruction"][shown_rows].astype(np.float32) / 255
+                plane = pd.DataFrame(stored["mean"][:, :2], columns=["z1", "z2"][: stored["mean"].shape[1]]).astype(
+                    np.float32
+                )
             latents.append(pd.concat([plane, held.table[labels].reset_index(drop=True)], axis=1).assign(**key))
-    return Results(pd.DataFrame(rows), pd.concat(history, ignore_index=True), pd.concat(latents, ignore_index=True), held[shown_rows], pictures, about)
+    return Results(
+        pd.DataFrame(rows),
+        pd.concat(history, ignore_index=True),
+        pd.concat(latents, ignore_index=True),
+        held[shown_rows],
+        pictures,
+        about,
+    )
 
-# %% ../../nbs/study/02_results.ipynb #c11
+# %% ../../nbs/study/02_results.ipynb #c10
 def run_study(
     experiments: list[Experiment],
-    data: str,                        # a data set's name, or files
-    cells: int,                       # how many
-    profile: str = "custom",          # for the record
-    size: int | None = None,          # image side in pixels
-    group: str | None = None,         # column whose groups are held out whole; fields of view or files if it is not there
-    labels: tuple[str, ...] = (),     # columns of the table that pictures and scatters show
-    data_folder: str | None = None,   # where a public set lies
-    out="build/study",                # results go there, runs beside
-    runs="build/runs",                # where runs are kept
+    data: str,  # a data set's name, or files
+    cells: int,  # how many
+    profile: str = "custom",  # for the record
+    size: int | None = None,  # image side in pixels
+    # column whose groups are held out whole; fields of view or files if it is not there
+    group: str | None = None,
+    labels: tuple[str, ...] = (),  # columns of the table that pictures and scatters show
+    data_folder: str | None = None,  # where a public set lies
+    out="build/study",  # results go there, runs beside
+    runs="build/runs",  # where runs are kept
     device: str = "auto",
-    selected: str | None = None,      # network whose weights are kept with the results, of the first seed
-    recorded: str = "",               # a folder of results: shown as they are, nothing is trained
+    selected: str | None = None,  # network whose weights are kept with the results, of the first seed
+    recorded: str = "",  # a folder of results: shown as they are, nothing is trained
 ) -> Results:
     "Train what is missing of the experiments, and return their results; or read recorded ones."
-    if recorded: return Results.load(recorded)
+    if recorded:
+        return Results.load(recorded)
     start = perf_counter()
     collection = load(data, n=cells, size=size, data_folder=data_folder or None)
-    groups = [column for column in (group, "field", "file") if column in collection.table and collection.table[column].nunique() > 1]
+    groups = [
+        column
+        for column in (group, "field", "file")
+        if column in collection.table and collection.table[column].nunique() > 1
+    ]
     train, held = hold_out(collection, 0.2, by=groups[0] if groups else None)
     configs = [(e.name, c) for e in experiments for c in e.configs()]
     unique = list(dict.fromkeys(c for _, c in configs))
-    finished = dict(zip(unique, run_all(unique, train, held, runs, device, progress_file=Path(out) / "progress.json", label=Path(out).name)))
+    finished = dict(
+        zip(
+            unique,
+            run_all(unique, train, held, runs, device, progress_file=Path(out) / "progress.json", label=Path(out).name),
+        )
+    )
     labels = [column for column in labels if column in collection.table]
-    about = provenance(profile, data, device, perf_counter() - start) | dict(cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape))
+    about = provenance(profile, data, device, perf_counter() - start) | dict(
+        cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape)
+    )
     results = collect([(name, finished[c]) for name, c in configs], held, labels, about)
     about["minutes_training"] = round(sum(results.runs.drop_duplicates("run").seconds) / 60, 1)
     home = results.save(Path(out) / "results")
     if selected:
-        first = next(run for run in finished.values() if run.config.model.name == selected and run.config.model.latent_dim == min(e.latent_dims[0] for e in experiments))
+        first = next(
+            run
+            for run in finished.values()
+            if run.config.model.name == selected
+            and run.config.model.latent_dim == min(e.latent_dims[0] for e in experiments)
+        )
         save_model(first.model, first.config, home / f"{selected}.safetensors", half=True)
     return results

@@ -6,13 +6,15 @@
 __all__ = ['SIZES', 'COLLAPSED', 'Rule', 'RULES', 'CASE', 'epochs_for', 'study', 'regrets', 'regret_table', 'halves', 'line',
            'fitted_line', 'judged', 'plot_depths', 'claims']
 
-# %% ../../nbs/study/19_rule.ipynb #c04
+# %% ../../nbs/study/19_rule.ipynb #c03
 from collections.abc import Callable
 from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from ..data.catalogue import CATALOGUE
 from ..data.splits import held_apart
 from ..errors import ConfigError
@@ -22,18 +24,51 @@ from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolat
 from .cases import Findings, Setting, footing, pictures_of, weighed
 from ..training.config import Model, RunConfig, Training
 
-# %% ../../nbs/study/19_rule.ipynb #c06
+# %% ../../nbs/study/19_rule.ipynb #c05
 #: Profile -> how much: images of each set, sides, the largest side of sets that are not simulated and would only be blown up, depths, epochs of images of 128 pixels and more (smaller ones, which cost little, up to four times as many), seeds.
-SIZES = {"quick": dict(images=120, sides=(16, 32, 64), largest_real=64, depths=(1, 2, 3, 4), epochs=3, seeds=(0, 1), batch_size=16, latent_dim=2),
-         "standard": dict(images=240, sides=(16, 32, 64, 128, 256), largest_real=64, depths=(1, 2, 3, 4, 5, 6), epochs=12, seeds=(0, 1, 2), batch_size=16, latent_dim=2),
-         "paper": dict(images=4000, sides=(16, 24, 32, 48, 64, 96, 128, 192, 256), largest_real=128, depths=(1, 2, 3, 4, 5, 6), epochs=100, seeds=(0, 1, 2, 3, 4), batch_size=32, latent_dim=2)}
+SIZES = {
+    "quick": dict(
+        images=120,
+        sides=(16, 32, 64),
+        largest_real=64,
+        depths=(1, 2, 3, 4),
+        epochs=3,
+        seeds=(0, 1),
+        batch_size=16,
+        latent_dim=2,
+    ),
+    "standard": dict(
+        images=240,
+        sides=(16, 32, 64, 128, 256),
+        largest_real=64,
+        depths=(1, 2, 3, 4, 5, 6),
+        epochs=12,
+        seeds=(0, 1, 2),
+        batch_size=16,
+        latent_dim=2,
+    ),
+    "paper": dict(
+        images=4000,
+        sides=(16, 24, 32, 48, 64, 96, 128, 192, 256),
+        largest_real=128,
+        depths=(1, 2, 3, 4, 5, 6),
+        epochs=100,
+        seeds=(0, 1, 2, 3, 4),
+        batch_size=32,
+        latent_dim=2,
+    ),
+}
 
 #: KL, in nats per image, under which a network counts as collapsed: it says next to nothing of the image.
 COLLAPSED = 0.1
 
+
 def epochs_for(side: int, epochs: int) -> int:
-    "Epochs for images of a side: as many pixels as those of 128 see, but at most four times the epochs, and never fewer."
+    """Epochs for images of a side: as many pixels as those of 128 see, but at most four times the epochs, and never
+    fewer.
+    """
     return max(epochs, min(4 * epochs, epochs * 128 // side))
+
 
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter: every depth that a side allows, on every set."
@@ -44,29 +79,61 @@ def study(setting: Setting) -> tuple[dict, dict]:
             train, held = held_apart(setting.load(name, side=side), 0.2)
             training = Training(epochs_for(side, size["epochs"]), size["batch_size"])
             depths = [depth for depth in size["depths"] if depth <= deepest(side, side)]
-            found = setting.train({f"{name} {side} depth{depth}": RunConfig(model=Model(f"depth{depth}", size["latent_dim"]), training=training) for depth in depths}, train, held)
+            found = setting.train(
+                {
+                    f"{name} {side} depth{depth}": RunConfig(
+                        model=Model(f"depth{depth}", size["latent_dim"]), training=training
+                    )
+                    for depth in depths
+                },
+                train,
+                held,
+            )
             for (label, seed), run in found.items():
                 # the last tenth of the epochs, since one draw of the latent noise is one draw
                 tail = run.history.tail(max(1, len(run.history) // 10)).mean()
-                rows.append(dict(name=label, seed=seed, set=name, channels=train.image_shape[0], side=side, depth=int(run.config.model.name.removeprefix("depth")), total=tail.validation_total, reconstruction=tail.validation_reconstruction, kl=tail.validation_kl))
-            if not pictures or side <= 64 and name == setting.names[0]:          # one set at one side is drawn
+                rows.append(
+                    dict(
+                        name=label,
+                        seed=seed,
+                        set=name,
+                        channels=train.image_shape[0],
+                        side=side,
+                        depth=int(run.config.model.name.removeprefix("depth")),
+                        total=tail.validation_total,
+                        reconstruction=tail.validation_reconstruction,
+                        kl=tail.validation_kl,
+                    )
+                )
+            if not pictures or side <= 64 and name == setting.names[0]:  # one set at one side is drawn
                 few = held[np.arange(min(8, len(held)))]
-                pictures = {f"{name} {side}": few.images[:]} | {label: pictures_of(run, few) for (label, seed), run in found.items() if seed == setting.first}
+                pictures = {f"{name} {side}": few.images[:]} | {
+                    label: pictures_of(run, few) for (label, seed), run in found.items() if seed == setting.first
+                }
     counted = footing(setting.trained)[["name", "seed", "parameters", "active_units", "seconds", "epochs"]]
     depths = pd.DataFrame(rows).merge(counted, on=["name", "seed"]).assign(collapsed=lambda t: t.kl < COLLAPSED)
     return {"depths": depths.drop(columns="name")}, pictures
 
-# %% ../../nbs/study/19_rule.ipynb #c08
+# %% ../../nbs/study/19_rule.ipynb #c07
 Rule = Callable[[int, int], int]
 
 #: The thesis' rule and what others do, by name.
-RULES: dict[str, Rule] = {"thesis": interpolated_depth, "until 8×8": partial(bottleneck_depth, bottleneck=8), "until 4×4": partial(bottleneck_depth, bottleneck=4), "always 3": lambda height, width: min(3, deepest(height, width))}
+RULES: dict[str, Rule] = {
+    "thesis": interpolated_depth,
+    "until 8×8": partial(bottleneck_depth, bottleneck=8),
+    "until 4×4": partial(bottleneck_depth, bottleneck=4),
+    "always 3": lambda height, width: min(3, deepest(height, width)),
+}
 
 #: What makes a case: a set of images at a side.
 CASE = ["set", "side"]
 
+
 def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFrame:
-    "A row a rule, case and seed: the depth that the rule picks, the best one (mean over seeds), and what the choice costs in nats per image and in percent of the best loss. A depth that was not tried counts as the nearest that was."
+    """A row a rule, case and seed: the depth that the rule picks, the best one (mean over seeds), and what the choice
+    costs in nats per image and in percent of the best loss. A depth that was not tried counts as the nearest that
+    was.
+    """
     rows = []
     for (name, side), part in depths.groupby(CASE):
         losses = part.pivot(index="seed", columns="depth", values="total")
@@ -74,90 +141,216 @@ def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFram
         for rule, pick in rules.items():
             depth = min(losses.columns, key=lambda tried: abs(tried - pick(side, side)))
             lost = losses[depth] - losses[best]
-            rows += [dict(rule=rule, set=name, side=side, seed=seed, depth=depth, best=best, regret=value, percent=100 * value / losses[best][seed]) for seed, value in lost.items()]
+            rows += [
+                dict(
+                    rule=rule,
+                    set=name,
+                    side=side,
+                    seed=seed,
+                    depth=depth,
+                    best=best,
+                    regret=value,
+                    percent=100 * value / losses[best][seed],
+                )
+                for seed, value in lost.items()
+            ]
     return pd.DataFrame(rows)
+
 
 def regret_table(found: pd.DataFrame) -> pd.DataFrame:
     "A row a rule: how often it picks the best depth, and its mean regret with its interval over cases."
     rows = []
     for rule, part in found.groupby("rule", sort=False):
         cases = part.drop_duplicates(CASE)
-        rows.append({"rule": rule, "best depth in": f"{int((cases.depth == cases.best).sum())} of {len(cases)}", "within one block in": f"{int(((cases.depth - cases.best).abs() <= 1).sum())} of {len(cases)}",
-                     "regret (nats per image)": interval(part.regret, part[CASE]).text(2), "regret (%)": interval(part.percent, part[CASE]).text(2), "worst case (%)": f"{part.groupby(CASE).percent.mean().max():.1f}"})
+        rows.append(
+            {
+                "rule": rule,
+                "best depth in": f"{int((cases.depth == cases.best).sum())} of {len(cases)}",
+                "within one block in": f"{int(((cases.depth - cases.best).abs() <= 1).sum())} of {len(cases)}",
+                "regret (nats per image)": interval(part.regret, part[CASE]).text(2),
+                "regret (%)": interval(part.percent, part[CASE]).text(2),
+                "worst case (%)": f"{part.groupby(CASE).percent.mean().max():.1f}",
+            }
+        )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/study/19_rule.ipynb #c12
+# %% ../../nbs/study/19_rule.ipynb #c11
 def halves(depths: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Two halves of the cases, so that each side and each set is in both as evenly as can be."
     number = pd.factorize(depths.set)[0] + pd.factorize(depths.side, sort=True)[0]
     return depths[number % 2 == 0], depths[number % 2 == 1]
 
+
 def line(shallow: float, deep: float) -> tuple:
     "Anchors of a line with such depths at the thesis' two sizes."
     return tuple((pixels, depth) for (pixels, _), depth in zip(THESIS_ANCHORS, (shallow, deep)))
 
+
 def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
-    "The anchors, as `interpolated_depth` takes them, whose line has the least mean regret (percent); of equals the nearest to the thesis'."
+    """The anchors, as `interpolated_depth` takes them, whose line has the least mean regret (percent); of equals the
+    nearest to the thesis'.
+    """
     choices = [(a, b) for a in np.arange(1, 5 + step, step) for b in np.arange(a, 7 + step, step)]
-    lost = regrets(depths, {f"{a},{b}": partial(interpolated_depth, anchors=line(a, b)) for a, b in choices}).groupby("rule", sort=False).percent.mean().round(6)
+    lost = (
+        regrets(depths, {f"{a},{b}": partial(interpolated_depth, anchors=line(a, b)) for a, b in choices})
+        .groupby("rule", sort=False)
+        .percent.mean()
+        .round(6)
+    )
     near = {f"{a},{b}": abs(a - THESIS_ANCHORS[0][1]) + abs(b - THESIS_ANCHORS[1][1]) for a, b in choices}
     best = min(lost.index, key=lambda key: (lost[key], near[key]))
     return line(*map(float, best.split(",")))
 
+
 def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     "Anchors fitted on the first half of the cases, and the regret of all rules on the second."
     first, second = halves(depths)
-    if second.empty: raise ConfigError("one case cannot be halved: give two sides, or two sets")
+    if second.empty:
+        raise ConfigError("one case cannot be halved: give two sides, or two sets")
     anchors = fitted_line(first)
     return anchors, regrets(second, RULES | {"fitted": partial(interpolated_depth, anchors=anchors)})
 
-# %% ../../nbs/study/19_rule.ipynb #c15
+# %% ../../nbs/study/19_rule.ipynb #c14
 def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
-    "Loss above the best depth, in percent, for each set, side and depth; the thesis' rule, a fitted one, and the best depth. Grey fields were not tried or cannot be."
+    """Loss above the best depth, in percent, for each set, side and depth; the thesis' rule, a fitted one, and the best depth.
+
+    Grey fields were not tried or cannot be.
+    """
     sets = list(dict.fromkeys(depths.set))
     sides, tried = sorted(depths.side.unique()), sorted(depths.depth.unique())
     cost = depths.groupby([*CASE, "depth"]).total.mean()
     cost = 100 * (cost / cost.groupby(CASE).transform("min") - 1)
     with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(1, len(sets), figsize=(3.6 * len(sets) + 1.2, 0.42 * len(tried) + 1.6), squeeze=False, sharey=True, layout="constrained")
+        fig, axes = plt.subplots(
+            1,
+            len(sets),
+            figsize=(3.6 * len(sets) + 1.2, 0.42 * len(tried) + 1.6),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
+        )
         top = max(1.0, float(cost.quantile(0.9)))
         for axis, name in zip(axes[0], sets):
             grid = cost[name].unstack("side").reindex(index=tried, columns=sides)
             axis.set_facecolor("0.8")
             shown = axis.imshow(grid, origin="lower", aspect="auto", cmap="cividis_r", vmin=0, vmax=top)
             for (row, column), value in np.ndenumerate(grid.to_numpy()):
-                if np.isfinite(value): axis.text(column, row - 0.32, f"{value:.0f}" if value >= 10 else f"{value:.1f}", ha="center", va="center", fontsize=7, color="white" if value > 0.5 * top else "black")
+                if np.isfinite(value):
+                    axis.text(
+                        column,
+                        row - 0.32,
+                        f"{value:.0f}" if value >= 10 else f"{value:.1f}",
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                        color="white" if value > 0.5 * top else "black",
+                    )
             places = range(len(sides))
-            axis.plot(places, [interpolated_depth(s, s) - tried[0] for s in sides], "-o", color=PALETTE[1], lw=1.8, ms=4, label="thesis' rule")
-            if anchors is not None: axis.plot(places, [interpolated_depth(s, s, anchors) - tried[0] for s in sides], "--s", color=PALETTE[2], lw=1.4, ms=3.5, label="fitted rule")
-            there = [place for place, s in enumerate(sides) if grid[s].notna().any()]          # not every set has every side
-            axis.plot(there, [tried.index(grid[sides[place]].idxmin()) for place in there], "*", color="white", mec="black", ms=11, label="best depth")
-            axis.set(title=name, xticks=list(places), xticklabels=sides, yticks=range(len(tried)), yticklabels=tried, xlabel="side (pixels)", ylim=(-0.5, len(tried) - 0.5))
+            axis.plot(
+                places,
+                [interpolated_depth(s, s) - tried[0] for s in sides],
+                "-o",
+                color=PALETTE[1],
+                lw=1.8,
+                ms=4,
+                label="thesis' rule",
+            )
+            if anchors is not None:
+                axis.plot(
+                    places,
+                    [interpolated_depth(s, s, anchors) - tried[0] for s in sides],
+                    "--s",
+                    color=PALETTE[2],
+                    lw=1.4,
+                    ms=3.5,
+                    label="fitted rule",
+                )
+            # not every set has every side
+            there = [place for place, s in enumerate(sides) if grid[s].notna().any()]
+            axis.plot(
+                there,
+                [tried.index(grid[sides[place]].idxmin()) for place in there],
+                "*",
+                color="white",
+                mec="black",
+                ms=11,
+                label="best depth",
+            )
+            axis.set(
+                title=name,
+                xticks=list(places),
+                xticklabels=sides,
+                yticks=range(len(tried)),
+                yticklabels=tried,
+                xlabel="side (pixels)",
+                ylim=(-0.5, len(tried) - 0.5),
+            )
         axes[0, 0].set_ylabel("blocks")
         fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
         fig.colorbar(shown, ax=axes[0, -1], label="loss above the best (%)", extend="max")
     return fig
+
 
 def claims(findings: Findings) -> pd.DataFrame:
     "The rule, and what is said against it, each with a paired bootstrap interval over cases."
     depths = findings.tables["depths"]
     found, pair = regrets(depths), [*CASE, "seed"]
     mine = found[found.rule == "thesis"].drop_duplicates(CASE)
-    rows = [weighed("The rule picks the best depth more often than a depth drawn at random", "“derived a rule”", _hits_over_chance(depths), "share of cases above chance")]
+    rows = [
+        weighed(
+            "The rule picks the best depth more often than a depth drawn at random",
+            "“derived a rule”",
+            _hits_over_chance(depths),
+            "share of cases above chance",
+        )
+    ]
     for other in RULES:
-        if other != "thesis": rows.append(weighed(f"The rule loses less than “{other}”", "not asked", paired(found, "percent", "rule", other, "thesis", pair, CASE), f"{other} less rule, % of the loss"))
-    if mine.side.max() >= 128: rows.append(weighed("The rule goes too deep (its depth less the best)", "not asked", interval(mine.depth - mine.best), "blocks"))
+        if other != "thesis":
+            rows.append(
+                weighed(
+                    f"The rule loses less than “{other}”",
+                    "not asked",
+                    paired(found, "percent", "rule", other, "thesis", pair, CASE),
+                    f"{other} less rule, % of the loss",
+                )
+            )
+    if mine.side.max() >= 128:
+        rows.append(
+            weighed(
+                "The rule goes too deep (its depth less the best)",
+                "not asked",
+                interval(mine.depth - mine.best),
+                "blocks",
+            )
+        )
     if depths.groupby(CASE).ngroups > 1:
         anchors, judged_ones = judged(depths)
-        rows.append(weighed(f"A line fitted to one half of the cases ({anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140) loses less on the other half", "not asked", paired(judged_ones, "percent", "rule", "thesis", "fitted", pair, CASE), "rule less fitted, % of the loss"))
+        rows.append(
+            weighed(
+                f"A line fitted to one half of the cases ({anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140) loses less on the other half",
+                "not asked",
+                paired(judged_ones, "percent", "rule", "thesis", "fitted", pair, CASE),
+                "rule less fitted, % of the loss",
+            )
+        )
     deep = depths.assign(depth=np.where(depths.depth >= 5, "deep", "other"))
-    if (deep.depth == "deep").any(): rows.append(weighed("Five and six blocks collapse more often than fewer", "deeper networks “prone to collapse”", _more_collapse(deep), "share collapsed, deep less others"))
+    if (deep.depth == "deep").any():
+        rows.append(
+            weighed(
+                "Five and six blocks collapse more often than fewer",
+                "deeper networks “prone to collapse”",
+                _more_collapse(deep),
+                "share collapsed, deep less others",
+            )
+        )
     return pd.DataFrame(rows)
+
 
 def _hits_over_chance(depths: pd.DataFrame) -> Interval:
     mine = regrets(depths).query("rule == 'thesis'").drop_duplicates(CASE)
     tried = depths.groupby(CASE).depth.nunique()
     return interval([(row.depth == row.best) - 1 / tried[row.set, row.side] for row in mine.itertuples()])
+
 
 def _more_collapse(depths: pd.DataFrame) -> Interval:
     share = depths.groupby([*CASE, "seed", "depth"]).collapsed.mean().unstack("depth").dropna()

@@ -6,134 +6,204 @@
 __all__ = ['CHAPTERS', 'PHASES', 'THESIS', 'CASES', 'digest', 'library_folder', 'execute', 'phase_named', 'parameters_of',
            'check_parameters', 'run_chapter']
 
-# %% ../../nbs/study/05_runner.ipynb #c03
+# %% ../../nbs/study/05_runner.ipynb #c02
+import json
+import os
+import re
+import sys
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
-import json, os, re, sys
+
 from ..errors import ConfigError, MicroVAEError, require, unknown_name
 from ..files import beside, read_json, take_place, write_json
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
-CHAPTERS = {"phase1": "phases/1_memory_b.ipynb", "phase2": "phases/2_lung.ipynb", "phase3": "phases/3_adaptable.ipynb",
-            "rule": "phases/4_rule.ipynb", "downstream": "phases/5_downstream.ipynb", "disentangle": "phases/6_disentangle.ipynb", "modalities": "phases/7_modalities.ipynb", "orientation": "phases/8_orientation.ipynb",
-            "surfaces": "cases/1_surfaces.ipynb", "brain": "cases/2_brain.ipynb", "endoscopy": "cases/3_endoscopy.ipynb", "autoencoders": "cases/4_autoencoders.ipynb"}
+CHAPTERS = {
+    "phase1": "phases/1_memory_b.ipynb",
+    "phase2": "phases/2_lung.ipynb",
+    "phase3": "phases/3_adaptable.ipynb",
+    "rule": "phases/4_rule.ipynb",
+    "downstream": "phases/5_downstream.ipynb",
+    "disentangle": "phases/6_disentangle.ipynb",
+    "modalities": "phases/7_modalities.ipynb",
+    "orientation": "phases/8_orientation.ipynb",
+    "surfaces": "cases/1_surfaces.ipynb",
+    "brain": "cases/2_brain.ipynb",
+    "endoscopy": "cases/3_endoscopy.ipynb",
+    "autoencoders": "cases/4_autoencoders.ipynb",
+}
 
 #: The chapters that are phases of the study, those of them that the thesis has, and the cases.
 PHASES = [name for name, page in CHAPTERS.items() if page.startswith("phases/")]
 THESIS = PHASES[:3]
 CASES = [name for name, page in CHAPTERS.items() if page.startswith("cases/")]
 
-# %% ../../nbs/study/05_runner.ipynb #c05
+# %% ../../nbs/study/05_runner.ipynb #c04
 def digest(*files, **values) -> str:
     "A hash of the content of files and of the files in folders, and of values."
     hasher = blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=12)
     for file in map(Path, files):
-        inner = sorted(p for p in file.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if file.is_dir() else [file]
-        for path in inner: hasher.update(path.name.encode() + path.read_bytes())
+        inner = (
+            sorted(p for p in file.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+            if file.is_dir()
+            else [file]
+        )
+        for path in inner:
+            hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
+
 
 def library_folder() -> Path:
     "The folder of the installed package."
     import microvae
+
     return Path(microvae.__file__).parent
 
-# %% ../../nbs/study/05_runner.ipynb #c08
+# %% ../../nbs/study/05_runner.ipynb #c07
 @contextmanager
 def _inline_figures():
     "Let kernels that start here put figures into the notebook, whatever plotting backend the shell asks for."
     before = os.environ.get("MPLBACKEND")
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    try: yield
+    try:
+        yield
     finally:
-        if before is None: del os.environ["MPLBACKEND"]
-        else: os.environ["MPLBACKEND"] = before
+        if before is None:
+            del os.environ["MPLBACKEND"]
+        else:
+            os.environ["MPLBACKEND"] = before
+
 
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until told to stop."
     from tqdm import tqdm
+
     terminal = sys.stderr.isatty()
-    with tqdm(total=1, desc=label, unit="epoch", mininterval=0.5 if terminal else 20, ncols=None if terminal else 100) as bar:
+    with tqdm(
+        total=1, desc=label, unit="epoch", mininterval=0.5 if terminal else 20, ncols=None if terminal else 100
+    ) as bar:
         while not stop.wait(0.5):
-            try: told = json.loads(progress.read_text())
-            except (OSError, ValueError): continue
+            try:
+                told = json.loads(progress.read_text())
+            except (OSError, ValueError):
+                continue
             bar.total = told["total"]
             bar.set_postfix_str(f"{told['runs']}/{told['of']} runs", refresh=False)
             bar.update(told["done"] - bar.n)
         bar.refresh()
 
+
 def execute(
-    notebook,               # the notebook to run
-    output,                 # where its executed copy goes
-    parameters: dict,       # for its `parameters` cell
-    label: str = "",        # of the bar; no bar without
-    progress=None,          # the file that tells how far training is
+    notebook,  # the notebook to run
+    output,  # where its executed copy goes
+    parameters: dict,  # for its `parameters` cell
+    label: str = "",  # of the bar; no bar without
+    progress=None,  # the file that tells how far training is
     kernel: str = "python3",
 ) -> Path:
-    "Execute a notebook with papermill. Raises `MicroVAEError` with the failing cell's own message; the copy so far is kept."
+    """Execute a notebook with papermill.
+
+    Raises `MicroVAEError` with the failing cell's own message; the copy so far is kept.
+    """
     papermill = require("papermill", "study")
     from papermill.exceptions import PapermillExecutionError
+
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     stop, watcher = Event(), None
     if label and progress is not None:
         Path(progress).unlink(missing_ok=True)
-        watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True); watcher.start()
+        watcher = Thread(target=_watch, args=(Path(progress), label, stop), daemon=True)
+        watcher.start()
     try:
-        with _inline_figures(), beside(Path(output)) as part:          # papermill writes after each cell, and may be killed while it does
-            try: papermill.execute_notebook(str(notebook), str(part), parameters, kernel_name=kernel, progress_bar=False, log_output=False,
-                                            extra_arguments=["--log-level=50"])     # a kernel complains about its own transport and its end otherwise
+        # papermill writes after each cell, and may be killed while it does
+        with _inline_figures(), beside(Path(output)) as part:
+            try:
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(part),
+                    parameters,
+                    kernel_name=kernel,
+                    progress_bar=False,
+                    log_output=False,
+                    # a kernel complains about its own transport and its end otherwise
+                    extra_arguments=["--log-level=50"],
+                )
             finally:
-                if part.exists(): take_place(part, Path(output))
+                if part.exists():
+                    take_place(part, Path(output))
     except PapermillExecutionError as error:
-        raise MicroVAEError(f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})") from error
+        raise MicroVAEError(
+            f"{notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (all of it is in {output})"
+        ) from error
     finally:
         stop.set()
-        if watcher: watcher.join()
+        if watcher:
+            watcher.join()
     return Path(output)
 
-# %% ../../nbs/study/05_runner.ipynb #c09
+# %% ../../nbs/study/05_runner.ipynb #c08
 def phase_named(number: int) -> str:
     "The chapter that is a phase of that number. Raises `ConfigError` where there is none."
-    if not 1 <= number <= len(PHASES): raise ConfigError(f"there is no phase {number}; there are 1 to {len(PHASES)}")
+    if not 1 <= number <= len(PHASES):
+        raise ConfigError(f"there is no phase {number}; there are 1 to {len(PHASES)}")
     return PHASES[number - 1]
 
+
 def parameters_of(pairs: list[str]) -> dict:
-    "Parameters of a notebook from texts NAME=VALUE; a value that reads as a number, a list, true, false or null is one. Raises `ConfigError` for a text without `=`."
+    """Parameters of a notebook from texts NAME=VALUE; a value that reads as a number, a list, true, false or null is one.
+
+    Raises `ConfigError` for a text without `=`.
+    """
     found = {}
     for pair in pairs:
         name, is_pair, value = pair.partition("=")
-        if not is_pair or not name.isidentifier(): raise ConfigError(f"{pair!r} is no parameter; give NAME=VALUE, e.g. epochs=20")
-        try: found[name] = json.loads(value)
-        except ValueError: found[name] = value
+        if not is_pair or not name.isidentifier():
+            raise ConfigError(f"{pair!r} is no parameter; give NAME=VALUE, e.g. epochs=20")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
     return found
+
 
 def check_parameters(notebook: Path, names):
     "Raises `ConfigError` for a parameter that a notebook does not have: papermill would only warn."
-    known = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    known = [
+        cell
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+    ]
     there = re.findall(r"^(\w+) *=", "".join("".join(cell["source"]) + "\n" for cell in known), flags=re.M)
     for name in names:
-        if name not in there: raise ConfigError(f"{notebook.stem} has no parameter {name!r}; it has {', '.join(there)}")
+        if name not in there:
+            raise ConfigError(f"{notebook.stem} has no parameter {name!r}; it has {', '.join(there)}")
 
-# %% ../../nbs/study/05_runner.ipynb #c11
+# %% ../../nbs/study/05_runner.ipynb #c10
 def run_chapter(
-    chapter: str,                # phase1, phase2, phase3, or a case: surfaces, brain, endoscopy, autoencoders
-    profile: str = "quick",      # quick, standard or paper
-    notebooks="nbs",             # the folder of notebooks
-    out="build/quick",           # gets CHAPTER/notebook.ipynb and CHAPTER/results
-    runs="build/runs",           # where runs are kept
+    chapter: str,  # phase1, phase2, phase3, or a case: surfaces, brain, endoscopy, autoencoders
+    profile: str = "quick",  # quick, standard or paper
+    notebooks="nbs",  # the folder of notebooks
+    out="build/quick",  # gets CHAPTER/notebook.ipynb and CHAPTER/results
+    runs="build/runs",  # where runs are kept
     device: str = "auto",
-    **parameters,                # further parameters of the notebook, e.g. data, data_folder, seeds
-) -> bool:                       # False where nothing had changed
+    **parameters,  # further parameters of the notebook, e.g. data, data_folder, seeds
+) -> bool:  # False where nothing had changed
     "Execute a chapter's notebook unless its last output is of the same notebook, parameters and library."
-    if chapter not in CHAPTERS: raise unknown_name("chapter", chapter, CHAPTERS)
+    if chapter not in CHAPTERS:
+        raise unknown_name("chapter", chapter, CHAPTERS)
     source = Path(notebooks) / CHAPTERS[chapter]
-    if not source.exists(): raise ConfigError(f"there is no {source}; run this where the notebooks are, or give their folder")
+    if not source.exists():
+        raise ConfigError(f"there is no {source}; run this where the notebooks are, or give their folder")
     home = Path(out) / chapter
-    values = dict(profile=profile, device=device, out=str(home), runs=str(runs)) | {k: v for k, v in parameters.items() if v is not None}
+    values = dict(profile=profile, device=device, out=str(home), runs=str(runs)) | {
+        k: v for k, v in parameters.items() if v is not None
+    }
     check_parameters(source, values)
     stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
-    if stamp.exists() and read_json(stamp).get("digest") == mark: return False
+    if stamp.exists() and read_json(stamp).get("digest") == mark:
+        return False
     execute(source, home / "notebook.ipynb", values, f"{chapter}, {profile}", home / "progress.json")
     write_json(stamp, dict(digest=mark))
     return True

@@ -5,23 +5,26 @@
 # %% auto #0
 __all__ = ['FEW', 'Experiment', 'evaluate_run', 'run_all']
 
-# %% ../../nbs/study/00_runs.ipynb #c04
+# %% ../../nbs/study/00_runs.ipynb #c03
 from dataclasses import dataclass
+
 import numpy as np
+
 from ..data.collection import CellImages
 from ..errors import ConfigError
 from ..evaluation.latent import active_units, empirical_kl, reconstruction_variety, sample_posterior
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
-from ..models.catalogue import count_parameters
 from ..files import read_json, replace_file, write_json
+from ..models.catalogue import count_parameters
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
 from ..training.sweep import sweep
 
-# %% ../../nbs/study/00_runs.ipynb #c06
+# %% ../../nbs/study/00_runs.ipynb #c05
 @dataclass(frozen=True)
 class Experiment:
     "A grid of runs: every model with every latent size, every β and every seed."
+
     name: str
     models: tuple[str, ...]
     epochs: int
@@ -35,39 +38,61 @@ class Experiment:
     def configs(self) -> list[RunConfig]:
         "The grid as configs, whose data part is filled in when they run."
         if not (self.models and self.latent_dims and self.betas and self.seeds):
-            raise ConfigError(f"experiment {self.name!r} is empty: models, latent_dims, betas and seeds each need at least one value")
-        return [RunConfig(model=Model(m, d), objective=Objective(beta=float(b)), training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip))
-                for s in self.seeds for m in self.models for d in self.latent_dims for b in self.betas]
+            raise ConfigError(
+                f"experiment {self.name!r} is empty: models, latent_dims, betas and seeds each need at least one value"
+            )
+        return [
+            RunConfig(
+                model=Model(m, d),
+                objective=Objective(beta=float(b)),
+                training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip),
+            )
+            for s in self.seeds
+            for m in self.models
+            for d in self.latent_dims
+            for b in self.betas
+        ]
 
-# %% ../../nbs/study/00_runs.ipynb #c09
+# %% ../../nbs/study/00_runs.ipynb #c08
 #: Of more latent dimensions than that, no numbers are kept for each.
 FEW = 64
 
+
 def evaluate_run(run: Run, held: CellImages) -> dict:
-    "Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its folder."
+    """Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its
+    folder.
+    """
     kept = None if run.folder is None else run.folder / "evaluation.json"
-    if kept is not None and kept.exists(): return read_json(kept)
+    if kept is not None and kept.exists():
+        return read_json(kept)
     made = reconstruct(run.model, held)
     samples = sample_posterior(made["mean"], made["log_variance"], run.config.training.seed)
-    numbers = dict(parameters=count_parameters(run.model), active_units=active_units(made["mean"]), squared_error=float(np.square(made["reconstruction"] - held.images[:]).mean()),
-                   variety=reconstruction_variety(made["reconstruction"], held.images),
-                   psnr=float(psnr(made["reconstruction"], held.images).mean()), ssim=float(ssim(made["reconstruction"], held.images).mean()))
+    numbers = dict(
+        parameters=count_parameters(run.model),
+        active_units=active_units(made["mean"]),
+        squared_error=float(np.square(made["reconstruction"] - held.images[:]).mean()),
+        variety=reconstruction_variety(made["reconstruction"], held.images),
+        psnr=float(psnr(made["reconstruction"], held.images).mean()),
+        ssim=float(ssim(made["reconstruction"], held.images).mean()),
+    )
     for kind, latents in (("means", made["mean"]), ("samples", samples)) if made["mean"].shape[1] <= FEW else ():
         numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(empirical_kl(latents).tolist())}
     if kept is not None:
-        arrays = dict(mean=made["mean"][:, :FEW], reconstruction=np.round(made["reconstruction"][:64] * 255).astype(np.uint8))
+        arrays = dict(
+            mean=made["mean"][:, :FEW], reconstruction=np.round(made["reconstruction"][:64] * 255).astype(np.uint8)
+        )
         replace_file(run.folder / "evaluation.npz", lambda part: np.savez_compressed(part, **arrays))
         write_json(kept, numbers)
     return numbers
 
-# %% ../../nbs/study/00_runs.ipynb #c11
+# %% ../../nbs/study/00_runs.ipynb #c10
 def run_all(
     configs: list[RunConfig],
     train: CellImages,
     held: CellImages,
-    folder,                        # where runs are kept
+    folder,  # where runs are kept
     device: str = "auto",
-    **settings,                    # more of `sweep`: workers, scheduler, progress_file, label
-) -> list[Run]:                    # in the order of the configs
+    **settings,  # more of `sweep`: workers, scheduler, progress_file, label
+) -> list[Run]:  # in the order of the configs
     "Finished, evaluated runs for all configs; those that exist are loaded."
     return sweep(configs, train, held, folder, device, after=evaluate_run, **settings)

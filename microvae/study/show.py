@@ -5,42 +5,62 @@
 # %% auto #0
 __all__ = ['as_markdown', 'show_table', 'mean_and_range', 'caption_source']
 
-# %% ../../nbs/study/06_show.ipynb #d17fe43c
+# %% ../../nbs/study/06_show.ipynb #c02
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/study/06_show.ipynb #061ca290
+# %% ../../nbs/study/06_show.ipynb #c03
 def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     "A Markdown table without an index; numbers with thousands separators and so many digits."
+
     def cell(value) -> str:
-        if isinstance(value, (float, np.floating)): return "–" if np.isnan(value) else "∞" if np.isinf(value) else f"{value:,.{digits}f}"
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool): return f"{value:,}"
+        if isinstance(value, (float, np.floating)):
+            return "–" if np.isnan(value) else "∞" if np.isinf(value) else f"{value:,.{digits}f}"
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            return f"{value:,}"
         return str(value).replace("|", "\\|").replace("\n", " ")
+
     right = [pd.api.types.is_numeric_dtype(table[c]) for c in table]
-    rows = [list(map(str, table.columns)), ["---:" if r else ":---" for r in right], *([cell(v) for v in row] for row in table.itertuples(index=False))]
+    rows = [
+        list(map(str, table.columns)),
+        ["---:" if r else ":---" for r in right],
+        *([cell(v) for v in row] for row in table.itertuples(index=False)),
+    ]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
 
 def show_table(table: pd.DataFrame, digits: int = 2):
     "Display a table of a report."
     from IPython.display import Markdown
+
     return Markdown(as_markdown(table, digits))
+
 
 def mean_and_range(
     runs: pd.DataFrame,
-    by: list[str],                # columns that name a row
-    columns: dict[str, str],      # column -> heading
+    by: list[str],  # columns that name a row
+    columns: dict[str, str],  # column -> heading
     digits: int = 1,
 ) -> pd.DataFrame:
     "Each column as `mean (low–high)` over seeds; the mean alone where there is one seed."
+
     def text(values):
         values = values.to_numpy(float)
         mean = f"{values.mean():,.{digits}f}" if np.isfinite(values).all() else "∞"
-        return mean if len(values) == 1 or not np.isfinite(values).all() else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
+        return (
+            mean
+            if len(values) == 1 or not np.isfinite(values).all()
+            else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
+        )
+
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
+
 
 def caption_source(provenance: dict) -> str:
     "One sentence: where the numbers of a chapter come from."
     p = provenance
-    return (f"Profile `{p['profile']}` on `{p['data']}`: {p['cells']:,} images of {' × '.join(map(str, p['image_shape']))}, {p['held_out']:,} of them held out; "
-            f"{p.get('minutes_training', p['minutes'])} minutes of training, summed over runs of one core each, on {p['hardware']}, torch {p['torch']}, {p['date']}, commit {p['commit']}.")
+    return (
+        f"Profile `{p['profile']}` on `{p['data']}`: {p['cells']:,} images of {' × '.join(map(str, p['image_shape']))}, {p['held_out']:,} of them held out; "
+        f"{p.get('minutes_training', p['minutes'])} minutes of training, summed over runs of one core each, on {p['hardware']}, torch {p['torch']}, {p['date']}, commit {p['commit']}."
+    )

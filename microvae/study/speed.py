@@ -7,17 +7,21 @@ __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_he
            'train_lightning', 'measure', 'operations', 'peak', 'compare', 'further', 'scaling', 'import_seconds',
            'run_speed', 'plot_trainers', 'plot_scaling']
 
-# %% ../../nbs/study/12_speed.ipynb #c04
+# %% ../../nbs/study/12_speed.ipynb #c03
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-import json, subprocess, sys
+
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
+
 from ..data.collection import CellImages
 from ..errors import require, unknown_name
 from ..files import write_json, write_table
@@ -29,35 +33,58 @@ from ..training.engine import fit
 from ..training.step import resolve_device, resolve_precision
 from ..training.sweep import grid, sweep
 
-# %% ../../nbs/study/12_speed.ipynb #c06
+# %% ../../nbs/study/12_speed.ipynb #c05
 @dataclass(frozen=True)
 class Case:
     "A network, its images, and how many of them an epoch has."
+
     network: str
     image_shape: tuple[int, int, int]
     batch_size: int
     images: int
 
     @property
-    def name(self) -> str: return f"{self.network}, {'×'.join(map(str, self.image_shape[1:]))}×{self.image_shape[0]}, batch {self.batch_size}"
+    def name(self) -> str:
+        return (
+            f"{self.network}, {'×'.join(map(str, self.image_shape[1:]))}×{self.image_shape[0]}, batch {self.batch_size}"
+        )
 
     def pixels(self) -> np.ndarray:
         "Images to train on; what they show does not change how long that takes."
         return np.random.default_rng(0).random((self.images, *self.image_shape), dtype=np.float32)
 
+
 #: The two cases of the thesis.
 CASES = {"small": Case("MP2_64", (1, 20, 20), 64, 8192), "large": Case("MP4", (2, 140, 140), 16, 256)}
 
+
 class Textbook(nn.Module):
     "The pooling network of an architecture as a textbook writes it."
+
     def __init__(self, case: Case, latent_dim: int = 2):
         super().__init__()
         model = build(case.network, case.image_shape, latent_dim)
         widths = [case.image_shape[0], *model.architecture.channels]
-        down = [layer for a, b, p in zip(widths, widths[1:], model.architecture.pool_paddings) for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, padding=p))]
-        up = [layer for a, b, (k, p) in zip(widths[:0:-1], widths[-2::-1], model.architecture.upsampling(*case.image_shape[1:])) for layer in (nn.ConvTranspose2d(a, b, k, 2, 1, p), nn.ReLU())]
-        self.size, self.maps, features = case.image_shape[1:], model.decoder.bottleneck, int(np.prod(model.decoder.bottleneck))
-        self.down, self.mean, self.log_variance = nn.Sequential(*down, nn.Flatten()), nn.Linear(features, latent_dim), nn.Linear(features, latent_dim)
+        down = [
+            layer
+            for a, b, p in zip(widths, widths[1:], model.architecture.pool_paddings)
+            for layer in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, padding=p))
+        ]
+        up = [
+            layer
+            for a, b, (k, p) in zip(widths[:0:-1], widths[-2::-1], model.architecture.upsampling(*case.image_shape[1:]))
+            for layer in (nn.ConvTranspose2d(a, b, k, 2, 1, p), nn.ReLU())
+        ]
+        self.size, self.maps, features = (
+            case.image_shape[1:],
+            model.decoder.bottleneck,
+            int(np.prod(model.decoder.bottleneck)),
+        )
+        self.down, self.mean, self.log_variance = (
+            nn.Sequential(*down, nn.Flatten()),
+            nn.Linear(features, latent_dim),
+            nn.Linear(features, latent_dim),
+        )
         self.expand, self.up = nn.Linear(latent_dim, features), nn.Sequential(*up[:-1], nn.Sigmoid())
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,36 +93,52 @@ class Textbook(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         images = self.up(self.expand(latent).view(-1, *self.maps))
-        return images if images.shape[2:] == self.size else nn.functional.interpolate(images, self.size, mode="bilinear")
+        return (
+            images if images.shape[2:] == self.size else nn.functional.interpolate(images, self.size, mode="bilinear")
+        )
 
     def loss(self, images: Tensor) -> Tensor:
         mean, log_variance = self.encode(images)
         made = self.decode(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
-        return (made - images).square().sum((1, 2, 3)).mean() - 0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1).mean()
+        return (made - images).square().sum((1, 2, 3)).mean() - 0.5 * (
+            1 + log_variance - mean.square() - log_variance.exp()
+        ).sum(1).mean()
 
-# %% ../../nbs/study/12_speed.ipynb #c09
+# %% ../../nbs/study/12_speed.ipynb #c08
 class Clock:
     "When each epoch ended."
-    def __init__(self): self.times = []
-    def __call__(self, *_): self.times.append(perf_counter())
+
+    def __init__(self):
+        self.times = []
+
+    def __call__(self, *_):
+        self.times.append(perf_counter())
+
 
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
+
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
     from torch.utils.data import DataLoader, TensorDataset
+
     model = Textbook(case).to(device)
-    loader, optimizer = DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True), torch.optim.Adam(model.parameters(), lr=1e-3)
+    loader, optimizer = (
+        DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True),
+        torch.optim.Adam(model.parameters(), lr=1e-3),
+    )
     for _ in range(epochs):
         for (images,) in loader:
             optimizer.zero_grad()
             loss = model.loss(images.to(device))
             loss.backward()
             optimizer.step()
-        loss.item(); clock()
+        loss.item()
+        clock()
+
 
 def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of pythae 0.1."
@@ -106,26 +149,48 @@ def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
     from pythae.trainers.training_callbacks import TrainingCallback
+
     network = Textbook(case)
 
     class TheirEncoder(BaseEncoder):
-        def __init__(self): super().__init__(); self.network = nn.ModuleList([network.down, network.mean, network.log_variance])
+        def __init__(self):
+            super().__init__()
+            self.network = nn.ModuleList([network.down, network.mean, network.log_variance])
+
         def forward(self, images):
             mean, log_variance = network.encode(images)
             return ModelOutput(embedding=mean, log_covariance=log_variance)
 
     class TheirDecoder(BaseDecoder):
-        def __init__(self): super().__init__(); self.network = nn.ModuleList([network.expand, network.up])
-        def forward(self, latent): return ModelOutput(reconstruction=network.decode(latent))
+        def __init__(self):
+            super().__init__()
+            self.network = nn.ModuleList([network.expand, network.up])
+
+        def forward(self, latent):
+            return ModelOutput(reconstruction=network.decode(latent))
 
     class Watch(TrainingCallback):
-        def on_epoch_end(self, *_, **__): clock()
+        def on_epoch_end(self, *_, **__):
+            clock()
 
-    model = BetaVAE(BetaVAEConfig(input_dim=case.image_shape, latent_dim=2, reconstruction_loss="mse"), TheirEncoder(), TheirDecoder())
+    model = BetaVAE(
+        BetaVAEConfig(input_dim=case.image_shape, latent_dim=2, reconstruction_loss="mse"),
+        TheirEncoder(),
+        TheirDecoder(),
+    )
     images = torch.from_numpy(case.pixels())
     with TemporaryDirectory() as folder:
-        settings = BaseTrainerConfig(output_dir=folder, num_epochs=epochs, per_device_train_batch_size=case.batch_size, learning_rate=1e-3, no_cuda=device == "cpu")
-        BaseTrainer(model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]).train()
+        settings = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=epochs,
+            per_device_train_batch_size=case.batch_size,
+            learning_rate=1e-3,
+            no_cuda=device == "cpu",
+        )
+        BaseTrainer(
+            model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]
+        ).train()
+
 
 def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of Lightning 2."
@@ -133,100 +198,196 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     from torch.utils.data import DataLoader, TensorDataset
 
     class Module(lightning.LightningModule):
-        def __init__(self): super().__init__(); self.network = Textbook(case)
-        def training_step(self, batch, _): return self.network.loss(batch[0])
-        def configure_optimizers(self): return torch.optim.Adam(self.parameters(), lr=1e-3)
-        def on_train_epoch_end(self): clock()
+        def __init__(self):
+            super().__init__()
+            self.network = Textbook(case)
+
+        def training_step(self, batch, _):
+            return self.network.loss(batch[0])
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+        def on_train_epoch_end(self):
+            clock()
 
     loader = DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True)
-    lightning.Trainer(max_epochs=epochs, accelerator=device, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False).fit(Module(), loader)
+    lightning.Trainer(
+        max_epochs=epochs,
+        accelerator=device,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(Module(), loader)
+
 
 #: name -> trainer
-TRAINERS = {"microvae": train_here, "microvae, float32": lambda *a: train_here(*a, precision="float32"),
-            "plain PyTorch, DataLoader": train_plain, "pythae": train_pythae, "Lightning": train_lightning}
+TRAINERS = {
+    "microvae": train_here,
+    "microvae, float32": lambda *a: train_here(*a, precision="float32"),
+    "plain PyTorch, DataLoader": train_plain,
+    "pythae": train_pythae,
+    "Lightning": train_lightning,
+}
 OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 
-# %% ../../nbs/study/12_speed.ipynb #c11
+# %% ../../nbs/study/12_speed.ipynb #c10
 def _tell(trainer: str, case: str, epochs: int, device: str):
     "Train in this process, and print images a second and the most memory as JSON; what `measure` starts."
     import resource
+
     clock, case = Clock(), Case(**(json.loads(case) | {"image_shape": tuple(json.loads(case)["image_shape"])}))
     TRAINERS[trainer](case, epochs, device, clock)
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else resident
     print("\n" + json.dumps(dict(rate=case.images / median(np.diff(clock.times)), memory=memory)))
 
+
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:
-    "`rate` (images a second, the median of all epochs but the first) and `memory` (GB) of a trainer in a process of its own; or `missing`, and why."
-    if trainer not in TRAINERS: raise unknown_name("trainer", trainer, TRAINERS)
-    code = f"from microvae.study.speed import _tell; _tell({trainer!r}, {json.dumps(vars(case))!r}, {epochs}, {device!r})"
+    """`rate` (images a second, the median of all epochs but the first) and `memory` (GB) of a trainer in a process of
+    its own; or `missing`, and why.
+    """
+    if trainer not in TRAINERS:
+        raise unknown_name("trainer", trainer, TRAINERS)
+    code = (
+        f"from microvae.study.speed import _tell; _tell({trainer!r}, {json.dumps(vars(case))!r}, {epochs}, {device!r})"
+    )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
-    if done.returncode: return dict(missing=done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        return dict(missing=done.stderr.strip().splitlines()[-1])
     return json.loads(done.stdout.strip().splitlines()[-1])
 
-# %% ../../nbs/study/12_speed.ipynb #c14
+# %% ../../nbs/study/12_speed.ipynb #c13
 def operations(case: Case) -> float:
     "Floating-point operations to train on one image, forwards and backwards."
     from torch.utils.flop_counter import FlopCounterMode
-    with FlopCounterMode(display=False) as counter: Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
+
+    with FlopCounterMode(display=False) as counter:
+        Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
     return counter.get_total_flops() / 2
+
 
 def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
     "Operations a second in a product of two square matrices."
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    def once():
-        start = perf_counter(); a @ b
-        if device == "cuda": torch.cuda.synchronize()
-        return perf_counter() - start
-    return 2 * side ** 3 / min(once() for _ in range(12))
 
-# %% ../../nbs/study/12_speed.ipynb #c17
-def compare(cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True) -> pd.DataFrame:
-    "A row a case and trainer: median images a second with their range, ratio to the best of the others, share of the peak, memory."
+    def once():
+        start = perf_counter()
+        a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return perf_counter() - start
+
+    return 2 * side**3 / min(once() for _ in range(12))
+
+# %% ../../nbs/study/12_speed.ipynb #c16
+def compare(
+    cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True
+) -> pd.DataFrame:
+    """A row a case and trainer: median images a second with their range, ratio to the best of the others, share of the
+    peak, memory.
+    """
     seen = {(case, name): [] for case in cases for name in TRAINERS}
     peaks = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
-    for turn in progress_bar([(case, name) for _ in range(rounds) for case in cases for name in TRAINERS], desc="trainers", disable=not progress):
+    for turn in progress_bar(
+        [(case, name) for _ in range(rounds) for case in cases for name in TRAINERS],
+        desc="trainers",
+        disable=not progress,
+    ):
         seen[turn].append(measure(turn[1], cases[turn[0]], epochs, device))
-        for dtype in peaks: peaks[dtype].append(peak(dtype, device))
+        for dtype in peaks:
+            peaks[dtype].append(peak(dtype, device))
     rows = []
     for key, case in cases.items():
         rates = {name: [run["rate"] for run in seen[key, name] if "rate" in run] for name in TRAINERS}
         best = max((median(rates[name]) for name in OTHERS if rates[name]), default=float("nan"))
         for name in TRAINERS:
-            if not rates[name]: rows.append(dict(case=case.name, trainer=name, note=seen[key, name][0]["missing"])); continue
+            if not rates[name]:
+                rows.append(dict(case=case.name, trainer=name, note=seen[key, name][0]["missing"]))
+                continue
             dtype = resolve_precision("auto", torch.device(device)) if name == "microvae" else torch.float32
             rate = median(rates[name])
-            rows.append({"case": case.name, "trainer": name, "images/s": rate, "lowest": min(rates[name]), "highest": max(rates[name]), "ratio": rate / best, "precision": str(dtype)[6:],
-                         "share of peak": rate * operations(case) / median(peaks[dtype]), "memory (GB)": median(run["memory"] for run in seen[key, name] if "memory" in run), "note": ""})
+            rows.append(
+                {
+                    "case": case.name,
+                    "trainer": name,
+                    "images/s": rate,
+                    "lowest": min(rates[name]),
+                    "highest": max(rates[name]),
+                    "ratio": rate / best,
+                    "precision": str(dtype)[6:],
+                    "share of peak": rate * operations(case) / median(peaks[dtype]),
+                    "memory (GB)": median(run["memory"] for run in seen[key, name] if "memory" in run),
+                    "note": "",
+                }
+            )
     return pd.DataFrame(rows)
 
+
 def _rate(images: int, call) -> float:
-    start = perf_counter(); call()
+    start = perf_counter()
+    call()
     return images / (perf_counter() - start)
+
 
 def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "What else is asked for: seven β at once, a run by two processes, and codes for images that a model has never seen."
     case = CASES["small"]
-    cells, config = CellImages(case.pixels()), RunConfig(model=Model(case.network), training=Training(epochs, case.batch_size))
+    cells, config = (
+        CellImages(case.pixels()),
+        RunConfig(model=Model(case.network), training=Training(epochs, case.batch_size)),
+    )
     with TemporaryDirectory() as folder:
-        seven = _rate(7 * epochs * case.images, lambda: sweep(grid(config, beta=[0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0]), cells, None, folder, device, progress=False))
+        seven = _rate(
+            7 * epochs * case.images,
+            lambda: sweep(
+                grid(config, beta=[0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0]), cells, None, folder, device, progress=False
+            ),
+        )
     clock = Clock()
     run = fit(case.network, cells, config, None, device=device, progress=False, on_epoch=clock)
     one = case.images / median(np.diff(clock.times))
-    together = _rate(epochs * case.images, lambda: fit(case.network, cells, config, None, device=device, progress=False, processes=2))
+    together = _rate(
+        epochs * case.images, lambda: fit(case.network, cells, config, None, device=device, progress=False, processes=2)
+    )
     from microvae.evaluation.reconstruction import embed
+
     embed(run.model, cells)
     codes = median(_rate(case.images, lambda: embed(run.model, cells)) for _ in range(5))
-    return pd.DataFrame([{"what": what, "images/s": rate, "ratio to one run": rate / one} for what, rate in
-                         {"one run": one, "seven β as a sweep, start included": seven, "one run by two processes (gloo), start included": together, "codes of images": codes}.items()])
+    return pd.DataFrame(
+        [
+            {"what": what, "images/s": rate, "ratio to one run": rate / one}
+            for what, rate in {
+                "one run": one,
+                "seven β as a sweep, start included": seven,
+                "one run by two processes (gloo), start included": together,
+                "codes of images": codes,
+            }.items()
+        ]
+    )
+
 
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds an epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
+
     def seconds(images=2048, side=20, latent_dim=2):
         case, clock = Case("adaptable", (1, side, side), 64, images), Clock()
-        fit("adaptable", CellImages(case.pixels()), RunConfig(model=Model(latent_dim=latent_dim), training=Training(epochs + 1, 64)), None, device=device, progress=False, on_epoch=clock)
+        fit(
+            "adaptable",
+            CellImages(case.pixels()),
+            RunConfig(model=Model(latent_dim=latent_dim), training=Training(epochs + 1, 64)),
+            None,
+            device=device,
+            progress=False,
+            on_epoch=clock,
+        )
         return median(np.diff(clock.times))
-    rows = [("images", n, seconds(images=n)) for n in (1024, 4096, 16384)] + [("pixels", side ** 2, seconds(512, side)) for side in (20, 40, 80, 140)]
+
+    rows = [("images", n, seconds(images=n)) for n in (1024, 4096, 16384)] + [
+        ("pixels", side**2, seconds(512, side)) for side in (20, 40, 80, 140)
+    ]
     rows += [("latent dimensions", d, seconds(latent_dim=d)) for d in (2, 8, 32, 128)]
     for models in (2, 4, 8):
         with TemporaryDirectory() as folder:
@@ -236,41 +397,82 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
             rows.append(("models", models, perf_counter() - start))
     return pd.DataFrame(rows, columns=["against", "value", "seconds"])
 
+
 def import_seconds(rounds: int = 5) -> pd.DataFrame:
     "What `import microvae` costs beyond `import torch`."
-    def median_of(code): return median(_rate(1, lambda: subprocess.run([sys.executable, "-c", code], check=True)) ** -1 for _ in range(rounds))
-    nothing, alone, library, trainer = (median_of(code) for code in ("pass", "import torch", "import torch, microvae", "import torch, microvae; microvae.fit"))
-    return pd.DataFrame([{"import": "torch", "seconds": alone - nothing}, {"import": "microvae, beyond torch", "seconds": library - alone}, {"import": "microvae with mv.fit, which takes pandas, beyond torch", "seconds": trainer - alone}])
+
+    def median_of(code):
+        return median(
+            _rate(1, lambda: subprocess.run([sys.executable, "-c", code], check=True)) ** -1 for _ in range(rounds)
+        )
+
+    nothing, alone, library, trainer = (
+        median_of(code)
+        for code in ("pass", "import torch", "import torch, microvae", "import torch, microvae; microvae.fit")
+    )
+    return pd.DataFrame(
+        [
+            {"import": "torch", "seconds": alone - nothing},
+            {"import": "microvae, beyond torch", "seconds": library - alone},
+            {"import": "microvae with mv.fit, which takes pandas, beyond torch", "seconds": trainer - alone},
+        ]
+    )
+
 
 def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Path:
     "Run all of it, print tables, and keep them as CSV with the hardware."
     out, start, kind = Path(out), perf_counter(), resolve_device(device).type
-    tables = {"trainers": compare(rounds=rounds, device=kind), "further": further(device=kind), "scaling": scaling(device=kind), "import": import_seconds()}
-    tables["peak"] = pd.DataFrame([{"precision": str(dtype)[6:], "GFLOP/s": max(peak(dtype, kind) for _ in range(3)) / 1e9} for dtype in (torch.float32, torch.bfloat16)])
+    tables = {
+        "trainers": compare(rounds=rounds, device=kind),
+        "further": further(device=kind),
+        "scaling": scaling(device=kind),
+        "import": import_seconds(),
+    }
+    tables["peak"] = pd.DataFrame(
+        [
+            {"precision": str(dtype)[6:], "GFLOP/s": max(peak(dtype, kind) for _ in range(3)) / 1e9}
+            for dtype in (torch.float32, torch.bfloat16)
+        ]
+    )
     for name, table in tables.items():
         write_table(out / f"{name}.csv", table.round(4))
         print(f"{name}\n{table.round(3).to_string(index=False)}\n")
     write_json(out / "provenance.json", provenance("speed", "made images", kind, perf_counter() - start))
     return out
 
-# %% ../../nbs/study/12_speed.ipynb #c19
+# %% ../../nbs/study/12_speed.ipynb #c18
 def plot_trainers(table: pd.DataFrame):
     "Bars of images a second by trainer, a panel a case."
     from matplotlib import pyplot as plt
+
     cases = list(dict.fromkeys(table.case))
     figure, axes = plt.subplots(1, len(cases), figsize=(4.8 * len(cases), 2.6), layout="constrained", squeeze=False)
     for ax, case in zip(axes[0], cases):
         rows = table[(table.case == case) & table["images/s"].notna()].iloc[::-1]
-        ax.barh(rows.trainer, rows["images/s"], color=["#0072b2" if name.startswith("microvae") else "#999999" for name in rows.trainer])
-        ax.errorbar(rows["images/s"], rows.trainer, xerr=[rows["images/s"] - rows.lowest, rows.highest - rows["images/s"]], fmt="none", color="black", lw=1)
-        for name, rate, high, ratio in zip(rows.trainer, rows["images/s"], rows.highest, rows.ratio): ax.annotate(f"{ratio:.1f}×", (high, name), xytext=(4, 0), textcoords="offset points", va="center")
+        ax.barh(
+            rows.trainer,
+            rows["images/s"],
+            color=["#0072b2" if name.startswith("microvae") else "#999999" for name in rows.trainer],
+        )
+        ax.errorbar(
+            rows["images/s"],
+            rows.trainer,
+            xerr=[rows["images/s"] - rows.lowest, rows.highest - rows["images/s"]],
+            fmt="none",
+            color="black",
+            lw=1,
+        )
+        for name, high, ratio in zip(rows.trainer, rows.highest, rows.ratio):
+            ax.annotate(f"{ratio:.1f}×", (high, name), xytext=(4, 0), textcoords="offset points", va="center")
         ax.set(title=case, xlabel="images a second", xlim=(0, 1.18 * rows.highest.max()))
         ax.label_outer()
     return figure
 
+
 def plot_scaling(table: pd.DataFrame):
     "Seconds against what is varied, both in ratio to the first point."
     from matplotlib import pyplot as plt
+
     parts = list(dict.fromkeys(table.against))
     figure, axes = plt.subplots(1, len(parts), figsize=(2.8 * len(parts), 2.6), layout="constrained", squeeze=False)
     for ax, part in zip(axes[0], parts):
@@ -278,7 +480,8 @@ def plot_scaling(table: pd.DataFrame):
         ax.plot(rows.value, rows.value / rows.value.iloc[0] * rows.seconds.iloc[0], color="0.7", label="in proportion")
         ax.plot(rows.value, rows.seconds, "o-", color="#0072b2")
         ax.set(xscale="log", yscale="log", xlabel=part)
-        ax.set_xticks(rows.value, [f"{value:,}" for value in rows.value], fontsize=8); ax.minorticks_off()
+        ax.set_xticks(rows.value, [f"{value:,}" for value in rows.value], fontsize=8)
+        ax.minorticks_off()
         ax.set_ylabel("seconds" if ax is axes[0][0] else "")
     axes[0][0].legend(frameon=False)
     return figure

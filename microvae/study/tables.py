@@ -5,32 +5,44 @@
 # %% auto #0
 __all__ = ['empirical_kl_table', 'verdict']
 
-# %% ../../nbs/study/07_tables.ipynb #c03
+# %% ../../nbs/study/07_tables.ipynb #c02
 import numpy as np
 import pandas as pd
 
-# %% ../../nbs/study/07_tables.ipynb #c05
+# %% ../../nbs/study/07_tables.ipynb #c04
 def empirical_kl_table(
-    runs: pd.DataFrame,                          # runs with two latent dimensions, columns beta and empirical_kl_*
-    thesis: dict[float, tuple[float, float]],    # β -> the thesis' two values
+    runs: pd.DataFrame,  # runs with two latent dimensions, columns beta and empirical_kl_*
+    thesis: dict[float, tuple[float, float]],  # β -> the thesis' two values
 ) -> pd.DataFrame:
     "Empirical KL by β, of means and of samples, beside the thesis' values."
     rows = []
     for beta, seeds in runs.groupby("beta"):
         row = {"β": f"{beta:g}"}
         for kind in ("means", "samples"):
-            values = np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1)[:, ::-1].mean(0)
+            values = np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1)[
+                :, ::-1
+            ].mean(0)
             row |= {f"{kind}, larger": values[0], f"{kind}, smaller": values[1]}
-        rows.append(row | dict(zip(("thesis, larger", "thesis, smaller"), sorted(thesis.get(beta, (np.nan, np.nan)), reverse=True))))
+        rows.append(
+            row
+            | dict(zip(("thesis, larger", "thesis, smaller"), sorted(thesis.get(beta, (np.nan, np.nan)), reverse=True)))
+        )
     return pd.DataFrame(rows)
+
 
 def verdict(claims: pd.DataFrame, provenance: dict) -> str:
     "The claims table in two or three sentences."
     word = claims["holds here"].str.split().str[0].str.rstrip(":,")
-    held, mixed, failed, undecided = (claims.claim[word == kind].tolist() for kind in ("holds", "mixed", "fails", "open"))
+    held, mixed, failed, undecided = (
+        claims.claim[word == kind].tolist() for kind in ("holds", "mixed", "fails", "open")
+    )
     text = f"Of {len(claims)} claims, **{len(held)} hold**, {len(mixed)} are mixed and **{len(failed)} fail** on `{provenance['data']}` at profile `{provenance['profile']}`."
-    if len(claims) > len(held + mixed + failed + undecided): text += f" {len(claims) - len(held + mixed + failed + undecided)} cannot be answered so; the table says why."
-    if failed: text += " What fails: " + "; ".join(f"*{c}*" for c in failed) + "."
-    if mixed: text += " What depends on the seed: " + "; ".join(f"*{c}*" for c in mixed) + "."
-    if undecided: text += " What these runs leave open: " + "; ".join(f"*{c}*" for c in undecided) + "."
+    if len(claims) > len(held + mixed + failed + undecided):
+        text += f" {len(claims) - len(held + mixed + failed + undecided)} cannot be answered so; the table says why."
+    if failed:
+        text += " What fails: " + "; ".join(f"*{c}*" for c in failed) + "."
+    if mixed:
+        text += " What depends on the seed: " + "; ".join(f"*{c}*" for c in mixed) + "."
+    if undecided:
+        text += " What these runs leave open: " + "; ".join(f"*{c}*" for c in undecided) + "."
     return text

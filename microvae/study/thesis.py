@@ -5,41 +5,74 @@
 # %% auto #0
 __all__ = ['RESULTS', 'check', 'phase1_claims', 'phase2_claims', 'phase3_claims']
 
-# %% ../../nbs/study/04_thesis.ipynb #c04
+# %% ../../nbs/study/04_thesis.ipynb #c03
 from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
+
 from ..evaluation.statistics import interval
 from ..models.depth import interpolated_depth
 from .results import Results
 
-# %% ../../nbs/study/04_thesis.ipynb #c06
+# %% ../../nbs/study/04_thesis.ipynb #c05
 #: Final values of the thesis, sections 4.1 and 4.2: losses as plotted (KL weighted by β), KL per dimension as in Tables 1 and 2.
 RESULTS = {
     "phase1": {
-        2: dict(kl=dict(MP3=13.19, MP4=13.24, MP2=14.39, BN=(15.80, 17.89)),
-                reconstruction=dict(MP4=5685.84, BN4=5727.30, MP3=7211.48, BN3=7543.46, BN2=8276.27, MP2=8491.30), total=dict(MP4=5699.08, BN4=5743.79, MP3=7224.67)),
-        20: dict(kl=dict(MP4=13.12, MP3=13.53, MP2=15.69, BN=(16.04, 18.19)),
-                 reconstruction=dict(BN4=5605.59, MP4=5760.38, MP3=7193.60, BN3=7431.69, MP2=8246.85, BN2=8339.96), total=dict(BN4=5623.75, MP4=5773.50, MP3=7207.13, BN3=7449.88)),
-        "weighted_kl": {0.1: 1.54, 10.0: 105.02}, "reconstruction": {0.5: 5574.81}, "selected_beta": 0.5,
-        "empirical_kl": {0.1: (0.1722, 0.2081), 0.5: (0.1951, 0.1834), 0.8: (0.1608, 0.1587), 1.0: (0.1755, 0.1820), 1.5: (0.1272, 0.1690), 4.0: (0.1871, 0.1230), 10.0: (0.1331, 0.1505)}},
+        2: dict(
+            kl=dict(MP3=13.19, MP4=13.24, MP2=14.39, BN=(15.80, 17.89)),
+            reconstruction=dict(MP4=5685.84, BN4=5727.30, MP3=7211.48, BN3=7543.46, BN2=8276.27, MP2=8491.30),
+            total=dict(MP4=5699.08, BN4=5743.79, MP3=7224.67),
+        ),
+        20: dict(
+            kl=dict(MP4=13.12, MP3=13.53, MP2=15.69, BN=(16.04, 18.19)),
+            reconstruction=dict(BN4=5605.59, MP4=5760.38, MP3=7193.60, BN3=7431.69, MP2=8246.85, BN2=8339.96),
+            total=dict(BN4=5623.75, MP4=5773.50, MP3=7207.13, BN3=7449.88),
+        ),
+        "weighted_kl": {0.1: 1.54, 10.0: 105.02},
+        "reconstruction": {0.5: 5574.81},
+        "selected_beta": 0.5,
+        "empirical_kl": {
+            0.1: (0.1722, 0.2081),
+            0.5: (0.1951, 0.1834),
+            0.8: (0.1608, 0.1587),
+            1.0: (0.1755, 0.1820),
+            1.5: (0.1272, 0.1690),
+            4.0: (0.1871, 0.1230),
+            10.0: (0.1331, 0.1505),
+        },
+    },
     "phase2": {
-        "kl": dict(MP2_64=20.77, MP3_128=22.52), "reconstruction": dict(MP3_128=156.85, MP2_128=157.24, MP3_256=159.46, MP2_64=165.95),
+        "kl": dict(MP2_64=20.77, MP3_128=22.52),
+        "reconstruction": dict(MP3_128=156.85, MP2_128=157.24, MP3_256=159.46, MP2_64=165.95),
         "total": dict(MP3_128=179.38, MP2_128=179.57, MP3_256=180.50, MP2_64=186.72),
-        "weighted_kl": {0.1: 11.09, 0.5: 24.21, 0.8: 23.75, 5.0: 0.0}, "beta_reconstruction": {0.1: 125.91, 5.0: 194.12},
-        "beta_total": {0.1: 137.00, 0.5: 165.81, 0.8: 175.95, 2.0: 193.57, 5.0: 194.12}, "selected_beta": 0.8,
-        "empirical_kl": {0.1: (0.0472, 0.0606), 0.5: (0.0417, 0.0541), 0.8: (0.1280, 0.0471), 1.0: (0.2342, 0.0579), 1.5: (0.8299, 0.1042), 2.0: (0.3152, 0.2350), 5.0: (2.2649, 2.2335)}},
+        "weighted_kl": {0.1: 11.09, 0.5: 24.21, 0.8: 23.75, 5.0: 0.0},
+        "beta_reconstruction": {0.1: 125.91, 5.0: 194.12},
+        "beta_total": {0.1: 137.00, 0.5: 165.81, 0.8: 175.95, 2.0: 193.57, 5.0: 194.12},
+        "selected_beta": 0.8,
+        "empirical_kl": {
+            0.1: (0.0472, 0.0606),
+            0.5: (0.0417, 0.0541),
+            0.8: (0.1280, 0.0471),
+            1.0: (0.2342, 0.0579),
+            1.5: (0.8299, 0.1042),
+            2.0: (0.3152, 0.2350),
+            5.0: (2.2649, 2.2335),
+        },
+    },
     "phase3": {"side": 80, "depth": 3},
 }
 
-# %% ../../nbs/study/04_thesis.ipynb #c08
+# %% ../../nbs/study/04_thesis.ipynb #c07
 def check(
-    claim: str,                       # a sentence
-    thesis: str,                      # what the thesis reports
-    runs: pd.DataFrame,               # runs of all seeds
+    claim: str,  # a sentence
+    thesis: str,  # what the thesis reports
+    runs: pd.DataFrame,  # runs of all seeds
     ask: Callable[[pd.DataFrame], tuple[bool, dict[str, float]]],  # runs of one seed -> holds, numbers
-) -> dict:                            # claim, thesis, here, holds here
-    "One row of a claims table: numbers as mean with 95 % bootstrap interval over seeds, and the first less the second in pairs."
+) -> dict:  # claim, thesis, here, holds here
+    """One row of a claims table: numbers as mean with 95 % bootstrap interval over seeds, and the first less the
+    second in pairs.
+    """
     answers = [ask(seed) for _, seed in runs.groupby("seed")]
     yes = sum(bool(holds) for holds, _ in answers)
     columns = {name: [numbers[name] for _, numbers in answers] for name in answers[0][1]}
@@ -48,135 +81,278 @@ def check(
         first, second = list(columns.values())[:2]
         here += "; " + _told("first less second", np.subtract(first, second))
     verdict = "holds" if yes == len(answers) else "fails" if yes == 0 else "mixed"
-    return {"claim": claim, "thesis": thesis, "here": here, "holds here": f"{verdict} ({yes} of {len(answers)} seeds)" if len(answers) > 1 else f"{verdict} (one seed)"}
+    return {
+        "claim": claim,
+        "thesis": thesis,
+        "here": here,
+        "holds here": f"{verdict} ({yes} of {len(answers)} seeds)" if len(answers) > 1 else f"{verdict} (one seed)",
+    }
+
 
 def _told(name: str, values) -> str:
     "`name mean [low, high]`, with its bootstrap interval over seeds; one number for one seed."
-    if not np.isfinite(values).all(): return f"{name} {np.mean(values):.0f}"
+    if not np.isfinite(values).all():
+        return f"{name} {np.mean(values):.0f}"
     mean = abs(np.mean(values))
     return f"{name} {interval(values).text(0 if mean >= 1000 else 1 if mean >= 10 else 2)}"
+
 
 def _by(runs: pd.DataFrame, column: str, names: str = "model") -> dict:
     return runs.set_index(names)[column].to_dict()
 
+
 def _ordered(column: str, *names, by: str = "model"):
     "Asks whether a column rises along the names."
+
     def ask(runs):
         values = _by(runs, column, by)
         return all(values[a] < values[b] for a, b in zip(names, names[1:])), {str(n): values[n] for n in names}
+
     return ask
+
 
 def _smallest(column: str, name, by: str = "model"):
     "Asks whether one name has the smallest value of a column."
+
     def ask(runs):
         values = _by(runs, column, by)
         best = min(values, key=values.get)
         rest = min(v for k, v in values.items() if k != name)
         return best == name, {str(name): values[name], "best of the others": rest}
+
     return ask
 
-# %% ../../nbs/study/04_thesis.ipynb #c11
+# %% ../../nbs/study/04_thesis.ipynb #c10
 def _ratio(column: str, over: str, under: str, below: float):
     "Asks whether one model's value is less than `below` times another's."
+
     def ask(runs):
         values = _by(runs, column)
         return values[over] / values[under] < below, {f"{over} / {under}": values[over] / values[under]}
+
     return ask
+
 
 def _more_dims(runs):
     values = _by(runs[runs.model == "MP4"], "reconstruction", "latent_dim")
     few, many = min(values), max(values)
     return abs(values[many] / values[few] - 1) < 0.03, {f"d_z = {many} / d_z = {few}": values[many] / values[few]}
 
+
 def _weighted_and_plain(runs):
     weighted, plain = _by(runs, "weighted_kl", "beta"), _by(runs, "kl", "beta")
     low, high = min(plain), max(plain)
-    numbers = {f"β·KL at {low:g}": weighted[low], f"at {high:g}": weighted[high], f"KL at {low:g}": plain[low], f"KL at {high:g}": plain[high]}
+    numbers = {
+        f"β·KL at {low:g}": weighted[low],
+        f"at {high:g}": weighted[high],
+        f"KL at {low:g}": plain[low],
+        f"KL at {high:g}": plain[high],
+    }
     return weighted[high] > weighted[low] and plain[high] < plain[low], numbers
+
 
 def _pooled_kl_lower(runs):
     values = _by(runs, "kl")
-    pooled = [v for k, v in values.items() if k.startswith("MP")]; normed = [v for k, v in values.items() if k.startswith("BN")]
+    pooled = [v for k, v in values.items() if k.startswith("MP")]
+    normed = [v for k, v in values.items() if k.startswith("BN")]
     return max(pooled) < min(normed), {"largest MP": max(pooled), "smallest BN": min(normed)}
+
 
 def _empirical_range(runs):
     columns = runs[["empirical_kl_means_1", "empirical_kl_means_2"]]
-    return float(columns.max().max()) < 0.5, {"smallest": float(columns.min().min()), "largest": float(columns.max().max())}
+    return float(columns.max().max()) < 0.5, {
+        "smallest": float(columns.min().min()),
+        "largest": float(columns.max().max()),
+    }
+
 
 def phase1_claims(results: Results) -> pd.DataFrame:
     "Phase 1's claims against results, a row each."
     # a profile without β = 0.5 cannot say anything on it
     two, many = results.of("architectures", latent_dim=2), results.of("architectures", latent_dim=20)
     beta = results.of("beta")
-    half = [check("β = 0.5 reconstructs best", "5,574.81 at β = 0.5", beta, _smallest("reconstruction", 0.5, "beta"))] if (beta.beta == 0.5).any() else []
-    return pd.DataFrame([
-        check("Deeper pooling networks reconstruct better (d_z = 2)", "MP4 5,686 < MP3 7,211 < MP2 8,491", two, _ordered("reconstruction", "MP4", "MP3", "MP2")),
-        check("Deeper batch-norm networks reconstruct better (d_z = 2)", "BN4 5,727 < BN3 7,543 < BN2 8,276", two, _ordered("reconstruction", "BN4", "BN3", "BN2")),
-        check("MP4 has the lowest total loss at d_z = 2", "MP4 5,699, next BN4 5,744", two, _smallest("total", "MP4")),
-        check("BN4 has the lowest total loss at d_z = 20", "BN4 5,624, next MP4 5,774", many, _smallest("total", "BN4")),
-        check("Pooling beats batch norm at depth 4 (d_z = 2, reconstruction)", "5,686 / 5,727 = 0.99", two, _ratio("reconstruction", "MP4", "BN4", 1.0)),
-        check("Pooling networks have the lower KL (d_z = 2)", "MP 13.2–14.4, BN 15.8–17.9", two, _pooled_kl_lower),
-        check("20 latent dimensions reconstruct no better than 2 (MP4, within 3 %)", "5,760 / 5,686 = 1.01", results.of("architectures"), _more_dims),
-        check("A higher β raises β·KL and lowers the KL itself", "β·KL 1.54 at 0.1, 105.02 at 10, so KL 15.4 and 10.5", beta, _weighted_and_plain),
-        *half,
-        check("Empirical KL of the means stays small for every β (below 0.5 nats)", "0.12–0.21 nats (Table 1)", beta, _empirical_range)])
+    half = (
+        [check("β = 0.5 reconstructs best", "5,574.81 at β = 0.5", beta, _smallest("reconstruction", 0.5, "beta"))]
+        if (beta.beta == 0.5).any()
+        else []
+    )
+    return pd.DataFrame(
+        [
+            check(
+                "Deeper pooling networks reconstruct better (d_z = 2)",
+                "MP4 5,686 < MP3 7,211 < MP2 8,491",
+                two,
+                _ordered("reconstruction", "MP4", "MP3", "MP2"),
+            ),
+            check(
+                "Deeper batch-norm networks reconstruct better (d_z = 2)",
+                "BN4 5,727 < BN3 7,543 < BN2 8,276",
+                two,
+                _ordered("reconstruction", "BN4", "BN3", "BN2"),
+            ),
+            check(
+                "MP4 has the lowest total loss at d_z = 2", "MP4 5,699, next BN4 5,744", two, _smallest("total", "MP4")
+            ),
+            check(
+                "BN4 has the lowest total loss at d_z = 20",
+                "BN4 5,624, next MP4 5,774",
+                many,
+                _smallest("total", "BN4"),
+            ),
+            check(
+                "Pooling beats batch norm at depth 4 (d_z = 2, reconstruction)",
+                "5,686 / 5,727 = 0.99",
+                two,
+                _ratio("reconstruction", "MP4", "BN4", 1.0),
+            ),
+            check("Pooling networks have the lower KL (d_z = 2)", "MP 13.2–14.4, BN 15.8–17.9", two, _pooled_kl_lower),
+            check(
+                "20 latent dimensions reconstruct no better than 2 (MP4, within 3 %)",
+                "5,760 / 5,686 = 1.01",
+                results.of("architectures"),
+                _more_dims,
+            ),
+            check(
+                "A higher β raises β·KL and lowers the KL itself",
+                "β·KL 1.54 at 0.1, 105.02 at 10, so KL 15.4 and 10.5",
+                beta,
+                _weighted_and_plain,
+            ),
+            *half,
+            check(
+                "Empirical KL of the means stays small for every β (below 0.5 nats)",
+                "0.12–0.21 nats (Table 1)",
+                beta,
+                _empirical_range,
+            ),
+        ]
+    )
 
-# %% ../../nbs/study/04_thesis.ipynb #c13
+# %% ../../nbs/study/04_thesis.ipynb #c12
 def _collapsed(model: str, against: str):
     "Asks whether a model's reconstructions are uniform while another's are not."
+
     def ask(runs):
         variety, active = _by(runs, "variety"), _by(runs, "active_units")
-        return variety[model] < 0.05 < variety[against], {f"variety {model}": variety[model], against: variety[against], f"active units {model}": active[model], f"{against} active": active[against]}
+        return variety[model] < 0.05 < variety[against], {
+            f"variety {model}": variety[model],
+            against: variety[against],
+            f"active units {model}": active[model],
+            f"{against} active": active[against],
+        }
+
     return ask
+
 
 def _worst_but_close(column: str, name: str, limit: float):
     "Asks whether one model has the largest value, and less than `limit` times the smallest."
+
     def ask(runs):
         values = _by(runs, column)
         best = min(values.values())
-        return values[name] == max(values.values()) and values[name] < limit * best, {name: values[name], "largest": max(values.values()), "smallest": best}
+        return values[name] == max(values.values()) and values[name] < limit * best, {
+            name: values[name],
+            "largest": max(values.values()),
+            "smallest": best,
+        }
+
     return ask
+
 
 def _collapse_at_largest(runs):
     kl, means = _by(runs, "kl", "beta"), _by(runs, "empirical_kl_means_1", "beta")
     high = max(kl)
     return kl[high] < 0.1, {f"KL at β = {high:g}": kl[high], "empirical KL of means there": min(means[high], 99.0)}
 
+
 def _rises_with_beta(runs):
     values = _by(runs, "empirical_kl_means_1", "beta")
     low, high = min(values), max(values)
     return values[high] > 10 * values[low], {f"at β = {low:g}": values[low], f"at {high:g}": min(values[high], 99.0)}
+
 
 def phase2_claims(results: Results) -> pd.DataFrame:
     "Phase 2's claims against results, a row each."
     models, beta = results.of("architectures"), results.of("beta")
     small = ["MP2_64", "MP2_128", "MP3_128", "MP3_256"]
     four = models[models.model.isin(small)]
-    return pd.DataFrame([
-        check("MP4 collapses at 20×20: reconstructions are almost uniform", "unstable, almost uniform (section 3.4.2.1)", models, _collapsed("MP4", "MP2_64")),
-        check("MP3_128 reconstructs best of the four", "156.85, next MP2_128 157.24", four, _smallest("reconstruction", "MP3_128")),
-        check("MP2_64 reconstructs worst of the four, by under 6 %", "165.95 / 156.85 = 1.06", four, _worst_but_close("reconstruction", "MP2_64", 1.06)),
-        check("MP2_64 has the lowest KL", "20.77, highest MP3_128 22.52", four, _smallest("kl", "MP2_64")),
-        check("β = 0.1 reconstructs best", "125.91 (194.12 at β = 5)", beta, _smallest("reconstruction", 0.1, "beta")),
-        check("β = 0.1 has the lowest total loss", "137.00 (194.12 at β = 5)", beta, _smallest("total", 0.1, "beta")),
-        check("β = 5 collapses completely", "KL ≈ 0, empirical KL 2.26 and 2.23", beta, _collapse_at_largest),
-        check("Empirical KL of the means grows at least tenfold with β", "0.05 at β = 0.1, 2.26 at β = 5 (Table 2)", beta, _rises_with_beta)])
+    return pd.DataFrame(
+        [
+            check(
+                "MP4 collapses at 20×20: reconstructions are almost uniform",
+                "unstable, almost uniform (section 3.4.2.1)",
+                models,
+                _collapsed("MP4", "MP2_64"),
+            ),
+            check(
+                "MP3_128 reconstructs best of the four",
+                "156.85, next MP2_128 157.24",
+                four,
+                _smallest("reconstruction", "MP3_128"),
+            ),
+            check(
+                "MP2_64 reconstructs worst of the four, by under 6 %",
+                "165.95 / 156.85 = 1.06",
+                four,
+                _worst_but_close("reconstruction", "MP2_64", 1.06),
+            ),
+            check("MP2_64 has the lowest KL", "20.77, highest MP3_128 22.52", four, _smallest("kl", "MP2_64")),
+            check(
+                "β = 0.1 reconstructs best", "125.91 (194.12 at β = 5)", beta, _smallest("reconstruction", 0.1, "beta")
+            ),
+            check(
+                "β = 0.1 has the lowest total loss", "137.00 (194.12 at β = 5)", beta, _smallest("total", 0.1, "beta")
+            ),
+            check("β = 5 collapses completely", "KL ≈ 0, empirical KL 2.26 and 2.23", beta, _collapse_at_largest),
+            check(
+                "Empirical KL of the means grows at least tenfold with β",
+                "0.05 at β = 0.1, 2.26 at β = 5 (Table 2)",
+                beta,
+                _rises_with_beta,
+            ),
+        ]
+    )
 
-# %% ../../nbs/study/04_thesis.ipynb #c15
+# %% ../../nbs/study/04_thesis.ipynb #c14
 def _at_depth(column: str, depth: int, holds: Callable[[float], bool], name: str):
     def ask(runs):
         value = _by(runs, column)[f"depth{depth}"]
         return holds(value), {name: value}
+
     return ask
+
 
 def phase3_claims(results: Results) -> pd.DataFrame:
     "Phase 3's claims against results, a row each."
     runs = results.of("architectures")
     depth = interpolated_depth(*results.provenance["image_shape"][1:])
-    return pd.DataFrame([
-        {"claim": "The rule gives 3 blocks for 80×80", "thesis": "3", "here": str(depth), "holds here": "holds (arithmetic)" if depth == 3 else "fails (arithmetic)"},
-        check("2 blocks collapse: the KL falls to zero", "KL near zero after the first epoch", runs, _at_depth("kl", 2, lambda kl: kl < 0.1, "KL")),
-        check("3 blocks do not collapse", "stable KL", runs, _at_depth("kl", 3, lambda kl: kl > 0.5, "KL")),
-        check("4 blocks reconstruct best", "lowest of the three (Figure 46)", runs, _smallest("reconstruction", "depth4")),
-        check("4 blocks have a lower KL than 3", "lower (Figure 46)", runs, _ordered("kl", "depth4", "depth3")),
-        check("3 blocks have the lowest total loss on held-out cells", "“optimal balance”", runs, _smallest("validation_total", "depth3"))])
+    return pd.DataFrame(
+        [
+            {
+                "claim": "The rule gives 3 blocks for 80×80",
+                "thesis": "3",
+                "here": str(depth),
+                "holds here": "holds (arithmetic)" if depth == 3 else "fails (arithmetic)",
+            },
+            check(
+                "2 blocks collapse: the KL falls to zero",
+                "KL near zero after the first epoch",
+                runs,
+                _at_depth("kl", 2, lambda kl: kl < 0.1, "KL"),
+            ),
+            check("3 blocks do not collapse", "stable KL", runs, _at_depth("kl", 3, lambda kl: kl > 0.5, "KL")),
+            check(
+                "4 blocks reconstruct best",
+                "lowest of the three (Figure 46)",
+                runs,
+                _smallest("reconstruction", "depth4"),
+            ),
+            check("4 blocks have a lower KL than 3", "lower (Figure 46)", runs, _ordered("kl", "depth4", "depth3")),
+            check(
+                "3 blocks have the lowest total loss on held-out cells",
+                "“optimal balance”",
+                runs,
+                _smallest("validation_total", "depth3"),
+            ),
+        ]
+    )

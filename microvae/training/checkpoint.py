@@ -5,24 +5,34 @@
 # %% auto #0
 __all__ = ['save_tensors', 'load_tensors', 'run_state', 'restore']
 
-# %% ../../nbs/training/01_checkpoint.ipynb #c04
+# %% ../../nbs/training/01_checkpoint.ipynb #c03
 import json
 from pathlib import Path
+
 import torch
-from torch import nn, Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
+
 from ..errors import ImageError
 from ..files import replace_file
 
-# %% ../../nbs/training/01_checkpoint.ipynb #c05
+# %% ../../nbs/training/01_checkpoint.ipynb #c04
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:
-    "Write named tensors with a small dictionary in the header, whole or not at all. Raises `FileError` where the disk is full."
+    """Write named tensors with a small dictionary in the header, whole or not at all.
+
+    Raises `FileError` where the disk is full.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
     def write(part):
-        try: save_file(tensors, part, {"about": json.dumps(about or {})})
-        except SafetensorError as error: raise OSError(str(error)) from error
+        try:
+            save_file(tensors, part, {"about": json.dumps(about or {})})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
     return replace_file(path, write)
+
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."
@@ -30,20 +40,28 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(path, "pt") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}, json.loads(stored.metadata()["about"])
     except Exception as error:
-        raise ImageError(f"{path} cannot be read as saved weights ({type(error).__name__}); it may be damaged, delete it to train anew") from error
+        raise ImageError(
+            f"{path} cannot be read as saved weights ({type(error).__name__}); it may be damaged, delete it to train anew"
+        ) from error
 
-# %% ../../nbs/training/01_checkpoint.ipynb #c08
+# %% ../../nbs/training/01_checkpoint.ipynb #c07
 def run_state(model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> dict[str, Tensor]:
     "Copies of all tensors that the next epoch depends on."
     state = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items() if value is not None}
+        state |= {
+            f"optimizer/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items() if value is not None
+        }
     state["generator"] = generator.get_state()
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
+
 def restore(state: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator):
     "Put a `run_state` back."
-    with torch.no_grad(): model.load_state_dict({name.removeprefix("model/"): tensor for name, tensor in state.items() if name.startswith("model/")})
+    with torch.no_grad():
+        model.load_state_dict(
+            {name.removeprefix("model/"): tensor for name, tensor in state.items() if name.startswith("model/")}
+        )
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict] = {}
     for name, tensor in state.items():
@@ -51,6 +69,8 @@ def restore(state: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.O
             _, index, slot = name.split("/")
             like = parameters[int(index)]
             # the fused optimizer walks moments and weights side by side in memory, so a moment must lie as its weight does
-            slots.setdefault(int(index), {})[slot] = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+            slots.setdefault(int(index), {})[slot] = (
+                torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+            )
     optimizer.load_state_dict(optimizer.state_dict() | {"state": slots})
     generator.set_state(state["generator"].cpu())

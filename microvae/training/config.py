@@ -5,51 +5,66 @@
 # %% auto #0
 __all__ = ['Precision', 'Schedule', 'Optimizer', 'Data', 'Model', 'Objective', 'Training', 'RunConfig']
 
-# %% ../../nbs/training/00_config.ipynb #c03
+# %% ../../nbs/training/00_config.ipynb #c02
+import json
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
-import json
+
 from ..data.augment import Augmentation
 from ..errors import ConfigError, in_a_line
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
 from ..models.losses import Likelihood
 
-# %% ../../nbs/training/00_config.ipynb #c05
+# %% ../../nbs/training/00_config.ipynb #c04
 Precision = Literal["auto", "float32", "bfloat16"]
 
 Schedule = Literal["constant", "cosine", "exponential", "plateau"]
 
 Optimizer = Literal["adam", "sgd"]
 
+
 def _require(good: bool, name: str, value, right: str):
-    if not good: raise ConfigError(f"{name} is {in_a_line(repr(value))}, it must be {right}")
+    if not good:
+        raise ConfigError(f"{name} is {in_a_line(repr(value))}, it must be {right}")
+
 
 def _whole(name: str, value, least: int):
     _require(isinstance(value, int) and value >= least, name, value, f"a whole number of at least {least}")
 
+
 @dataclass(frozen=True)
 class Data:
     "Which images a model is trained on."
-    name: str = "cells"            # how figures call the set
+
+    name: str = "cells"  # how figures call the set
     image_shape: tuple[int, int, int] = (1, 20, 20)
     n_train: int = 0
     n_validation: int = 0
-    fingerprint: str = ""          # hash of the pixels of both parts
-    treatment: tuple = field(default=(), hash=False)  # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
+    fingerprint: str = ""  # hash of the pixels of both parts
+    # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
+    treatment: tuple = field(default=(), hash=False)
+
 
 @dataclass(frozen=True)
 class Model:
     "Which network."
-    name: str = "adaptable"        # of `microvae.available()`
-    latent_dim: int | None = None  # the network's own if None, 2 for those of the thesis; a run's config holds the number
+
+    name: str = "adaptable"  # of `microvae.available()`
+    # the network's own if None, 2 for those of the thesis; a run's config holds the number
+    latent_dim: int | None = None
     variational: bool | None = None  # what the network is if None
-    changes: tuple[tuple[str, Any], ...] = ()  # fields of `Architecture` in which it differs, as pairs or a dictionary, e.g. {"kernel": 5}
+    # fields of `Architecture` in which it differs, as pairs or a dictionary, e.g. {"kernel": 5}
+    changes: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self):
         pairs = self.changes.items() if isinstance(self.changes, dict) else self.changes
-        object.__setattr__(self, "changes", tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs)))
+        object.__setattr__(
+            self,
+            "changes",
+            tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs)),
+        )
 
     def network(self, image_shape: tuple[int, int, int]) -> Autoencoder:
         "A freshly initialised network for images of that shape."
@@ -60,57 +75,101 @@ class Model:
         "What describes a network."
         return cls(network.name, network.latent_dim, "mean" in network.heads, network.changes)
 
+
 @dataclass(frozen=True)
 class Objective:
     "What is minimised: reconstruction + beta · KL, and what further terms are asked for."
+
     likelihood: Likelihood = "mse"
     beta: float = 1.0
-    kl_warmup: int = 0             # epochs in which β rises from 0
-    kl_cycles: int = 0             # how often β rises from 0 during training, to stay for the second half of each cycle
-    free_bits: float = 0.0         # nats that each latent dimension may take for free
-    total_correlation: float = 1.0 # how many times more than its other parts that part of the KL counts that says how latent dimensions depend on one another; where beta is 1, the β of a β-TCVAE
-    capacity: float | None = None  # nats that the KL shall have: it rises to them from 0 in the first half of training, and β weighs how far off it is
-    alignment: float = 0.0         # weight of the KL between the posteriors of two augmentations of an image: they shall not make another cell of it
+    kl_warmup: int = 0  # epochs in which β rises from 0
+    kl_cycles: int = 0  # how often β rises from 0 during training, to stay for the second half of each cycle
+    free_bits: float = 0.0  # nats that each latent dimension may take for free
+    # how many times more than its other parts that part of the KL counts that says how latent dimensions depend on one another; where beta is 1, the β of a β-TCVAE
+    total_correlation: float = 1.0
+    # nats that the KL shall have: it rises to them from 0 in the first half of training, and β weighs how far off it is
+    capacity: float | None = None
+    # weight of the KL between the posteriors of two augmentations of an image: they shall not make another cell of it
+    alignment: float = 0.0
 
     def __post_init__(self):
         _require(self.likelihood in ("mse", "bce"), "likelihood", self.likelihood, "'mse' or 'bce'")
         _require(self.beta >= 0, "beta", self.beta, "at least 0")
-        for name in ("kl_warmup", "kl_cycles"): _whole(name, getattr(self, name), 0)
-        _require(not (self.kl_warmup and self.kl_cycles), "kl_cycles", self.kl_cycles, "0 where kl_warmup is given: β follows one of them")
+        for name in ("kl_warmup", "kl_cycles"):
+            _whole(name, getattr(self, name), 0)
+        _require(
+            not (self.kl_warmup and self.kl_cycles),
+            "kl_cycles",
+            self.kl_cycles,
+            "0 where kl_warmup is given: β follows one of them",
+        )
         _require(self.free_bits >= 0, "free_bits", self.free_bits, "at least 0 nats, e.g. 0.1")
         _require(self.total_correlation >= 1, "total_correlation", self.total_correlation, "at least 1, e.g. 6")
-        _require(self.capacity is None or self.capacity > 0, "capacity", self.capacity, "above 0 nats, e.g. 20, or None")
-        _require(self.capacity is None or not self.free_bits, "free_bits", self.free_bits, "0 where capacity says how large the KL shall be")
+        _require(
+            self.capacity is None or self.capacity > 0, "capacity", self.capacity, "above 0 nats, e.g. 20, or None"
+        )
+        _require(
+            self.capacity is None or not self.free_bits,
+            "free_bits",
+            self.free_bits,
+            "0 where capacity says how large the KL shall be",
+        )
         _require(self.alignment >= 0, "alignment", self.alignment, "at least 0, e.g. 1")
+
 
 @dataclass(frozen=True)
 class Training:
     "How it is minimised."
+
     epochs: int = 50
     batch_size: int = 32
     learning_rate: float = 1e-3
-    seed: int = 0                  # of initial weights, order of batches and latent noise
+    seed: int = 0  # of initial weights, order of batches and latent noise
     gradient_clip: float | None = None  # largest norm of a step's gradient; None leaves it as it is
     precision: Precision = "auto"  # bfloat16 where device and processor have matrix units for it, float32 elsewhere
-    schedule: Schedule = "constant"  # of the learning rate: cosine and exponential fall to a hundredth at the end, plateau halves where nothing gets better
+    # of the learning rate: cosine and exponential fall to a hundredth at the end, plateau halves where nothing gets better
+    schedule: Schedule = "constant"
     learning_rate_warmup: int = 0  # epochs in which the learning rate rises to its value
-    early_stopping: int | None = None  # epochs without a better total, held out where there is a held-out part, after which training ends
-    keep_best: bool = False        # the weights of the best epoch are the result, not those of the last
+    # epochs without a better total, held out where there is a held-out part, after which training ends
+    early_stopping: int | None = None
+    keep_best: bool = False  # the weights of the best epoch are the result, not those of the last
     optimizer: Optimizer = "adam"
-    weight_decay: float = 0.0      # of all weights, added to the gradient as PyTorch's Adam and SGD do
-    momentum: float = 0.0          # of SGD
-    quality: bool = False          # PSNR and SSIM of held-out images, from posterior means, in the history
+    weight_decay: float = 0.0  # of all weights, added to the gradient as PyTorch's Adam and SGD do
+    momentum: float = 0.0  # of SGD
+    quality: bool = False  # PSNR and SSIM of held-out images, from posterior means, in the history
 
     def __post_init__(self):
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("learning_rate_warmup", 0)): _whole(name, getattr(self, name), least)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("learning_rate_warmup", 0)):
+            _whole(name, getattr(self, name), least)
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0, e.g. 0.001")
-        _require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip", self.gradient_clip, "above 0, or None")
-        _require(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision, "'auto', 'float32' or 'bfloat16'")
-        _require(self.schedule in ("constant", "cosine", "exponential", "plateau"), "schedule", self.schedule, "'constant', 'cosine', 'exponential' or 'plateau'")
-        if self.early_stopping is not None: _whole("early_stopping", self.early_stopping, 1)
+        _require(
+            self.gradient_clip is None or self.gradient_clip > 0,
+            "gradient_clip",
+            self.gradient_clip,
+            "above 0, or None",
+        )
+        _require(
+            self.precision in ("auto", "float32", "bfloat16"),
+            "precision",
+            self.precision,
+            "'auto', 'float32' or 'bfloat16'",
+        )
+        _require(
+            self.schedule in ("constant", "cosine", "exponential", "plateau"),
+            "schedule",
+            self.schedule,
+            "'constant', 'cosine', 'exponential' or 'plateau'",
+        )
+        if self.early_stopping is not None:
+            _whole("early_stopping", self.early_stopping, 1)
         _require(self.optimizer in ("adam", "sgd"), "optimizer", self.optimizer, "'adam' or 'sgd'")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0, e.g. 1e-5")
-        _require(0 <= self.momentum < 1 and (not self.momentum or self.optimizer == "sgd"), "momentum", self.momentum, "at least 0 and below 1, and 0 with Adam")
+        _require(
+            0 <= self.momentum < 1 and (not self.momentum or self.optimizer == "sgd"),
+            "momentum",
+            self.momentum,
+            "at least 0 and below 1, and 0 with Adam",
+        )
 
     def of_means(self, values: int) -> "Training":
         """These settings as they must be for a loss that is summed over the `values` of an image, where they were meant for its mean.
@@ -118,12 +177,18 @@ class Training:
         Adam does not see the scale of a loss, SGD does; weight decay is added to a gradient that is `values` times as large, and clipping cuts such a one.
         """
         clip = None if self.gradient_clip is None else self.gradient_clip * values
-        return replace(self, weight_decay=self.weight_decay * values, gradient_clip=clip, learning_rate=self.learning_rate / (values if self.optimizer == "sgd" else 1))
+        return replace(
+            self,
+            weight_decay=self.weight_decay * values,
+            gradient_clip=clip,
+            learning_rate=self.learning_rate / (values if self.optimizer == "sgd" else 1),
+        )
 
-# %% ../../nbs/training/00_config.ipynb #c07
+# %% ../../nbs/training/00_config.ipynb #c06
 @dataclass(frozen=True)
 class RunConfig:
     "Everything that decides a run's numbers."
+
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     objective: Objective = field(default_factory=Objective)
@@ -132,7 +197,12 @@ class RunConfig:
     format: int = 4
 
     def __post_init__(self):
-        _require(not self.objective.alignment or self.augmentation.active, "alignment", self.objective.alignment, "0 without an augmentation; Augmentation(rotation=180) says that turns shall not matter")
+        _require(
+            not self.objective.alignment or self.augmentation.active,
+            "alignment",
+            self.objective.alignment,
+            "0 without an augmentation; Augmentation(rotation=180) says that turns shall not matter",
+        )
 
     def as_dict(self) -> dict:
         "The tree as plain dictionaries, as `config.json` holds it."
@@ -145,12 +215,34 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, tree: dict) -> "RunConfig":
-        "The config that `as_dict` was made from, also after a trip through JSON. Raises `ConfigError` for what is none, or of a newer format."
+        """The config that `as_dict` was made from, also after a trip through JSON.
+
+        Raises `ConfigError` for what is none, or of a newer format.
+        """
         try:
-            data = tree["data"] | {"image_shape": tuple(tree["data"]["image_shape"]), "treatment": tuple(tree["data"].get("treatment", ()))}
-            made = cls(Data(**data), Model(**tree["model"]), Objective(**tree["objective"]), Training(**tree["training"]), Augmentation(**tree.get("augmentation", {})), tree["format"])
-        except ConfigError: raise
-        except Exception as error: raise ConfigError(f"this is no run's config ({type(error).__name__}: {in_a_line(error)}); it must be what RunConfig.as_dict() gives") from error
+            data = tree["data"] | {
+                "image_shape": tuple(tree["data"]["image_shape"]),
+                "treatment": tuple(tree["data"].get("treatment", ())),
+            }
+            made = cls(
+                Data(**data),
+                Model(**tree["model"]),
+                Objective(**tree["objective"]),
+                Training(**tree["training"]),
+                Augmentation(**tree.get("augmentation", {})),
+                tree["format"],
+            )
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"this is no run's config ({type(error).__name__}: {in_a_line(error)}); it must be what RunConfig.as_dict() gives"
+            ) from error
         _whole("format", made.format, 1)
-        _require(made.format <= cls.format, "format", made.format, f"at most {cls.format} for this version of microvae; install a newer one")
+        _require(
+            made.format <= cls.format,
+            "format",
+            made.format,
+            f"at most {cls.format} for this version of microvae; install a newer one",
+        )
         return made

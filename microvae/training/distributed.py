@@ -5,31 +5,37 @@
 # %% auto #0
 __all__ = ['Group', 'side_by_side', 'Lent', 'lend']
 
-# %% ../../nbs/training/03_distributed.ipynb #c04
+# %% ../../nbs/training/03_distributed.ipynb #c03
+import os
+import sys
 from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-import os, sys
+
+import numpy as np
 import torch
 from torch import Tensor, distributed
-import numpy as np
+
 from ..data.collection import CellImages
 from ..errors import DeviceError
 
-# %% ../../nbs/training/03_distributed.ipynb #c05
+# %% ../../nbs/training/03_distributed.ipynb #c04
 @dataclass(frozen=True)
 class Group:
     "The processes that train one run together; of one process where there are no others."
+
     rank: int = 0
     size: int = 1
 
     @classmethod
     def current(cls, device: torch.device) -> "Group":
         "The group that `torchrun`, or `side_by_side`, has put this process into."
-        if int(os.environ.get("WORLD_SIZE", 1)) == 1 and not distributed.is_initialized(): return cls()
-        if not distributed.is_initialized(): distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1 and not distributed.is_initialized():
+            return cls()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def part(self, batch: Tensor) -> Tensor:
@@ -38,26 +44,37 @@ class Group:
 
     def add_up(self, tensor: Tensor) -> Tensor:
         "Sum over all processes, in place."
-        if self.size > 1: distributed.all_reduce(tensor)
+        if self.size > 1:
+            distributed.all_reduce(tensor)
         return tensor
 
     def agree(self, value: float, device: torch.device) -> float:
         "The value that the first process has, for decisions that must not differ."
-        if self.size == 1: return value
+        if self.size == 1:
+            return value
         told = torch.tensor([value], dtype=torch.float64, device=device)
         distributed.broadcast(told, 0)
         return told.item()
 
-# %% ../../nbs/training/03_distributed.ipynb #c07
+# %% ../../nbs/training/03_distributed.ipynb #c06
 def _join(function, rank: int, size: int, meeting: str, arguments: tuple):
     "What each started process does."
     torch.set_num_threads(1)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     gpus = torch.cuda.is_available()
-    if gpus: torch.cuda.set_device(rank % torch.cuda.device_count())
-    distributed.init_process_group("nccl" if gpus and torch.cuda.device_count() >= size else "gloo", init_method=Path(meeting).as_uri(), rank=rank, world_size=size)
-    try: return function(*arguments)
-    finally: distributed.destroy_process_group()
+    if gpus:
+        torch.cuda.set_device(rank % torch.cuda.device_count())
+    distributed.init_process_group(
+        "nccl" if gpus and torch.cuda.device_count() >= size else "gloo",
+        init_method=Path(meeting).as_uri(),
+        rank=rank,
+        world_size=size,
+    )
+    try:
+        return function(*arguments)
+    finally:
+        distributed.destroy_process_group()
+
 
 def side_by_side(function, size: int, *arguments):
     """Call an importable function in so many processes that form a group; what the first returns.
@@ -65,6 +82,7 @@ def side_by_side(function, size: int, *arguments):
     Raises what a process raised, or `DeviceError` where one was killed.
     """
     from loky import ProcessPoolExecutor
+
     with TemporaryDirectory() as folder:
         pool = ProcessPoolExecutor(size)
         try:
@@ -73,27 +91,39 @@ def side_by_side(function, size: int, *arguments):
             errors = [call.exception() for call in calls if call.done() and call.exception()]
             # what one process says is why the others lost it
             for error in sorted(errors, key=lambda error: isinstance(error, RuntimeError)):
-                if isinstance(error, BrokenProcessPool): raise DeviceError("one of the processes that train together was killed; memory may be short, try fewer processes") from error
+                if isinstance(error, BrokenProcessPool):
+                    raise DeviceError(
+                        "one of the processes that train together was killed; memory may be short, try fewer processes"
+                    ) from error
                 raise error
             return calls[0].result()
-        finally: pool.shutdown(kill_workers=any(not call.done() or call.exception() for call in calls))
+        finally:
+            pool.shutdown(kill_workers=any(not call.done() or call.exception() for call in calls))
 
-# %% ../../nbs/training/03_distributed.ipynb #c09
+# %% ../../nbs/training/03_distributed.ipynb #c08
 @dataclass(frozen=True)
 class Lent:
     "A collection as it goes to another process: with its images, or with the file that they are mapped from."
-    images: object         # a stored set, an array, or the path of a .npy file
-    known: dict            # table, channels, name and what is known of the set
+
+    images: object  # a stored set, an array, or the path of a .npy file
+    known: dict  # table, channels, name and what is known of the set
     rows: np.ndarray | None = None  # which of its images are meant; all if not given
 
     def __call__(self) -> CellImages:
-        cells = CellImages(np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known)
+        cells = CellImages(
+            np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known
+        )
         return cells if self.rows is None else cells[self.rows]
 
+
 def lend(cells: CellImages | None, file: Path | None = None) -> Lent | None:
-    "A handle of a collection for other processes of this machine, whose `file` must live as long as they do; or, without a file, for other machines."
-    if cells is None: return None
+    """A handle of a collection for other processes of this machine, whose `file` must live as long as they do; or,
+    without a file, for other machines.
+    """
+    if cells is None:
+        return None
     known = dict(table=cells.table, channels=cells.channels, name=cells.name, about=cells.about)
-    if cells.stored or file is None: return Lent(cells.images, known)
+    if cells.stored or file is None:
+        return Lent(cells.images, known)
     np.save(file, cells.images)
     return Lent(Path(file), known)

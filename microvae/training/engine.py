@@ -6,25 +6,27 @@
 __all__ = ['AT_ONCE', 'Loop', 'Run', 'versions', 'environment', 'describe', 'save_model', 'load_model', 'load_run', 'prepare',
            'begin', 'resident', 'fit', 'writing', 'finish', 'train_longer', 'as_tensor']
 
-# %% ../../nbs/training/06_engine.ipynb #c04
+# %% ../../nbs/training/06_engine.ipynb #c03
+import platform
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Callable, Iterator
-import platform
+
 import pandas as pd
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
+
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..errors import ConfigError, DivergenceError, ImageError, ShapeError, in_a_line
+from ..files import alone, read_table, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from ..files import alone, read_table, write_json, write_table
 from ..progress import progress_bar
 from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
@@ -33,27 +35,36 @@ from .loggers import logged
 from .schedule import best_epoch, beta_at, capacity_at, learning_rate_at, should_stop
 from .step import Step, deterministic, hold_memory, on_their_own, resolve_device, resolve_precision
 
-# %% ../../nbs/training/06_engine.ipynb #c06
+# %% ../../nbs/training/06_engine.ipynb #c05
 #: Held-out images that are evaluated at once.
 AT_ONCE = 256
+
 
 @dataclass
 class Loop:
     "One run under way: its step, its random numbers, and what has been so far."
+
     step: Step
     generator: torch.Generator
-    rows: list[dict]                           # of the history
-    best: dict[str, Tensor] | None = None      # weights of the best epoch, where they are to be kept
+    rows: list[dict]  # of the history
+    best: dict[str, Tensor] | None = None  # weights of the best epoch, where they are to be kept
 
     @property
-    def config(self) -> RunConfig: return self.step.config
+    def config(self) -> RunConfig:
+        return self.step.config
 
     @property
-    def model(self) -> nn.Module: return self.step.model
+    def model(self) -> nn.Module:
+        return self.step.model
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise for a pass over images; of no width for a deterministic autoencoder."
-        return torch.randn(len(images), self.model.latent_dim if self.config.model.variational else 0, generator=self.generator, device=self.step.device)
+        return torch.randn(
+            len(images),
+            self.model.latent_dim if self.config.model.variational else 0,
+            generator=self.generator,
+            device=self.step.device,
+        )
 
     def order(self, images: Tensor) -> Tensor:
         "A random order of images."
@@ -63,16 +74,25 @@ class Loop:
         "All images once, in random order, augmented; and the same otherwise augmented, where both shall be one cell."
         size, change, device = self.config.training.batch_size, self.config.augmentation, self.step.device
         if isinstance(images, StoredImages):
-            seed = int(torch.randint(2 ** 31, (1,), generator=self.generator, device=device))
+            seed = int(torch.randint(2**31, (1,), generator=self.generator, device=device))
             found = (torch.from_numpy(batch).to(device) for batch in images.batches(size, seed))
-        else: found = (images[rows] for rows in self.order(images).split(size))
-        if not change.active: return ((batch, None) for batch in found)
-        return ((change(batch, self.generator), change(batch, self.generator) if self.config.objective.alignment else None) for batch in found)
+        else:
+            found = (images[rows] for rows in self.order(images).split(size))
+        if not change.active:
+            return ((batch, None) for batch in found)
+        return (
+            (change(batch, self.generator), change(batch, self.generator) if self.config.objective.alignment else None)
+            for batch in found
+        )
 
     def rates(self) -> tuple[float, float, float]:
         "β, the learning rate and the KL's capacity of the epoch that comes next."
         number, objective, epochs = len(self.rows), self.config.objective, self.config.training.epochs
-        return beta_at(objective, number, epochs), learning_rate_at(self.config, number, self.rows), capacity_at(objective, number, epochs)
+        return (
+            beta_at(objective, number, epochs),
+            learning_rate_at(self.config, number, self.rows),
+            capacity_at(objective, number, epochs),
+        )
 
     @contextmanager
     def dropout(self) -> Iterator[None]:
@@ -87,11 +107,16 @@ class Loop:
         self.model.train()
         rates, noise = self.rates(), self.noise(images)
         parts = noise.split(self.config.training.batch_size)
-        with self.dropout(): return torch.stack([self.step(batch, part, *rates, twins) for (batch, twins), part in zip(self.batches(images), parts)])
+        with self.dropout():
+            return torch.stack(
+                [self.step(batch, part, *rates, twins) for (batch, twins), part in zip(self.batches(images), parts)]
+            )
 
     @torch.no_grad()
     def evaluate(self, images: Tensor) -> Tensor:
-        "Sums `(batches, 2)` over images of reconstruction and KL, with one latent sample an image, without training; and of PSNR and SSIM where they are asked for."
+        """Sums `(batches, 2)` over images of reconstruction and KL, with one latent sample an image, without training;
+        and of PSNR and SSIM where they are asked for.
+        """
         self.model.eval()
         found = []
         for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)):
@@ -102,23 +127,37 @@ class Loop:
 
     def quality(self, images: Tensor) -> list[Tensor]:
         "Sums over images of PSNR and SSIM of reconstructions from posterior means, where the config asks for them."
-        if not self.config.training.quality: return []
-        with self.step.autocast(): made = self.model.decode(self.model.encode(images), self.model.pose(images))
+        if not self.config.training.quality:
+            return []
+        with self.step.autocast():
+            made = self.model.decode(self.model.encode(images), self.model.pose(images))
         return [measure(made, images).sum().to(made.dtype) for measure in (psnr, ssim)]
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
-        "Add an epoch to the history, from its sums over batches. Raises `DivergenceError` with the first batch whose loss is not finite."
+        """Add an epoch to the history, from its sums over batches.
+
+        Raises `DivergenceError` with the first batch whose loss is not finite.
+        """
         number, (beta, rate, _), trained = len(self.rows), self.rates(), trained.cpu().double()
         if not trained.isfinite().all():
             batch = int((~trained.isfinite()).any(1).nonzero()[0])
-            raise DivergenceError(f"{self.config.model.name} diverged in epoch {number}: the loss of batch {batch} of {len(trained)} is not finite")
+            raise DivergenceError(
+                f"{self.config.model.name} diverged in epoch {number}: the loss of batch {batch} of {len(trained)} is not finite"
+            )
         if not self.step.weights.isfinite().all() or held is not None and not held.isfinite().all():
-            raise DivergenceError(f"{self.config.model.name} diverged in epoch {number}: after its last batch a weight or the held-out loss is not finite")
+            raise DivergenceError(
+                f"{self.config.model.name} diverged in epoch {number}: after its last batch a weight or the held-out loss is not finite"
+            )
         row = dict(epoch=number, learning_rate=rate)
         for part, sums, count in (("", trained, n), ("validation_", held, n_held)):
-            if sums is None: continue
+            if sums is None:
+                continue
             reconstruction, kl, *quality = (sums.cpu().double().sum(0) / count).tolist()
-            row |= {f"{part}reconstruction": reconstruction, f"{part}kl": kl, f"{part}total": reconstruction + beta * kl} | ({} if part else {"beta": beta})
+            row |= {
+                f"{part}reconstruction": reconstruction,
+                f"{part}kl": kl,
+                f"{part}total": reconstruction + beta * kl,
+            } | ({} if part else {"beta": beta})
             row |= {f"{part}{name}": value for name, value in zip(("psnr", "ssim"), quality)}
         self.rows.append(row)
         if self.config.training.keep_best and best_epoch(self.rows, self.config.objective.beta) == number:
@@ -127,7 +166,9 @@ class Loop:
     def epoch(self, images: Tensor | StoredImages, held: Tensor | None):
         "Train one epoch and add its row to the history."
         trained = self.train(images)
-        self.record(trained, len(images), None if held is None else self.evaluate(held), 0 if held is None else len(held))
+        self.record(
+            trained, len(images), None if held is None else self.evaluate(held), 0 if held is None else len(held)
+        )
 
     @property
     def done(self) -> bool:
@@ -136,68 +177,108 @@ class Loop:
 
     def state(self) -> dict[str, Tensor]:
         "All tensors that the next epoch depends on."
-        return run_state(self.model, self.step.optimizer, self.generator) | {f"best/{name}": tensor for name, tensor in (self.best or {}).items()}
+        return run_state(self.model, self.step.optimizer, self.generator) | {
+            f"best/{name}": tensor for name, tensor in (self.best or {}).items()
+        }
 
     def resume(self, checkpoint: Path):
         "Go back to where a checkpoint was written."
         state, about = load_tensors(checkpoint)
-        try: self._go_on_from(state, about)
-        except (KeyError, ValueError, RuntimeError) as error: raise ImageError(f"{checkpoint} is not a state of this run ({in_a_line(error)}); delete it to train anew") from error
+        try:
+            self._go_on_from(state, about)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ImageError(
+                f"{checkpoint} is not a state of this run ({in_a_line(error)}); delete it to train anew"
+            ) from error
 
     def _go_on_from(self, state: dict[str, Tensor], about: dict):
-        self.best = {name.removeprefix("best/"): tensor.to(self.step.device) for name, tensor in state.items() if name.startswith("best/")} or None
+        self.best = {
+            name.removeprefix("best/"): tensor.to(self.step.device)
+            for name, tensor in state.items()
+            if name.startswith("best/")
+        } or None
         restore(state, self.model, self.step.optimizer, self.generator)
         self.rows = about["history"]
 
-# %% ../../nbs/training/06_engine.ipynb #c08
+# %% ../../nbs/training/06_engine.ipynb #c07
 @dataclass
 class Run:
     "A trained model with its history."
+
     config: RunConfig
     model: Autoencoder
-    history: pd.DataFrame        # a row an epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
-    folder: Path | None          # None where nothing was asked to be kept
-    finished: bool = True        # False where a time budget ended it: asking again goes on
+    # a row an epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
+    history: pd.DataFrame
+    folder: Path | None  # None where nothing was asked to be kept
+    finished: bool = True  # False where a time budget ended it: asking again goes on
 
     @property
     def final(self) -> dict:
         "The last row of the history."
         return self.history.iloc[-1].to_dict()
 
+
 def versions() -> dict[str, str]:
     "Versions of what decides a model's numbers."
     found = {"python": platform.python_version()}
     for name in ("microvae", "torch", "numpy"):
-        try: found[name] = version(name)
-        except PackageNotFoundError: found[name] = "not installed"
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
     return found
+
 
 def environment(device: torch.device) -> dict:
     "Where a run was trained, as `environment.json` in its folder tells it."
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return versions() | {"system": platform.platform(), "device": device.type, "hardware": name, "threads": torch.get_num_threads(), "cuda": torch.version.cuda or ""}
+    return versions() | {
+        "system": platform.platform(),
+        "device": device.type,
+        "hardware": name,
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda or "",
+    }
+
 
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
-    return Data(cells.name, tuple(cells.image_shape), len(cells), 0 if validation is None else len(validation), "-".join(prints), tuple(cells.about.get("treatment", ())))
+    return Data(
+        cells.name,
+        tuple(cells.image_shape),
+        len(cells),
+        0 if validation is None else len(validation),
+        "-".join(prints),
+        tuple(cells.about.get("treatment", ())),
+    )
+
 
 def save_model(model: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in model.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
+
 def load_model(path) -> tuple[Autoencoder, RunConfig]:
-    "The model of a `model.safetensors`, ready for use, and its config. Raises `ImageError` for a damaged file, or one that is no model."
+    """The model of a `model.safetensors`, ready for use, and its config.
+
+    Raises `ImageError` for a damaged file, or one that is no model.
+    """
     weights, about = load_tensors(path)
     try:
         config = RunConfig.from_dict(about["config"])
-        with torch.device("meta"): expected = config.model.network(config.data.image_shape).state_dict()          # takes no memory, whatever the config says
-        if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}: raise ValueError("its weights are not those of its config")
+        # takes no memory, whatever the config says
+        with torch.device("meta"):
+            expected = config.model.network(config.data.image_shape).state_dict()
+        if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
+            raise ValueError("its weights are not those of its config")
         model = config.model.network(config.data.image_shape)
         model.load_state_dict(weights)
-    except Exception as error: raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
+    except Exception as error:
+        raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return model.eval(), config
+
 
 def load_run(folder) -> Run:
     "A finished run from its folder. Raises `ConfigError` where there is none."
@@ -207,134 +288,225 @@ def load_run(folder) -> Run:
     model, config = load_model(folder / "model.safetensors")
     return Run(config, model, read_table(folder / "history.parquet"), folder)
 
-# %% ../../nbs/training/06_engine.ipynb #c09
+# %% ../../nbs/training/06_engine.ipynb #c08
 def prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run: the data are described, and a ready-made model is named."
     if validation is not None and validation.image_shape != cells.image_shape:
-        raise ShapeError(f"{validation.name} has images of shape {validation.image_shape}, {cells.name} of {cells.image_shape}; both parts must have one shape")
+        raise ShapeError(
+            f"{validation.name} has images of shape {validation.image_shape}, {cells.name} of {cells.image_shape}; both parts must have one shape"
+        )
     if isinstance(model, nn.Module):
         if model.image_shape != tuple(cells.image_shape):
-            raise ShapeError(f"{cells.name} has images of shape {tuple(cells.image_shape)}, the model was built for {model.image_shape}")
+            raise ShapeError(
+                f"{cells.name} has images of shape {tuple(cells.image_shape)}, the model was built for {model.image_shape}"
+            )
         config = replace(config, model=Model.of(model))
     else:
-        with torch.device("meta"): config = replace(config, model=Model.of((config.model if model is None else replace(config.model, name=model)).network(cells.image_shape)))
-    if config.objective.alignment and not config.model.variational: raise ConfigError(f"{config.model.name} is a deterministic autoencoder; alignment compares posteriors, so it needs a VAE")
+        with torch.device("meta"):
+            config = replace(
+                config,
+                model=Model.of(
+                    (config.model if model is None else replace(config.model, name=model)).network(cells.image_shape)
+                ),
+            )
+    if config.objective.alignment and not config.model.variational:
+        raise ConfigError(
+            f"{config.model.name} is a deterministic autoencoder; alignment compares posteriors, so it needs a VAE"
+        )
     return replace(config, data=describe(cells, validation))
+
 
 def _holds(data: Data, expected: Data) -> bool:
     "Whether two runs saw the same images."
     return (data.fingerprint, data.image_shape) == (expected.fingerprint, expected.image_shape)
 
-def begin(model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()) -> tuple[Loop, Path | None]:
-    "A run at its first epoch, or where its checkpoint was written; and the file of that, for the first process of a group."
+
+def begin(
+    model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
+) -> tuple[Loop, Path | None]:
+    """A run at its first epoch, or where its checkpoint was written; and the file of that, for the first process of a
+    group.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         fresh = config.model.network(cells.image_shape)
     some = cells.sample(4096).images[:] if cells.stored else cells.images
     fresh.decoder.start_from(torch.from_numpy(some.mean((0, 2, 3))))
     network = (model if isinstance(model, nn.Module) else fresh).to(device)
-    if device.type == "cpu": hold_memory()
+    if device.type == "cpu":
+        hold_memory()
     step = Step(network, config, resolve_precision(config.training.precision, device), group)
     loop = Loop(step, torch.Generator(device).manual_seed(config.training.seed), [])
     checkpoint = None if home is None else home / "checkpoint" / "state.safetensors"
-    if checkpoint is not None and checkpoint.exists(): loop.resume(checkpoint)
+    if checkpoint is not None and checkpoint.exists():
+        loop.resume(checkpoint)
     if home is not None and group.rank == 0:
         write_json(home / "config.json", config.as_dict())
         write_json(home / "environment.json", environment(device))
     return loop, checkpoint if group.rank == 0 else None
 
+
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk where they are too many."
     return cells.images if cells.stored else torch.from_numpy(cells.images).to(device)
 
+
 def fit(
-    model,                                     # a name of `available()`, or a model of `build`; None takes the config's
-    cells: CellImages,                         # to train on
-    config: RunConfig = RunConfig(),           # its data part is filled in here
+    model,  # a name of `available()`, or a model of `build`; None takes the config's
+    cells: CellImages,  # to train on
+    config: RunConfig = RunConfig(),  # its data part is filled in here
     validation: CellImages | float | None = 0.1,  # held-out cells, or which share to hold out at random; None for none
-    folder=None,                               # where runs are kept; None keeps nothing on disk
+    folder=None,  # where runs are kept; None keeps nothing on disk
     device: str = "auto",
-    checkpoint_every: float = 20.0,            # seconds between checkpoints
-    progress: bool = True,                     # show a bar
+    checkpoint_every: float = 20.0,  # seconds between checkpoints
+    progress: bool = True,  # show a bar
     on_epoch: Callable[[list[dict]], None] | None = None,  # called after each epoch with the rows of the history so far
-    time_budget: float | None = None,          # seconds after which training pauses; asking again goes on
-    log: str | None = None,                    # tensorboard, mlflow or wandb, in `folder`, or `logs` where nothing is kept
-    keep_state: bool = True,                   # keep what `train_longer` needs in the run's folder, twice the size of the weights
-    processes: int = 1,                        # that train the run together, each on a part of every batch
+    time_budget: float | None = None,  # seconds after which training pauses; asking again goes on
+    # tensorboard, mlflow or wandb, in `folder`, or `logs` where nothing is kept
+    log: str | None = None,
+    # keep what `train_longer` needs in the run's folder, twice the size of the weights
+    keep_state: bool = True,
+    processes: int = 1,  # that train the run together, each on a part of every batch
 ) -> Run:
     """Train a model, or load the run, or go on where it was cut off.
 
     The same config and seed give the same numbers on the same machine, bit for bit, also when the run was killed in between.
     Raises `DivergenceError` with epoch and batch; the checkpoint then holds the last good epoch.
     """
-    if isinstance(validation, float): cells, validation = hold_out(cells, validation)
+    if isinstance(validation, float):
+        cells, validation = hold_out(cells, validation)
     config = prepare(model, cells, validation, config)
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()
-    if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists(): return load_run(home)
+    if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists():
+        return load_run(home)
     settings = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
-    if processes > 1: return _fit_together(model, cells, config, validation, folder, device, settings | dict(on_epoch=on_epoch, log=log, keep_state=keep_state), processes)
+    if processes > 1:
+        return _fit_together(
+            model,
+            cells,
+            config,
+            validation,
+            folder,
+            device,
+            settings | dict(on_epoch=on_epoch, log=log, keep_state=keep_state),
+            processes,
+        )
     with writing(home, group := Group.current(device)), logged(None if group.rank else log, config, folder) as written:
-        if home is not None and (home / "model.safetensors").exists(): return load_run(home)
+        if home is not None and (home / "model.safetensors").exists():
+            return load_run(home)
         loop, checkpoint = begin(model, cells, config, home, device, group)
         images, held = resident(cells, device), None if validation is None else resident(validation.in_memory(), device)
-        with deterministic(): _train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
+        with deterministic():
+            _train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
+
 
 def writing(home: Path | None, group: Group = Group()):
     "The right to write to a run's folder, for the first process of a group."
     return nullcontext() if home is None or group.rank else alone(home / ".lock", f"trains {home.name}")
 
-# %% ../../nbs/training/06_engine.ipynb #c10
-def _train(loop: Loop, images, held, checkpoint: Path | None, checkpoint_every: float, progress: bool, after: list[Callable], time_budget: float | None):
+# %% ../../nbs/training/06_engine.ipynb #c09
+def _train(
+    loop: Loop,
+    images,
+    held,
+    checkpoint: Path | None,
+    checkpoint_every: float,
+    progress: bool,
+    after: list[Callable],
+    time_budget: float | None,
+):
     "All epochs that are left, with checkpoints."
     start = saved = monotonic()
-    good, group, epochs = None, loop.step.group, loop.config.training.epochs          # the last whole epoch: state and history
+    # the last whole epoch: state and history
+    good, group, epochs = None, loop.step.group, loop.config.training.epochs
+
     def save():
-        if checkpoint is not None and good is not None: save_tensors(checkpoint, good[0], {"history": good[1]})
-    with progress_bar(desc=loop.config.model.name, initial=len(loop.rows), total=epochs, unit="epoch", leave=False, disable=not progress or group.rank > 0) as bar:
+        if checkpoint is not None and good is not None:
+            save_tensors(checkpoint, good[0], {"history": good[1]})
+
+    with progress_bar(
+        desc=loop.config.model.name,
+        initial=len(loop.rows),
+        total=epochs,
+        unit="epoch",
+        leave=False,
+        disable=not progress or group.rank > 0,
+    ) as bar:
         while not loop.done:
             began = monotonic()
-            try: loop.epoch(images, held)
+            try:
+                loop.epoch(images, held)
             except DivergenceError as error:
                 save()
-                if checkpoint is None or good is None: raise
-                raise DivergenceError(f"{error}; {checkpoint} keeps epoch {len(good[1]) - 1}, try a smaller learning rate than {loop.config.training.learning_rate:g}") from None
-            except KeyboardInterrupt: save(); raise
+                if checkpoint is None or good is None:
+                    raise
+                raise DivergenceError(
+                    f"{error}; {checkpoint} keeps epoch {len(good[1]) - 1}, try a smaller learning rate than {loop.config.training.learning_rate:g}"
+                ) from None
+            except KeyboardInterrupt:
+                save()
+                raise
             good = loop.state(), list(loop.rows)
-            bar.update(); bar.set_postfix_str(f"total {loop.rows[-1]['total']:.4g}, {len(images) / (monotonic() - began):,.0f} images/s")
-            for call in after: call(list(loop.rows))
+            bar.update()
+            bar.set_postfix_str(
+                f"total {loop.rows[-1]['total']:.4g}, {len(images) / (monotonic() - began):,.0f} images/s"
+            )
+            for call in after:
+                call(list(loop.rows))
             if monotonic() - saved > checkpoint_every and not loop.done:
                 save()
                 saved = monotonic()
-            if time_budget is not None and group.agree(monotonic() - start, loop.step.device) > time_budget: break
+            if time_budget is not None and group.agree(monotonic() - start, loop.step.device) > time_budget:
+                break
     save()
 
+
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Run:
-    "The run as it stands; where it is finished, its history and weights are written, the weights last, since they mark it as finished."
+    """The run as it stands; where it is finished, its history and weights are written, the weights last, since they
+    mark it as finished.
+    """
     on_their_own(loop.model)
     done = loop.done
-    if done and loop.best is not None: loop.model.load_state_dict(loop.best)
+    if done and loop.best is not None:
+        loop.model.load_state_dict(loop.best)
     run = Run(loop.config, loop.model.eval(), pd.DataFrame(loop.rows), home, done)
     if home is not None and done and loop.step.group.rank == 0:
         write_table(home / "history.parquet", run.history)
-        if not keep_state: (home / "checkpoint" / "state.safetensors").unlink(missing_ok=True)
+        if not keep_state:
+            (home / "checkpoint" / "state.safetensors").unlink(missing_ok=True)
         save_model(run.model, run.config, home / "model.safetensors")
     return run
 
-# %% ../../nbs/training/06_engine.ipynb #c12
+# %% ../../nbs/training/06_engine.ipynb #c11
 def _fit_together(model, cells, config, validation, folder, device, settings, processes: int) -> Run:
     "Train one run in several processes of this machine; the first sends it back."
-    if settings["on_epoch"] is not None: raise ConfigError("on_epoch cannot be called from other processes; leave it out, or take processes=1")
-    if settings["log"] and folder is None: raise ConfigError("several processes log only what is kept; give folder=...")
+    if settings["on_epoch"] is not None:
+        raise ConfigError("on_epoch cannot be called from other processes; leave it out, or take processes=1")
+    if settings["log"] and folder is None:
+        raise ConfigError("several processes log only what is kept; give folder=...")
     weights = model.state_dict() if isinstance(model, nn.Module) else None
     with TemporaryDirectory() as shared:
         parts = [lend(part, Path(shared) / f"{name}.npy") for name, part in (("train", cells), ("held", validation))]
-        if weights is not None: save_tensors(Path(shared) / "start.safetensors", weights)
-        kept = side_by_side(_fit_part, processes, *parts, config, str(folder or shared), device.type, settings, None if weights is None else f"{shared}/start.safetensors")
+        if weights is not None:
+            save_tensors(Path(shared) / "start.safetensors", weights)
+        kept = side_by_side(
+            _fit_part,
+            processes,
+            *parts,
+            config,
+            str(folder or shared),
+            device.type,
+            settings,
+            None if weights is None else f"{shared}/start.safetensors",
+        )
         run = Run(config, *kept[:2], None if folder is None else Path(folder) / config.identity(), kept[2])
-    if weights is not None: model.load_state_dict(run.model.state_dict()); run.model = model.eval()
+    if weights is not None:
+        model.load_state_dict(run.model.state_dict())
+        run.model = model.eval()
     return run
+
 
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "What each of the processes does; the first gives the model and its history back."
@@ -345,28 +517,44 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     run = fit(name, cells, config, None if held is None else held(), folder, device, **settings)
     return run.model.cpu(), run.history, run.finished
 
-# %% ../../nbs/training/06_engine.ipynb #c14
+# %% ../../nbs/training/06_engine.ipynb #c13
 def train_longer(
     run: Run,
-    cells: CellImages,           # the cells that the run was trained on
-    epochs: int,                 # how many more
+    cells: CellImages,  # the cells that the run was trained on
+    epochs: int,  # how many more
     validation: CellImages | float | None = 0.1,  # as it was given to `fit`
-    **settings,                  # more of `fit`: device, progress, ...
+    **settings,  # more of `fit`: device, progress, ...
 ) -> Run:
-    "A run with more epochs. Raises `ConfigError` where the run was not kept, saw other cells, or has a schedule that ends with its last epoch."
+    """A run with more epochs.
+
+    Raises `ConfigError` where the run was not kept, saw other cells, or has a schedule that ends with its last epoch.
+    """
     state = None if run.folder is None else run.folder / "checkpoint" / "state.safetensors"
-    if state is None or not state.exists(): raise ConfigError(f"the run {'was not kept' if state is None else 'in ' + str(run.folder) + ' kept no state'}; train it with folder=... and keep_state=True")
+    if state is None or not state.exists():
+        raise ConfigError(
+            f"the run {'was not kept' if state is None else 'in ' + str(run.folder) + ' kept no state'}; train it with folder=... and keep_state=True"
+        )
     if run.config.training.schedule in ("cosine", "exponential") or run.config.objective.kl_cycles:
-        raise ConfigError("this run's schedule ends with its last epoch, so it cannot go on; train anew with more epochs")
-    if len(run.history) < run.config.training.epochs: raise ConfigError(f"the run in {run.folder} ended after {len(run.history)} epochs, since nothing became better; train anew with a larger early_stopping")
-    if isinstance(validation, float): cells, validation = hold_out(cells, validation)
-    if not _holds(describe(cells, validation), run.config.data): raise ConfigError(f"{cells.name} are not the cells, or not the held-out part, that the run in {run.folder} was trained on")
+        raise ConfigError(
+            "this run's schedule ends with its last epoch, so it cannot go on; train anew with more epochs"
+        )
+    if len(run.history) < run.config.training.epochs:
+        raise ConfigError(
+            f"the run in {run.folder} ended after {len(run.history)} epochs, since nothing became better; train anew with a larger early_stopping"
+        )
+    if isinstance(validation, float):
+        cells, validation = hold_out(cells, validation)
+    if not _holds(describe(cells, validation), run.config.data):
+        raise ConfigError(
+            f"{cells.name} are not the cells, or not the held-out part, that the run in {run.folder} was trained on"
+        )
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
     start = run.folder.parent / config.identity() / "checkpoint" / "state.safetensors"
-    if not start.exists(): save_tensors(start, *load_tensors(state))
+    if not start.exists():
+        save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.folder.parent, **settings)
 
-# %% ../../nbs/training/06_engine.ipynb #c15
+# %% ../../nbs/training/06_engine.ipynb #c14
 def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)`, to be given to a model."
     return torch.from_numpy(cells.images[:]).to(resolve_device(device))

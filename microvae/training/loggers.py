@@ -5,73 +5,123 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'settings_of', 'TensorBoard', 'MLflow', 'WandB', 'logged']
 
-# %% ../../nbs/training/05_loggers.ipynb #c04
+# %% ../../nbs/training/05_loggers.ipynb #c03
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-import os
+
 from ..errors import FileError, require, unknown_name
 from .config import RunConfig
 
-# %% ../../nbs/training/05_loggers.ipynb #c05
+# %% ../../nbs/training/05_loggers.ipynb #c04
 def settings_of(config: RunConfig) -> dict:
     "A config as one dictionary of plain values, which is what loggers show: model.latent_dim, objective.beta, ..."
-    return {f"{part}.{name}": value for part, fields in config.as_dict().items() if isinstance(fields, dict) for name, value in fields.items() if name not in ("fingerprint", "treatment")}
+    return {
+        f"{part}.{name}": value
+        for part, fields in config.as_dict().items()
+        if isinstance(fields, dict)
+        for name, value in fields.items()
+        if name not in ("fingerprint", "treatment")
+    }
+
 
 class TensorBoard:
     "Curves as events in a folder."
+
     def __init__(self, folder: Path, config: RunConfig):
         require("tensorboard", "tensorboard")
         from torch.utils.tensorboard import SummaryWriter
+
         self.writer = SummaryWriter(str(folder / config.identity()))
         self.writer.add_text("config", "\n".join(f"- {name}: {value}" for name, value in settings_of(config).items()))
 
     def row(self, row: dict):
         for name, value in row.items():
-            if name != "epoch": self.writer.add_scalar(name.replace("validation_", "validation/"), value, row["epoch"])
+            if name != "epoch":
+                self.writer.add_scalar(name.replace("validation_", "validation/"), value, row["epoch"])
         self.writer.flush()
 
-    def close(self): self.writer.close()
+    def close(self):
+        self.writer.close()
+
 
 class MLflow:
     "A run in a tracking store, a file in the folder if none is set up."
+
     def __init__(self, folder: Path, config: RunConfig):
         self.mlflow = require("mlflow", "mlflow")
-        if not os.environ.get("MLFLOW_TRACKING_URI"): self.mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
-        if self.mlflow.get_experiment_by_name("microvae") is None: self.mlflow.create_experiment("microvae", None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "mlflow").resolve().as_uri())
-        self.run = self.mlflow.MlflowClient().create_run(self.mlflow.get_experiment_by_name("microvae").experiment_id, run_name=config.identity())
-        for name, value in settings_of(config).items(): self.mlflow.MlflowClient().log_param(self.run.info.run_id, name, value)
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            self.mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+        if self.mlflow.get_experiment_by_name("microvae") is None:
+            self.mlflow.create_experiment(
+                "microvae", None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "mlflow").resolve().as_uri()
+            )
+        self.run = self.mlflow.MlflowClient().create_run(
+            self.mlflow.get_experiment_by_name("microvae").experiment_id, run_name=config.identity()
+        )
+        for name, value in settings_of(config).items():
+            self.mlflow.MlflowClient().log_param(self.run.info.run_id, name, value)
 
     def row(self, row: dict):
-        self.mlflow.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"], run_id=self.run.info.run_id)
+        self.mlflow.log_metrics(
+            {name: value for name, value in row.items() if name != "epoch"},
+            step=row["epoch"],
+            run_id=self.run.info.run_id,
+        )
 
-    def close(self): self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
+    def close(self):
+        self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
+
 
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE says otherwise."
+
     def __init__(self, folder: Path, config: RunConfig):
         wandb = require("wandb", "wandb")
-        self.run = wandb.init(project="microvae", name=config.identity(), dir=str(folder), config=settings_of(config), mode=os.environ.get("WANDB_MODE", "offline"), reinit="create_new", settings=wandb.Settings(silent=True, console="off"))
+        self.run = wandb.init(
+            project="microvae",
+            name=config.identity(),
+            dir=str(folder),
+            config=settings_of(config),
+            mode=os.environ.get("WANDB_MODE", "offline"),
+            reinit="create_new",
+            settings=wandb.Settings(silent=True, console="off"),
+        )
 
-    def row(self, row: dict): self.run.log({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
+    def row(self, row: dict):
+        self.run.log({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
 
-    def close(self): self.run.finish()
+    def close(self):
+        self.run.finish()
+
 
 #: Word -> logger.
 LOGGERS = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
+
 @contextmanager
 def logged(
-    word: str | None,            # tensorboard, mlflow or wandb; None logs nothing
+    word: str | None,  # tensorboard, mlflow or wandb; None logs nothing
     config: RunConfig,
-    folder=None,                 # where it writes; `logs` here if None
+    folder=None,  # where it writes; `logs` here if None
 ) -> Iterator[Callable[[list[dict]], None] | None]:
-    "What is to be called after each epoch with the rows so far. Raises `UnknownNameError`, and `MissingExtraError` where the library is not installed."
-    if word is None: yield None; return
-    if word not in LOGGERS: raise unknown_name("logger", word, LOGGERS)
+    """What is to be called after each epoch with the rows so far.
+
+    Raises `UnknownNameError`, and `MissingExtraError` where the library is not installed.
+    """
+    if word is None:
+        yield None
+        return
+    if word not in LOGGERS:
+        raise unknown_name("logger", word, LOGGERS)
     folder = Path(folder or "logs") / word
-    try: folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error: raise FileError(f"{folder} cannot be written: {error.strerror or error}") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder} cannot be written: {error.strerror or error}") from error
     logger = LOGGERS[word](folder, config)
-    try: yield lambda rows: logger.row(rows[-1])
-    finally: logger.close()
+    try:
+        yield lambda rows: logger.row(rows[-1])
+    finally:
+        logger.close()

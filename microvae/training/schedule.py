@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['LOWEST', 'PATIENCE', 'beta_at', 'capacity_at', 'judged', 'best_epoch', 'should_stop', 'learning_rate_at']
 
-# %% ../../nbs/training/02_schedule.ipynb #c04
+# %% ../../nbs/training/02_schedule.ipynb #c03
 from math import cos, pi
+
 from .config import Objective, RunConfig, Training
 
-# %% ../../nbs/training/02_schedule.ipynb #c06
+# %% ../../nbs/training/02_schedule.ipynb #c05
 def beta_at(
     objective: Objective,
-    epoch: int,          # counted from 0
-    epochs: int,         # of the whole run
+    epoch: int,  # counted from 0
+    epochs: int,  # of the whole run
 ) -> float:
     "β in an epoch."
     if objective.kl_cycles:
@@ -21,43 +22,53 @@ def beta_at(
         return objective.beta * min(1.0, 2 * within)
     return objective.beta * min(1.0, epoch / objective.kl_warmup) if objective.kl_warmup else objective.beta
 
+
 def capacity_at(objective: Objective, epoch: int, epochs: int) -> float:
-    "Nats that the KL shall have in an epoch, counted from 0: they rise evenly over the first half of the run, and stay. Zero where no capacity is asked for. Source: Burgess et al. 2018, section 4.2."
+    """Nats that the KL shall have in an epoch, counted from 0: they rise evenly over the first half of the run, and stay.
+
+    Zero where no capacity is asked for. Source: Burgess et al. 2018, section 4.2.
+    """
     return (objective.capacity or 0.0) * min(1.0, 2 * epoch / epochs)
 
-# %% ../../nbs/training/02_schedule.ipynb #c10
+# %% ../../nbs/training/02_schedule.ipynb #c09
 def judged(row: dict, beta: float) -> float:
     "What an epoch is judged by: reconstruction + β · KL, held out where there is a held-out part."
     part = "validation_" if "validation_kl" in row else ""
     return row[part + "reconstruction"] + beta * row[part + "kl"]
 
+
 def best_epoch(rows: list[dict], beta: float) -> int:
     "The epoch with the lowest total, the first of equals."
     return min(range(len(rows)), key=lambda epoch: judged(rows[epoch], beta))
 
+
 def should_stop(rows: list[dict], config: RunConfig) -> bool:
     "Whether the last `early_stopping` epochs, not counting those in which β still rose, brought nothing better."
-    patience, settled = config.training.early_stopping, rows[config.objective.kl_warmup:]
+    patience, settled = config.training.early_stopping, rows[config.objective.kl_warmup :]
     return bool(patience and settled) and len(settled) - 1 - best_epoch(settled, config.objective.beta) >= patience
 
-# %% ../../nbs/training/02_schedule.ipynb #c13
-LOWEST = 0.01      # of the learning rate, at the end of a schedule
-PATIENCE = 10      # epochs without a better total after which a plateau halves it
+# %% ../../nbs/training/02_schedule.ipynb #c12
+LOWEST = 0.01  # of the learning rate, at the end of a schedule
+PATIENCE = 10  # epochs without a better total after which a plateau halves it
+
 
 def learning_rate_at(
     config: RunConfig,
-    epoch: int,         # counted from 0
-    rows: list[dict],   # of the history so far
+    epoch: int,  # counted from 0
+    rows: list[dict],  # of the history so far
 ) -> float:
     "The learning rate of an epoch."
     training: Training = config.training
     warm = min(1.0, (epoch + 1) / (training.learning_rate_warmup + 1))
     done = epoch / training.epochs
-    factor = {"constant": lambda: 1.0,
-              "cosine": lambda: LOWEST + (1 - LOWEST) * (1 + cos(pi * done)) / 2,
-              "exponential": lambda: LOWEST ** done,
-              "plateau": lambda: 0.5 ** _plateaus(rows[:epoch], config.objective.beta)}[training.schedule]()
+    factor = {
+        "constant": lambda: 1.0,
+        "cosine": lambda: LOWEST + (1 - LOWEST) * (1 + cos(pi * done)) / 2,
+        "exponential": lambda: LOWEST**done,
+        "plateau": lambda: 0.5 ** _plateaus(rows[:epoch], config.objective.beta),
+    }[training.schedule]()
     return training.learning_rate * warm * factor
+
 
 def _plateaus(rows: list[dict], beta: float) -> int:
     "How often the total stayed without improvement for `PATIENCE` epochs."
@@ -65,5 +76,6 @@ def _plateaus(rows: list[dict], beta: float) -> int:
     for row in rows:
         value = judged(row, beta)
         best, since = (value, 0) if value < best else (best, since + 1)
-        if since == PATIENCE: found, since = found + 1, 0
+        if since == PATIENCE:
+            found, since = found + 1, 0
     return found

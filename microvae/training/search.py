@@ -6,7 +6,8 @@
 __all__ = ['Space', 'check_space', 'distribution', 'propose', 'Repeated', 'look_elsewhere', 'Trials', 'ended', 'open_study',
            'Search', 'search']
 
-# %% ../../nbs/training/09_search.ipynb #c04
+# %% ../../nbs/training/09_search.ipynb #c03
+import json
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
@@ -15,17 +16,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
-import json
+
 import numpy as np
 import pandas as pd
 import torch
+
 from ..data.collection import CellImages
+from ..data.screens import cores
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
 from ..files import read_json, write_json
 from ..progress import progress_bar
 from .config import RunConfig
-from ..data.screens import cores
 from .distributed import Lent, lend
 from .engine import fit
 from .schedule import judged
@@ -35,47 +37,77 @@ from .sweep import with_values
 #: What may be tried: a list of choices, or a pair (low, high) of numbers; fractions are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]
 
-# %% ../../nbs/training/09_search.ipynb #c06
+# %% ../../nbs/training/09_search.ipynb #c05
 def check_space(space: Space, config: RunConfig):
     "Raises `ConfigError` for a field that a config has not, a value that it does not take, or a range that is none."
-    if not space: raise ConfigError("the space of a search is empty; give e.g. {'learning_rate': [1e-3, 1e-4], 'latent_dim': (2, 64)}")
+    if not space:
+        raise ConfigError(
+            "the space of a search is empty; give e.g. {'learning_rate': [1e-3, 1e-4], 'latent_dim': (2, 64)}"
+        )
     for name, values in space.items():
-        if isinstance(values, tuple) and (len(values) != 2 or not values[0] < values[1]): raise ConfigError(f"{name} is {values}; a range is a pair (low, high), choices are a list")
-        if not len(values): raise ConfigError(f"{name} has no values to try")
-        for value in values: with_values(config, **{name: value})
+        if isinstance(values, tuple) and (len(values) != 2 or not values[0] < values[1]):
+            raise ConfigError(f"{name} is {values}; a range is a pair (low, high), choices are a list")
+        if not len(values):
+            raise ConfigError(f"{name} has no values to try")
+        for value in values:
+            with_values(config, **{name: value})
+
 
 def distribution(values: list | tuple[float, float]):
     "What Optuna draws from for a field."
     d = require("optuna", "search").distributions
-    if isinstance(values, list): return d.CategoricalDistribution(values)
-    return d.IntDistribution(*values) if all(isinstance(v, int) for v in values) else d.FloatDistribution(*values, log=values[0] > 0)
+    if isinstance(values, list):
+        return d.CategoricalDistribution(values)
+    return (
+        d.IntDistribution(*values)
+        if all(isinstance(v, int) for v in values)
+        else d.FloatDistribution(*values, log=values[0] > 0)
+    )
+
 
 def propose(trial, space: Space) -> dict[str, Any]:
     "The values that a trial is to take."
     found = {}
     for name, values in space.items():
         d = distribution(values)
-        found[name] = trial.suggest_categorical(name, d.choices) if isinstance(values, list) else getattr(trial, f"suggest_{type(d.low).__name__}")(name, d.low, d.high, log=d.log)
+        found[name] = (
+            trial.suggest_categorical(name, d.choices)
+            if isinstance(values, list)
+            else getattr(trial, f"suggest_{type(d.low).__name__}")(name, d.low, d.high, log=d.log)
+        )
     return found
 
-# %% ../../nbs/training/09_search.ipynb #c08
+# %% ../../nbs/training/09_search.ipynb #c07
 class Repeated(Exception):
     "A trial whose settings were tried before."
 
+
 def look_elsewhere(study, space: Space, seed: int):
     "Let a study's next trial be a combination that was not tried, at random; or let it end, where there is none."
-    if any(isinstance(distribution(values), require("optuna", "search").distributions.FloatDistribution) for values in space.values()): return          # without end: the next proposal is another
-    tried = {tuple(trial.params.get(name) for name in space) for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"}
+    # without end: the next proposal is another
+    if any(
+        isinstance(distribution(values), require("optuna", "search").distributions.FloatDistribution)
+        for values in space.values()
+    ):
+        return
+    tried = {
+        tuple(trial.params.get(name) for name in space)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.name != "FAIL"
+    }
     choices = [values if isinstance(values, list) else range(values[0], values[1] + 1) for values in space.values()]
-    if len(tried) >= prod(map(len, choices)): return study.stop()
+    if len(tried) >= prod(map(len, choices)):
+        return study.stop()
     random = np.random.default_rng(seed)
-    while (drawn := tuple(values[random.integers(len(values))] for values in choices)) in tried: pass
+    while (drawn := tuple(values[random.integers(len(values))] for values in choices)) in tried:
+        pass
     study.enqueue_trial(dict(zip(space, drawn)))
 
-# %% ../../nbs/training/09_search.ipynb #c10
+# %% ../../nbs/training/09_search.ipynb #c09
 @dataclass(frozen=True)
 class Trials:
     "What a process needs to take part in a search."
+
     config: RunConfig
     space: tuple[tuple[str, Any], ...]
     train: Lent
@@ -83,7 +115,7 @@ class Trials:
     folder: str
     name: str
     storage: str
-    trials: int           # of the search, by all processes together
+    trials: int  # of the search, by all processes together
     prune: bool
     seed: int
     device: str
@@ -92,24 +124,45 @@ class Trials:
         "The held-out total of one trial's last epoch."
         optuna, space = require("optuna", "search"), dict(self.space)
         config = with_values(self.config, **propose(trial, space))
-        if any(other.params == trial.params and other.number < trial.number for other in trial.study.get_trials(deepcopy=False) if other.state.name != "FAIL"):
+        if any(
+            other.params == trial.params and other.number < trial.number
+            for other in trial.study.get_trials(deepcopy=False)
+            if other.state.name != "FAIL"
+        ):
             trial.set_user_attr("repeated", True)
             look_elsewhere(trial.study, space, trial.number)
             raise Repeated
         told = 0
+
         def report(rows):
             nonlocal told
-            for row in rows[told:]: trial.report(judged(row, config.objective.beta), row["epoch"] + 1)          # of a run that goes on from a checkpoint, the first epochs as well
+            # of a run that goes on from a checkpoint, the first epochs as well
+            for row in rows[told:]:
+                trial.report(judged(row, config.objective.beta), row["epoch"] + 1)
             told = len(rows)
-            if self.prune and trial.should_prune(): raise optuna.TrialPruned
+            if self.prune and trial.should_prune():
+                raise optuna.TrialPruned
+
         start = perf_counter()
-        run = fit(None, self.train(), config, None if self.held is None else self.held(), self.folder, self.device, progress=False, on_epoch=report, keep_state=False)
+        run = fit(
+            None,
+            self.train(),
+            config,
+            None if self.held is None else self.held(),
+            self.folder,
+            self.device,
+            progress=False,
+            on_epoch=report,
+            keep_state=False,
+        )
         took = run.folder / "seconds.json"
-        if not took.exists(): write_json(took, dict(seconds=perf_counter() - start))
+        if not took.exists():
+            write_json(took, dict(seconds=perf_counter() - start))
         trial.set_user_attr("run", run.folder.name)
         trial.set_user_attr("seconds", read_json(took)["seconds"])
-        if told < len(run.history):          # a run that was there already
-            for row in run.history.to_dict("records"): trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)
+        if told < len(run.history):  # a run that was there already
+            for row in run.history.to_dict("records"):
+                trial.report(judged(row, config.objective.beta), int(row["epoch"]) + 1)
         return judged(run.final, config.objective.beta)
 
     def __call__(self, tell: Callable = lambda *_: None):
@@ -118,108 +171,181 @@ class Trials:
         study = open_study(self.storage, self.name, self.seed)
         if len(ended(study)) < self.trials:
             states = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
-            study.optimize(self.one, callbacks=[optuna.study.MaxTrialsCallback(self.trials, states=states), tell], catch=(Repeated,))
+            study.optimize(
+                self.one,
+                callbacks=[optuna.study.MaxTrialsCallback(self.trials, states=states), tell],
+                catch=(Repeated,),
+            )
 
     def alone(self):
         "The same in a process of its own, with one thread."
         torch.set_num_threads(1)
         self()
 
+
 def ended(study) -> list:
     "Trials that count: those that were completed, or given up."
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
+
 def open_study(storage: str, name: str, seed: int = 0):
-    "Optuna's study of that name, made if it is not there: in a journal file, or in a database if `storage` is an address such as sqlite:///search.db."
+    """Optuna's study of that name, made if it is not there: in a journal file, or in a database if `storage` is an
+    address such as sqlite:///search.db.
+    """
     optuna = require("optuna", "search")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" not in storage:
         from optuna.storages.journal import JournalFileBackend
+
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(storage))
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
-    return optuna.create_study(storage=storage, study_name=name, sampler=sampler, pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2), load_if_exists=True)
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        sampler=sampler,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+        load_if_exists=True,
+    )
 
-# %% ../../nbs/training/09_search.ipynb #c12
+# %% ../../nbs/training/09_search.ipynb #c11
 @dataclass(frozen=True)
 class Search:
     "Trials so far, and the best config."
-    study: Any            # Optuna's, for whatever else one may want of it
-    config: RunConfig     # what all trials have in common
+
+    study: Any  # Optuna's, for whatever else one may want of it
+    config: RunConfig  # what all trials have in common
 
     @property
     def table(self) -> pd.DataFrame:
         "A row a trial: number, state (complete, pruned, fail, running), value, seconds, epochs, run, and its settings."
         rows = []
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.user_attrs.get("repeated"): continue
-            state, seconds = trial.state.name.lower(), trial.user_attrs.get("seconds", None if trial.duration is None else trial.duration.total_seconds())
+            if trial.user_attrs.get("repeated"):
+                continue
+            state, seconds = (
+                trial.state.name.lower(),
+                trial.user_attrs.get("seconds", None if trial.duration is None else trial.duration.total_seconds()),
+            )
             value = trial.value if state == "complete" else float("nan")
-            rows.append(dict(number=trial.number, state=state, value=value, seconds=seconds, epochs_done=len(trial.intermediate_values), run=trial.user_attrs.get("run", "")) | trial.params)
+            rows.append(
+                dict(
+                    number=trial.number,
+                    state=state,
+                    value=value,
+                    seconds=seconds,
+                    epochs_done=len(trial.intermediate_values),
+                    run=trial.user_attrs.get("run", ""),
+                )
+                | trial.params
+            )
         return pd.DataFrame(rows)
 
     @property
     def curves(self) -> pd.DataFrame:
         "A row an epoch and trial: number, epoch, value."
-        rows = [dict(number=t.number, epoch=epoch, value=value) for t in self.study.get_trials(deepcopy=False) for epoch, value in t.intermediate_values.items()]
+        rows = [
+            dict(number=t.number, epoch=epoch, value=value)
+            for t in self.study.get_trials(deepcopy=False)
+            for epoch, value in t.intermediate_values.items()
+        ]
         return pd.DataFrame(rows, columns=["number", "epoch", "value"])
 
     @property
     def best(self) -> RunConfig:
         "The config of the best trial. Raises `ConfigError` where none was completed."
-        if not (self.table.state == "complete").any(): raise ConfigError(f"none of the {len(self.table)} trials was completed; allow more")
+        if not (self.table.state == "complete").any():
+            raise ConfigError(f"none of the {len(self.table)} trials was completed; allow more")
         return with_values(self.config, **self.study.best_params)
 
+
 def search(
-    config: RunConfig,            # what all trials have in common
+    config: RunConfig,  # what all trials have in common
     cells: CellImages,
-    space: Space,                 # field of a config -> list of choices, or pair (low, high)
-    trials: int = 20,             # how many the search shall have in the end, whoever took them
+    space: Space,  # field of a config -> list of choices, or pair (low, high)
+    trials: int = 20,  # how many the search shall have in the end, whoever took them
     validation: CellImages | float = 0.1,  # held-out cells that judge, or the share of cells
-    folder="runs",                # where runs are kept, and the search's file
+    folder="runs",  # where runs are kept, and the search's file
     name: str = "search",
-    storage: str | None = None,   # address of a database, or a file; FOLDER/NAME.journal if not given
-    workers: int | None = None,   # processes of this machine; one a core on a CPU if not given, always one on a GPU
-    prune: bool = True,           # give trials up that fall behind
-    seed: int = 0,                # of the proposals
+    storage: str | None = None,  # address of a database, or a file; FOLDER/NAME.journal if not given
+    workers: int | None = None,  # processes of this machine; one a core on a CPU if not given, always one on a GPU
+    prune: bool = True,  # give trials up that fall behind
+    seed: int = 0,  # of the proposals
     device: str = "auto",
     progress: bool = True,
-    progress_file=None,           # JSON with done and total, rewritten as trials end, instead of a bar
+    progress_file=None,  # JSON with done and total, rewritten as trials end, instead of a bar
 ) -> Search:
-    "Search for good settings, or go on with it. Needs the extra `search`. Raises `ConfigError` for a space that no config has, and where a search of that name looks for something else."
+    """Search for good settings, or go on with it.
+
+    Needs the extra `search`. Raises `ConfigError` for a space that no config has, and where a search of that name
+    looks for something else.
+    """
     check_space(space, config)
     kind = resolve_device(device).type
     workers = 1 if kind != "cpu" else cores() if workers is None else workers
-    if trials < 1 or workers < 1: raise ConfigError(f"trials is {trials} and workers {workers}; both must be at least 1")
-    if isinstance(validation, float): cells, validation = hold_out(cells, validation)
+    if trials < 1 or workers < 1:
+        raise ConfigError(f"trials is {trials} and workers {workers}; both must be at least 1")
+    if isinstance(validation, float):
+        cells, validation = hold_out(cells, validation)
     storage = str(storage or Path(folder) / f"{name}.journal")
     study = open_study(storage, name, seed)
     sought = json.dumps(dict(config=config.as_dict(), space=space), sort_keys=True)
-    if study.user_attrs.setdefault("sought", sought) != sought: raise ConfigError(f"the search {name!r} in {storage} was begun with another config or space; give it another name")
+    if study.user_attrs.setdefault("sought", sought) != sought:
+        raise ConfigError(
+            f"the search {name!r} in {storage} was begun with another config or space; give it another name"
+        )
     study.set_user_attr("sought", sought)
     with TemporaryDirectory() as shared:
         lent = [lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))]
-        each = [Trials(config, tuple(space.items()), *lent, str(folder), name, storage, trials, prune, seed + worker + 1_009 * len(study.get_trials(deepcopy=False)), kind if device == "auto" else device) for worker in range(workers)]
-        with progress_bar(total=trials, desc=name, unit="trial", leave=False, disable=not progress or progress_file is not None) as bar:
+        each = [
+            Trials(
+                config,
+                tuple(space.items()),
+                *lent,
+                str(folder),
+                name,
+                storage,
+                trials,
+                prune,
+                seed + worker + 1_009 * len(study.get_trials(deepcopy=False)),
+                kind if device == "auto" else device,
+            )
+            for worker in range(workers)
+        ]
+        with progress_bar(
+            total=trials, desc=name, unit="trial", leave=False, disable=not progress or progress_file is not None
+        ) as bar:
+
             def tell(*_):
                 done = ended(study)
                 bar.n = min(trials, len(done))
-                bar.set_postfix_str(f"best {min((t.value for t in done if t.value is not None), default=float('nan')):.4g}")
-                if progress_file: write_json(progress_file, dict(label=name, done=bar.n, total=trials, runs=bar.n, of=trials))
+                bar.set_postfix_str(
+                    f"best {min((t.value for t in done if t.value is not None), default=float('nan')):.4g}"
+                )
+                if progress_file:
+                    write_json(progress_file, dict(label=name, done=bar.n, total=trials, runs=bar.n, of=trials))
+
             tell()
-            if workers == 1: each[0](tell)
-            else: _side_by_side(each, tell)
+            if workers == 1:
+                each[0](tell)
+            else:
+                _side_by_side(each, tell)
     return Search(study, config)
+
 
 def _side_by_side(each: list[Trials], tell: Callable):
     "Let processes work on a search at once; raises what one of them raised."
     from loky import ProcessPoolExecutor
+
     pool = ProcessPoolExecutor(len(each))
     try:
         waiting = {pool.submit(part.alone) for part in each}
         while waiting:
             finished, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-            for call in finished: call.result()
+            for call in finished:
+                call.result()
             tell()
-    except BaseException: pool.shutdown(kill_workers=True); raise
+    except BaseException:
+        pool.shutdown(kill_workers=True)
+        raise
     pool.shutdown()

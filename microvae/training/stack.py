@@ -5,29 +5,57 @@
 # %% auto #0
 __all__ = ['stackable', 'in_stacks', 'Stack', 'train_stacked']
 
-# %% ../../nbs/training/07_stack.ipynb #c04
+# %% ../../nbs/training/07_stack.ipynb #c03
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-import warnings
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
+
 from ..errors import DivergenceError
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import as_one_vector, described, is_out_of_memory, Replayed, views
+from .step import Replayed, as_one_vector, described, is_out_of_memory, views
 
-# %% ../../nbs/training/07_stack.ipynb #c06
+# %% ../../nbs/training/07_stack.ipynb #c05
 def stackable(config: RunConfig) -> tuple | None:
-    "What runs must have in common to be stacked; None for a run that cannot be: batch norm keeps means of its own, dropout and augmentation draw their own numbers, and only Adam takes its steps in a row."
+    """What runs must have in common to be stacked; None for a run that cannot be: batch norm keeps means of its own,
+    dropout and augmentation draw their own numbers, and only Adam takes its steps in a row.
+    """
     model, training, objective = config.model, config.training, config.objective
-    with torch.device("meta"): network = model.network(config.data.image_shape)
+    with torch.device("meta"):
+        network = model.network(config.data.image_shape)
     own = any(True for _ in network.buffers()) or any(isinstance(layer, nn.Dropout) for layer in network.modules())
-    if own or config.augmentation.active or training.optimizer != "adam" or training.weight_decay or training.quality or not model.variational: return None
-    size = None if objective.total_correlation == 1 else model.latent_dim          # the total correlation has a slope at a dimension that is zero
-    return (config.data, model.name, model.changes, size, objective.likelihood, objective.free_bits, objective.total_correlation, objective.capacity is None, training.epochs, training.batch_size, training.gradient_clip, training.precision)
+    if (
+        own
+        or config.augmentation.active
+        or training.optimizer != "adam"
+        or training.weight_decay
+        or training.quality
+        or not model.variational
+    ):
+        return None
+    # the total correlation has a slope at a dimension that is zero
+    size = None if objective.total_correlation == 1 else model.latent_dim
+    return (
+        config.data,
+        model.name,
+        model.changes,
+        size,
+        objective.likelihood,
+        objective.free_bits,
+        objective.total_correlation,
+        objective.capacity is None,
+        training.epochs,
+        training.batch_size,
+        training.gradient_clip,
+        training.precision,
+    )
+
 
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Runs under way by what can be stacked: those of one kind that are equally far."
@@ -37,27 +65,40 @@ def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
         stacks[(number,) if kind is None else (kind, len(loop.rows))].append(loop)
     return list(stacks.values())
 
-# %% ../../nbs/training/07_stack.ipynb #c08
+# %% ../../nbs/training/07_stack.ipynb #c07
 class Stack:
     "Runs that share their steps; all must be of one kind and equally far."
+
     def __init__(self, loops: list[Loop]):
         self.loops, first = loops, loops[0]
         config, step = first.config, first.step
         self.device, self.config, self.autocast = step.device, config, step.autocast
         self.widest = max(loop.model.latent_dim for loop in loops)
-        self.template = replace(config.model, latent_dim=self.widest).network(config.data.image_shape).to(self.device, step.weights.dtype)
+        self.template = (
+            replace(config.model, latent_dim=self.widest)
+            .network(config.data.image_shape)
+            .to(self.device, step.weights.dtype)
+        )
         size = as_one_vector(self.template).numel()
-        self.weights, self.gradient = (torch.zeros(len(loops), size, device=self.device, dtype=step.weights.dtype) for _ in range(2))
+        self.weights, self.gradient = (
+            torch.zeros(len(loops), size, device=self.device, dtype=step.weights.dtype) for _ in range(2)
+        )
         self.parameters = {}
-        for (name, _), stacked, slope in zip(self.template.named_parameters(), views(self.weights, self.template), views(self.gradient, self.template)):
+        for (name, _), stacked, slope in zip(
+            self.template.named_parameters(), views(self.weights, self.template), views(self.gradient, self.template)
+        ):
             self.parameters[name] = stacked.requires_grad_()
             stacked.grad = slope
         self.rows = []
         for row, slope in zip(self.weights, self.gradient):
             self.rows.append(nn.Parameter(row))
             self.rows[-1].grad = slope
-        self.optimizer = torch.optim.Adam([{"params": [row]} for row in self.rows], fused=self.device.type in ("cpu", "cuda"))
-        self.compute = Replayed(self._gradient, self.template, self.gradient) if self.device.type == "cuda" else self._gradient
+        self.optimizer = torch.optim.Adam(
+            [{"params": [row]} for row in self.rows], fused=self.device.type in ("cpu", "cuda")
+        )
+        self.compute = (
+            Replayed(self._gradient, self.template, self.gradient) if self.device.type == "cuda" else self._gradient
+        )
         self._fetch()
 
     @torch.no_grad()
@@ -88,9 +129,12 @@ class Stack:
                 theirs.setdefault(name, torch.zeros_like(loop.step.weights))
                 self._copy(theirs[name], mine[name], loop, back=True)
 
-    def _losses(self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, beta: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _losses(
+        self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, beta: Tensor, capacity: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         "Sums over the images of one run: reconstruction, KL, and the objective."
-        with self.autocast(): output = functional_call(self.template, parameters, (images,), {"noise": noise})
+        with self.autocast():
+            output = functional_call(self.template, parameters, (images,), {"noise": noise})
         terms = elbo_terms(output, images, *described(self.config.objective, capacity))
         return terms.reconstruction.sum(), terms.kl.sum(), terms.total(beta).sum()
 
@@ -102,58 +146,98 @@ class Stack:
 
     def _noise(self, images: Tensor) -> Tensor:
         "Each run's own noise `(runs, N, d)`, and none in dimensions that it does not have."
-        return torch.stack([nn.functional.pad(loop.noise(images), (0, self.widest - loop.model.latent_dim)) for loop in self.loops])
+        return torch.stack(
+            [nn.functional.pad(loop.noise(images), (0, self.widest - loop.model.latent_dim)) for loop in self.loops]
+        )
 
     def epoch(self, images: Tensor, held: Tensor | None):
         "One epoch of every run, and a row in each history."
         self.template.train()
         rates = torch.tensor([loop.rates() for loop in self.loops], dtype=torch.float64)
-        for group, rate in zip(self.optimizer.param_groups, rates[:, 1].tolist()): group["lr"] = rate
+        for group, rate in zip(self.optimizer.param_groups, rates[:, 1].tolist()):
+            group["lr"] = rate
         (beta, _, capacity), noise = rates.T.to(self.device, self.weights.dtype), self._noise(images)
-        order, clip, sums = torch.stack([loop.order(images) for loop in self.loops]), self.config.training.gradient_clip, []
-        for rows, part in zip(order.split(self.config.training.batch_size, 1), noise.split(self.config.training.batch_size, 1)):
+        order, clip, sums = (
+            torch.stack([loop.order(images) for loop in self.loops]),
+            self.config.training.gradient_clip,
+            [],
+        )
+        for rows, part in zip(
+            order.split(self.config.training.batch_size, 1), noise.split(self.config.training.batch_size, 1)
+        ):
             weight = torch.stack([beta, torch.full_like(beta, 1 / rows.shape[1]), capacity], 1)
             self.gradient.zero_()
             sums.append(self.compute(images[rows], part, weight))
-            if clip: self.gradient.mul_((clip / (self.gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1))
+            if clip:
+                self.gradient.mul_((clip / (self.gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1))
             self.optimizer.step()
         self._give_back()
         evaluated = None if held is None else self._evaluate(held)
         diverged = None
         for number, loop in enumerate(self.loops):
-            try: loop.record(torch.stack(sums)[:, number], len(images), None if held is None else evaluated[:, number], 0 if held is None else len(held))
-            except DivergenceError as error: diverged = error          # the others keep their epoch
-        if diverged is not None: raise diverged
+            try:
+                loop.record(
+                    torch.stack(sums)[:, number],
+                    len(images),
+                    None if held is None else evaluated[:, number],
+                    0 if held is None else len(held),
+                )
+            except DivergenceError as error:
+                diverged = error  # the others keep their epoch
+        if diverged is not None:
+            raise diverged
 
     @torch.no_grad()
     def _evaluate(self, images: Tensor) -> Tensor:
         "Sums `(batches, runs, 2)` over held-out images."
         self.template.eval()
         parts = zip(images.split(AT_ONCE), self._noise(images).split(AT_ONCE, 1))
-        return torch.stack([torch.stack(vmap(self._losses, in_dims=(0, None, 0, None, None))(self.parameters, batch, noise, *torch.zeros(2, device=self.device))[:2], 1) for batch, noise in parts])
+        return torch.stack(
+            [
+                torch.stack(
+                    vmap(self._losses, in_dims=(0, None, 0, None, None))(
+                        self.parameters, batch, noise, *torch.zeros(2, device=self.device)
+                    )[:2],
+                    1,
+                )
+                for batch, noise in parts
+            ]
+        )
 
-# %% ../../nbs/training/07_stack.ipynb #c10
+# %% ../../nbs/training/07_stack.ipynb #c09
 def train_stacked(
     loops: list[Loop],
-    images: Tensor,                          # on the device of the runs
+    images: Tensor,  # on the device of the runs
     held: Tensor | None,
     after_epoch: Callable[[list[Loop]], None],  # called with the runs that have just trained an epoch
 ):
-    "Train runs in as few stacks as they need, until each is done. A stack that does not fit into memory is taken in halves."
-    for stack in in_stacks(loops): _train_stack(stack, images, held, after_epoch)
+    """Train runs in as few stacks as they need, until each is done.
+
+    A stack that does not fit into memory is taken in halves.
+    """
+    for stack in in_stacks(loops):
+        _train_stack(stack, images, held, after_epoch)
+
 
 def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_epoch):
     stack = None
     while loops := [loop for loop in loops if not loop.done]:
         before = [loop.generator.get_state() for loop in loops]
         try:
-            if stack is None or stack.loops != loops: stack = Stack(loops)
+            if stack is None or stack.loops != loops:
+                stack = Stack(loops)
             stack.epoch(images, held)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or len(loops) == 1: raise
-            for loop, state in zip(loops, before): loop.generator.set_state(state)
+            if not is_out_of_memory(error) or len(loops) == 1:
+                raise
+            for loop, state in zip(loops, before):
+                loop.generator.set_state(state)
             stack, half = None, len(loops) // 2
-            warnings.warn(f"memory is too short for {len(loops)} runs at once: they are trained in two parts, with the same result", stacklevel=2)
-            for part in (loops[:half], loops[half:]): _train_stack(part, images, held, after_epoch)
+            warnings.warn(
+                f"memory is too short for {len(loops)} runs at once: they are trained in two parts, with the same result",
+                stacklevel=2,
+            )
+            for part in (loops[:half], loops[half:]):
+                _train_stack(part, images, held, after_epoch)
             return
         after_epoch(loops)

@@ -6,61 +6,82 @@
 __all__ = ['resolve_device', 'resolve_precision', 'hold_memory', 'deterministic', 'views', 'as_one_vector', 'on_their_own',
            'is_out_of_memory', 'optimizer_of', 'described', 'Step', 'Replayed', 'plain_steps']
 
-# %% ../../nbs/training/04_step.ipynb #c04
+# %% ../../nbs/training/04_step.ipynb #c03
+import ctypes
+import sys
+import warnings
 from contextlib import contextmanager
 from functools import cache
-import ctypes, sys, warnings
+
 import torch
-from torch import nn, Tensor
+from torch import Tensor, nn
+
 from ..errors import DeviceError
 from ..models.losses import elbo_terms, kl_between
 from .config import Objective, RunConfig
 from .distributed import Group
 
-# %% ../../nbs/training/04_step.ipynb #c06
+# %% ../../nbs/training/04_step.ipynb #c05
 def resolve_device(device: str = "auto") -> torch.device:
     "`auto` is a GPU where there is one. Raises `DeviceError` for one that this machine does not have."
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
     except Exception as error:
-        raise DeviceError(f"device {device!r} is not there on this machine; take \"cpu\", or \"auto\" for the best that there is") from error
+        raise DeviceError(
+            f'device {device!r} is not there on this machine; take "cpu", or "auto" for the best that there is'
+        ) from error
     return chosen
+
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     "`auto` is bfloat16 on GPUs that have it and CPUs with AMX, float32 elsewhere."
-    if precision != "auto": return getattr(torch, precision)
-    if device.type == "cuda": fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else: fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    if precision != "auto":
+        return getattr(torch, precision)
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
+
 
 @cache
 def hold_memory():
     "Let the GNU C library keep what was freed for the next step, once for this process; elsewhere nothing happens."
-    if not sys.platform.startswith("linux"): return
+    if not sys.platform.startswith("linux"):
+        return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        trim_threshold, top_pad, mmap_threshold = -1, -2, -3          # malloc.h
-        for parameter, value in ((mmap_threshold, 2 ** 25), (trim_threshold, 2 ** 31 - 1), (top_pad, 2 ** 26)): library.mallopt(parameter, value)
+        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+        for parameter, value in ((mmap_threshold, 2**25), (trim_threshold, 2**31 - 1), (top_pad, 2**26)):
+            library.mallopt(parameter, value)
+
 
 @contextmanager
 def deterministic():
     "Deterministic algorithms inside, the old setting afterwards."
     before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    try: yield
-    finally: torch.use_deterministic_algorithms(before, warn_only=warned)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
 
-# %% ../../nbs/training/04_step.ipynb #c09
+# %% ../../nbs/training/04_step.ipynb #c08
 def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
-    "The last dimension of a tensor as the parameters of a model, in their shapes and their order in memory, e.g. channels last."
+    """The last dimension of a tensor as the parameters of a model, in their shapes and their order in memory, e.g.
+    channels last.
+    """
     start, found = whole.storage_offset(), []
     for p in model.parameters():
         found.append(whole.as_strided((*whole.shape[:-1], *p.shape), (*whole.stride()[:-1], *p.stride()), start))
         start += p.numel()
     return found
+
 
 def as_one_vector(model: nn.Module) -> nn.Parameter:
     "Move all parameters into one vector, and their gradients into another, of which they become views."
@@ -68,72 +89,119 @@ def as_one_vector(model: nn.Module) -> nn.Parameter:
     size = sum(p.numel() for p in parameters)
     vector = nn.Parameter(torch.empty(size, device=parameters[0].device, dtype=parameters[0].dtype))
     vector.grad = torch.zeros_like(vector)
-    for p, place, slope in zip(parameters, views(vector.detach(), model), views(vector.grad, model)): p.data, p.grad = place.copy_(p.data), slope
+    for p, place, slope in zip(parameters, views(vector.detach(), model), views(vector.grad, model)):
+        p.data, p.grad = place.copy_(p.data), slope
     return vector
+
 
 def on_their_own(model: nn.Module):
     "Give each parameter its own memory again."
-    for p in model.parameters(): p.data, p.grad = p.data.clone(), None
+    for p in model.parameters():
+        p.data, p.grad = p.data.clone(), None
 
-# %% ../../nbs/training/04_step.ipynb #c12
+# %% ../../nbs/training/04_step.ipynb #c11
 def is_out_of_memory(error: RuntimeError) -> bool:
     "Whether an error of PyTorch says that memory is short, on a GPU or a CPU."
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "can't allocate memory" in str(error)
+        or "not enough memory" in str(error)
+    )
+
 
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer that a config asks for."
     training = config.training
     common = dict(lr=training.learning_rate, weight_decay=training.weight_decay) | settings
-    return torch.optim.SGD(parameters, momentum=training.momentum, **common) if training.optimizer == "sgd" else torch.optim.Adam(parameters, **common)
+    return (
+        torch.optim.SGD(parameters, momentum=training.momentum, **common)
+        if training.optimizer == "sgd"
+        else torch.optim.Adam(parameters, **common)
+    )
+
 
 def described(objective: Objective, capacity: Tensor | None) -> tuple:
     "What `elbo_terms` is told of an objective."
-    return objective.likelihood, objective.free_bits, objective.total_correlation, None if objective.capacity is None else capacity
+    return (
+        objective.likelihood,
+        objective.free_bits,
+        objective.total_correlation,
+        None if objective.capacity is None else capacity,
+    )
+
 
 class Step:
     "One step of the optimizer on a batch, by all processes of a group."
-    def __init__(self,
+
+    def __init__(
+        self,
         model: nn.Module,
         config: RunConfig,
-        dtype: torch.dtype,        # of convolutions
+        dtype: torch.dtype,  # of convolutions
         group: Group = Group(),
     ):
         self.model, self.config, self.dtype, self.group = model, config, dtype, group
         self.weights = as_one_vector(model)
         self.device = self.weights.device
         self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
-        self.largest: int | None = None        # images that fit into memory at once; None while all did
-        self.gradient = Replayed(self._gradient, model, self.weights.grad) if self.device.type == "cuda" else self._gradient
+        self.largest: int | None = None  # images that fit into memory at once; None while all did
+        self.gradient = (
+            Replayed(self._gradient, model, self.weights.grad) if self.device.type == "cuda" else self._gradient
+        )
 
     def autocast(self):
         "The precision of convolutions."
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype not in (torch.float32, torch.float64))
+        return torch.autocast(
+            self.device.type, dtype=self.dtype, enabled=self.dtype not in (torch.float32, torch.float64)
+        )
 
     def losses(self, images: Tensor, noise: Tensor, capacity: Tensor | None = None, twins: Tensor | None = None):
         "The terms of the objective for each image; `twins` are the same cells, augmented otherwise."
-        with self.autocast(): output = self.model(images, noise=noise)
+        with self.autocast():
+            output = self.model(images, noise=noise)
         terms = elbo_terms(output, images, *described(self.config.objective, capacity))
-        if twins is None: return terms
-        with self.autocast(): other = self.model.posterior(twins)
-        terms.further = terms.further + self.config.objective.alignment * kl_between(other, (output.mean, output.log_variance))
+        if twins is None:
+            return terms
+        with self.autocast():
+            other = self.model.posterior(twins)
+        terms.further = terms.further + self.config.objective.alignment * kl_between(
+            other, (output.mean, output.log_variance)
+        )
         return terms
 
     def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor, twins: Tensor | None = None) -> Tensor:
-        "Add the gradient of the summed objective; `weight` holds β, the share of an image, and the capacity. Sums of reconstruction and KL."
+        """Add the gradient of the summed objective; `weight` holds β, the share of an image, and the capacity.
+
+        Sums of reconstruction and KL.
+        """
         terms = self.losses(images, noise, weight[2], twins)
         (weight[1] * terms.total(weight[0]).sum()).backward()
         return torch.stack([terms.reconstruction.detach().sum(), terms.kl.detach().sum()])
 
-    def __call__(self, images: Tensor, noise: Tensor, beta: float, rate: float, capacity: float = 0.0, twins: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        noise: Tensor,
+        beta: float,
+        rate: float,
+        capacity: float = 0.0,
+        twins: Tensor | None = None,
+    ) -> Tensor:
         """Take one step on a whole batch, of which this process computes its part. Sums `(2,)` over the batch of reconstruction and KL.
 
         Terms that are not of single images, total correlation and capacity, are those of the part of the batch that is computed at once.
         """
         weight = torch.tensor([beta, 1 / len(images), capacity], device=self.device, dtype=self.weights.dtype)
-        views = [self.group.part(view).contiguous(memory_format=torch.channels_last) for view in (images, twins) if view is not None]
+        views = [
+            self.group.part(view).contiguous(memory_format=torch.channels_last)
+            for view in (images, twins)
+            if view is not None
+        ]
         sums = self._in_parts(self.group.part(noise), weight, *views)
-        for tensor in (self.weights.grad, sums): self.group.add_up(tensor)
-        if self.config.training.gradient_clip: nn.utils.clip_grad_norm_([self.weights], self.config.training.gradient_clip)
+        for tensor in (self.weights.grad, sums):
+            self.group.add_up(tensor)
+        if self.config.training.gradient_clip:
+            nn.utils.clip_grad_norm_([self.weights], self.config.training.gradient_clip)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         return sums
@@ -142,34 +210,49 @@ class Step:
         "The gradient of this process's part of a batch, in pieces that fit into memory."
         while True:
             self.weights.grad.zero_()
-            if not len(images): return torch.zeros(2, device=self.device, dtype=self.weights.dtype)      # more processes than images in the last batch
+            # more processes than images in the last batch
+            if not len(images):
+                return torch.zeros(2, device=self.device, dtype=self.weights.dtype)
             try:
-                if not self.largest or len(images) <= self.largest: return self.gradient(images, noise, weight, *twins)
+                if not self.largest or len(images) <= self.largest:
+                    return self.gradient(images, noise, weight, *twins)
                 pieces = zip(*(whole.split(self.largest) for whole in (images, noise, *twins)))
                 return sum(self._gradient(*piece[:2], weight, *piece[2:]) for piece in pieces)
             except RuntimeError as error:
-                if not is_out_of_memory(error): raise
+                if not is_out_of_memory(error):
+                    raise
                 at_once = min(self.largest or len(images), len(images))
-                if at_once == 1: raise DeviceError(f"one image of shape {tuple(images.shape[1:])} is too much for the memory of {self.device} with {self.config.model.name}; take smaller images or a smaller network") from error
+                if at_once == 1:
+                    raise DeviceError(
+                        f"one image of shape {tuple(images.shape[1:])} is too much for the memory of {self.device} with {self.config.model.name}; take smaller images or a smaller network"
+                    ) from error
                 self.largest = at_once // 2
-            if self.device.type == "cuda": torch.cuda.empty_cache()
-            warnings.warn(f"memory is too short for {at_once} images at once: each batch is taken in parts of {self.largest}, with the same result", stacklevel=2)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            warnings.warn(
+                f"memory is too short for {at_once} images at once: each batch is taken in parts of {self.largest}, with the same result",
+                stacklevel=2,
+            )
 
-# %% ../../nbs/training/04_step.ipynb #c14
+# %% ../../nbs/training/04_step.ipynb #c13
 class Replayed:
     "A gradient as one CUDA graph for each batch size."
-    def __init__(self,
-        gradient,            # function of tensors that adds to `into`
+
+    def __init__(
+        self,
+        gradient,  # function of tensors that adds to `into`
         model: nn.Module,
-        into: Tensor,        # the gradients, which must be zero before each call
+        into: Tensor,  # the gradients, which must be zero before each call
     ):
         self.gradient, self.model, self.into, self.captured = gradient, model, into, {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         size = len(inputs[0])
-        if size not in self.captured: self.captured[size] = self._capture(inputs)
+        if size not in self.captured:
+            self.captured[size] = self._capture(inputs)
         graph, places, sums = self.captured[size]
-        for place, given in zip(places, inputs): place.copy_(given)
+        for place, given in zip(places, inputs):
+            place.copy_(given)
         graph.replay()
         return sums.clone()
 
@@ -179,37 +262,78 @@ class Replayed:
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(3): self.gradient(*places)
+            for _ in range(3):
+                self.gradient(*places)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph): sums = self.gradient(*places)
-        for buffer, kept in zip(self.model.buffers(), before): buffer.copy_(kept)
+        with torch.cuda.graph(graph):
+            sums = self.gradient(*places)
+        for buffer, kept in zip(self.model.buffers(), before):
+            buffer.copy_(kept)
         self.into.zero_()
         return graph, places, sums
 
-# %% ../../nbs/training/04_step.ipynb #c16
-def plain_steps(model: nn.Module, batches, config: RunConfig, beta: float, capacity: float = 0.0) -> list[tuple[float, float]]:
-    "The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place. Batches are images, noise, and for `alignment` the images augmented otherwise."
+# %% ../../nbs/training/04_step.ipynb #c15
+def plain_steps(
+    model: nn.Module, batches, config: RunConfig, beta: float, capacity: float = 0.0
+) -> list[tuple[float, float]]:
+    """The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place.
+
+    Batches are images, noise, and for `alignment` the images augmented otherwise.
+    """
     model.double()
     optimizer, seen, objective = optimizer_of(model.parameters(), config), [], config.objective
     for images, noise, *twins in batches:
         images = images.double()
         output = model(images, noise=noise.double())
         found, deterministic = output.reconstruction, output.mean is None
-        reconstruction = (-images * found.log() - (1 - images) * (1 - found).log() if config.objective.likelihood == "bce" else (found - images).square()).sum((1, 2, 3))
-        kl = torch.zeros(len(images), 1) if deterministic else 0.5 * (output.mean ** 2 + output.log_variance.exp() - output.log_variance - 1)
+        reconstruction = (
+            -images * found.log() - (1 - images) * (1 - found).log()
+            if config.objective.likelihood == "bce"
+            else (found - images).square()
+        ).sum((1, 2, 3))
+        kl = (
+            torch.zeros(len(images), 1)
+            if deterministic
+            else 0.5 * (output.mean**2 + output.log_variance.exp() - output.log_variance - 1)
+        )
         floored = kl.clamp(min=config.objective.free_bits) if config.objective.free_bits else kl
-        loss = (reconstruction + beta * floored.sum(1)).mean() if objective.capacity is None else reconstruction.mean() + beta * (kl.sum(1).mean() - capacity).abs()
-        if objective.total_correlation != 1 or twins: posterior = torch.distributions.Normal(output.mean, (output.log_variance / 2).exp())
+        loss = (
+            (reconstruction + beta * floored.sum(1)).mean()
+            if objective.capacity is None
+            else reconstruction.mean() + beta * (kl.sum(1).mean() - capacity).abs()
+        )
+        if objective.total_correlation != 1 or twins:
+            posterior = torch.distributions.Normal(output.mean, (output.log_variance / 2).exp())
         if objective.total_correlation != 1:
-            densities = torch.stack([torch.distributions.Normal(m, s).log_prob(output.latent) for m, s in zip(posterior.mean, posterior.stddev)])           # under each posterior, of each sample, in each dimension
-            loss = loss + beta * (objective.total_correlation - 1) * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
+            # under each posterior, of each sample, in each dimension
+            densities = torch.stack(
+                [
+                    torch.distributions.Normal(m, s).log_prob(output.latent)
+                    for m, s in zip(posterior.mean, posterior.stddev)
+                ]
+            )
+            loss = (
+                loss
+                + beta
+                * (objective.total_correlation - 1)
+                * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
+            )
         if twins:
             mean, log_variance = model.posterior(twins[0].double())
-            loss = loss + objective.alignment * torch.distributions.kl_divergence(torch.distributions.Normal(mean, (log_variance / 2).exp()), posterior).sum(1).mean()
+            loss = (
+                loss
+                + objective.alignment
+                * torch.distributions.kl_divergence(
+                    torch.distributions.Normal(mean, (log_variance / 2).exp()), posterior
+                )
+                .sum(1)
+                .mean()
+            )
         optimizer.zero_grad()
         loss.backward()
-        if config.training.gradient_clip: nn.utils.clip_grad_norm_(model.parameters(), config.training.gradient_clip)
+        if config.training.gradient_clip:
+            nn.utils.clip_grad_norm_(model.parameters(), config.training.gradient_clip)
         optimizer.step()
         seen.append((reconstruction.sum().item(), kl.sum().item()))
     return seen

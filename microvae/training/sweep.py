@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['with_values', 'grid', 'Work', 'sweep', 'sweep_parts']
 
-# %% ../../nbs/training/08_sweep.ipynb #c04
+# %% ../../nbs/training/08_sweep.ipynb #c03
+import os
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -16,30 +18,40 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-import os, warnings
+
 import numpy as np
 import torch
+
 from ..data.collection import CellImages
 from ..data.screens import ATTEMPTS, connect, cores, end_with
 from ..data.splits import hold_out
 from ..errors import ConfigError, DeviceError, require
 from ..files import replace_file, write_json
 from ..progress import progress_bar
+from .checkpoint import save_tensors
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
-from .checkpoint import save_tensors
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
 
-# %% ../../nbs/training/08_sweep.ipynb #c06
+# %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:
-    "A config with other values in some fields, by their names. Raises `ConfigError` for a name that no part of a config has."
-    places = {name: part for part in ("model", "objective", "training", "augmentation") for name in getattr(config, part).__dataclass_fields__}
+    """A config with other values in some fields, by their names.
+
+    Raises `ConfigError` for a name that no part of a config has.
+    """
+    places = {
+        name: part
+        for part in ("model", "objective", "training", "augmentation")
+        for name in getattr(config, part).__dataclass_fields__
+    }
     for name, value in values.items():
-        if name not in places: raise ConfigError(f"a config has no {name!r}; it has {', '.join(places)}")
+        if name not in places:
+            raise ConfigError(f"a config has no {name!r}; it has {', '.join(places)}")
         config = replace(config, **{places[name]: replace(getattr(config, places[name]), **{name: value})})
     return config
+
 
 def grid(config: RunConfig = RunConfig(), **values) -> list[RunConfig]:
     """One config for every combination of the values, by the names of their fields: `grid(beta=[0.5, 1], seed=range(3))`.
@@ -47,120 +59,198 @@ def grid(config: RunConfig = RunConfig(), **values) -> list[RunConfig]:
     Raises `ConfigError` for a name that no part of a config has.
     """
     for name, choices in values.items():
-        if not len(choices): raise ConfigError(f"{name} has no values to try")
+        if not len(choices):
+            raise ConfigError(f"{name} has no values to try")
     return [with_values(config, **dict(zip(values, combination))) for combination in product(*values.values())]
 
-# %% ../../nbs/training/08_sweep.ipynb #c09
+# %% ../../nbs/training/08_sweep.ipynb #c08
 @dataclass(frozen=True)
 class Work:
     "What a worker needs to train one run."
+
     config: RunConfig
-    number: int                    # of the run in its sweep
+    number: int  # of the run in its sweep
     train: Lent
     held: Lent | None
     folder: str
     device: str
-    after: Callable | None         # called with the finished run and the held-out cells
-    counts: str | None             # file with the epochs that each run of the sweep has done
+    after: Callable | None  # called with the finished run and the held-out cells
+    counts: str | None  # file with the epochs that each run of the sweep has done
 
     def __call__(self) -> str:
         start, held = perf_counter(), None if self.held is None else self.held()
         done = None if self.counts is None else np.memmap(self.counts, np.int64, "r+")
+
         def count(rows):
-            if done is not None: done[self.number] = len(rows)
-        run = fit(self.config.model.name, self.train(), self.config, held, self.folder, self.device, progress=False, on_epoch=count, keep_state=False)
-        if self.after is not None: self.after(run, held)
+            if done is not None:
+                done[self.number] = len(rows)
+
+        run = fit(
+            self.config.model.name,
+            self.train(),
+            self.config,
+            held,
+            self.folder,
+            self.device,
+            progress=False,
+            on_epoch=count,
+            keep_state=False,
+        )
+        if self.after is not None:
+            self.after(run, held)
         seconds = run.folder / "seconds.json"
-        if not seconds.exists(): write_json(seconds, dict(seconds=perf_counter() - start))
+        if not seconds.exists():
+            write_json(seconds, dict(seconds=perf_counter() - start))
         return str(run.folder)
 
-# %% ../../nbs/training/08_sweep.ipynb #c11
+# %% ../../nbs/training/08_sweep.ipynb #c10
 def sweep(
     configs: list[RunConfig],
     cells: CellImages,
-    validation: CellImages | float | None = 0.1,   # as for `fit`, the same for all
-    folder="runs",                 # where runs are kept
+    validation: CellImages | float | None = 0.1,  # as for `fit`, the same for all
+    folder="runs",  # where runs are kept
     device: str = "auto",
-    workers: int | None = None,    # processes; one a core on a CPU if not given, always one on a GPU
+    workers: int | None = None,  # processes; one a core on a CPU if not given, always one on a GPU
     scheduler: str | None = None,  # address of a Dask scheduler whose workers train instead of this machine's cores
-    stacked: bool | None = None,   # one program for runs of one network; on a GPU if not given
-    after: Callable | None = None,  # an importable function that is called with each finished run and the held-out cells
+    stacked: bool | None = None,  # one program for runs of one network; on a GPU if not given
+    # an importable function that is called with each finished run and the held-out cells
+    after: Callable | None = None,
     progress: bool = True,
-    progress_file=None,            # JSON with done, total and unit, rewritten twice a second, instead of a bar
-    label: str = "runs",           # of the progress bar
-) -> list[Run]:                    # in the order of the configs
-    "Finished runs for all configs; those that exist are loaded. Raises what a run raised, and `DeviceError` where a run ended its worker again and again."
-    if not configs: raise ConfigError("a sweep needs at least one config; see grid()")
-    if isinstance(validation, float): cells, validation = hold_out(cells, validation)
+    progress_file=None,  # JSON with done, total and unit, rewritten twice a second, instead of a bar
+    label: str = "runs",  # of the progress bar
+) -> list[Run]:  # in the order of the configs
+    """Finished runs for all configs; those that exist are loaded.
+
+    Raises what a run raised, and `DeviceError` where a run ended its worker again and again.
+    """
+    if not configs:
+        raise ConfigError("a sweep needs at least one config; see grid()")
+    if isinstance(validation, float):
+        cells, validation = hold_out(cells, validation)
     kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
-        lent = [lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None) for name, part in (("train", cells), ("held", validation))]
-        jobs = [Work(config, number, *lent, str(folder), kind if device == "auto" else device, after, None if scheduler else str(bar.counts)) for number, config in enumerate(configs)]
-        if scheduler is not None: folders = _on_cluster(jobs, scheduler, bar)
-        elif stacked or stacked is None and kind == "cuda": folders = _in_stacks(jobs, resolve_device(device), bar)
-        elif kind == "cpu": folders = _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
-        else: folders = [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
+        lent = [
+            lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None)
+            for name, part in (("train", cells), ("held", validation))
+        ]
+        jobs = [
+            Work(
+                config,
+                number,
+                *lent,
+                str(folder),
+                kind if device == "auto" else device,
+                after,
+                None if scheduler else str(bar.counts),
+            )
+            for number, config in enumerate(configs)
+        ]
+        if scheduler is not None:
+            folders = _on_cluster(jobs, scheduler, bar)
+        elif stacked or stacked is None and kind == "cuda":
+            folders = _in_stacks(jobs, resolve_device(device), bar)
+        elif kind == "cpu":
+            folders = _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
+        else:
+            folders = [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
         bar.close()
     return [load_run(f) for f in folders]
+
 
 def sweep_parts(
     configs: list[RunConfig],
     cells: CellImages,
-    parts: list[tuple[np.ndarray, np.ndarray]],  # for each config the rows of the images that train, and of those held out
-    folder="runs",                 # where runs are kept
+    # for each config the rows of the images that train, and of those held out
+    parts: list[tuple[np.ndarray, np.ndarray]],
+    folder="runs",  # where runs are kept
     device: str = "auto",
-    workers: int | None = None,    # processes; one a core on a CPU if not given, always one on a GPU
+    workers: int | None = None,  # processes; one a core on a CPU if not given, always one on a GPU
     after: Callable | None = None,  # as for `sweep`
     progress: bool = True,
     progress_file=None,
     label: str = "runs",
-) -> list[Run]:                    # in the order of the configs
+) -> list[Run]:  # in the order of the configs
     "Finished runs, each on its own part of the images: the folds of a cross-validation."
-    if not configs or len(configs) != len(parts): raise ConfigError(f"{len(configs)} configs and {len(parts)} parts of the data were given; there must be one part a config, and at least one")
+    if not configs or len(configs) != len(parts):
+        raise ConfigError(
+            f"{len(configs)} configs and {len(parts)} parts of the data were given; there must be one part a config, and at least one"
+        )
     kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
-        bar, lent = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label), lend(cells, Path(shared) / "cells.npy")
-        jobs = [Work(config, number, *(replace(lent, rows=np.asarray(rows)) for rows in part), str(folder), kind if device == "auto" else device, after, str(bar.counts)) for number, (config, part) in enumerate(zip(configs, parts))]
-        folders = _on_cores(jobs, min(workers or cores(), len(jobs)), bar) if kind == "cpu" else [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
+        bar, lent = (
+            _Progress(configs, Path(shared) / "epochs", progress, progress_file, label),
+            lend(cells, Path(shared) / "cells.npy"),
+        )
+        jobs = [
+            Work(
+                config,
+                number,
+                *(replace(lent, rows=np.asarray(rows)) for rows in part),
+                str(folder),
+                kind if device == "auto" else device,
+                after,
+                str(bar.counts),
+            )
+            for number, (config, part) in enumerate(zip(configs, parts))
+        ]
+        folders = (
+            _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
+            if kind == "cpu"
+            else [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
+        )
         bar.close()
     return [load_run(f) for f in folders]
 
+
 def _told(config: RunConfig) -> str:
     return f"{config.model.name} with {config.model.latent_dim} latent dimensions, β = {config.objective.beta:g} and seed {config.training.seed}"
+
 
 def _one_thread_while(parent: int):
     "Let a worker compute with one thread, and end when the process that it works for is gone."
     torch.set_num_threads(1)
     end_with(parent)
 
+
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
-    "Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start them takes longer than to train a small model."
+    """Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start
+    them takes longer than to train a small model.
+    """
     from loky import get_reusable_executor
-    warnings.filterwarnings("ignore", message="A worker was restarted")          # for memory that it kept for the next step, see `hold_memory`
+
+    # for memory that it kept for the next step, see `hold_memory`
+    warnings.filterwarnings("ignore", message="A worker was restarted")
     folders, deaths = {}, Counter()
     while len(folders) < len(jobs):
         pool = get_reusable_executor(workers, timeout=20, initializer=_one_thread_while, initargs=(os.getpid(),))
         futures = {pool.submit(job): job for job in jobs if job.number not in folders}
-        try: _collect(futures, folders, bar)
+        try:
+            _collect(futures, folders, bar)
         except BrokenProcessPool as error:
-            lost = [job for job in jobs if job.number not in folders][:workers]          # runs are begun in order
+            lost = [job for job in jobs if job.number not in folders][:workers]  # runs are begun in order
             deaths.update(job.number for job in lost)
             for job in lost:
-                if deaths[job.number] >= ATTEMPTS: raise DeviceError(f"workers have died {ATTEMPTS} times while {_told(job.config)} was trained; memory may be short, try fewer workers") from error
+                if deaths[job.number] >= ATTEMPTS:
+                    raise DeviceError(
+                        f"workers have died {ATTEMPTS} times while {_told(job.config)} was trained; memory may be short, try fewer workers"
+                    ) from error
         finally:
-            if len(folders) < len(jobs): pool.shutdown(kill_workers=True)
+            if len(folders) < len(jobs):
+                pool.shutdown(kill_workers=True)
     return [folders[job.number] for job in jobs]
+
 
 def _collect(futures: dict, folders: dict[int, str], bar: "_Progress"):
     "Fill in folders as runs finish, and tell how far they are."
     waiting = set(futures)
     while waiting:
         finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in sorted(finished, key=lambda future: future.exception() is not None): folders[futures[future].number] = future.result()
+        for future in sorted(finished, key=lambda future: future.exception() is not None):
+            folders[futures[future].number] = future.result()
         bar.tell(len(folders))
 
-# %% ../../nbs/training/08_sweep.ipynb #c13
+# %% ../../nbs/training/08_sweep.ipynb #c12
 def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpoint_every: float = 20.0) -> list[str]:
     "Folders of all runs, trained by this process, as many as can be at once."
     cells, held = jobs[0].train(), None if jobs[0].held is None else jobs[0].held()
@@ -169,78 +259,148 @@ def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpo
     single = [job for job in jobs if cells.stored or stackable(configs[job.number]) is None]
     with ExitStack() as locks:
         together = sorted({str(homes[job.number]) for job in jobs if job not in single})
-        for home in together: locks.enter_context(writing(Path(home)))
-        left = {number: begin(None, cells, configs[number], homes[number], device) for number in homes
-                if number not in {job.number for job in single} and not (homes[number] / "model.safetensors").exists()}
-        if left: _train_left(left, jobs, homes, resident(cells, device), held, bar, checkpoint_every)
-    for job in single: job()
+        for home in together:
+            locks.enter_context(writing(Path(home)))
+        left = {
+            number: begin(None, cells, configs[number], homes[number], device)
+            for number in homes
+            if number not in {job.number for job in single} and not (homes[number] / "model.safetensors").exists()
+        }
+        if left:
+            _train_left(left, jobs, homes, resident(cells, device), held, bar, checkpoint_every)
+    for job in single:
+        job()
     return [str(homes[job.number]) for job in jobs]
 
-def _train_left(left: dict, jobs: list[Work], homes: dict, images, held: CellImages | None, bar: "_Progress", checkpoint_every: float):
+
+def _train_left(
+    left: dict,
+    jobs: list[Work],
+    homes: dict,
+    images,
+    held: CellImages | None,
+    bar: "_Progress",
+    checkpoint_every: float,
+):
     "Train the runs of a sweep that are left, and write each when it is done."
     numbers = {id(loop): number for number, (loop, _) in left.items()}
-    counts, saved, start, finished = np.memmap(bar.counts, np.int64, "r+"), perf_counter(), perf_counter(), len(jobs) - len(left)
+    counts, saved, start, finished = (
+        np.memmap(bar.counts, np.int64, "r+"),
+        perf_counter(),
+        perf_counter(),
+        len(jobs) - len(left),
+    )
+
     def save(loops):
-        for loop in loops: save_tensors(left[numbers[id(loop)]][1], loop.state(), {"history": loop.rows})
+        for loop in loops:
+            save_tensors(left[numbers[id(loop)]][1], loop.state(), {"history": loop.rows})
+
     def after_epoch(loops):
         nonlocal saved, finished
         for loop in loops:
             number = numbers[id(loop)]
             counts[number] = len(loop.rows)
-            if not loop.done: continue
+            if not loop.done:
+                continue
             run, finished = finish(loop, homes[number], keep_state=False), finished + 1
-            if jobs[number].after is not None: jobs[number].after(run, held)
+            if jobs[number].after is not None:
+                jobs[number].after(run, held)
             write_json(homes[number] / "seconds.json", dict(seconds=(perf_counter() - start) / len(left)))
         if perf_counter() - saved > checkpoint_every:
             save([loop for loop in loops if not loop.done])
             saved = perf_counter()
         bar.tell(finished)
-    with deterministic(): train_stacked([loop for loop, _ in left.values()], images, None if held is None else resident(held.in_memory(), device=images.device), after_epoch)
 
-# %% ../../nbs/training/08_sweep.ipynb #c15
+    with deterministic():
+        train_stacked(
+            [loop for loop, _ in left.values()],
+            images,
+            None if held is None else resident(held.in_memory(), device=images.device),
+            after_epoch,
+        )
+
+# %% ../../nbs/training/08_sweep.ipynb #c14
 def _elsewhere(job: Work, train: Lent, held: Lent | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a folder of its own; the folder's name and the contents of its files."
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         home = Path(replace(job, train=train, held=held, folder=folder)())
-        return home.name, {path.name: path.read_bytes() for path in home.iterdir() if path.is_file() and not path.name.startswith(".")}
+        return home.name, {
+            path.name: path.read_bytes() for path in home.iterdir() if path.is_file() and not path.name.startswith(".")
+        }
+
 
 def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by the workers of a Dask scheduler, which gives the runs of a dead worker to another."
     distributed = require("distributed", "cluster")
     folders = {}
     for job in jobs:
-        home = Path(job.folder) / prepare(None, job.train(), None if job.held is None else job.held(), job.config).identity()
-        if (home / "model.safetensors").exists(): folders[job.number] = str(home)
+        home = (
+            Path(job.folder)
+            / prepare(None, job.train(), None if job.held is None else job.held(), job.config).identity()
+        )
+        if (home / "model.safetensors").exists():
+            folders[job.number] = str(home)
     with connect(scheduler) as client:
         jobs_left = [job for job in jobs if job.number not in folders]
         cells = client.scatter([jobs[0].train, jobs[0].held], broadcast=True) if jobs_left else []
-        futures = {client.submit(_elsewhere, replace(job, train=None, held=None), *cells, pure=False, retries=ATTEMPTS - 1): job for job in jobs_left}
+        futures = {
+            client.submit(
+                _elsewhere, replace(job, train=None, held=None), *cells, pure=False, retries=ATTEMPTS - 1
+            ): job
+            for job in jobs_left
+        }
         for future in distributed.as_completed(list(futures), loop=client.loop):
             job = futures[future]
-            try: name, files = future.result()
-            except distributed.KilledWorker as error: raise DeviceError(f"workers have died {ATTEMPTS} times while {_told(job.config)} was trained; memory may be short") from error
-            for file in sorted(files, key=lambda file: file == "model.safetensors"):       # it marks a run as finished
+            try:
+                name, files = future.result()
+            except distributed.KilledWorker as error:
+                raise DeviceError(
+                    f"workers have died {ATTEMPTS} times while {_told(job.config)} was trained; memory may be short"
+                ) from error
+            for file in sorted(files, key=lambda file: file == "model.safetensors"):  # it marks a run as finished
                 replace_file(Path(job.folder) / name / file, lambda part: part.write_bytes(files[file]))
             folders[job.number] = str(Path(job.folder) / name)
             bar.tell(len(folders))
     return [folders[job.number] for job in jobs]
 
-# %% ../../nbs/training/08_sweep.ipynb #c16
+# %% ../../nbs/training/08_sweep.ipynb #c15
 class _Progress:
     "A bar over all epochs of all runs, and the same as a small file for whoever watches from outside."
+
     def __init__(self, configs: list[RunConfig], counts: Path, progress: bool, file, label: str):
-        self.epochs, self.counts, self.file, self.label = np.array([c.training.epochs for c in configs]), counts, file, label
+        self.epochs, self.counts, self.file, self.label = (
+            np.array([c.training.epochs for c in configs]),
+            counts,
+            file,
+            label,
+        )
         np.zeros(len(configs), np.int64).tofile(counts)
-        self.bar = progress_bar(total=int(self.epochs.sum()), desc=label, unit="epoch", leave=False, disable=file is not None or not progress)
+        self.bar = progress_bar(
+            total=int(self.epochs.sum()),
+            desc=label,
+            unit="epoch",
+            leave=False,
+            disable=file is not None or not progress,
+        )
 
     def tell(self, runs: int, result=None):
         "Show that so many runs are finished; gives the result back."
-        done = int(np.minimum(np.fromfile(self.counts, np.int64), self.epochs).sum()) if runs < len(self.epochs) else int(self.epochs.sum())
+        done = (
+            int(np.minimum(np.fromfile(self.counts, np.int64), self.epochs).sum())
+            if runs < len(self.epochs)
+            else int(self.epochs.sum())
+        )
         self.bar.n = done
         self.bar.set_postfix_str(f"{runs}/{len(self.epochs)} runs")
-        if self.file: write_json(Path(self.file), dict(label=self.label, done=done, total=int(self.epochs.sum()), runs=runs, of=len(self.epochs)), lasting=False)
+        if self.file:
+            write_json(
+                Path(self.file),
+                dict(label=self.label, done=done, total=int(self.epochs.sum()), runs=runs, of=len(self.epochs)),
+                lasting=False,
+            )
         return result
 
     def close(self):
-        self.tell(len(self.epochs)); self.bar.close()
+        self.tell(len(self.epochs))
+        self.bar.close()

@@ -2,6 +2,7 @@
 
 Prints JSON: how many inputs, how many were refused in a sentence, how many were read, and what went wrong.
 """
+
 import faulthandler
 import json
 import os
@@ -17,16 +18,54 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-
-import microvae as mv
 from readers import Reader, readers
 
-SECONDS, BYTES = 10, 1_000_000_000
-FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect", "socket.getaddrinfo", "pickle.find_class", "ctypes.dlopen")
+import microvae as mv
 
-numbers = st.one_of(st.integers(-2**65, 2**65), st.sampled_from([0, -1, 1, 2, 10**9, 10**12, 2**31, 2**63]), st.floats(), st.booleans(), st.none())
-texts = st.one_of(st.text(max_size=20), st.sampled_from(["", "../../etc/passwd", "/etc/passwd", "<script>alert(1)</script>", "__import__('os').system('x')", "adaptable", "uint16", "NaN", "blosc", "\0", "%s%n", "é" * 300]))
-trees = st.recursive(st.one_of(numbers, texts), lambda part: st.one_of(st.lists(part, max_size=4), st.dictionaries(texts, part, max_size=4)), max_leaves=8)
+SECONDS, BYTES = 10, 1_000_000_000
+FORBIDDEN = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "socket.connect",
+    "socket.getaddrinfo",
+    "pickle.find_class",
+    "ctypes.dlopen",
+)
+
+numbers = st.one_of(
+    st.integers(-(2**65), 2**65),
+    st.sampled_from([0, -1, 1, 2, 10**9, 10**12, 2**31, 2**63]),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+)
+texts = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "",
+            "../../etc/passwd",
+            "/etc/passwd",
+            "<script>alert(1)</script>",
+            "__import__('os').system('x')",
+            "adaptable",
+            "uint16",
+            "NaN",
+            "blosc",
+            "\0",
+            "%s%n",
+            "é" * 300,
+        ]
+    ),
+)
+trees = st.recursive(
+    st.one_of(numbers, texts),
+    lambda part: st.one_of(st.lists(part, max_size=4), st.dictionaries(texts, part, max_size=4)),
+    max_leaves=8,
+)
 
 
 class Hang(BaseException):
@@ -47,13 +86,15 @@ def bad_bytes(draw, good: bytes) -> bytes:
         elif change == "flip":
             made[at] ^= 1 << draw(st.integers(0, 7))
         elif change == "cut":
-            del made[at:at + draw(st.integers(1, 50))]
+            del made[at : at + draw(st.integers(1, 50))]
         elif change == "put":
             made[at:at] = draw(st.binary(min_size=1, max_size=20))
         elif change == "end":
             made = made[:at]
         else:
-            made[at:at + 4] = draw(st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"NaN ", b"-1e9", b"99999999"]))
+            made[at : at + 4] = draw(
+                st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"NaN ", b"-1e9", b"99999999"])
+            )
     return bytes(made)
 
 
@@ -97,11 +138,11 @@ def bad_xml(draw, good: bytes) -> bytes:
         value = draw(st.one_of(texts, numbers.map(str)))
         if draw(st.booleans()):
             value = value.replace("<", "&lt;").replace('"', "&quot;").replace("\0", "")
-        text = text[:one.start()] + f'"{value}"' + text[one.end():]
+        text = text[: one.start()] + f'"{value}"' + text[one.end() :]
     made = text.encode("utf-8", "replace")
     if len(made) <= end - start:
         made = made.replace(b"</OME>", b" " * (end - start - len(made)) + b"</OME>")
-    return good[:start] + made[:end - start] + good[end:]
+    return good[:start] + made[: end - start] + good[end:]
 
 
 @st.composite
@@ -112,8 +153,8 @@ def bad_numbers(draw, good: bytes) -> bytes:
     text = good[start:end].decode()
     for _ in range(draw(st.integers(1, 3))):
         one = draw(st.sampled_from(list(re.finditer(r"=[^\n]*", text))))
-        text = text[:one.start()] + f"={draw(st.one_of(numbers.map(str), texts))}" + text[one.end():]
-    made = text.encode("utf-8", "replace")[:end - start]
+        text = text[: one.start()] + f"={draw(st.one_of(numbers.map(str), texts))}" + text[one.end() :]
+    made = text.encode("utf-8", "replace")[: end - start]
     return good[:start] + made + b"\0" * (end - start - len(made)) + good[end:]
 
 
@@ -122,6 +163,7 @@ CHANGES = {"bytes": bad_bytes, "json": bad_json, "xml": bad_xml, "numbers": bad_
 
 class Watch:
     "What may not happen while a file is read."
+
     def __init__(self, root: Path):
         self.root, self.on, self.seen = str(root), False, []
         sys.addaudithook(self)
@@ -129,9 +171,16 @@ class Watch:
     def __call__(self, event: str, words: tuple):
         if not self.on:
             return
-        if event in FORBIDDEN or event == "exec" and not os.path.exists(getattr(words[0], "co_filename", "")):          # what comes from a file is an import
+        if (
+            event in FORBIDDEN or event == "exec" and not os.path.exists(getattr(words[0], "co_filename", ""))
+        ):  # what comes from a file is an import
             self.seen.append(f"{event} {str(words)[:100]}")
-        elif event == "open" and isinstance(words[1], str) and set(words[1]) & set("wax+") and not str(words[0]).startswith((self.root, "/dev/null")):
+        elif (
+            event == "open"
+            and isinstance(words[1], str)
+            and set(words[1]) & set("wax+")
+            and not str(words[0]).startswith((self.root, "/dev/null"))
+        ):
             self.seen.append(f"wrote {words[0]}")
 
 
@@ -145,12 +194,20 @@ def read(reader: Reader, watch: Watch) -> str:
         reader.read()
         outcome = "read"
     except mv.MicroVAEError as error:
-        outcome = "refused" if "\n" not in str(error) and len(str(error)) < 600 else f"a sentence of {len(str(error))} characters: {str(error)[:300]}"
+        outcome = (
+            "refused"
+            if "\n" not in str(error) and len(str(error)) < 600
+            else f"a sentence of {len(str(error))} characters: {str(error)[:300]}"
+        )
     except Hang:
         outcome = "took more than 10 s"
     except Exception as error:
         ours = [line for line in traceback.extract_tb(error.__traceback__) if "microvae" in line.filename]
-        outcome = f"{type(error).__name__} at {Path(ours[-1].filename).name}:{ours[-1].lineno}: {str(error)[:200]}" if ours else f"{type(error).__name__}: {error}"
+        outcome = (
+            f"{type(error).__name__} at {Path(ours[-1].filename).name}:{ours[-1].lineno}: {str(error)[:200]}"
+            if ours
+            else f"{type(error).__name__}: {error}"
+        )
     finally:
         watch.on = False
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -164,10 +221,18 @@ def read(reader: Reader, watch: Watch) -> str:
 def fuzz(name: str, reader: Reader, count: int, number: int, watch: Watch) -> dict:
     "So many bad files for a reader."
     good, counts, wrong = reader.file.read_bytes(), {"read": 0, "refused": 0}, {}
-    assert read(reader, watch) == "read" or read(reader, watch) == "read", f"{name}: the good file must be read: {read(reader, watch)}"
+    assert read(reader, watch) == "read" or read(reader, watch) == "read", (
+        f"{name}: the good file must be read: {read(reader, watch)}"
+    )
 
     @seed(number)
-    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     @given(CHANGES[reader.kind](good))
     def attempt(bad):
         reader.file.write_bytes(bad)
@@ -200,7 +265,15 @@ def main(names: str, count: int, number: int):
         for name in chosen:
             found[name] = fuzz(name, known[name], -(-count // len(chosen)), number, watch)
             print(name, found[name], file=sys.stderr, flush=True)
-        print(json.dumps({"inputs": sum(part["read"] + part["refused"] + len(part["wrong"]) for part in found.values()), "seconds": time.monotonic() - began, "readers": found}))
+        print(
+            json.dumps(
+                {
+                    "inputs": sum(part["read"] + part["refused"] + len(part["wrong"]) for part in found.values()),
+                    "seconds": time.monotonic() - began,
+                    "readers": found,
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

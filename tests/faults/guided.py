@@ -2,6 +2,7 @@
 
 Needs atheris, which `make faults` installs where it can be had.
 """
+
 import json
 import sys
 import tempfile
@@ -11,9 +12,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["microvae", "tifffile", "safetensors", "imageio"]):
-    import microvae as mv
     from fuzzing import Watch
     from readers import readers
+
+    import microvae as mv
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
@@ -40,5 +42,19 @@ if __name__ == "__main__":
             (root / "counts.json").write_text(json.dumps(counts))
             print("COUNTS", json.dumps(counts), flush=True)
 
-    atheris.Setup([sys.argv[0], f"-runs={runs}", "-timeout=10", "-rss_limit_mb=3000", f"-max_len={4 * reader.file.stat().st_size}", f"-artifact_prefix={root}/", "-print_final_stats=0", "-verbosity=0", f"-seed={sys.argv[3] if len(sys.argv) > 3 else 1}", str(root / "corpus")], attempt)
+    atheris.Setup(
+        [
+            sys.argv[0],
+            f"-runs={runs}",
+            "-timeout=10",
+            "-rss_limit_mb=3000",
+            f"-max_len={4 * reader.file.stat().st_size}",
+            f"-artifact_prefix={root}/",
+            "-print_final_stats=0",
+            "-verbosity=0",
+            f"-seed={sys.argv[3] if len(sys.argv) > 3 else 1}",
+            str(root / "corpus"),
+        ],
+        attempt,
+    )
     atheris.Fuzz()

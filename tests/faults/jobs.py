@@ -1,4 +1,5 @@
 "What is interrupted: each job goes on where it was cut off when it is called again with the same folder."
+
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from microvae.training.config import Objective, Training
 from microvae.training.sweep import sweep as train_all
 
 torch.set_num_threads(1)
-torch.optim.Adam([torch.zeros(1)])          # with its first optimizer PyTorch imports a thousand modules
+torch.optim.Adam([torch.zeros(1)])  # with its first optimizer PyTorch imports a thousand modules
 CELLS = mv.lung_fret(120)
 
 
@@ -31,7 +32,9 @@ def training(folder: Path):
 
 def sweep(folder: Path, workers: int = 2):
     "Four runs in processes of their own."
-    configs = mv.grid(mv.RunConfig(objective=Objective(beta=0.5), training=Training(epochs=3)), seed=range(2), latent_dim=[2, 3])
+    configs = mv.grid(
+        mv.RunConfig(objective=Objective(beta=0.5), training=Training(epochs=3)), seed=range(2), latent_dim=[2, 3]
+    )
     train_all(configs, CELLS, folder=folder, device="cpu", workers=workers, progress=False)
 
 
@@ -41,7 +44,10 @@ def plate(folder: Path) -> Path:
     y, x = np.mgrid[:64, :64]
     rng = np.random.default_rng(0)
     for i in range(24):
-        discs = sum(((y - r) ** 2 + (x - c) ** 2 < 40) * 1.0 for r, c in rng.permutation([(16, 16), (16, 48), (48, 16), (48, 48)])[:3])
+        discs = sum(
+            ((y - r) ** 2 + (x - c) ** 2 < 40) * 1.0
+            for r, c in rng.permutation([(16, 16), (16, 48), (48, 16), (48, 48)])[:3]
+        )
         tifffile.imwrite(folder / f"f{i:02d}.tif", (3000 * discs + 200 + rng.normal(0, 20, x.shape)).astype(np.uint16))
     (folder / "f05.tif").write_bytes(b"II*\0broken")
     return folder
@@ -69,4 +75,10 @@ def phase(folder: Path, notebooks: Path):
 
 def single(source: Path, notebooks: Path) -> dict:
     "All jobs, by name."
-    return {"training": training, "sweep": sweep, "crop": partial(crop, source=source), "to_zarr": to_zarr, "phase": partial(phase, notebooks=notebooks)}
+    return {
+        "training": training,
+        "sweep": sweep,
+        "crop": partial(crop, source=source),
+        "to_zarr": to_zarr,
+        "phase": partial(phase, notebooks=notebooks),
+    }

@@ -1,9 +1,10 @@
 "Every reader, with good files of its kind, and ways in which files are bad."
+
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import imageio.v3 as imageio
 import numpy as np
@@ -13,7 +14,7 @@ import tifffile
 import microvae as mv
 from microvae.app.card import in_words, open_run, read_card, readme_of, train_with_card
 from microvae.app.outputs import embedding, read_embedding, write_embedding
-from microvae.files import read_json, read_pictures, read_table, write_pictures
+from microvae.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import Model, Training
 from microvae.training.engine import load_model
@@ -22,9 +23,10 @@ from microvae.training.engine import load_model
 @dataclass(frozen=True)
 class Reader:
     "A file, which may lie in a folder that is read as a whole, and what reads it."
+
     file: Path
     read: Callable[[], object]
-    kind: str                       # bytes, json, xml or numbers: how it is changed
+    kind: str  # bytes, json, xml or numbers: how it is changed
 
 
 def images_of(path: Path) -> mv.CellImages:
@@ -52,9 +54,26 @@ def ome_zarr(folder: Path, path: str = "0") -> Path:
     "An OME-Zarr 0.4 of two channels, written by hand as the specification says; `path` is what it calls its array."
     (folder / "0").mkdir(parents=True, exist_ok=True)
     planes = np.random.default_rng(0).integers(0, 999, (2, 16, 16), dtype=np.uint16)
-    axes, scale = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}], [{"type": "scale", "scale": [1, 1, 1]}]
-    attributes = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": [{"path": path, "coordinateTransformations": scale}]}], "omero": {"channels": [{"label": "DNA"}, {"label": "actin"}]}}
-    array = {"zarr_format": 2, "shape": [2, 16, 16], "chunks": [1, 16, 16], "dtype": "<u2", "compressor": {"id": "zlib", "level": 1}, "fill_value": 0, "filters": None, "order": "C"}
+    axes, scale = (
+        [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}],
+        [{"type": "scale", "scale": [1, 1, 1]}],
+    )
+    attributes = {
+        "multiscales": [
+            {"version": "0.4", "axes": axes, "datasets": [{"path": path, "coordinateTransformations": scale}]}
+        ],
+        "omero": {"channels": [{"label": "DNA"}, {"label": "actin"}]},
+    }
+    array = {
+        "zarr_format": 2,
+        "shape": [2, 16, 16],
+        "chunks": [1, 16, 16],
+        "dtype": "<u2",
+        "compressor": {"id": "zlib", "level": 1},
+        "fill_value": 0,
+        "filters": None,
+        "order": "C",
+    }
     for name, content in {".zgroup": {"zarr_format": 2}, ".zattrs": attributes, "0/.zarray": array}.items():
         (folder / name).write_text(json.dumps(content))
     for k, plane in enumerate(planes):
@@ -72,7 +91,13 @@ def readers(root: Path) -> dict[str, Reader]:
     def add(name: str, file: Path, read: Callable, kind: str = "bytes"):
         found[name] = Reader(file, read, kind)
 
-    for name, settings in {"plain": {}, "zlib": {"compression": "zlib"}, "tiled": {"tile": (16, 16)}, "imagej": {"imagej": True, "metadata": {"axes": "CYX", "Labels": ["DNA", "actin"]}}, "ome": {"ome": True, "metadata": {"axes": "CYX", "Channel": {"Name": ["DNA", "actin"]}}}}.items():
+    for name, settings in {
+        "plain": {},
+        "zlib": {"compression": "zlib"},
+        "tiled": {"tile": (16, 16)},
+        "imagej": {"imagej": True, "metadata": {"axes": "CYX", "Labels": ["DNA", "actin"]}},
+        "ome": {"ome": True, "metadata": {"axes": "CYX", "Channel": {"Name": ["DNA", "actin"]}}},
+    }.items():
         file = root / f"{name}.tif"
         tifffile.imwrite(file, planes, **settings)
         add(f"tiff {name}", file, lambda file=file: images_of(file))
@@ -94,23 +119,39 @@ def readers(root: Path) -> dict[str, Reader]:
     for file in sorted(path for path in scene.rglob("*") if path.is_file()):
         kind = "json" if file.name in (".zattrs", ".zarray", ".zgroup") else "bytes"
         add(f"OME-Zarr {file.relative_to(scene)}", file, lambda: images_of(scene), kind)
-    table = pd.DataFrame({"file": [f"w{i}.tif" for i in range(6)], "dose": np.linspace(0, 1, 6), "kind": list("ababab")})
+    table = pd.DataFrame(
+        {"file": [f"w{i}.tif" for i in range(6)], "dose": np.linspace(0, 1, 6), "kind": list("ababab")}
+    )
     table.to_csv(root / "table.csv", index=False)
     table.to_csv(root / "table.tsv", index=False, sep="\t")
     table.to_parquet(root / "table.parquet")
     for ending in ("csv", "tsv", "parquet"):
-        add(f"table {ending}", root / f"table.{ending}", lambda ending=ending: mv.join_table(table[["file"]], root / f"table.{ending}"))
-    run, card = train_with_card(cells, mv.RunConfig(model=Model("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False)
+        add(
+            f"table {ending}",
+            root / f"table.{ending}",
+            lambda ending=ending: mv.join_table(table[["file"]], root / f"table.{ending}"),
+        )
+    run, card = train_with_card(
+        cells, mv.RunConfig(model=Model("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False
+    )
     home = run.folder
     add("safetensors", home / "model.safetensors", lambda: load_model(home / "model.safetensors"))
-    add("state", home / "checkpoint" / "state.safetensors", lambda: load_tensors(home / "checkpoint" / "state.safetensors"))
+    add(
+        "state",
+        home / "checkpoint" / "state.safetensors",
+        lambda: load_tensors(home / "checkpoint" / "state.safetensors"),
+    )
     add("history", home / "history.parquet", lambda: open_run(home))
     add("config.json", home / "config.json", lambda: config_of(home / "config.json"), "json")
     add("card.json", home / "card.json", lambda: card_of(home), "json")
     codes = embedding(run, cells)
     for ending in ("csv", "parquet"):
         write_embedding(codes, root / f"codes.{ending}", card)
-        add(f"codes {ending}", root / f"codes.{ending}", lambda ending=ending: read_embedding(root / f"codes.{ending}", run, cells))
+        add(
+            f"codes {ending}",
+            root / f"codes.{ending}",
+            lambda ending=ending: read_embedding(root / f"codes.{ending}", run, cells),
+        )
     write_pictures(root / "pictures.npz", {"a": cells.images})
     add("pictures", root / "pictures.npz", lambda: read_pictures(root / "pictures.npz"))
     return found

@@ -1,12 +1,13 @@
 "A disk that is full, or that nobody may write to: one sentence, what was there is there, and with room the job ends as it would have."
+
 import subprocess
 
+import jobs
 import numpy as np
 import pytest
-
-import jobs
-import microvae as mv
 from harness import contents, record, run, small_disk, so_many, unfinished
+
+import microvae as mv
 
 NAMES = ("training", "crop", "to_zarr")
 
@@ -67,10 +68,16 @@ def test_what_was_there_stays_when_its_successor_does_not_fit(tmp_path):
     few, many = mv.lung_fret(5), mv.lung_fret(2000)
     with small_disk(tmp_path / "disk", 200):
         file = few.save(tmp_path / "disk" / "cells.npz")
-        for save in (lambda: many.save(file), lambda: many.to_zarr(tmp_path / "disk" / "new.zarr"), lambda: many.to_zarr(kept, append=True)):
+        for save in (
+            lambda: many.save(file),
+            lambda: many.to_zarr(tmp_path / "disk" / "new.zarr"),
+            lambda: many.to_zarr(kept, append=True),
+        ):
             kept = tmp_path / "disk" / "kept.zarr"
             if not kept.exists():
                 few.to_zarr(kept)
             with pytest.raises(mv.FileError, match="No space left"):
                 save()
-            assert len(mv.CellImages.load(file)) == len(mv.CellImages.load(kept)) == 5 and not unfinished(tmp_path / "disk")
+            assert len(mv.CellImages.load(file)) == len(mv.CellImages.load(kept)) == 5 and not unfinished(
+                tmp_path / "disk"
+            )

@@ -1,12 +1,18 @@
 "Power cut, out of memory, closed laptop: whatever was under way goes on, and ends where it would have ended."
+
 import time
 
-import pytest
-
 import jobs
+import pytest
 from harness import contents, moments, record, run, so_many, unfinished
 
-KILLS = {"training": so_many(60, 6), "crop": so_many(50, 5), "to_zarr": so_many(50, 5), "sweep": so_many(26, 2), "phase": so_many(14, 2)}
+KILLS = {
+    "training": so_many(60, 6),
+    "crop": so_many(50, 5),
+    "to_zarr": so_many(50, 5),
+    "sweep": so_many(26, 2),
+    "phase": so_many(14, 2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,11 @@ def test_killed_at_any_moment(name, all_jobs, tmp_path):
         folder, places = tmp_path / f"killed{places}", places + 1
         for _ in range(random.choice([1, 1, 2, 3])):
             at_a_change = random.random() < 0.5 and changes > 1
-            state, _, error = run(job, folder, die_at=random.randint(1, changes)) if at_a_change else run(job, folder, die_after=random.uniform(0, seconds), alone=random.random() < 0.3)
+            state, _, error = (
+                run(job, folder, die_at=random.randint(1, changes))
+                if at_a_change
+                else run(job, folder, die_after=random.uniform(0, seconds), alone=random.random() < 0.3)
+            )
             kills += state == "killed"
             assert error is None, error
         state, _, error = run(job, folder)

@@ -1,4 +1,5 @@
 "A million crops, ten million rows, ten thousand runs, hours of work: what is large is slower, and takes no more memory than it says."
+
 import json
 import os
 import resource
@@ -10,9 +11,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from harness import FULL, record, so_many
 
 import microvae as mv
-from harness import FULL, record, so_many
 from microvae.app.card import train_with_card
 from microvae.files import read_table, write_table
 from microvae.training.config import Model, RunConfig, Training
@@ -48,7 +49,9 @@ print(json.dumps(dict(images=n, written_per_second=round(n / wrote), read_per_se
 def test_crops_streamed(tmp_path):
     "Reading the last quarter takes no more memory than reading the first."
     n = so_many(1_000_000, 40_000)
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", STREAMED, tmp_path / "many.zarr", str(n)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STREAMED, tmp_path / "many.zarr", str(n)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     record("streamed", **told)
@@ -59,18 +62,27 @@ def test_a_long_table(tmp_path):
     "Codes of ten million cells are written, read and joined to what is known of their files."
     n = so_many(10_000_000, 200_000)
     rng, began = np.random.default_rng(0), time.monotonic()
-    codes = pd.DataFrame(rng.normal(size=(n, 4)).astype(np.float32), columns=[f"latent_{k + 1}" for k in range(4)]).assign(file=np.array([f"w{i}.tif" for i in range(1000)])[np.arange(n) % 1000])
+    codes = pd.DataFrame(
+        rng.normal(size=(n, 4)).astype(np.float32), columns=[f"latent_{k + 1}" for k in range(4)]
+    ).assign(file=np.array([f"w{i}.tif" for i in range(1000)])[np.arange(n) % 1000])
     known = pd.DataFrame({"file": [f"w{i}" for i in range(1000)], "dose": rng.random(1000)})
     joined = mv.join_table(codes, known)
     assert len(joined) == n and (joined.dose.to_numpy()[:2000] == np.tile(known.dose.to_numpy(), 2)).all()
     back = read_table(write_table(tmp_path / "codes.parquet", joined))
     assert back.equals(joined)
-    record("long_table", rows=n, seconds=round(time.monotonic() - began, 1), megabytes=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
+    record(
+        "long_table",
+        rows=n,
+        seconds=round(time.monotonic() - began, 1),
+        megabytes=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+    )
 
 
 def test_ten_thousand_runs_are_listed(tmp_path):
     cells = mv.lung_fret(40)
-    run, _ = train_with_card(cells, RunConfig(model=Model("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False)
+    run, _ = train_with_card(
+        cells, RunConfig(model=Model("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False
+    )
     tree, n = json.loads((run.folder / "config.json").read_text()), so_many(10_000, 10_000)
     for number in range(n - 1):
         home = tmp_path / "runs" / f"{number:012x}"
@@ -121,8 +133,17 @@ print(json.dumps(dict(rounds=rounds, hours=float(sys.argv[1]) / 3600, megabytes_
 def test_soak(tmp_path):
     "Trained, stored, embedded, reported again and again: memory, open files and threads stay as they are. MICROVAE_SOAK gives the seconds."
     pytest.importorskip("psutil")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", SOAK, os.environ.get("MICROVAE_SOAK", "900")], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SOAK, os.environ.get("MICROVAE_SOAK", "900")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     record("soak", **told)
-    assert told["megabytes_at_the_end"] < 1.1 * told["megabytes_at_half"] + 20 and told["files"][1] <= told["files"][0] and told["threads"][1] <= told["threads"][0]
+    assert (
+        told["megabytes_at_the_end"] < 1.1 * told["megabytes_at_half"] + 20
+        and told["files"][1] <= told["files"][0]
+        and told["threads"][1] <= told["threads"][0]
+    )

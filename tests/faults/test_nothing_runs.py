@@ -1,4 +1,5 @@
 "A file that was only to be read runs nothing, names no file to be opened, and brings no script into a page."
+
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
+from readers import ome_zarr
 
 import microvae as mv
 from microvae.app.card import read_card, train_with_card, write_card
@@ -27,11 +29,11 @@ from microvae.files import read_pictures, read_table
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import Model, RunConfig, Training
 from microvae.training.engine import load_model
-from readers import ome_zarr
 
 
 class Bomb:
     "An object that, unpickled, writes a file."
+
     def __init__(self, path):
         self.path = str(path)
 
@@ -62,8 +64,17 @@ def test_no_pickle_is_loaded(tmp_path, trained):
     torch.save({"model": Bomb(gone)}, tmp_path / "model.safetensors")
     for ending in ("csv", "parquet", "png", "tif"):
         (tmp_path / f"p.{ending}").write_bytes(pickle.dumps(Bomb(gone)))
-    for call in (lambda: mv.load_images(tmp_path / "a.npy"), lambda: mv.load_images(tmp_path / "a.npz"), lambda: mv.CellImages.load(tmp_path / "cells.npz"), lambda: read_pictures(tmp_path / "a.npz"),
-                 lambda: load_model(tmp_path / "model.safetensors"), lambda: load_tensors(tmp_path / "model.safetensors"), lambda: read_table(tmp_path / "p.parquet"), lambda: mv.load_images(tmp_path / "p.png"), lambda: mv.load_images(tmp_path / "p.tif")):
+    for call in (
+        lambda: mv.load_images(tmp_path / "a.npy"),
+        lambda: mv.load_images(tmp_path / "a.npz"),
+        lambda: mv.CellImages.load(tmp_path / "cells.npz"),
+        lambda: read_pictures(tmp_path / "a.npz"),
+        lambda: load_model(tmp_path / "model.safetensors"),
+        lambda: load_tensors(tmp_path / "model.safetensors"),
+        lambda: read_table(tmp_path / "p.parquet"),
+        lambda: mv.load_images(tmp_path / "p.png"),
+        lambda: mv.load_images(tmp_path / "p.tif"),
+    ):
         refused(call)
     try:
         read_table(tmp_path / "p.csv")
@@ -76,7 +87,17 @@ def test_no_source_loads_pickles(root):
     "Nor is there a call in the library that could."
     for file in sorted((root / "microvae").rglob("*.py")):
         text = file.read_text()
-        for word in ("torch.load(", "pickle.load", "read_pickle", "joblib.load", "allow_pickle=True", "yaml.load(", "yaml.unsafe_load", "shell=True", "os.system"):
+        for word in (
+            "torch.load(",
+            "pickle.load",
+            "read_pickle",
+            "joblib.load",
+            "allow_pickle=True",
+            "yaml.load(",
+            "yaml.unsafe_load",
+            "shell=True",
+            "os.system",
+        ):
             assert word not in text, f"{file.name} has {word}"
 
 
@@ -92,15 +113,24 @@ OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID=
 def test_xml_without_entities(tmp_path):
     "Neither a file of this machine nor a billion laughs come in by way of metadata."
     (tmp_path / "secret.txt").write_text("secret")
-    outside = f'<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>' + OME.format(name="&x;", uuid="")
-    laughs = '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "ha">' + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghij", "bcdefghijk")) + "]>" + OME.format(name="&k;", uuid="")
+    outside = f'<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>' + OME.format(
+        name="&x;", uuid=""
+    )
+    laughs = (
+        '<?xml version="1.0"?><!DOCTYPE OME [<!ENTITY a "ha">'
+        + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghij", "bcdefghijk"))
+        + "]>"
+        + OME.format(name="&k;", uuid="")
+    )
     for xml in (outside, laughs):
         said = refused(lambda: mv.load_images(ome(tmp_path / "a.tif", xml)))
         assert "document type" in said and "secret" not in said
     assert mv.load_images(ome(tmp_path / "good.tif", OME.format(name="DNA", uuid=""))).channels == ("DNA",)
 
 
-@pytest.mark.parametrize("name", ["../other.tif", "/etc/passwd", "..\\\\other.tif", "//host/share/a.tif", "sub/other.tif"])
+@pytest.mark.parametrize(
+    "name", ["../other.tif", "/etc/passwd", "..\\\\other.tif", "//host/share/a.tif", "sub/other.tif"]
+)
 def test_metadata_open_no_other_folder(tmp_path, name):
     "An OME-TIFF may go on in a file beside it, and nowhere else."
     (tmp_path / "in").mkdir()
@@ -121,7 +151,9 @@ def test_names_never_become_paths_or_code(tmp_path, trained):
     _, run, _ = trained
     tree = run.config.as_dict()
     for name in ("../../evil", "/etc/passwd", "os.system", "__import__('os').mkdir('x')", "build"):
-        refused(lambda: mv.RunConfig.from_dict(tree | {"model": tree["model"] | {"name": name}}).model.network((1, 20, 20)))
+        refused(
+            lambda: mv.RunConfig.from_dict(tree | {"model": tree["model"] | {"name": name}}).model.network((1, 20, 20))
+        )
         refused(lambda: mv.push(run, {}, name, tmp_path / "hub"))
     for step in ("os.system", "Treatment", "__class__", "../Scale"):
         refused(lambda: mv.Treatment.from_list([{"step": step, "maximum": 1.0}]))
@@ -150,8 +182,15 @@ def test_archives_write_nothing_outside(tmp_path, monkeypatch):
 
 def test_headers_that_promise_too_much(tmp_path):
     "A hundred gigabytes in a file of some kilobytes, or pages without end, are refused at once, and no memory is taken for them."
-    side, script = 2**17, "import sys, resource, microvae as mv\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\ntry: mv.load_images(sys.argv[1])\nexcept mv.MicroVAEError as error: print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)"
-    for name, settings in {"plain.tif": {}, "packed.tif": {"compression": "zlib"}, "big.tif": {"bigtiff": True, "compression": "zlib", "tile": (16, 16)}}.items():
+    side, script = (
+        2**17,
+        "import sys, resource, microvae as mv\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\ntry: mv.load_images(sys.argv[1])\nexcept mv.MicroVAEError as error: print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)",
+    )
+    for name, settings in {
+        "plain.tif": {},
+        "packed.tif": {"compression": "zlib"},
+        "big.tif": {"bigtiff": True, "compression": "zlib", "tile": (16, 16)},
+    }.items():
         tifffile.imwrite(tmp_path / name, np.zeros((48, 48), np.uint16), **settings)
         with tifffile.TiffFile(tmp_path / name, mode="r+") as tiff:
             for tag in ("ImageWidth", "ImageLength"):
@@ -165,19 +204,37 @@ def test_headers_that_promise_too_much(tmp_path):
     np.savez(tmp_path / "lies.npz", np.zeros((8, 8)))
     packed = bytearray((tmp_path / "lies.npz").read_bytes())
     directory = packed.index(b"PK\x01\x02")
-    packed[directory + 24:directory + 28] = (2**32 - 16).to_bytes(4, "little")          # the size of the member, unpacked
+    packed[directory + 24 : directory + 28] = (2**32 - 16).to_bytes(4, "little")  # the size of the member, unpacked
     (tmp_path / "lies.npz").write_bytes(packed)
     os.mkfifo(tmp_path / "pipe.tif")
-    for name, old, new in (("planes.tif", 'SizeZ="1"', f'SizeZ="{10**9}"'), ("count.tif", 'PlaneCount="1"', f'PlaneCount="{2**31}"'), ("lines.tif", 'SizeY="8"', f'SizeY="{10**10}"')):
+    for name, old, new in (
+        ("planes.tif", 'SizeZ="1"', f'SizeZ="{10**9}"'),
+        ("count.tif", 'PlaneCount="1"', f'PlaneCount="{2**31}"'),
+        ("lines.tif", 'SizeY="8"', f'SizeY="{10**10}"'),
+    ):
         ome(tmp_path / name, OME.format(name="DNA", uuid="").replace(old, new))
     tifffile.imwrite(tmp_path / "circle.tif", np.zeros((3, 8, 8), np.uint8), photometric="minisblack", metadata=None)
     with tifffile.TiffFile(tmp_path / "circle.tif") as tiff:
         offsets, count = [page.offset for page in tiff.pages], len(tiff.pages[2].tags)
     with open(tmp_path / "circle.tif", "r+b") as file:
-        file.seek(offsets[2] + 2 + 12 * count)          # where the last page tells the next
+        file.seek(offsets[2] + 2 + 12 * count)  # where the last page tells the next
         file.write(offsets[0].to_bytes(4, "little"))
-    for name in ("plain.tif", "packed.tif", "big.tif", "a.npy", "a.npz", "lies.npz", "pipe.tif", "planes.tif", "count.tif", "lines.tif", "circle.tif"):
-        done = subprocess.run([sys.executable, "-c", script, tmp_path / name], capture_output=True, text=True, timeout=30)
+    for name in (
+        "plain.tif",
+        "packed.tif",
+        "big.tif",
+        "a.npy",
+        "a.npz",
+        "lies.npz",
+        "pipe.tif",
+        "planes.tif",
+        "count.tif",
+        "lines.tif",
+        "circle.tif",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, tmp_path / name], capture_output=True, text=True, timeout=30
+        )
         assert done.returncode == 0 and done.stdout.count("\n") == 1, done.stdout + done.stderr[-2000:]
         taken, said = done.stdout.split(" ", 1)
         assert int(taken) < 300 and name in said, done.stdout
@@ -189,12 +246,27 @@ def test_a_config_that_promises_too_much(trained, tmp_path):
 
     _, run, _ = trained
     tree = run.config.as_dict()
-    for change in ({"model": tree["model"] | {"latent_dim": 10**10}}, {"data": tree["data"] | {"image_shape": [2, 10**6, 10**6]}}):
-        save_file({name: tensor.contiguous() for name, tensor in run.model.state_dict().items()}, tmp_path / "model.safetensors", {"about": json.dumps({"config": tree | change})})
+    for change in (
+        {"model": tree["model"] | {"latent_dim": 10**10}},
+        {"data": tree["data"] | {"image_shape": [2, 10**6, 10**6]}},
+    ):
+        save_file(
+            {name: tensor.contiguous() for name, tensor in run.model.state_dict().items()},
+            tmp_path / "model.safetensors",
+            {"about": json.dumps({"config": tree | change})},
+        )
         assert "holds no model" in refused(lambda: load_model(tmp_path / "model.safetensors"))
 
 
-EVIL = ['<script>window.ran = 1</script>', '"><img src=x onerror="window.ran=1">', "</script><script>window.ran=1</script>", "<!--", "{{ 7 * 7 }}", "javascript:window.ran=1", "'-alert(1)-'"]
+EVIL = [
+    "<script>window.ran = 1</script>",
+    '"><img src=x onerror="window.ran=1">',
+    "</script><script>window.ran=1</script>",
+    "<!--",
+    "{{ 7 * 7 }}",
+    "javascript:window.ran=1",
+    "'-alert(1)-'",
+]
 
 
 def test_pages_show_metadata_as_text(trained, tmp_path, browser):
@@ -202,7 +274,10 @@ def test_pages_show_metadata_as_text(trained, tmp_path, browser):
     cells, run, card = trained
     table = pd.DataFrame({name: [EVIL[(i + k) % len(EVIL)] for i in range(len(cells))] for k, name in enumerate(EVIL)})
     strange = mv.CellImages(cells.images, table, tuple(EVIL[:2]), EVIL[0])
-    strange_card = card | {"data": card["data"] | {"name": EVIL[0]}, "model": card["model"] | {"name": EVIL[1], "channels": EVIL[:2]}}
+    strange_card = card | {
+        "data": card["data"] | {"name": EVIL[0]},
+        "model": card["model"] | {"name": EVIL[1], "channels": EVIL[:2]},
+    }
     codes = embedding(run, strange)
     (tmp_path / "map.html").write_text(explorer_page(run, strange_card, strange, codes, decoder="atlas", title=EVIL[2]))
     write_report(tmp_path / "report.html", run, strange_card, strange, codes, colour=EVIL[1])
@@ -211,7 +286,9 @@ def test_pages_show_metadata_as_text(trained, tmp_path, browser):
     for name in ("map.html", "report.html"):
         page = browser.new_page()
         asked = []
-        page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or asked.append(request.url))
+        page.on(
+            "request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or asked.append(request.url)
+        )
         page.goto((tmp_path / name).as_uri())
         page.wait_for_timeout(1500)
         if name == "map.html":

@@ -29,10 +29,11 @@ from .outputs import latent_columns
 from ..data.collection import CellImages
 from ..errors import ConfigError, FileError, ShapeError, unknown_name
 from ..evaluation.pictures import two_axes, widest
-from ..evaluation.plots import PALETTE, display_of, in_colours
+from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
 from ..files import free, replace_file
+from ..style import PALETTE
 from ..training.engine import Run
 
 # %% ../../nbs/app/04_explorer.ipynb #c05

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
-from .plots import PALETTE, STYLE
 from .reconstruction import embed, reconstruct
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
+from ..style import PALETTE, styled
 
 #: Ways to say how strange an image is.
 SCORES = ("error", "elbo", "distance")
@@ -86,7 +86,7 @@ def detection(
 # %% ../../nbs/evaluation/06_anomaly.ipynb #c05
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "ROC curves, columns false_positive and true_positive, a line for each value of a column."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
             area = (
@@ -119,7 +119,7 @@ def plot_scores(
 ) -> Figure:
     "Two histograms and the threshold."
     scores, anomalous = np.asarray(scores), np.asarray(anomalous, bool)
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(5.4, 3.0))
         edges = np.linspace(scores.min(), scores.max(), 30)
         for i, (name, some) in enumerate(zip(names, (scores[~anomalous], scores[anomalous]))):

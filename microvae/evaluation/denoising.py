@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..errors import ShapeError
-from .plots import PALETTE, STYLE
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
+from ..style import PALETTE, styled
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
@@ -73,7 +73,7 @@ def denoise(
 # %% ../../nbs/evaluation/05_denoising.ipynb #c05
 def plot_denoising(table: pd.DataFrame) -> Figure:
     "PSNR and SSIM before and after, against the noise: mean and standard deviation over images."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
         for axis, measure, label in zip(axes, ("psnr", "ssim"), ("PSNR (dB)", "SSIM")):
             for i, (when, name) in enumerate((("before", "noisy"), ("after", "by the model"))):

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..errors import CollapseError, ConfigError, ShapeError
-from .plots import STYLE
+from ..style import styled
 
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20
@@ -274,7 +274,7 @@ def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
 
 def plot_axes(related: pd.DataFrame) -> Figure:
     "Rank correlations of latent dimensions and factors as a picture."
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axis = plt.subplots(figsize=(0.55 * related.shape[1] + 2.2, 0.42 * len(related) + 1.8))
         shown = axis.imshow(related, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(related.to_numpy()):

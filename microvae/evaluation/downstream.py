@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError, unknown_name
-from .plots import PALETTE, STYLE
 from .statistics import Interval
+from ..style import PALETTE, styled
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c04
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
@@ -237,7 +237,7 @@ def plot_areas(
     tasks, names = list(dict.fromkeys(scores.task)), list(dict.fromkeys(scores.features))
     kinds = list(dict.fromkeys(scores.classifier))
     across = min(3, len(tasks))
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(
             -(-len(tasks) // across),
             across,
@@ -285,7 +285,7 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """What was said against what came true, a line for each value of a column; the size of a point is its number of
     cells.
     """
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(4.3, 3.9))
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):

@@ -11,8 +11,8 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from .plots import STYLE
 from ..models.autoencoders import Autoencoder
+from ..style import styled
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
 @torch.no_grad()
@@ -61,7 +61,7 @@ def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: 
     rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [
         (name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()
     ]
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axes = plt.subplots(
             len(rows), k * channels, figsize=(0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2), squeeze=False
         )

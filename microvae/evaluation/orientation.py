@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..errors import CollapseError, ConfigError
-from .plots import PALETTE, STYLE
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..models.pose import turned
+from ..style import PALETTE, styled
 
 #: Angles, in degrees, by which cells are turned.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
@@ -71,7 +71,7 @@ def code_movement(
 
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Movement against the angle, a line for each value of a column, mean over seeds and their range."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(5.6, 3.4))
         for i, (name, part) in enumerate(movement.groupby(by, sort=False)):
             runs = part.groupby("degrees").moved

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError
-from .plots import PALETTE, STYLE, composite, plot_images
+from .plots import composite, plot_images
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
+from ..style import PALETTE, styled
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c04
 def plot_marginals(
@@ -32,7 +33,7 @@ def plot_marginals(
         if name not in points:
             raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
     groups = [("cells", points)] if label is None else list(points.groupby(label))
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(
             2, 2, figsize=(5.4, 5.2), width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row"
         )
@@ -78,7 +79,7 @@ def plot_tracks(
             )
     groups = list(points.groupby(label))
     reach = 1.08 * max(2.0, float(points[["z1", "z2"]].abs().quantile(0.998).max()))
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(
             1, len(groups), figsize=(4.3 * len(groups), 4.2), squeeze=False, sharex=True, sharey=True
         )
@@ -150,7 +151,7 @@ def plot_grid(
         .reshape(steps * height, steps * width, 3)
     )
     edge = reach * steps / (steps - 1)
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
         axis.imshow(whole, extent=(-edge, edge, -edge, edge), interpolation="nearest")
         axis.set(xlabel=labels[0], ylabel=labels[1])
@@ -181,7 +182,7 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
     k, count = originals.shape[:2]
     error = reconstructions - originals
     top, white = float(np.quantile(np.abs(error), 0.998)), float(np.quantile(originals, 0.998))
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axes = plt.subplots(
             3 * count, k, figsize=(1.05 * k + 2.2, 1.05 * 3 * count + 0.3), squeeze=False, layout="constrained"
         )
@@ -227,7 +228,7 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
     "Mean of each name over seeds, and the front of those that no other beats."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
     front = pareto_front(means, smaller, larger)
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(6.2, 4.0))
         best = means[front].sort_values(smaller)
         axis.plot(best[smaller], best[larger], "-", color=PALETTE[1], lw=1.2, label="Pareto front")
@@ -247,7 +248,7 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
     """Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over
     seeds; points are marked with the values of another.
     """
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(6.2, 3.9))
         for i, (name, part) in enumerate(runs.groupby(by, sort=False)):
             means = part.groupby(mark)[["kl", "reconstruction"]].mean().sort_values("kl")
@@ -321,7 +322,7 @@ def plot_map(
     for (a, b), row in np.ndenumerate(rows):
         if row >= 0:
             sheet[a * side : a * side + height, b * side : b * side + width] = drawn[number[row]]
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5.0), layout="constrained")
         _coloured_points(left, places, None if colour is None else cells.table[colour])
         right.imshow(sheet, extent=extent, interpolation="nearest" if side * steps < 1200 else "antialiased")

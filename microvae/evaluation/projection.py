@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError, ShapeError, require, unknown_name
-from .plots import PALETTE, STYLE
+from ..style import PALETTE, styled
 
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -75,7 +75,7 @@ def plot_projections(
             raise ConfigError(
                 f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
             )
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axes = plt.subplots(
             len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False
         )

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError, require
-from .plots import PALETTE, STYLE
+from ..style import PALETTE, styled
 from ..training.search import Space, distribution
 
 # %% ../../nbs/evaluation/09_searches.ipynb #c04
@@ -60,11 +60,9 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
     study = study_of(trials, space)
     with (
         warnings.catch_warnings(),
-        plt.rc_context(
-            {
+        styled(
+            **{
                 "figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture],
-                "figure.dpi": STYLE["figure.dpi"],
-                "savefig.dpi": STYLE["savefig.dpi"],
                 "font.size": 9,
             }
         ),
@@ -103,7 +101,7 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
     Those that were given up end early, in grey.
     """
     done = trials[trials.state == "complete"].nsmallest(top, "value")
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(6.4, 3.5))
         for number in trials[trials.state == "pruned"].number:
             axis.plot(*_curve(curves, number), color="0.75", lw=0.9)

@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..evaluation.plots import PALETTE, STYLE
 from .cases import Findings
 from .results import Results
 from .runner import CASES
+from ..style import PALETTE, styled
 
 # %% ../../nbs/study/18_comparison.ipynb #c04
 #: Columns of the comparison, with their headings.
@@ -73,7 +73,7 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
 
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "PSNR and variety against how many values of an image one latent number stands for."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.0))
         for i, (chapter, part) in enumerate(table.groupby("chapter", sort=False)):
             for axis, column in zip(axes, ("psnr", "variety")):

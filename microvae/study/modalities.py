@@ -16,10 +16,11 @@ from ..data.collection import CellImages
 from ..data.splits import held_apart
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.downstream import area_under_roc, classify
-from ..evaluation.plots import PALETTE, STYLE, composite, plot_images
+from ..evaluation.plots import composite, plot_images
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of, weighed
+from ..style import PALETTE, styled
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/22_modalities.ipynb #c03
@@ -151,7 +152,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
 # %% ../../nbs/study/22_modalities.ipynb #c08
 def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
     "Numbers against the latent size, a line a set, mean over seeds and their range."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axes = plt.subplots(1, len(columns), figsize=(3.5 * len(columns), 3.7), layout="constrained")
         for axis, (column, label) in zip(np.atleast_1d(axes), columns.items()):
             for i, (name, part) in enumerate(sizes.groupby("set", sort=False)):

@@ -17,8 +17,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError
-from ..evaluation.plots import PALETTE, STYLE
 from ..files import read_json
+from ..style import PALETTE, styled
 
 # %% ../../nbs/study/25_reliability.ipynb #c04
 @dataclass
@@ -119,7 +119,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
 
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Bars from the left, one a name, of parts that add up."
-    with plt.rc_context(STYLE):
+    with styled():
         fig, axis = plt.subplots(figsize=(7.2, height), layout="constrained")
         start = [0.0] * len(names)
         for k, (part, values) in enumerate(parts.items()):

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from ..data.catalogue import CATALOGUE
 from ..data.splits import held_apart
 from ..errors import ConfigError
-from ..evaluation.plots import PALETTE, STYLE
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of, weighed
+from ..style import PALETTE, styled
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c05
@@ -220,7 +220,7 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
     sides, tried = sorted(depths.side.unique()), sorted(depths.depth.unique())
     cost = depths.groupby([*CASE, "depth"]).total.mean()
     cost = 100 * (cost / cost.groupby(CASE).transform("min") - 1)
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with styled(grid=False):
         fig, axes = plt.subplots(
             1,
             len(sets),

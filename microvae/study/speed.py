@@ -27,6 +27,7 @@ from ..errors import require, unknown_name
 from ..files import write_json, write_table
 from ..models.catalogue import build
 from ..progress import progress_bar
+from .benchmarks import peak_memory
 from .results import provenance
 from ..training.config import Model, RunConfig, Training
 from ..training.engine import fit
@@ -236,12 +237,9 @@ OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 # %% ../../nbs/study/12_speed.ipynb #c10
 def _tell(trainer: str, case: str, epochs: int, device: str):
     "Train in this process, and print images a second and the most memory as JSON; what `measure` starts."
-    import resource
-
     clock, case = Clock(), Case(**(json.loads(case) | {"image_shape": tuple(json.loads(case)["image_shape"])}))
     TRAINERS[trainer](case, epochs, device, clock)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
-    memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else resident
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
     print("\n" + json.dumps(dict(rate=case.images / median(np.diff(clock.times)), memory=memory)))
 
 
@@ -445,8 +443,11 @@ def plot_trainers(table: pd.DataFrame):
     "Bars of images a second by trainer, a panel a case."
     from matplotlib import pyplot as plt
 
+    from microvae.style import styled
+
     cases = list(dict.fromkeys(table.case))
-    figure, axes = plt.subplots(1, len(cases), figsize=(4.8 * len(cases), 2.6), layout="constrained", squeeze=False)
+    with styled():
+        figure, axes = plt.subplots(1, len(cases), figsize=(4.8 * len(cases), 2.6), layout="constrained", squeeze=False)
     for ax, case in zip(axes[0], cases):
         rows = table[(table.case == case) & table["images/s"].notna()].iloc[::-1]
         ax.barh(
@@ -473,8 +474,11 @@ def plot_scaling(table: pd.DataFrame):
     "Seconds against what is varied, both in ratio to the first point."
     from matplotlib import pyplot as plt
 
+    from microvae.style import styled
+
     parts = list(dict.fromkeys(table.against))
-    figure, axes = plt.subplots(1, len(parts), figsize=(2.8 * len(parts), 2.6), layout="constrained", squeeze=False)
+    with styled():
+        figure, axes = plt.subplots(1, len(parts), figsize=(2.8 * len(parts), 2.6), layout="constrained", squeeze=False)
     for ax, part in zip(axes[0], parts):
         rows = table[table.against == part]
         ax.plot(rows.value, rows.value / rows.value.iloc[0] * rows.seconds.iloc[0], color="0.7", label="in proportion")

@@ -104,3 +104,13 @@ def test_licences_of_the_core_are_free():
         ~core.licence.str.contains(free) & ~core.package.str.startswith("cuda-")
     ]  # what torch brings of NVIDIA does not always tell
     assert len(core) > 30 and unknown.empty, unknown.to_string()
+
+
+def test_every_requirement_has_a_reason(root):
+    "No package comes along that nobody can say the purpose of, and none is praised that is gone."
+    from microvae.study.packages import WHY, requirements_of
+
+    asked = requirements_of((root / "settings.ini").read_text())
+    assert {extra: sorted(names) for extra, names in asked.items()} == {
+        extra: sorted(names) for extra, names in WHY.items()
+    }

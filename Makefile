@@ -9,7 +9,7 @@ PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: lint pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -28,6 +28,10 @@ help:
 # make faults     the whole of tests/faults: 200 kills, full disks, 10,000 bad files, a million crops, 15 minutes of work (MICROVAE_SOAK=seconds); hours. Figures go to results/reliability
 # make oldest PYTHON=python3.10    the tests with the oldest packages that settings.ini allows
 # make wheels     build wheel and sdist, and install them in an empty environment of each Python at hand
+# make release VERSION=0.1.0    check version, changelog and citation, build wheel and sdist, and run the README's example with the wheel in an empty environment
+# make dependencies    ask the package index when each requirement was last released, and measure installation and import (needs the network)
+# make lint       layout and likely faults of the code (ruff), and type hints (mypy)
+# make pdf        the report as one PDF, printed by Chromium
 # make lock       take down version and hash of every package that the checks install
 # make audit      look the locked packages up among known vulnerabilities (needs the network)
 # make vendor     fetch again, with npm, what the explorer's page carries: d3 and onnxruntime-web
@@ -115,6 +119,16 @@ oldest:
 # wheel and sdist, each into an empty environment of each Python at hand, where the README's first example must run
 wheels: install
 	@$(BIN)/python .ci/wheels.py
+
+release: install
+	@$(BIN)/python .ci/release.py $(VERSION) dist
+
+dependencies: install
+	@$(BIN)/python .ci/dependencies.py
+
+lint: install
+	@$(BIN)/ruff check -q && $(BIN)/ruff format -q --check && $(BIN)/ruff check -q --isolated --select F microvae
+	@$(BIN)/mypy
 
 faults: install $(VENV)/.browser
 	@$(BIN)/python -m pip install -q atheris || echo "atheris cannot be had here: fuzzing is not guided by coverage"

@@ -51,7 +51,7 @@ class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
 # %% ../nbs/00_errors.ipynb #c06
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: object) -> str:
     "What an error says, in one line of at most 200 characters; its type where it says nothing."
     return " ".join(str(error).split())[:200] or type(error).__name__
 

@@ -166,7 +166,7 @@ def alone(lock: Path, doing: str) -> Iterator[Path]:
         held.release()
 
 
-def cause_of(error: Exception) -> str | None:
+def cause_of(error: BaseException) -> str | None:
     """Why the system did not write, in its own words, whatever library asked it; None where the error is not the
     system's.
     """
@@ -181,7 +181,9 @@ def cause_of(error: Exception) -> str | None:
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
-    return error if cause is None else FileError(f"{path} cannot be written: {cause}; {kept}")
+    if cause is None and isinstance(error, FileError):
+        return error
+    return FileError(f"{path} cannot be written: {cause}; {kept}")
 
 
 def free(path, overwrite: bool = False, sign: str | None = None):

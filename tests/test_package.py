@@ -114,3 +114,15 @@ def test_every_requirement_has_a_reason(root):
     assert {extra: sorted(names) for extra, names in asked.items()} == {
         extra: sorted(names) for extra, names in WHY.items()
     }
+
+
+def test_version_changelog_and_citation_agree(root):
+    "Whoever cites a version cites the one that was installed."
+    sys.path.insert(0, str(root / ".ci"))
+    from release import notes_of
+
+    settings = ConfigParser(delimiters=["="], interpolation=None)
+    settings.read(root / "settings.ini", encoding="utf-8")
+    assert notes_of(settings["DEFAULT"]["version"]).startswith("- ")
+    with pytest.raises(SystemExit, match="9.9.9"):
+        notes_of("9.9.9")

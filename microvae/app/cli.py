@@ -54,7 +54,7 @@ def models(
     """
     from microvae.models.catalogue import REPORTS, THESIS, build, count_parameters
 
-    rows = []
+    rows: list[dict] = []
     for name in ["adaptable", *THESIS, *REPORTS]:
         try:
             model = build(name, (channels, height, width), latent_dim)

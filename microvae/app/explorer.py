@@ -108,7 +108,7 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
 @cache
 def asset(name: str, binary: bool = False):
     "A file that comes with the package."
-    file = resources.files("microvae.app").joinpath("static", name)
+    file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
 

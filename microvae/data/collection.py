@@ -178,8 +178,8 @@ class CellImages:
         import json
 
         if Path(path).is_dir():
-            images, table, meta = read_stored(path)
-            return cls(images[:] if nbytes(images.shape) <= IN_MEMORY else images, table, *_known(path, meta))
+            there, table, meta = read_stored(path)
+            return cls(there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, *_known(path, meta))
         try:
             with np.load(path, allow_pickle=False) as stored:
                 meta = json.loads(str(stored["meta"]))
@@ -196,16 +196,12 @@ class CellImages:
 # %% ../../nbs/data/01_collection.ipynb #c09
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
-    found = [meta.get(part) for part in ("channels", "name", "about")] if isinstance(meta, dict) else [None] * 3
-    good = (
-        isinstance(found[0], list)
-        and all(isinstance(name, str) for name in found[0])
-        and isinstance(found[1], str)
-        and isinstance(found[2], dict)
-    )
-    if not good:
+    meta = meta if isinstance(meta, dict) else {}
+    channels, name, about = (meta.get(part) for part in ("channels", "name", "about"))
+    named = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
+    if not (named and isinstance(name, str) and isinstance(about, dict)):
         raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
-    return tuple(found[0]), found[1], found[2]
+    return tuple(channels), name, about
 
 
 def joined_about(first: dict, second: dict) -> dict:

@@ -126,8 +126,8 @@ def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutti
         crop, own = _turned(planes, labels, cell, size)
     else:
         top, left = round(cell.row) - size // 2, round(cell.column) - size // 2
-        window = slice(top, top + size), slice(left, left + size)
-        crop, own = planes[(slice(None), *window)], labels[window] == cell.label
+        rows, columns = slice(top, top + size), slice(left, left + size)
+        crop, own = planes[:, rows, columns], labels[rows, columns] == cell.label
     return crop * own if cutting.masked else crop
 
 

@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from glob import glob
 from math import prod
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -69,7 +70,7 @@ class ImageFile:
     "An image file that was opened and not yet read."
 
     path: Path
-    array: object  # anything that gives planes when it is sliced
+    array: Any  # anything that gives planes when it is sliced
     axes: str  # a letter an axis of the array
     names: tuple[str, ...] = ()  # of channels, where the file tells them
     maximum: float | None = None  # largest value that a pixel can have, where the file tells it
@@ -157,8 +158,8 @@ class Pixels:
 
     def __getitem__(self, index) -> np.ndarray:
         if self.kept is None:
-            large = self.parts is not None and prod(self.shape) * np.dtype(self.dtype).itemsize > WHOLE
-            self.kept = self.parts() if large else self.read()
+            large = prod(self.shape) * np.dtype(self.dtype).itemsize > WHOLE
+            self.kept = self.parts() if self.parts is not None and large else self.read()
         return self.kept[index]
 
 
@@ -265,7 +266,8 @@ def _ome(tiff, path: Path) -> dict:
     for name in _other_files(root):
         if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1:
             raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
-    pixels, found = root.find(".//{*}Image/{*}Pixels"), {}
+    found: dict[str, Any] = {}
+    pixels = root.find(".//{*}Image/{*}Pixels")
     if pixels is None:
         return found
     names = tuple(channel.get("Name") for channel in pixels.findall("{*}Channel"))
@@ -306,7 +308,7 @@ def _open_zarr(path: Path, level: int) -> dict:
     import zarr
 
     group = zarr.open_group(str(path), mode="r")
-    attributes = dict(group.attrs)
+    attributes: dict[str, Any] = dict(group.attrs)
     attributes = attributes.get("ome", attributes)
     if "multiscales" not in attributes:
         raise ImageError(f"{path} is not an OME-Zarr image: it has no multiscales; give the folder of one image")
@@ -468,8 +470,9 @@ class Field:
 
     def sample(self) -> Sample:
         "What a treatment learns from."
-        told = [file.maximum for file in self.open()]
-        return Sample(self.plate, self.read, max(told) if all(told) else None)
+        files = self.open()
+        told = [file.maximum for file in files if file.maximum]
+        return Sample(self.plate, self.read, max(told) if len(told) == len(files) else None)
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
@@ -584,6 +587,7 @@ def _joined(
     if labels and not masks:
         raise ImageError(f"no file matches {labels!r}, the pattern of the labels")
     rest = [f for f in files if f not in set(masks)]
+    groups: dict[tuple, tuple[Path, ...]]
     if list(patterns.values()) == ["*"]:
         groups = {(str(f.parent), f.stem if labels else f.name): (f,) for f in rest}
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from time import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def nbytes(shape: tuple[int, ...]) -> int:
 class StoredImages:
     "Images `(N, C, H, W)` on disk, or a selection of them; what is asked for is read, as float32 in [0, 1]."
 
-    array: object  # a Zarr array of 16-bit integers
+    array: Any  # a Zarr array of 16-bit integers
     rows: np.ndarray | None = None  # ascending rows of the array that belong to the selection; all if not given
 
     @property

@@ -9,6 +9,7 @@ __all__ = ['Scope', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natural_max
 # %% ../../nbs/data/02_treatment.ipynb #c03
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -308,9 +309,7 @@ class Treatment:
         for step in self.steps:
             before = tuple(done)
             done.append(
-                step.fitted(
-                    [s._replace(read=lambda s=s: _through(before, s.read(), s.plate)) if before else s for s in samples]
-                )
+                step.fitted([s._replace(read=partial(_read_through, before, s)) if before else s for s in samples])
             )
         return Treatment(tuple(done))
 
@@ -343,3 +342,7 @@ def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
     for step in steps:
         planes = step(planes, plate)
     return planes
+
+
+def _read_through(steps, sample: Sample) -> np.ndarray:
+    return _through(steps, sample.read(), sample.plate)

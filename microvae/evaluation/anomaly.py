@@ -86,14 +86,12 @@ def detection(
 # %% ../../nbs/evaluation/06_anomaly.ipynb #c05
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "ROC curves, columns false_positive and true_positive, a line for each value of a column."
+    from sklearn.metrics import auc as area_below
+
     with styled():
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
-            area = (
-                np.trapezoid(curve.true_positive, curve.false_positive)
-                if hasattr(np, "trapezoid")
-                else np.trapz(curve.true_positive, curve.false_positive)
-            )
+            area = area_below(curve.false_positive, curve.true_positive)
             axis.plot(
                 curve.false_positive, curve.true_positive, color=PALETTE[i % len(PALETTE)], label=f"{name}: {area:.2f}"
             )

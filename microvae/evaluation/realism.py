@@ -77,9 +77,9 @@ def real_or_reconstructed(
         raise ConfigError(
             f"{len(images)} images cannot be split into {kept} that train and the rest; at least 2 of each are needed"
         )
-    device = resolve_device(device)
+    place = resolve_device(device)
     network, which = _resnet18(weights, seed)
-    features = [_features(network.to(device), part, device) for part in (images, reconstructions)]
+    features = [_features(network.to(place), part, place) for part in (images, reconstructions)]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     parts = [
         (

@@ -6,6 +6,7 @@
 __all__ = ['Interval', 'interval', 'paired', 'against']
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c03
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,8 +87,8 @@ def paired(
     by: str,  # column that names what is compared
     first,  # a value of `by`
     second,  # another
-    pair: list[str] = ("seed",),  # columns that make two rows a pair
-    together: list[str] = (),  # those of them whose pairs are drawn as one; each pair by itself if none
+    pair: Sequence[str] = ("seed",),  # columns that make two rows a pair
+    together: Sequence[str] = (),  # those of them whose pairs are drawn as one; each pair by itself if none
     **settings,  # of `interval`
 ) -> Interval:
     """The mean of first minus second over pairs, with its interval.
@@ -122,8 +123,8 @@ def against(
     column: str,
     by: str,
     baseline,  # the value of `by` that all others are compared with
-    pair: list[str] = ("seed",),
-    together: list[str] = (),
+    pair: Sequence[str] = ("seed",),
+    together: Sequence[str] = (),
     digits: int = 3,
 ) -> (
     pd.DataFrame

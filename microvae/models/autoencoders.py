@@ -153,7 +153,8 @@ class Architecture:
         rows, columns = self.sides(height)[::-1], self.sides(width)[::-1]
         steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]), self.decoder_steps)
         return [
-            tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0)) for row, column, stride in steps
+            tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0))  # type: ignore[misc]
+            for row, column, stride in steps
         ]
 
 # %% ../../nbs/models/03_autoencoders.ipynb #c08
@@ -252,7 +253,9 @@ class Output(NamedTuple):
 class Autoencoder(nn.Module):
     "A deterministic autoencoder: `decode(encode(images))`."
 
-    heads = ("latent",)
+    heads: tuple[str, ...] = ("latent",)
+    image_shape: tuple[int, int, int]
+    latent_dim: int
 
     def __init__(
         self,
@@ -275,8 +278,9 @@ class Autoencoder(nn.Module):
             )
         latent_dim = own if latent_dim is None else latent_dim
         widths = [prod(check_shape(image_shape, latent_dim, a)), *a.dense]
+        channels, height, width = image_shape
         self.image_shape, self.latent_dim, self.architecture, self.name, self.changes = (
-            tuple(image_shape),
+            (channels, height, width),
             latent_dim,
             a,
             name,

@@ -94,7 +94,9 @@ class DownBlock(nn.Sequential):
         dropout: float = 0.0,  # share of the values that are set to 0 while training
     ):
         pools = downsampling == "maxpool"
-        layers = [nn.Conv2d(in_channels, out_channels, kernel, 1 if pools else stride, (kernel - 1) // 2)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, out_channels, kernel, 1 if pools else stride, (kernel - 1) // 2)
+        ]
         if (not pools) if batch_norm is None else batch_norm:
             layers.append(nn.BatchNorm2d(out_channels))
         pooling = [nn.MaxPool2d(2, padding=padding)] * pools
@@ -186,7 +188,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         padding = margin(kernel) if isinstance(kernel, int) else tuple(map(margin, kernel))
         super().__init__(in_channels, out_channels, kernel, stride, padding, output_padding)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
         low = (torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype) == torch.bfloat16
         fits = self.stride == (2, 2) and min(self.kernel_size) > 2 and max(self.kernel_size) < 5
         if images.device.type != "cpu" or not (low and fits) or torch.compiler.is_compiling() or torch.jit.is_tracing():
@@ -210,7 +212,7 @@ class UpBlock(nn.Sequential):
         stride: int = 2,  # 1 leaves the size as it is
         active: Activation = "relu",
     ):
-        layers = [ConvTranspose2d(in_channels, out_channels, kernel, output_padding, stride)]
+        layers: list[nn.Module] = [ConvTranspose2d(in_channels, out_channels, kernel, output_padding, stride)]
         if not last:
             layers += [nn.BatchNorm2d(out_channels)] * batch_norm + [activation(active)]
         super().__init__(*layers)

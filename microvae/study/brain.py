@@ -105,7 +105,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
             for block, maps in activations(run.model, few.images[::2][:4]).items()
         }
         given = noisy(few, 0.2)
-        pictures |= {"noisy": given.images, f"denoised {name}": pictures_of(run, given)}
+        pictures |= {"noisy": given.images[:], f"denoised {name}": pictures_of(run, given)}
     return tables, pictures
 
 # %% ../../nbs/study/15_brain.ipynb #c10

@@ -214,7 +214,8 @@ def licence_of(name: str) -> str:
         for line in about.get_all("Classifier", [])
         if line.startswith("License ::") and not line.endswith("OSI Approved")
     )
-    return about.get("License-Expression") or classified or (about.get("License") or "not told").splitlines()[0]
+    told, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
+    return told or classified or (text or "not told").splitlines()[0]
 
 
 def licences(name: str) -> pd.DataFrame:

@@ -222,11 +222,11 @@ def run_study(
             run_all(unique, train, held, runs, device, progress_file=Path(out) / "progress.json", label=Path(out).name),
         )
     )
-    labels = [column for column in labels if column in collection.table]
+    known = [column for column in labels if column in collection.table]
     about = provenance(profile, data, device, perf_counter() - start) | dict(
         cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape)
     )
-    results = collect([(name, finished[c]) for name, c in configs], held, labels, about)
+    results = collect([(name, finished[c]) for name, c in configs], held, known, about)
     about["minutes_training"] = round(sum(results.runs.drop_duplicates("run").seconds) / 60, 1)
     home = results.save(Path(out) / "results")
     if selected:

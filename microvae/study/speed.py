@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -198,7 +199,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     lightning = require("lightning", "bench")
     from torch.utils.data import DataLoader, TensorDataset
 
-    class Module(lightning.LightningModule):
+    class Module(lightning.LightningModule):  # type: ignore[name-defined]
         def __init__(self):
             super().__init__()
             self.network = Textbook(case)
@@ -227,7 +228,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
 #: name -> trainer
 TRAINERS = {
     "microvae": train_here,
-    "microvae, float32": lambda *a: train_here(*a, precision="float32"),
+    "microvae, float32": partial(train_here, precision="float32"),
     "plain PyTorch, DataLoader": train_plain,
     "pythae": train_pythae,
     "Lightning": train_lightning,
@@ -237,10 +238,11 @@ OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 # %% ../../nbs/study/12_speed.ipynb #c10
 def _tell(trainer: str, case: str, epochs: int, device: str):
     "Train in this process, and print images a second and the most memory as JSON; what `measure` starts."
-    clock, case = Clock(), Case(**(json.loads(case) | {"image_shape": tuple(json.loads(case)["image_shape"])}))
-    TRAINERS[trainer](case, epochs, device, clock)
+    settings, clock = json.loads(case), Clock()
+    given = Case(**(settings | {"image_shape": tuple(settings["image_shape"])}))
+    TRAINERS[trainer](given, epochs, device, clock)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
-    print("\n" + json.dumps(dict(rate=case.images / median(np.diff(clock.times)), memory=memory)))
+    print("\n" + json.dumps(dict(rate=given.images / median(np.diff(clock.times)), memory=memory)))
 
 
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:

@@ -172,15 +172,11 @@ def study(setting: Setting) -> tuple[dict, dict]:
         runs |= longer(setting, with_values(pushed, seed=seed), train, held)
     for how in ("denoised", "spectra"):
         other = changed(cells, how)
-        runs |= setting.train(
-            {how: configs["experiment 1"]},
-            *(other[(parts.table.split == part).to_numpy()] for part in ("train", "validation")),
-            seeds=(first,),
-        )
+        learn, check = (other[(parts.table.split == part).to_numpy()] for part in ("train", "validation"))
+        runs |= setting.train({how: configs["experiment 1"]}, learn, check, seeds=(first,))
     if "file" in cells.table and cells.table.file.nunique() > 4:
-        runs |= setting.train(
-            {"whole surfaces": configs["experiment 1"]}, *hold_out(cells, 0.2, by="file"), seeds=(first,)
-        )
+        learn, check = hold_out(cells, 0.2, by="file")
+        runs |= setting.train({"whole surfaces": configs["experiment 1"]}, learn, check, seeds=(first,))
     few, seen = (
         test[spread_over(test, labels[-1] if labels else None, 8)],
         train[spread_over(train, labels[-1] if labels else None, 8)],

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,7 +106,7 @@ def side_by_side(function, size: int, *arguments):
 class Lent:
     "A collection as it goes to another process: with its images, or with the file that they are mapped from."
 
-    images: object  # a stored set, an array, or the path of a .npy file
+    images: Any  # a stored set, an array, or the path of a .npy file
     known: dict  # table, channels, name and what is known of the set
     rows: np.ndarray | None = None  # which of its images are meant; all if not given
 

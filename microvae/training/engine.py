@@ -348,7 +348,7 @@ def begin(
 
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk where they are too many."
-    return cells.images if cells.stored else torch.from_numpy(cells.images).to(device)
+    return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
 
 def fit(
@@ -357,7 +357,7 @@ def fit(
     config: RunConfig = RunConfig(),  # its data part is filled in here
     validation: CellImages | float | None = 0.1,  # held-out cells, or which share to hold out at random; None for none
     folder=None,  # where runs are kept; None keeps nothing on disk
-    device: str = "auto",
+    device: str | torch.device = "auto",
     checkpoint_every: float = 20.0,  # seconds between checkpoints
     progress: bool = True,  # show a bar
     on_epoch: Callable[[list[dict]], None] | None = None,  # called after each epoch with the rows of the history so far
@@ -491,7 +491,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         parts = [lend(part, Path(shared) / f"{name}.npy") for name, part in (("train", cells), ("held", validation))]
         if weights is not None:
             save_tensors(Path(shared) / "start.safetensors", weights)
-        kept = side_by_side(
+        trained, history, finished = side_by_side(
             _fit_part,
             processes,
             *parts,
@@ -501,7 +501,8 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
             settings,
             None if weights is None else f"{shared}/start.safetensors",
         )
-        run = Run(config, *kept[:2], None if folder is None else Path(folder) / config.identity(), kept[2])
+        home = None if folder is None else Path(folder) / config.identity()
+        run = Run(config, trained, history, home, finished)
     if weights is not None:
         model.load_state_dict(run.model.state_dict())
         run.model = model.eval()
@@ -510,11 +511,12 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
 
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "What each of the processes does; the first gives the model and its history back."
-    cells, name = train(), config.model.name
+    cells = train()
+    model: str | Autoencoder = config.model.name
     if start is not None:
-        name = config.model.network(cells.image_shape)
-        name.load_state_dict(load_tensors(Path(start))[0])
-    run = fit(name, cells, config, None if held is None else held(), folder, device, **settings)
+        model = config.model.network(cells.image_shape)
+        model.load_state_dict(load_tensors(Path(start))[0])
+    run = fit(model, cells, config, None if held is None else held(), folder, device, **settings)
     return run.model.cpu(), run.history, run.finished
 
 # %% ../../nbs/training/06_engine.ipynb #c13

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import FileError, require, unknown_name
 from .config import RunConfig
@@ -97,7 +98,7 @@ class WandB:
 
 
 #: Word -> logger.
-LOGGERS = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
+LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
 
 @contextmanager

@@ -296,12 +296,15 @@ def search(
         )
     study.set_user_attr("sought", sought)
     with TemporaryDirectory() as shared:
-        lent = [lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))]
+        train, held = (
+            lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))
+        )
         each = [
             Trials(
                 config,
                 tuple(space.items()),
-                *lent,
+                train,
+                held,
                 str(folder),
                 name,
                 storage,

@@ -73,7 +73,7 @@ class Stack:
         self.loops, first = loops, loops[0]
         config, step = first.config, first.step
         self.device, self.config, self.autocast = step.device, config, step.autocast
-        self.widest = max(loop.model.latent_dim for loop in loops)
+        self.widest = max(int(loop.model.latent_dim) for loop in loops)
         self.template = (
             replace(config.model, latent_dim=self.widest)
             .network(config.data.image_shape)

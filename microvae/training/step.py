@@ -217,7 +217,8 @@ class Step:
                 if not self.largest or len(images) <= self.largest:
                     return self.gradient(images, noise, weight, *twins)
                 pieces = zip(*(whole.split(self.largest) for whole in (images, noise, *twins)))
-                return sum(self._gradient(*piece[:2], weight, *piece[2:]) for piece in pieces)
+                found = [self._gradient(image, some, weight, *other) for image, some, *other in pieces]
+                return torch.stack(found).sum(0)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

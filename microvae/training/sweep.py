@@ -130,15 +130,16 @@ def sweep(
     kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
-        lent = [
+        train, held = (
             lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None)
             for name, part in (("train", cells), ("held", validation))
-        ]
+        )
         jobs = [
             Work(
                 config,
                 number,
-                *lent,
+                train,
+                held,
                 str(folder),
                 kind if device == "auto" else device,
                 after,
@@ -186,13 +187,14 @@ def sweep_parts(
             Work(
                 config,
                 number,
-                *(replace(lent, rows=np.asarray(rows)) for rows in part),
+                Lent(lent.images, lent.known, np.asarray(train)),
+                Lent(lent.images, lent.known, np.asarray(held)),
                 str(folder),
                 kind if device == "auto" else device,
                 after,
                 str(bar.counts),
             )
-            for number, (config, part) in enumerate(zip(configs, parts))
+            for number, (config, (train, held)) in enumerate(zip(configs, parts))
         ]
         folders = (
             _on_cores(jobs, min(workers or cores(), len(jobs)), bar)

@@ -133,7 +133,7 @@ def _torch_pair() -> Finding:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from microvae.data.screens import cores
+    from microvae.workers import cores
 
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):

@@ -20,7 +20,7 @@ from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
 from .cases import Findings, Setting, normal_ones, pictures_of
-from .thesis import check
+from .claims import check
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c05

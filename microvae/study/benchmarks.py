@@ -22,7 +22,7 @@ import pandas as pd
 from ..data.collection import CellImages
 from ..data.crops import Cutting
 from ..data.images import Field, list_fields, read_array
-from ..data.screens import Job, cores
+from ..data.screens import Job
 from ..data.segmentation import Segmentation
 from ..data.storage import read_stored, write_stored
 from ..data.treatment import Scale, Treatment
@@ -30,6 +30,7 @@ from ..evaluation.segmentation import f1_scores, match_counts
 from ..files import write_json, write_table
 from ..progress import progress_bar
 from .results import provenance
+from ..workers import cores
 
 # %% ../../nbs/study/10_benchmarks.ipynb #c04
 def plain_watershed(plane: np.ndarray) -> np.ndarray:

@@ -24,12 +24,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import NamedTuple, get_type_hints
 
-from ..data.screens import cores
 from ..errors import ConfigError, MicroVAEError, require
 from ..files import read_json, write_json
 from ..progress import progress_bar
 from ..public import PUBLIC
 from .runner import CHAPTERS, digest, execute, library_folder
+from ..workers import cores
 
 # %% ../../nbs/study/08_book.ipynb #c05
 def _citation(match: re.Match) -> str:

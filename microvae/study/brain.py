@@ -15,9 +15,9 @@ from ..data.splits import hold_out
 from ..evaluation.denoising import denoise, noisy
 from ..evaluation.layers import activations, liveliest
 from .cases import Findings, Setting, pictures_of
+from .claims import check
 from .results import spread_over
 from .runner import digest
-from .thesis import check
 from ..training.config import Model, Objective, RunConfig
 from ..training.search import Search, search
 

@@ -16,7 +16,8 @@ from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_c
 from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, footing, weighed
+from .cases import Findings, Setting, footing
+from .claims import weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/21_disentangle.ipynb #c03

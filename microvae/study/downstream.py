@@ -31,7 +31,8 @@ from ..evaluation.pictures import decoded_grid
 from ..evaluation.projection import project
 from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, weighed
+from .cases import Findings, Setting
+from .claims import weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/20_downstream.ipynb #c05

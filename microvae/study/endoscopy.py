@@ -14,7 +14,7 @@ from ..data.splits import hold_out
 from ..evaluation.realism import real_or_reconstructed
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from .cases import Findings, Setting, normal_ones
-from .thesis import check
+from .claims import check
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/16_endoscopy.ipynb #c05

@@ -19,7 +19,8 @@ from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.plots import composite, plot_images
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
-from .cases import Findings, Setting, footing, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of
+from .claims import weighed
 from ..style import PALETTE, styled
 from ..training.config import Model, Objective, RunConfig, Training
 

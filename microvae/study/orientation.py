@@ -21,7 +21,8 @@ from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.orientation import ANGLES, code_movement, turned_cells
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
-from .cases import Findings, Setting, footing, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of
+from .claims import weighed
 from .downstream import TASKS
 from ..training.config import Model, Objective, RunConfig, Training
 

@@ -20,7 +20,8 @@ from ..data.splits import held_apart
 from ..errors import ConfigError
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
-from .cases import Findings, Setting, footing, pictures_of, weighed
+from .cases import Findings, Setting, footing, pictures_of
+from .claims import weighed
 from ..style import PALETTE, styled
 from ..training.config import Model, RunConfig, Training
 

@@ -23,8 +23,8 @@ from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
 from ..files import write_json
 from .cases import Findings, Setting, pictures_of
+from .claims import check
 from .results import spread_over
-from .thesis import check
 from ..training.config import Model, RunConfig, Training
 from ..training.engine import fit, train_longer
 from ..training.sweep import sweep_parts, with_values

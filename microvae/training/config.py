@@ -15,7 +15,7 @@ from ..data.augment import Augmentation
 from ..errors import ConfigError, in_a_line
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
-from ..models.losses import Likelihood
+from ..models.losses import LIKELIHOODS
 
 # %% ../../nbs/training/00_config.ipynb #c04
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -80,7 +80,7 @@ class Model:
 class Objective:
     "What is minimised: reconstruction + beta · KL, and what further terms are asked for."
 
-    likelihood: Likelihood = "mse"
+    likelihood: str = "mse"  # of LIKELIHOODS
     beta: float = 1.0
     kl_warmup: int = 0  # epochs in which β rises from 0
     kl_cycles: int = 0  # how often β rises from 0 during training, to stay for the second half of each cycle
@@ -93,7 +93,9 @@ class Objective:
     alignment: float = 0.0
 
     def __post_init__(self):
-        _require(self.likelihood in ("mse", "bce"), "likelihood", self.likelihood, "'mse' or 'bce'")
+        _require(
+            self.likelihood in tuple(LIKELIHOODS), "likelihood", self.likelihood, " or ".join(map(repr, LIKELIHOODS))
+        )
         _require(self.beta >= 0, "beta", self.beta, "at least 0")
         for name in ("kl_warmup", "kl_cycles"):
             _whole(name, getattr(self, name), 0)

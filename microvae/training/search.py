@@ -22,7 +22,6 @@ import pandas as pd
 import torch
 
 from ..data.collection import CellImages
-from ..data.screens import cores
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
 from ..files import read_json, write_json
@@ -33,6 +32,7 @@ from .engine import fit
 from .schedule import judged
 from .step import resolve_device
 from .sweep import with_values
+from ..workers import cores
 
 #: What may be tried: a list of choices, or a pair (low, high) of numbers; fractions are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]

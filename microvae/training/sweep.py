@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 from ..data.collection import CellImages
-from ..data.screens import ATTEMPTS, connect, cores, end_with
 from ..data.splits import hold_out
 from ..errors import ConfigError, DeviceError, require
 from ..files import replace_file, write_json
@@ -34,6 +33,7 @@ from .distributed import Lent, lend
 from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
+from ..workers import ATTEMPTS, connect, cores, end_with
 
 # %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:

@@ -69,7 +69,7 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
     results = tmp_path / "out" / case / "results"
     assert {path.stem for path in [*results.glob("*.csv"), *results.glob("*.parquet")]} == wanted
     runs = pd.read_csv(results / "runs.csv")
-    assert len(runs) >= 2 and runs[["parameters", "seconds", "psnr", "ssim", "squared_error"]].notna().all().all()
+    assert len(runs) >= 2 and runs[["parameters", "seconds", "psnr", "ssim", "pixel_error"]].notna().all().all()
     provenance = json.loads((results / "provenance.json").read_text())
     assert provenance["cells"] == 48 or case == "autoencoders"
     executed = json.loads((tmp_path / "out" / case / "notebook.ipynb").read_text())

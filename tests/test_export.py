@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,23 @@ def test_rooms_import_only_from_the_left():
         for other in rooms_imported(path.read_text())
         if ROOMS.index(other) > ROOMS.index(path.parent.name)
     ]
+    assert wrong == []
+
+
+def test_notebooks_import_only_from_smaller_numbers():
+    "The number is the order of reading: nobody meets what was not explained yet."
+    numbers = {
+        (path.parent.name if path.parent.name in ROOMS else "", re.sub(r"^\d+_", "", path.stem)): int(path.stem[:2])
+        for path in NOTEBOOKS
+        if re.match(r"\d\d_", path.stem)
+    }
+    wrong = []
+    for (room, name), number in numbers.items():
+        module = ROOT / "microvae" / room / f"{name}.py"
+        for node in ast.walk(ast.parse(module.read_text())):
+            beside = isinstance(node, ast.ImportFrom) and node.level == 1 and (room, node.module) in numbers
+            if beside and numbers[room, node.module] >= number:
+                wrong.append(f"{room}/{name} imports {node.module}")
     assert wrong == []
 
 

@@ -145,7 +145,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         return ((v := part.set_index("name").psnr)["VAE"] < v["AE"], {"VAE": v["VAE"], "AE": v["AE"]})
 
     error, (best, summed) = (
-        runs[runs.name == "AE"].squared_error.mean(),
+        runs[runs.name == "AE"].pixel_error.mean(),
         (REPORT[name]["loss"] for name in ("AE", "VAE")),
     )
     strong, weak = noise["AE"].loc[max(LEVELS)], noise["AE"].loc[min(LEVELS)]

@@ -18,6 +18,7 @@ import pandas as pd
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
+from ..evaluation.quality import MEASURES
 from ..evaluation.reconstruction import reconstruct
 from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from ..models.losses import LIKELIHOODS
@@ -174,12 +175,8 @@ def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
                 pixels="×".join(map(str, c.data.image_shape)),
                 epochs=len(run.history),
                 seconds=read_json(kept)["seconds"] if kept.exists() else float("nan"),
-                squared_error=numbers["squared_error"],
-                psnr=numbers["psnr"],
-                ssim=numbers["ssim"],
+                **{measure: numbers[measure] for measure in MEASURES},
                 kl=run.history.kl.iloc[-1],
-                active_units=numbers["active_units"],
-                variety=numbers["variety"],
                 run=run.folder.name,
             )
         )

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..data.collection import CellImages
 from ..errors import ConfigError
-from ..evaluation.latent import active_units, empirical_kl, reconstruction_variety, sample_posterior
-from ..evaluation.reconstruction import psnr, reconstruct, ssim
+from ..evaluation.latent import empirical_kl, sample_posterior
+from ..evaluation.quality import MEASURES, quality
+from ..evaluation.reconstruction import reconstruct
 from ..files import read_json, replace_file, write_json
 from ..models.catalogue import count_parameters
 from ..training.config import Model, Objective, RunConfig, Training
@@ -63,17 +64,13 @@ def evaluate_run(run: Run, held: CellImages) -> dict:
     folder.
     """
     kept = None if run.folder is None else run.folder / "evaluation.json"
-    if kept is not None and kept.exists():
-        return read_json(kept)
+    if kept is not None and kept.exists() and set(MEASURES) <= set(found := read_json(kept)):
+        return found
     made = reconstruct(run.model, held)
     samples = sample_posterior(made["mean"], made["log_variance"], run.config.training.seed)
     numbers = dict(
         parameters=count_parameters(run.model),
-        active_units=active_units(made["mean"]),
-        squared_error=float(np.square(made["reconstruction"] - held.images[:]).mean()),
-        variety=reconstruction_variety(made["reconstruction"], held.images),
-        psnr=float(psnr(made["reconstruction"], held.images).mean()),
-        ssim=float(ssim(made["reconstruction"], held.images).mean()),
+        **quality(held.images[:], made),
     )
     for kind, latents in (("means", made["mean"]), ("samples", samples)) if made["mean"].shape[1] <= FEW else ():
         numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(empirical_kl(latents).tolist())}

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import ImageError
@@ -25,13 +25,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
-    def write(part):
-        try:
-            save_file(tensors, part, {"about": json.dumps(about or {})})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-    return replace_file(path, write)
+    # not by safetensors' own save_file: killed, it leaves a file of a name that nobody knows
+    content = save(tensors, {"about": json.dumps(about or {})})
+    return replace_file(path, lambda part: part.write_bytes(content))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -126,6 +126,9 @@ release: install
 dependencies: install
 	@$(BIN)/python .ci/dependencies.py
 
+pdf: install
+	@$(BIN)/microvae book --pdf microvae.pdf
+
 lint: install
 	@$(BIN)/ruff check -q && $(BIN)/ruff format -q --check && $(BIN)/ruff check -q --isolated --select F microvae
 	@$(BIN)/mypy

@@ -1,7 +1,10 @@
 "The built site in a browser: it opens from disk, is complete, and asks no other host for anything."
 
+import os
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -96,3 +99,64 @@ def test_reads_well_on_a_phone(browser):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
     phone.close()
+
+
+class Places(HTMLParser):
+    "Where a page leads, and the places in it that others lead to."
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links, self.ids = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids |= {found[name] for name in ("id", "name") if found.get(name)}
+        self.links += [found[name] for name in ("href", "src") if found.get(name)]
+
+
+def test_every_link_leads_somewhere():
+    "Nobody clicks into nothing: files are there, and the places within them."
+    pages = {(SITE / name).resolve(): Places((SITE / name).read_text(encoding="utf-8")) for name in PAGES}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            to = urlsplit(link)
+            if to.scheme or to.netloc:
+                assert to.scheme in ("https", "mailto", "data"), f"{path}: {link}"
+                continue
+            target = (path.parent / unquote(to.path)).resolve() if to.path else path
+            if not target.exists() or (to.fragment and target in pages and to.fragment not in pages[target].ids):
+                broken.append(f"{path.relative_to(SITE)}: {link}")
+    assert broken == []
+
+
+#: A page of each kind; with MICROVAE_PAGES=all each page.
+KINDS = [
+    "index.html",
+    "nbs/guide/1_start.html",
+    "nbs/guide/3_library.html",
+    "nbs/phases/1_memory_b.html",
+    "nbs/cases/2_brain.html",
+    "nbs/report/background.html",
+    "nbs/report/comparison.html",
+    "nbs/report/reliability.html",
+    "nbs/data/03_images.html",
+    "nbs/app/index.html",
+]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_are_for_everybody(browser, width):
+    "axe finds nothing that keeps somebody from reading: contrast, names of pictures, order of headings, keyboard."
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    found = []
+    for name in PAGES if os.environ.get("MICROVAE_PAGES") == "all" else KINDS:
+        page.goto((SITE / name).as_uri())
+        for problem in axe.run(page, options={"iframes": False}).response["violations"]:
+            found.append(
+                f"{name}: {problem['id']} ({len(problem['nodes'])}×, e.g. {problem['nodes'][0]['html'][:120]})"
+            )
+    page.close()
+    assert found == []

@@ -867,14 +867,19 @@ def compare(
 def book(
     site: Annotated[Path, typer.Option(help="where the site goes")] = Path("_site"),
     work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book"),
+    pdf: Annotated[Path | None, typer.Option(help="print it as well, without the library's pages, as one PDF")] = None,
 ):
     """Build the site from the notebooks and the longest results.
 
     Example: `microvae book`
+
+    Example: `microvae book --pdf microvae.pdf`
     """
-    from microvae.study.book import build_book
+    from microvae.study.book import build_book, print_book
 
     print(f"open {build_book(work=work, site=site).resolve()}")
+    if pdf is not None:
+        print(f"open {print_book(pdf, work=work)}")
 
 # %% ../../nbs/app/08_cli.ipynb #c16
 def main():

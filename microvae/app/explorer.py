@@ -194,12 +194,20 @@ def _linear(codes: np.ndarray) -> dict | None:
     return dict(mean=found.mean_.astype(float).tolist(), components=found.components_.astype(float).tolist())
 
 
+def _first_colour(known: list[dict]) -> int:
+    "Which column gives the colours at first: one of few words, else one of numbers; -1 for none, as of file names."
+    few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
+    numbers = (k for k, column in enumerate(known) if "levels" not in column)
+    return next(few, next(numbers, -1))
+
+
 def explorer_page(
     run: Run,
     card: dict,
     cells: CellImages,
     codes: pd.DataFrame,  # of `embedding`, a row a cell
-    colour: str | None = None,  # column that gives the colours at first; the first with few values if not given
+    colour: str
+    | None = None,  # column that gives the colours at first; the first of few words, else of numbers, if not given
     projections: tuple[str, ...] = (),  # tsne, umap: further maps
     decoder: str = "auto",  # onnx, atlas, or auto
     title: str | None = None,
@@ -220,11 +228,7 @@ def explorer_page(
     labels = [column["name"] for column in known]
     if colour is not None and colour not in labels:
         raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
-    first = (
-        labels.index(colour)
-        if colour
-        else next((k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12), 0 if known else -1)
-    )
+    first = _first_colour(known) if colour is None else labels.index(colour)
     axes = list(two_axes(values))
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)

@@ -11,6 +11,7 @@ __all__ = ['READABLE', 'WHOLE', 'BELIEVED', 'PACKED', 'BELIEVED_PLANES', 'PLANE'
 import logging
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -697,7 +698,8 @@ def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
     source,
     maximum: float | None = None,  # value that becomes 1, for all files alike; found from the files if not given
-    size: int | tuple[int, int] | None = None,  # resize to this height and width, in pixels
+    # resize to this height and width, in pixels; where files differ in size and none is given, to their median
+    size: int | tuple[int, int] | None = None,
     channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel; or just names
     z: str | int = "max",  # projection of stacks, or the number of a slice
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
@@ -710,8 +712,7 @@ def load_images(
 ) -> CellImages:  # one row a file and frame, columns `file`, `plate`, `frame`
     """Images of one shape as a collection; every frame of a time series is one image.
 
-    Raises `ImageError` for a file that cannot be used, `ShapeError` where shapes or channels differ (and, for shapes, no `size` is given),
-    `ConfigError` where the table and the files do not match.
+    Raises `ImageError` for a file that cannot be used, `ShapeError` where channels differ, `ConfigError` where the table and the files do not match.
     """
     cells = _saved(source)
     if cells is None:
@@ -721,10 +722,14 @@ def load_images(
             if isinstance(treatment, Treatment)
             else Treatment((Scale(maximum),) if treatment is None else treatment)
         ).fitted(f.sample() for f in fields)
-        images = _stack(fields, [field.treated(treatment) for field in fields], size)
+        read = [field.treated(treatment) for field in fields]
         rows = pd.DataFrame(
             {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
         )
+        if size is None and len({image.shape[1:] for image in read}) > 1:
+            size = _common_size(read)
+            rows = rows.assign(file_height=[len(image[0]) for image in read], file_width=[len(i[0, 0]) for i in read])
+        images = _stack(fields, read, size)
         about = {"treatment": treatment.as_list()}
         cells = CellImages(images, rows, fields[0].channels(), _called(source, fields), about)
     if table is not None:
@@ -764,6 +769,19 @@ def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
+def _common_size(images: list[np.ndarray]) -> tuple[int, int]:
+    "Median height and width of images that differ in size, and a warning that they are brought to it."
+    sides = np.array([image.shape[1:] for image in images])
+    height, width = np.median(sides, axis=0).round().astype(int).tolist()
+    (low, left), (high, right) = sides.min(0), sides.max(0)
+    warnings.warn(
+        f"images differ in size, {low}×{left} to {high}×{right} pixels: each is brought to {height}×{width}, the median; "
+        "give size= (--size) for another; what they had is in the columns file_height and file_width",
+        stacklevel=3,
+    )
+    return height, width
+
+
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:
@@ -775,9 +793,5 @@ def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
         if len(image) != len(images[0]):
             raise ShapeError(
                 f"{field.files[0]} has {len(image)} channels but {fields[0].files[0]} has {len(images[0])}; all must have the same"
-            )
-        if image.shape != images[0].shape:
-            raise ShapeError(
-                f"{field.files[0]} is {image.shape} but {fields[0].files[0]} is {images[0].shape}; all must have one shape (channels, height, width), or give size="
             )
     return np.stack(images)

@@ -23,7 +23,7 @@ def empirical_kl(
     Zero where the fitted mean is 0 and variance 1; infinite where all latents are equal. Raises `ShapeError` for fewer than two rows.
     Source: thesis, section 3.3.5.2 (Tables 1 and 2 use posterior means).
     """
-    latents = torch.as_tensor(latents, dtype=torch.float64)
+    latents = torch.as_tensor(np.array(latents, np.float64) if isinstance(latents, np.ndarray) else latents).double()
     if latents.ndim != 2 or len(latents) < 2:
         raise ShapeError(f"latents have shape {tuple(latents.shape)}; at least two rows of (N, d) are needed")
     variance = latents.var(0, unbiased=False)

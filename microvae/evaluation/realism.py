@@ -83,8 +83,8 @@ def real_or_reconstructed(
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     parts = [
         (
-            torch.cat([f[rows.to(device)] for f in features]),
-            torch.cat([torch.full((len(rows),), i, device=device) for i in (0, 1)]),
+            torch.cat([f[rows.to(place)] for f in features]),
+            torch.cat([torch.full((len(rows),), i, device=place) for i in (0, 1)]),
         )
         for rows in (order[:kept], order[kept:])
     ]

@@ -48,6 +48,7 @@ def pythons() -> dict[str, str]:
 
 def build(out: Path) -> tuple[Path, Path]:
     "Wheel and sdist of this tree."
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # where modules stay that are gone
     for command in ("bdist_wheel", "sdist"):
         subprocess.run(
             [

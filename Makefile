@@ -38,14 +38,16 @@ help:
 # make clean      remove everything that was built; .venv stays
 
 study: install
+	@echo "== three phases of the thesis at the quick profile"
 	@$(BIN)/microvae study --profile quick
+	@echo "== the site: every notebook is executed, with its checks"
 	@$(BIN)/microvae book
 
-test: study $(VENV)/.browser
-	@echo "== exported code equals the notebooks"
+test: study $(VENV)/.browser lint
+	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"
 	@$(BIN)/python -m pytest -q tests/test_export.py
-	@echo "== pytest, with the site in a browser"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests --ignore tests/test_export.py
+	@echo "== the whole program, faults, maths, package, and the site in a browser"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 --durations-min=5 tests --ignore tests/test_export.py
 
 # the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
 check: install
@@ -130,6 +132,7 @@ pdf: install
 	@$(BIN)/microvae book --pdf microvae.pdf
 
 lint: install
+	@echo "== layout and likely faults of the code, and its type hints"
 	@$(BIN)/ruff check -q && $(BIN)/ruff format -q --check && $(BIN)/ruff check -q --isolated --select F microvae
 	@$(BIN)/mypy
 

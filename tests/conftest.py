@@ -23,6 +23,12 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture
+def kept(tmp_path) -> tuple:
+    "Words of a study's command: the notebooks of this tree, and all that it makes in the test's own folder."
+    return ("--notebooks", ROOT / "nbs", "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+
+
 @pytest.fixture(scope="session")
 def browser():
     if CHROME is None:

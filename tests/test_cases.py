@@ -43,7 +43,7 @@ def write_folder(folder, name, n=48):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
+def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root, kept):
     "Whoever has such images gets the same chapter of them by one parameter; what needs labels that they lack is left out, and said."
     name, side, wanted = CASES[case]
     write_folder(tmp_path / "mine", name)
@@ -55,12 +55,7 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
         tmp_path / "mine",
         "--epochs",
         1,
-        "--notebooks",
-        root / "nbs",
-        "--out",
-        tmp_path / "out",
-        "--runs",
-        tmp_path / "runs",
+        *kept,
         "--device",
         "cpu",
     ]
@@ -82,7 +77,7 @@ def test_a_case_runs_on_a_folder_of_images(case, tmp_path, root):
 
 
 @pytest.mark.parametrize("case", ["endoscopy", "autoencoders"])
-def test_a_case_of_normal_images_only(case, tmp_path, root):
+def test_a_case_of_normal_images_only(case, tmp_path, root, kept):
     "Who has no images of what is strange still gets the rest of the chapter."
     folder = tmp_path / "mine" / "normal"
     folder.mkdir(parents=True)
@@ -98,12 +93,7 @@ def test_a_case_of_normal_images_only(case, tmp_path, root):
         1,
         "--image-side",
         32,
-        "--notebooks",
-        root / "nbs",
-        "--out",
-        tmp_path / "out",
-        "--runs",
-        tmp_path / "runs",
+        *kept,
         "--device",
         "cpu",
         cwd=root,
@@ -112,7 +102,7 @@ def test_a_case_of_normal_images_only(case, tmp_path, root):
     assert "claims, **" in (tmp_path / "out" / case / "notebook.ipynb").read_text()
 
 
-def test_a_case_that_cannot_be_says_so(tmp_path, root):
+def test_a_case_that_cannot_be_says_so(tmp_path, root, kept):
     for words, part in [
         (("--case", "surface"), "surfaces"),
         (("--case", "brain", "--profile", "fast"), "quick"),
@@ -121,12 +111,7 @@ def test_a_case_that_cannot_be_says_so(tmp_path, root):
         done = microvae(
             "study",
             *words,
-            "--notebooks",
-            root / "nbs",
-            "--out",
-            tmp_path / "out",
-            "--runs",
-            tmp_path / "runs",
+            *kept,
             cwd=root,
         )
         assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -47,7 +47,7 @@ PHASES = {
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_a_phase_runs_and_argues_with_intervals(name, tmp_path, root):
+def test_a_phase_runs_and_argues_with_intervals(name, tmp_path, root, kept):
     "Every claim of these phases is decided by an interval, and says of how many pairs."
     number, words, wanted, figures = PHASES[name]
     done = microvae(
@@ -56,12 +56,7 @@ def test_a_phase_runs_and_argues_with_intervals(name, tmp_path, root):
         number,
         *words,
         *SMALL,
-        "--notebooks",
-        root / "nbs",
-        "--out",
-        tmp_path / "out",
-        "--runs",
-        tmp_path / "runs",
+        *kept,
         cwd=root,
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -83,7 +78,7 @@ def test_a_phase_runs_and_argues_with_intervals(name, tmp_path, root):
     assert rows and all(", n = " in row for row in rows) and "claims, **" in told
 
 
-def test_a_phase_on_ones_own_cells(tmp_path, root):
+def test_a_phase_on_ones_own_cells(tmp_path, root, kept):
     "Classes and donors of one's own table, by two parameters; the label that the donor decides is not told from other donors' cells."
     cells = mv.memory_b(80, size=20)
     cells.table["treatment"] = np.where(cells.table.donor.str[-1].astype(int) % 2, "drug", "control")
@@ -103,12 +98,7 @@ def test_a_phase_on_ones_own_cells(tmp_path, root):
         "--set",
         "group=donor",
         *SMALL,
-        "--notebooks",
-        root / "nbs",
-        "--out",
-        tmp_path / "out",
-        "--runs",
-        tmp_path / "runs",
+        *kept,
         cwd=root,
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -120,7 +110,7 @@ def test_a_phase_on_ones_own_cells(tmp_path, root):
     )
 
 
-def test_what_cannot_be_asked_is_a_sentence(tmp_path, root):
+def test_what_cannot_be_asked_is_a_sentence(tmp_path, root, kept):
     for words, part in [
         (("--phase", 9), "1 to 8"),
         (("--phase", 5, "--data", "stained_nuclei"), "label="),
@@ -131,12 +121,7 @@ def test_what_cannot_be_asked_is_a_sentence(tmp_path, root):
         done = microvae(
             "study",
             *words,
-            "--notebooks",
-            root / "nbs",
-            "--out",
-            tmp_path / "out",
-            "--runs",
-            tmp_path / "runs",
+            *kept,
             cwd=root,
         )
         assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr

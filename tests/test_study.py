@@ -24,7 +24,7 @@ def microvae(*words, cwd):
     )
 
 
-def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
+def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     "A user's own images go through the same notebook by parameter alone, and a second call does nothing."
     folder = tmp_path / "crops"
     folder.mkdir()
@@ -40,12 +40,7 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root):
         24,
         "--epochs",
         1,
-        "--notebooks",
-        root / "nbs",
-        "--out",
-        tmp_path / "out",
-        "--runs",
-        tmp_path / "runs",
+        *kept,
     )
     first = microvae(*words, cwd=root)
     assert first.returncode == 0, first.stderr[-2000:]

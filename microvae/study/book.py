@@ -87,14 +87,17 @@ def translate_code(cell) -> list:
         if o.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in o.get("data", {})
     ]
     text = _markdown_of(cell)
-    if text is not None:
+    pictured = "fig-cap" in options and any("image/png" in o.get("data", {}) for o in cell["outputs"])
+    if text is not None and not pictured:
         cell["outputs"] = [o for o in cell["outputs"] if "text/markdown" not in o.get("data", {})]
         if "tbl-cap" in options:
             text = f":::{{table}} {options['tbl-cap']}\n:name: {options['label']}\n:class: longtable\n\n{text}\n:::"
         return ([] if hidden else [cell]) + [new_markdown_cell(translate_text(text))]
     if "fig-cap" in options:
+        # what a figure shows, as `show_figure` tells it, begins its caption
+        caption = " ".join(filter(None, [f"**{text}**" if text else "", translate_text(options["fig-cap"])]))
         cell["metadata"]["mystnb"] = {
-            "figure": {"caption": translate_text(options["fig-cap"]), "name": options["label"]},
+            "figure": {"caption": caption, "name": options["label"]},
             "image": {"alt": options["fig-cap"]},
         }
         cell["outputs"] = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
@@ -405,7 +408,9 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     pages = pages_of(contents)
     mark = digest(library_folder())
     with ProcessPoolExecutor(cores(), get_context("spawn"), _one_thread_each) as pool:
-        jobs = {pool.submit(execute_page, page, work, mark): page for page in pages}
+        # those with slow checks first, so that no core waits for one of them at the end
+        slow_first = sorted(pages, key=lambda page: "#| slow" not in page.read_text(encoding="utf-8"))
+        jobs = {pool.submit(execute_page, page, work, mark): page for page in slow_first}
         try:
             for job in progress_bar(as_completed(jobs), total=len(jobs), desc="pages", unit="page"):
                 job.result()

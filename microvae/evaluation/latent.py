@@ -47,8 +47,9 @@ def reconstruction_variety(
     reconstructions,  # (N, C, H, W)
     images,  # (N, C, H, W)
 ) -> float:  # 0 where all reconstructions are the same, 1 where they vary as much as the images
-    "Variance between reconstructions over variance between images, both pixel by pixel."
-    return float(np.var(reconstructions, axis=0).sum() / np.var(images, axis=0).sum())
+    "Variance between reconstructions over variance between images, both pixel by pixel; 0 where images do not vary."
+    varied = np.var(images, axis=0).sum()
+    return float(np.var(reconstructions, axis=0).sum() / varied) if varied else 0.0
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c10
 @torch.no_grad()

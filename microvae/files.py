@@ -217,7 +217,8 @@ def read_pictures(path) -> dict[str, np.ndarray]:
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
     except Exception as error:
         raise unreadable(path, error) from error
     if not isinstance(found, dict):

@@ -153,21 +153,27 @@ def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
 
 def read_card(folder) -> dict:
     "The card in a folder. Raises `ConfigError` where it is none, or of a newer format."
-    path = Path(folder) / "card.json"
-    if not path.exists():
+    path = f"{folder}/card.json"
+    if not os.path.exists(path):
         return {}
+    card = _tree_of(path)
+    lacking = next(_lacking(card, _shape_of(card)), None)
+    if lacking:
+        raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
+    return card
+
+
+def _tree_of(path: str) -> dict:
+    "What a card holds, of whatever shape, if it is not of a newer format, which may have any."
     try:
         card = read_json(path)
     except ImageError as error:
         raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
-    form = card.get("format")  # first of all: a newer one may have any shape
+    form = card.get("format")
     if type(form) is int and form > FORMAT:
         raise ConfigError(
             f"{path} has format {form}, and this microvae {version('microvae')} reads up to {FORMAT}; install a newer one"
         )
-    lacking = next(_lacking(card, _shape_of(card)), None)
-    if lacking:
-        raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
     return card
 
 # %% ../../nbs/app/01_card.ipynb #c07
@@ -336,8 +342,13 @@ COLUMNS, TOLD = (
 
 
 def _row_of(home: str, finished: bool) -> dict:
-    "What the config of a run tells, and its card where the run is finished."
-    config, card = RunConfig.from_dict(read_json(f"{home}/config.json")), read_card(home) if finished else {}
+    "What the config of a run tells, and the measures of its card where the run is finished; no more of it is looked at."
+    config = RunConfig.from_dict(read_json(f"{home}/config.json"))
+    card = _tree_of(f"{home}/card.json") if finished and os.path.exists(f"{home}/card.json") else {}
+    measures = card.get("metrics", {})
+    found = {name: measures.get(name) for name in TOLD} if isinstance(measures, dict) else {"explained": ""}
+    if not all(value is None or type(value) in (int, float) for value in found.values()):
+        raise ConfigError(f"{home}/card.json is no model card: its metrics are no numbers")
     values = (
         config.model.name,
         config.model.latent_dim,
@@ -348,7 +359,7 @@ def _row_of(home: str, finished: bool) -> dict:
         "×".join(map(str, config.data.image_shape)),
         config.training.epochs,
     )
-    return dict(zip(COLUMNS, values)) | {name: card["metrics"].get(name) for name in TOLD if card}
+    return dict(zip(COLUMNS, values)) | found
 
 # %% ../../nbs/app/01_card.ipynb #c15
 def images_for(

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FRAME', 'ROOMS', 'CONF', 'CSS', 'PRINT', 'FRONT', 'translate_text', 'split_options', 'translate_code', 'api_entries',
            'translate', 'Part', 'parts', 'pages_of', 'longest_results', 'heading', 'room_table', 'rooms_table',
-           'public_table', 'execute_page', 'translate_page', 'write_source', 'build_book', 'print_book', 'from_root',
-           'readme', 'write_front']
+           'public_table', 'execute_page', 'translate_page', 'write_source', 'build_book', 'for_everybody',
+           'print_book', 'from_root', 'readme', 'write_front']
 
 # %% ../../nbs/study/08_book.ipynb #c03
 import ast
@@ -443,10 +443,23 @@ def _render(work: Path, site: Path):
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if result.returncode:
         raise MicroVAEError("the site has unresolved parts:\n" + result.stderr.strip()[-4000:])
+    for page in made.rglob("*.html"):
+        if "_static" not in page.parts:
+            page.write_text(for_everybody(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(made, site)
 
-# %% ../../nbs/study/08_book.ipynb #c19
+
+def for_everybody(html: str) -> str:
+    """A page of the theme with what screen readers and keyboards miss in it: names for the switches of the sidebar,
+    a landmark around its head, and formulas that can be scrolled.
+    """
+    html = html.replace("<summary><", '<summary aria-label="show or hide the pages below"><')
+    start = '<div class="sidebar-primary-items__start sidebar-primary__section"'
+    html = html.replace(start, start + ' role="navigation" aria-label="book"')
+    return re.sub(r'<div class="math([^"]*)"', r'<div tabindex="0" class="math\1"', html)
+
+# %% ../../nbs/study/08_book.ipynb #c20
 PRINT = """
 @page { size: A4; margin: 18mm 16mm; }
 body { font: 10.5pt/1.45 "DejaVu Serif", Georgia, serif; color: black; margin: 0; }
@@ -505,7 +518,7 @@ def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
 
     return replace_file(out, printed)
 
-# %% ../../nbs/study/08_book.ipynb #c21
+# %% ../../nbs/study/08_book.ipynb #c22
 #: Pages that the README is made of.
 FRONT = ("nbs/index.ipynb", "nbs/guide/1_start.ipynb", "nbs/guide/2_own_images.ipynb")
 
@@ -532,7 +545,7 @@ def readme(pages=FRONT, root=".") -> str:
         texts += [_for_reading(cell.source, page, level) for cell in cells if cell.cell_type == "markdown"]
     return "\n\n".join(texts) + "\n"
 
-# %% ../../nbs/study/08_book.ipynb #c23
+# %% ../../nbs/study/08_book.ipynb #c24
 def write_front(readme_file="README.md", picture="results/overview.png"):
     "Write the README and the picture that it and the front page show, from the longest results of phase 1."
     from microvae.evaluation.plots import plot_reconstructions

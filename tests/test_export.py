@@ -111,3 +111,16 @@ def test_every_notebook_is_in_the_table_of_contents():
 
     walk(yaml.safe_load((ROOT / "_quarto.yml").read_text())["website"]["sidebar"]["contents"])
     assert sorted(listed) == sorted(str(path.relative_to(ROOT)) for path in NOTEBOOKS)
+
+
+def test_what_contributing_names_is_there():
+    "A newcomer who looks up where something goes finds the notebook, and in it the name."
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "nbs/" in line]
+    assert len(rows) == 10
+    for row in rows:
+        named = re.findall(r"`(nbs/[\w/]+)`", row)
+        code = [(ROOT / f"{name}.ipynb").read_text(encoding="utf-8") for name in named]
+        assert 1 <= len(named) <= 2, row
+        for word in re.findall(r"`([A-Z_]{4,}|_open_tiff|quality|Augmentation|Architecture)`", row):
+            assert any(word in notebook for notebook in code), (word, named)

@@ -337,6 +337,7 @@ div.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 /* a figure keeps its white paper in the dark, with a margin that softens it */
 html[data-theme="dark"] .bd-article figure img, html[data-theme="dark"] div.cell_output img { border-radius: 6px; padding: 6px; }
 figcaption, table caption { font-size: 0.92em; text-align: left; }
+figcaption .caption-text, table caption { color: var(--pst-color-text-base); }
 /* the parts of the book, on the front page */
 .doors ul { list-style: none; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 0.8rem; }
 .doors li { border: 1px solid #8886; border-radius: 8px; padding: 0.7rem 0.9rem; margin: 0; }

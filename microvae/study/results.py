@@ -20,7 +20,7 @@ import pandas as pd
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
 from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from .runs import Experiment, evaluate_run, run_all
 from ..training.engine import Run, save_model
@@ -216,12 +216,14 @@ def run_study(
     train, held = hold_out(collection, 0.2, by=groups[0] if groups else None)
     configs = [(e.name, c) for e in experiments for c in e.configs()]
     unique = list(dict.fromkeys(c for _, c in configs))
-    finished = dict(
-        zip(
-            unique,
-            run_all(unique, train, held, runs, device, progress_file=Path(out) / "progress.json", label=Path(out).name),
-        )
-    )
+    told = dict(progress_file=Path(out) / "progress.json", label=Path(out).name)
+    try:
+        finished = dict(zip(unique, run_all(unique, train, held, runs, device, **told)))
+    except ShapeError as error:
+        raise ShapeError(
+            f"{error}; this study compares {', '.join(dict.fromkeys(c.model.name for c in unique))}, so give "
+            "image_side (--image-side), to which images are resized"
+        ) from error
     known = [column for column in labels if column in collection.table]
     about = provenance(profile, data, device, perf_counter() - start) | dict(
         cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape)

@@ -195,7 +195,9 @@ def run_chapter(
         raise unknown_name("chapter", chapter, CHAPTERS)
     source = Path(notebooks) / CHAPTERS[chapter]
     if not source.exists():
-        raise ConfigError(f"there is no {source}; run this where the notebooks are, or give their folder")
+        raise ConfigError(
+            f"there is no {source}; run this in the project's folder, where the notebooks are, or give their folder with --notebooks"
+        )
     home = Path(out) / chapter
     values = dict(profile=profile, device=device, out=str(home), runs=str(runs)) | {
         k: v for k, v in parameters.items() if v is not None

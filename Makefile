@@ -114,7 +114,7 @@ lock: install
 oldest:
 	@test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	@grep '^requirements = ' settings.ini | sed 's/requirements = //' | tr ' ' '\n' | sed 's/>=\([^,]*\).*/==\1/' > .venv-oldest/oldest.txt
-	@.venv-oldest/bin/python -m pip install -q -r .venv-oldest/oldest.txt pytest hypothesis playwright
+	@.venv-oldest/bin/python -m pip install -q -r .venv-oldest/oldest.txt pytest hypothesis playwright torchinfo
 	@.venv-oldest/bin/python -m pip install -q --no-deps -e .
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q tests/test_maths.py tests/test_same_numbers.py tests/test_bad_input.py tests/test_runs.py tests/test_training.py tests/test_shapes.py tests/test_architectures.py tests/faults/test_nothing_runs.py tests/faults/test_fuzz.py tests/faults/test_full_disk.py
 

@@ -389,6 +389,8 @@ def _opened(path: Path, axes: str | None, level: int, changed: int, size: int) -
     except Exception as error:
         raise unreadable(path, error) from error
     shape = tuple(found["array"].shape)
+    if not all(isinstance(side, (int, np.integer)) for side in shape):  # which older versions of zarr let pass
+        raise ImageError(f"{path} is damaged: a length of its axes is no number")
     if 0 in shape:
         raise ImageError(f"{path} has shape {shape}, it holds no pixels")
     letters = _known(axes or found["axes"], shape, path)

@@ -464,7 +464,8 @@ def for_everybody(html: str) -> str:
 PRINT = """
 @page { size: A4; margin: 18mm 16mm; }
 body { font: 10.5pt/1.45 "DejaVu Serif", Georgia, serif; color: black; margin: 0; }
-h1 { break-before: page; font-size: 20pt; }
+.toctree-wrapper > section { break-before: page; }
+h1 { font-size: 20pt; }
 h1, h2, h3 { font-family: "DejaVu Sans", Arial, sans-serif; line-height: 1.2; break-after: avoid; }
 figure, table, pre, div.admonition { break-inside: avoid; }
 img { max-width: 100%; height: auto; }

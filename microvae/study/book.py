@@ -453,11 +453,13 @@ def _render(work: Path, site: Path):
 
 def for_everybody(html: str) -> str:
     """A page of the theme with what screen readers and keyboards miss in it: names for the switches of the sidebar,
-    a landmark around its head, and formulas that can be scrolled.
+    a landmark around its head, formulas that can be scrolled; and without roles and headings that hold nothing.
     """
     html = html.replace("<summary><", '<summary aria-label="show or hide the pages below"><')
     start = '<div class="sidebar-primary-items__start sidebar-primary__section"'
     html = html.replace(start, start + ' role="navigation" aria-label="book"')
+    html = html.replace("<th></th>", "<td></td>").replace(' role="doc-biblioentry"', "")
+    html = html.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     return re.sub(r'<div class="math([^"]*)"', r'<div tabindex="0" class="math\1"', html)
 
 # %% ../../nbs/study/08_book.ipynb #c20

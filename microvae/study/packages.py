@@ -91,7 +91,6 @@ WHY = {
         "axe-playwright-python": ("what keeps people from reading a page", "a site for everybody"),
         "ruff": ("one layout, likely faults", "an argument less"),
         "mypy": ("type hints that are true", "hints that can be believed"),
-        "pandas-stubs": ("pandas' types for mypy", "the same"),
     },
 }
 

@@ -17,6 +17,7 @@ import microvae as mv
 from microvae.data import screens
 from microvae.data.collection import CellImages
 from microvae.data.images import list_fields
+from microvae.workers import on_cores
 
 
 def microvae(*words, cwd, **how):
@@ -89,7 +90,7 @@ class DiesOnce:
 @pytest.mark.parametrize("times, lost", [(1, 0), (99, 1)])
 def test_a_worker_that_dies_costs_time_only(plate, tmp_path, times, lost):
     fields = list_fields(plate, CHANNELS)
-    results = list(screens._on_cores(DiesOnce(tmp_path / "died", times), fields, 2))
+    results = list(on_cores(DiesOnce(tmp_path / "died", times), fields, 2, screens._dead))
     assert [r for r in results if "ended its worker" not in r] == [
         f.name for i, f in enumerate(fields) if not (lost and i == 3)
     ]

@@ -80,9 +80,14 @@ def test_search_finds_a_term(page):
     page.wait_for_selector("ul.search li", timeout=15000)
 
 
-def test_front_page_shows_a_picture_and_the_commands(page):
+def test_front_page_shows_a_picture_the_commands_and_the_map(page):
+    "A biologist sees what it is for, what to type, and a map to click on."
     page.goto((SITE / "index.html").as_uri())
-    assert "make study" in page.inner_text("main") and page.locator("main img").count() >= 1
+    text = page.inner_text("main")
+    assert "microvae train my_crops/" in text and "microvae explore runs" in text
+    assert page.locator("main img").count() >= 1 and page.locator(".doors a").count() == 7
+    page.locator("main iframe").scroll_into_view_if_needed()
+    page.frame_locator("main iframe").get_by_text(re.compile(r"[\d,]+ of [\d,]+ cells")).wait_for(timeout=30_000)
 
 
 def test_reads_well_on_a_phone(browser):

@@ -728,9 +728,10 @@ def load_images(
         rows = pd.DataFrame(
             {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
         )
-        if size is None and len({image.shape[1:] for image in read}) > 1:
-            size = _common_size(read)
-            rows = rows.assign(file_height=[len(image[0]) for image in read], file_width=[len(i[0, 0]) for i in read])
+        sides = np.array([image.shape[1:] for image in read])
+        if (sides != sides[0]).any():
+            rows = rows.assign(file_height=sides[:, 0], file_width=sides[:, 1])
+            size = _common_size(sides) if size is None else size
         images = _stack(fields, read, size)
         about = {"treatment": treatment.as_list()}
         cells = CellImages(images, rows, fields[0].channels(), _called(source, fields), about)
@@ -771,9 +772,8 @@ def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def _common_size(images: list[np.ndarray]) -> tuple[int, int]:
-    "Median height and width of images that differ in size, and a warning that they are brought to it."
-    sides = np.array([image.shape[1:] for image in images])
+def _common_size(sides: np.ndarray) -> tuple[int, int]:
+    "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
     (low, left), (high, right) = sides.min(0), sides.max(0)
     warnings.warn(

@@ -122,5 +122,5 @@ def times(file="results/dependencies/times.json") -> str:
         f"On {kept['hardware']} with Python {kept['python']}, installing the wheel and all that it needs into an empty environment took "
         f"{kept['install_seconds']:.0f} s and {kept['gigabytes']:.1f} GB, nearly all of which is PyTorch; "
         f"`import microvae` takes {1000 * kept['import_seconds']:.0f} ms, and the first use of PyTorch through it "
-        f"{kept['first_use_seconds']:.1f} s (medians of five)."
+        f"{kept['first_use_seconds']:.1f} s, each the median of five."
     )

@@ -181,27 +181,23 @@ def in_words(card: dict) -> str:
     "A card as some sentences."
     model, data, training, metrics = (card[part] for part in ("model", "data", "training", "metrics"))
     channels, height, width = model["image_shape"]
+    named = f" ({', '.join(model['channels'])})" if channels < 6 else ""
+    early = f", which ended before the {training['asked']} asked for since nothing became better"
     lines = [
-        f"{'A variational' if model['variational'] else 'An'} autoencoder ({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}"
-        + (f" ({', '.join(model['channels'])})" if channels < 6 else "")
-        + f"; each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
+        f"{'A variational' if model['variational'] else 'An'} autoencoder "
+        f"({model['name']}, {model['depth']} block{'s' * (model['depth'] != 1)}, {model['parameters']:,} parameters) "
+        f"for images of {height}×{width} pixels with {channels} channel{'s' * (channels > 1)}{named}; "
+        f"each image becomes {model['latent_dim']} number{'s' * (model['latent_dim'] > 1)}.",
         f"Trained on {data['images'] - data['held_out']:,} images of {data['name']} for {training['epochs']} epochs"
-        + (
-            f", which ended before the {training['asked']} asked for since nothing became better"
-            if training["epochs"] < training["asked"]
-            else ""
-        )
-        + f" (β = {training['beta']:g}).",
+        f"{early if training['epochs'] < training['asked'] else ''} (β = {training['beta']:g}).",
     ]
     if metrics:
         lines.append(
             f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance (PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {metrics['active_units']} of {model['latent_dim']} latent dimensions."
         )
-        if not model["variational"]:
-            pass
-        elif metrics["active_units"] == 0:
+        if model["variational"] and metrics["active_units"] == 0:
             lines.append("All codes are one: the posterior has collapsed. Train with a smaller β, e.g. 0.1, or longer.")
-        elif metrics["active_units"] < min(model["latent_dim"], 2):
+        elif model["variational"] and metrics["active_units"] < min(model["latent_dim"], 2):
             lines.append("A smaller β, e.g. 0.1, would let it use more.")
     return "\n".join(lines)
 
@@ -300,6 +296,11 @@ def _nothing_of(run: Run) -> CellImages:
     return CellImages(np.zeros((1, *data.image_shape)), name=data.name, about={"treatment": list(data.treatment)})
 
 # %% ../../nbs/app/01_card.ipynb #c12
+#: What a list of runs tells of a config, and of a card.
+COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
+TOLD = ("explained", "psnr", "active_units")
+
+
 def list_runs(folder) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is where a card tells it.
 
@@ -332,13 +333,6 @@ def list_runs(folder) -> pd.DataFrame:
         .sort_values("changed", ascending=False, ignore_index=True)
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
-
-
-#: What a list of runs tells of a config, and of a card.
-COLUMNS, TOLD = (
-    ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs"),
-    ("explained", "psnr", "active_units"),
-)
 
 
 def _row_of(home: str, finished: bool) -> dict:

@@ -98,6 +98,10 @@ def measure_cells(
     return table
 
 # %% ../../nbs/data/06_crops.ipynb #c10
+#: What is kept of a cell that is dropped.
+DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus", "reason")
+
+
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
     if cutting.aligned:  # the corners of a turned square reach further
@@ -246,10 +250,6 @@ def why_empty(cut: Cut, source: str) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in cut.dropped.reason.value_counts().items())
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take a smaller size, or softer limits"
 
-
-#: What is kept of a cell that is dropped.
-DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus", "reason")
-
 # %% ../../nbs/data/06_crops.ipynb #c14
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
@@ -292,50 +292,42 @@ def crop_boxes(
     lacking = [c for c in CORNERS if c not in boxes]
     if lacking:
         raise ConfigError(f"the table of boxes has no column {lacking[0]}; it needs {', '.join(CORNERS)} in pixels")
-    on = file_column(boxes, "the table of boxes", on)
-    fields = {name: Field.of(Path(folder) / str(name)) for name in boxes[on].unique()}
+    boxes = boxes.rename(columns={file_column(boxes, "the table of boxes", on): "file"})
+    fields = {file: Field.of(Path(folder) / str(file)) for file in boxes.file.unique()}
     treatment = treatment.fitted([field.sample() for field in fields.values()])
-    side = (
-        np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1).astype(int)
-        if window is None
-        else pd.Series(window, boxes.index)
-    )
-    row, column = (boxes.ymin + boxes.ymax) / 2, (boxes.xmin + boxes.xmax) / 2
-    top, left = (middle.round().astype(int) - side // 2 for middle in (row, column))
-    parts, inside = [], pd.Series(False, index=boxes.index)
-    for file, part in boxes.groupby(on, sort=False):
+    squares, parts, inside = _squares(boxes, window), [], pd.Series(False, index=boxes.index)
+    for file, part in squares.groupby(boxes.file, sort=False):
         planes = fields[file].treated(treatment)
-        at = part.index
-        inside[at] = (
-            (side[at] > 1)
-            & (top[at] >= 0)
-            & (left[at] >= 0)
-            & (top[at] + side[at] <= planes.shape[1])
-            & (left[at] + side[at] <= planes.shape[2])
-        )
-        squares = [
-            CellImages(planes[None, :, top[i] : top[i] + side[i], left[i] : left[i] + side[i]]).resized(size).images
-            for i in at[inside[at]]
-        ]
-        if squares:
-            parts.append(
-                CellImages(
-                    np.concatenate(squares),
-                    part[inside[at]].rename(columns={on: "file"}),
-                    fields[file].channels(),
-                    str(fields[file].files[0]),
-                )
-            )
+        good = part[_within(part, planes.shape[1:])]
+        inside[good.index] = True
+        if len(good):
+            crops = [
+                CellImages(planes[None, :, s.top : s.top + s.side, s.left : s.left + s.side]).resized(size).images
+                for s in good.itertuples()
+            ]
+            known = fields[file].channels(), str(fields[file].files[0])
+            parts.append(CellImages(np.concatenate(crops), boxes.loc[good.index], *known))
     if not parts:
         raise ImageError(f"none of {len(boxes)} boxes lies inside its image with a square around it")
-    out = ~inside
-    dropped = pd.DataFrame(
-        {
-            "file": boxes[on],
-            "row": row,
-            "column": column,
-            "area": (boxes.xmax - boxes.xmin) * (boxes.ymax - boxes.ymin),
-            "reason": np.where(side > 1, "window leaves the field", "too small"),
-        }
-    )[out]
-    return replace(pooled(parts, name), about={"dropped": dropped.to_dict("list"), "treatment": treatment.as_list()})
+    out = squares.assign(
+        file=boxes.file,
+        area=(boxes.xmax - boxes.xmin) * (boxes.ymax - boxes.ymin),
+        reason=np.where(squares.side > 1, "window leaves the field", "too small"),
+    )[~inside]
+    dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
+    return replace(pooled(parts, name), about={"dropped": dropped, "treatment": treatment.as_list()})
+
+
+def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
+    "Middle (row, column), top, left and side of a square about each box; a tenth wider than it where no side is given."
+    wide = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1)
+    side = wide.astype(int) if window is None else pd.Series(window, boxes.index)
+    found = pd.DataFrame({"row": (boxes.ymin + boxes.ymax) / 2, "column": (boxes.xmin + boxes.xmax) / 2, "side": side})
+    top, left = (found[middle].round().astype(int) - side // 2 for middle in ("row", "column"))
+    return found.assign(top=top, left=left)
+
+
+def _within(squares: pd.DataFrame, shape: tuple[int, int]) -> pd.Series:
+    "Which squares are some, and lie inside an image `(height, width)`."
+    begins = (squares.top >= 0) & (squares.left >= 0) & (squares.side > 1)
+    return begins & (squares.top + squares.side <= shape[0]) & (squares.left + squares.side <= shape[1])

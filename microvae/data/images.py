@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['READABLE', 'WHOLE', 'BELIEVED', 'PACKED', 'BELIEVED_PLANES', 'PLANE', 'OPENERS', 'guessed_axes', 'ImageFile',
-           'Pixels', 'open_image', 'read_array', 'read_image', 'Field', 'list_images', 'list_fields', 'file_column',
-           'join_table', 'load_images']
+           'Pixels', 'open_image', 'read_array', 'Field', 'list_images', 'list_fields', 'file_column', 'join_table',
+           'load_images']
 
 # %% ../../nbs/data/03_images.ipynb #c03
 import logging
@@ -27,7 +27,7 @@ import pandas as pd
 
 from .collection import CellImages
 from .storage import is_stored
-from .treatment import Sample, Scale, Treatment, certain_maximum
+from .treatment import Sample, Treatment, certain_maximum
 from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
 from ..files import read_table, unreadable
 
@@ -126,15 +126,15 @@ class ImageFile:
         except Exception as error:
             raise unreadable(self.path, error) from error
 
-# %% ../../nbs/data/03_images.ipynb #c08
+# %% ../../nbs/data/03_images.ipynb #c09
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
-# what tifffile has to say of a bad file is said in our sentence; whoever sets up logging sees it all the same
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 #: A file that promises fewer values than this is taken at its word; of more, it must hold at least one byte for so many.
 BELIEVED, PACKED = 50_000_000, 20_000
+
+
 #: The same of the planes of OME metadata, of which each takes at least so many bytes in its file.
 BELIEVED_PLANES, PLANE = 1_000_000, 50
 
@@ -162,6 +162,10 @@ class Pixels:
             large = prod(self.shape) * np.dtype(self.dtype).itemsize > WHOLE
             self.kept = self.parts() if self.parts is not None and large else self.read()
         return self.kept[index]
+
+# %% ../../nbs/data/03_images.ipynb #c11
+# what tifffile has to say of a bad file is said in our sentence; whoever sets up logging sees it all the same
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def _open_tiff(path: Path, level: int) -> dict:
@@ -247,7 +251,7 @@ def _tiff_pages(path: Path, level: int):
 
     return zarr.open_array(tifffile.TiffFile(path).series[0].levels[level].aszarr(), mode="r")
 
-
+# %% ../../nbs/data/03_images.ipynb #c13
 def _ome(tiff, path: Path) -> dict:
     """Channel names and significant bits of OME metadata.
 
@@ -303,7 +307,7 @@ def _imagej(tiff) -> dict:
     names = tuple(labels[:channels])
     return {"names": names} if len(names) == channels > 1 and len(set(names)) == channels else {}
 
-
+# %% ../../nbs/data/03_images.ipynb #c15
 def _open_zarr(path: Path, level: int) -> dict:
     "An OME-Zarr: axes, channel names and levels as its attributes tell them (versions 0.4 and 0.5)."
     import zarr
@@ -352,7 +356,7 @@ def _check_archive(path: Path):
     with ZipFile(path) as archive:
         _check_promise(path, sum(member.file_size for member in archive.infolist()), path.stat().st_size)
 
-
+# %% ../../nbs/data/03_images.ipynb #c17
 OPENERS = {".tif": _open_tiff, ".tiff": _open_tiff, ".npy": _open_numpy, ".npz": _open_numpy, ".zarr": _open_zarr}
 
 
@@ -418,15 +422,7 @@ def read_array(path) -> np.ndarray:
     except Exception as error:
         raise unreadable(path, error) from error
 
-
-def read_image(path, treatment: Treatment = Treatment(), frame: int = 0, z: str | int = "max") -> np.ndarray:
-    """One image file as `(C, H, W)` float32 in [0, 1]; a treatment that has not learned from a set learns from this
-    image.
-    """
-    field = Field.of(path, frame=frame, z=z)
-    return field.treated(treatment.fitted([field.sample()]))
-
-# %% ../../nbs/data/03_images.ipynb #c10
+# %% ../../nbs/data/03_images.ipynb #c19
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are to be read."
@@ -491,7 +487,7 @@ def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/03_images.ipynb #c11
+# %% ../../nbs/data/03_images.ipynb #c20
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -644,7 +640,7 @@ def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/03_images.ipynb #c13
+# %% ../../nbs/data/03_images.ipynb #c22
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")
@@ -695,7 +691,7 @@ def join_table(
     rest = other.drop(columns=on).set_index(theirs).loc[mine].reset_index(drop=True)
     return pd.concat([table.reset_index(drop=True), rest[[c for c in rest if c not in table]]], axis=1)
 
-# %% ../../nbs/data/03_images.ipynb #c15
+# %% ../../nbs/data/03_images.ipynb #c24
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
     source,
@@ -719,11 +715,7 @@ def load_images(
     cells = _saved(source)
     if cells is None:
         fields = list_fields(source, channels, z, True, level, axes)
-        treatment = (
-            treatment
-            if isinstance(treatment, Treatment)
-            else Treatment((Scale(maximum),) if treatment is None else treatment)
-        ).fitted(f.sample() for f in fields)
+        treatment = Treatment.of(treatment, maximum).fitted(f.sample() for f in fields)
         read = [field.treated(treatment) for field in fields]
         rows = pd.DataFrame(
             {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
@@ -758,14 +750,11 @@ def _saved(source) -> CellImages | None:
     return None
 
 
-def _called(source, fields) -> str:
-    return (
-        Path(fields[0].name).stem
-        if len({f.name for f in fields}) == 1
-        else Path(str(source)).stem
-        if isinstance(source, (str, Path))
-        else "images"
-    )
+def _called(source, fields: list[Field]) -> str:
+    "What a set is called: like its one file, or like its folder."
+    if len({field.name for field in fields}) == 1:
+        return Path(fields[0].name).stem
+    return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
 
 def _pair(size) -> tuple[int, int]:

@@ -48,25 +48,19 @@ def cut_patches(
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     treatment = treatment.fitted([field.sample() for field in fields])
-    images, rows = [], []
+    images, places = [], []
     for i, field in enumerate(progress_bar(fields, desc="images", unit="image", disable=not progress)):
         planes = field.treated(treatment)
         if min(planes.shape[1:]) < size:
             raise ShapeError(
                 f"{field.files[0]} is {planes.shape[1]}×{planes.shape[2]} pixels, too small for patches of {size}×{size}"
             )
-        random = np.random.default_rng([seed, i])
-        for top, left, gain in zip(
-            random.integers(0, planes.shape[1] - size + 1, n),
-            random.integers(0, planes.shape[2] - size + 1, n),
-            random.uniform(1 - brightness, 1 + brightness, n),
-        ):
-            images.append(np.clip(planes[:, top : top + size, left : left + size] * np.float32(gain), 0, 1))
-            rows.append(dict(image=i, row=int(top), column=int(left), brightness=float(gain)))
+        places.append(_places(planes.shape[1:], size, n, brightness, np.random.default_rng([seed, i])))
+        images += [_patch(planes, place, size) for place in places[-1].itertuples()]
     if len({image.shape[0] for image in images}) > 1:
         raise ShapeError("the images have different numbers of channels; all must have the same")
-    rows = pd.DataFrame(rows)
-    table = pd.concat([known.loc[rows.image].reset_index(drop=True), rows.drop(columns="image")], axis=1)
+    of_each = known.loc[np.repeat(known.index, n)].reset_index(drop=True)
+    table = pd.concat([of_each, pd.concat(places, ignore_index=True)], axis=1)
     name = Path(str(source)).stem if isinstance(source, (str, Path)) else "patches"
     return CellImages(
         np.stack(images),
@@ -75,6 +69,24 @@ def cut_patches(
         name,
         {"treatment": treatment.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
     )
+
+
+def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:
+    "Where the patches of an image `(height, width)` begin, and how much brighter each becomes."
+    height, width = shape
+    return pd.DataFrame(
+        dict(
+            row=random.integers(0, height - size + 1, n),
+            column=random.integers(0, width - size + 1, n),
+            brightness=random.uniform(1 - brightness, 1 + brightness, n),
+        )
+    )
+
+
+def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
+    "One patch `(C, size, size)`, with its brightness."
+    cut = planes[:, place.row : place.row + size, place.column : place.column + size]
+    return np.clip(cut * np.float32(place.brightness), 0, 1)
 
 
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from dataclasses import field as dataclass_field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -80,19 +81,12 @@ def crop_fields(
     `about["dropped"]` tells of each cell that was left out, `about["failed"]` of each field that gave none, both with the reason.
     Raises `ImageError` where no field gives a cell, `ConfigError` where the table and the files do not match.
     """
-    # a name that cannot be used is told before the work
     if out is not None:
-        check_place(Path(out), overwrite)
+        check_place(Path(out), overwrite)  # told before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
     known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
-    treatment = (
-        treatment
-        if isinstance(treatment, Treatment)
-        else Treatment()
-        if treatment is None
-        else Treatment(tuple(treatment))
-    )
+    treatment = Treatment.of(treatment)
     fields, samples = _with_samples(fields, treatment, failed)
     if not fields:
         raise ImageError(f"{source}: no field can be read; first: {failed[0][1]}")
@@ -100,15 +94,7 @@ def crop_fields(
     settings = Cutting(size, **cutting)
     if size is None:
         settings = replace(settings, size=_window(fields, treatment, segmentation))
-    job, workers = Job(settings, treatment, segmentation), workers or cores()
-
-    def cut(left: list[Field]) -> Iterator:
-        if scheduler is not None:
-            return on_cluster(job, left, scheduler, _dead)
-        if workers > 1 and len(left) > 1:
-            return on_cores(job, left, min(workers, len(left)), _dead)
-        return map(job, left)
-
+    cut = partial(_cut_all, Job(settings, treatment, segmentation), scheduler=scheduler, workers=workers or cores())
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
     made = Collected(fields, failed, called, about, known)
@@ -116,6 +102,15 @@ def crop_fields(
         return made.in_memory(cut, progress)
     made.to_disk(cut, progress, Path(out), overwrite)
     return CellImages.load(out)
+
+
+def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int) -> Iterator[Cut | str]:
+    "Results of fields in order, from a cluster, from cores, or from here."
+    if scheduler is not None:
+        return on_cluster(job, fields, scheduler, _dead)
+    if workers > 1 and len(fields) > 1:
+        return on_cores(job, fields, min(workers, len(fields)), _dead)
+    return map(job, fields)
 
 
 def _known_of(files: list[str], table, on: str | None) -> pd.DataFrame:

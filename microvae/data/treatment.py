@@ -294,6 +294,13 @@ class Treatment:
                     f"{step!r} is not a step; a treatment is a list of {', '.join(STEPS)}, e.g. Treatment([Percentile()])"
                 )
 
+    @classmethod
+    def of(cls, given: "Treatment | Iterable | None", maximum: float | None = None) -> "Treatment":
+        "A treatment as it is, or of steps; where nothing is given, division by one value."
+        if isinstance(given, Treatment):
+            return given
+        return cls((Scale(maximum),) if given is None else tuple(given))
+
     def learns(self, samples: Iterable[Sample]) -> bool:
         "Whether a step has to read images of the set before it can work."
         open_ended = [

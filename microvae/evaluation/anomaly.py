@@ -63,10 +63,10 @@ def detection(
     quantile: float = 0.95,  # of the normal scores: the threshold
     # scores of other normal images that set the threshold; the normal ones among `scores` if not given
     reference: np.ndarray | None = None,
-) -> tuple[
-    dict[str, float], pd.DataFrame
-]:  # auc, threshold, and at it sensitivity, specificity; the ROC curve as false_positive, true_positive
-    "How well scores tell what is anomalous. Raises `ConfigError` where all or none are."
+) -> tuple[dict[str, float], pd.DataFrame]:  # numbers, and the ROC curve
+    """How well scores tell what is anomalous: auc, threshold, and at it sensitivity and specificity; and the curve in
+    columns false_positive and true_positive. Raises `ConfigError` where all or none are.
+    """
     from sklearn.metrics import roc_auc_score, roc_curve
 
     scores, anomalous = np.asarray(scores, float), np.asarray(anomalous, bool)

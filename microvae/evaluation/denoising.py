@@ -48,8 +48,12 @@ def denoise(
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3),  # standard deviations of the noise
     masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: where something lies, and what is around it
     seed: int = 0,
-) -> pd.DataFrame:  # a row an image and level: noise, image, psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before, contrast_after
-    "How near noisy images, and what the model makes of them, come to the clean ones. Level 0 is the model alone."
+) -> pd.DataFrame:  # a row an image and level
+    """How near noisy images, and what the model makes of them, come to the clean ones, in columns noise, image,
+    psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before and contrast_after.
+
+    Level 0 is the model alone.
+    """
     clean, found = cells.in_memory(), []
     for level in (0.0, *levels):
         given = noisy(clean, level, seed) if level else clean

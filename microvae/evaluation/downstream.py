@@ -132,10 +132,28 @@ def classify(
     from sklearn.model_selection import StratifiedGroupKFold
     from threadpoolctl import threadpool_limits
 
-    features, labels = np.asarray(features, float), np.asarray(labels)
-    groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     if classifier not in CLASSIFIERS:
         raise unknown_name("classifier", classifier, CLASSIFIERS)
+    features, labels = np.asarray(features, float), np.asarray(labels)
+    groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
+    _check_features(features, labels, groups)
+    classes, truth = np.unique(labels, return_inverse=True)
+    folds = _folds_that_fit(classes, truth, groups, folds)
+    probability = np.full((len(labels), len(classes)), 1e-9)
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, truth, groups)
+    with threadpool_limits(1):  # tables of cells are small: threads would wait for one another
+        for train, test in parts:
+            kept = None if components is None else min(components, features.shape[1], len(train) - 1)
+            model = _classifier(classifier, kept, seed)
+            if classifier == "nearest neighbours":
+                model[-1].set_params(n_neighbors=min(25, len(train)))
+            model.fit(features[train], truth[train])
+            probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
+    return Predicted(list(classes), truth, probability, groups)
+
+
+def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
+    "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
     if features.ndim != 2 or not len(features) == len(labels) == len(groups):
         raise ShapeError(
             f"features have shape {features.shape}, there are {len(labels)} labels and {len(groups)} groups; each needs one row a cell"
@@ -144,30 +162,22 @@ def classify(
         raise ConfigError(
             f"{int((~np.isfinite(features)).any(1).sum())} cells have features that are not finite; drop them, or fill them in"
         )
-    classes, truth = np.unique(labels, return_inverse=True)
+    if (features.std(0) < 1e-12).all():
+        raise ConfigError(
+            "all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed"
+        )
+
+
+def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, folds: int) -> int:
+    "As many folds as are asked for, or as there are groups of the rarest class."
     if len(classes) < 2:
-        raise ConfigError(f"all {len(labels)} cells are {classes[0]!r}; a classifier needs two classes")
+        raise ConfigError(f"all {len(truth)} cells are {classes[0]!r}; a classifier needs two classes")
     fewest = min(len(np.unique(groups[truth == i])) for i in range(len(classes)))
     if min(folds, fewest) < 2:
         raise ConfigError(
             f"class {classes[np.argmin(np.bincount(truth))]!r} has {fewest} cell(s) or group(s), and {folds} fold(s) were asked for; at least 2 of both are needed"
         )
-    if (features.std(0) < 1e-12).all():
-        raise ConfigError(
-            "all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed"
-        )
-    probability = np.full((len(labels), len(classes)), 1e-9)
-    with threadpool_limits(1):  # tables of cells are small: threads would wait for one another
-        for train, test in StratifiedGroupKFold(min(folds, fewest), shuffle=True, random_state=seed).split(
-            features, truth, groups
-        ):
-            kept = None if components is None else min(components, features.shape[1], len(train) - 1)
-            model = _classifier(classifier, kept, seed)
-            if classifier == "nearest neighbours":
-                model[-1].set_params(n_neighbors=min(25, len(train)))
-            model.fit(features[train], truth[train])
-            probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
-    return Predicted(list(classes), truth, probability, groups)
+    return min(folds, fewest)
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c09
 def area_under_roc(predicted: Predicted) -> float:
@@ -234,51 +244,40 @@ def plot_areas(
     best: dict[str, float] | None = None,  # task -> the best that is possible, where it is known
 ) -> Figure:
     "Area under the ROC curve by features and classifier, a panel a task; points are seeds, bars their means."
-    tasks, names = list(dict.fromkeys(scores.task)), list(dict.fromkeys(scores.features))
-    kinds = list(dict.fromkeys(scores.classifier))
+    tasks, kinds = scores.task.unique(), scores.classifier.unique()
     across = min(3, len(tasks))
+    down = -(-len(tasks) // across)
+    size = 3.6 * across + 0.6, 2.9 * down + 0.5
     with styled():
-        fig, axes = plt.subplots(
-            -(-len(tasks) // across),
-            across,
-            figsize=(3.6 * across + 0.6, 2.9 * -(-len(tasks) // across) + 0.5),
-            squeeze=False,
-            sharey=True,
-            layout="constrained",
-        )
+        fig, axes = plt.subplots(down, across, figsize=size, squeeze=False, sharey=True, layout="constrained")
         for axis, task in zip(axes.ravel(), tasks):
-            for j, kind in enumerate(kinds):
-                for i, name in enumerate(names):
-                    values = scores[(scores.task == task) & (scores.features == name) & (scores.classifier == kind)].auc
-                    if values.empty:
-                        continue
-                    place = i + 0.26 * (j - (len(kinds) - 1) / 2)
-                    axis.bar(
-                        place,
-                        values.mean() - 0.4,
-                        0.24,
-                        bottom=0.4,
-                        color=PALETTE[j],
-                        label=kind if i == 0 else None,
-                        alpha=0.85,
-                    )
-                    axis.plot(np.full(len(values), place), values, ".", color="0.15", ms=3)
+            _draw_areas(axis, scores[scores.task == task], scores.features.unique(), kinds)
             if best and task in best:
                 axis.axhline(best[task], color="0.2", ls="--", lw=1.2, label="best possible")
-            axis.axhline(0.5, color="0.5", ls=":", lw=1)
-            axis.set(title=task, xticks=range(len(names)), ylim=(0.4, 1.02))
-            axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
+            axis.set_title(task)
         for axis in axes.ravel()[len(tasks) :]:
             axis.axis("off")
         for axis in axes[:, 0]:
             axis.set_ylabel("area under ROC")
-        drawn = dict(
-            zip(
-                *reversed([sum(part, []) for part in zip(*(axis.get_legend_handles_labels() for axis in axes.ravel()))])
-            )
-        )
+        handles, labels = zip(*(axis.get_legend_handles_labels() for axis in axes.ravel()))
+        drawn = dict(zip(sum(labels, []), sum(handles, [])))  # each once
         fig.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=4, fontsize=8)
     return fig
+
+
+def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
+    "Bars of one task: a group for each kind of features, in it a bar for each classifier."
+    for j, kind in enumerate(kinds):
+        for i, name in enumerate(names):
+            values = scores[(scores.features == name) & (scores.classifier == kind)].auc
+            if values.empty:
+                continue
+            place, label = i + 0.26 * (j - (len(kinds) - 1) / 2), kind if i == 0 else None
+            axis.bar(place, values.mean() - 0.4, 0.24, bottom=0.4, color=PALETTE[j], label=label, alpha=0.85)
+            axis.plot(np.full(len(values), place), values, ".", color="0.15", ms=3)
+    axis.axhline(0.5, color="0.5", ls=":", lw=1)
+    axis.set(xticks=range(len(names)), ylim=(0.4, 1.02))
+    axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
 
 
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:

@@ -176,7 +176,7 @@ def plot_traversals(
     )
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c11
+# %% ../../nbs/evaluation/14_pictures.ipynb #c12
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     "Originals, reconstructions, and what is missing (blue) or too much (red), for each channel, on one scale."
     k, count = originals.shape[:2]
@@ -210,7 +210,7 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
         fig.colorbar(shown, ax=axes, label="reconstruction less original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c14
+# %% ../../nbs/evaluation/14_pictures.ipynb #c15
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little
     and more.
@@ -267,7 +267,7 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c19
+# %% ../../nbs/evaluation/14_pictures.ipynb #c20
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, the widest first."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()

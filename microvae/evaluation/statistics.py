@@ -126,10 +126,10 @@ def against(
     pair: Sequence[str] = ("seed",),
     together: Sequence[str] = (),
     digits: int = 3,
-) -> (
-    pd.DataFrame
-):  # by, mean with interval, difference from the baseline with interval, number of pairs, or of what is drawn as one
-    "A row a value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval."
+) -> pd.DataFrame:
+    """A row a value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval, and the
+    number of pairs, or of what is drawn as one.
+    """
     rows = []
     for name in dict.fromkeys(runs[by]):
         off = None if name == baseline else paired(runs, column, by, name, baseline, pair, together)

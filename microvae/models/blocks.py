@@ -195,7 +195,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             return super().forward(images)
         return _Upsample.apply(images, self.weight, self.bias, self.output_padding)
 
-# %% ../../nbs/models/01_blocks.ipynb #c17
+# %% ../../nbs/models/01_blocks.ipynb #c18
 class UpBlock(nn.Sequential):
     """Double an image `(N, in_channels, H, W)`: transposed convolution, then (batch norm and) an activation unless it
     is the `last`.
@@ -217,7 +217,7 @@ class UpBlock(nn.Sequential):
             layers += [nn.BatchNorm2d(out_channels)] * batch_norm + [activation(active)]
         super().__init__(*layers)
 
-# %% ../../nbs/models/01_blocks.ipynb #c19
+# %% ../../nbs/models/01_blocks.ipynb #c20
 def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:
     "Rows of a `(C·H·W, d)` table as the pixels lie in memory: the channels of a pixel together."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)

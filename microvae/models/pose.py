@@ -10,7 +10,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+
+from ..data.augment import sampled, turns
 
 # %% ../../nbs/models/02_pose.ipynb #c05
 def _weights(images: Tensor) -> Tensor:
@@ -46,33 +47,16 @@ def pose_of(
     return torch.stack([angle, row / (height / 2), column / (width / 2)], 1)
 
 
-def _sampled(images: Tensor, matrix: Tensor) -> Tensor:
-    with torch.autocast(images.device.type, enabled=False):
-        return grid_sample(
-            images,
-            affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False),
-            mode="bilinear",
-            padding_mode="border",
-            align_corners=False,
-        )
-
-
-def _turn(angle: Tensor, ratio: float) -> Tensor:
-    "Turns `(N, 2, 2)` of columns and rows that are given as shares of half a side."
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([torch.stack([cos, -sin * ratio], 1), torch.stack([sin / ratio, cos], 1)], 1)
-
-
 def straightened(images: Tensor, pose: Tensor) -> Tensor:
     "Images `(N, C, H, W)` with their long axis level and their centre in the middle."
-    turn = _turn(pose[:, 0], images.shape[2] / images.shape[3])
-    return _sampled(images, torch.cat([turn, pose[:, [2, 1]][:, :, None]], 2))
+    turn = turns(pose[:, 0], images.shape[2] / images.shape[3])
+    return sampled(images, turn, pose[:, [2, 1]], "border")
 
 
 def laid(images: Tensor, pose: Tensor) -> Tensor:
     "Straight images as they would lie in a pose: what undoes `straightened`."
-    back = _turn(-pose[:, 0], images.shape[2] / images.shape[3])
-    return _sampled(images, torch.cat([back, -back @ pose[:, [2, 1]][:, :, None]], 2))
+    back = turns(-pose[:, 0], images.shape[2] / images.shape[3])
+    return sampled(images, back, -(back @ pose[:, [2, 1]][:, :, None])[:, :, 0], "border")
 
 
 def turned(images: Tensor, degrees: float | Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
 from .cases import Findings, Setting, normal_ones, pictures_of
-from .claims import check
+from .claims import check, stated
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c05
@@ -58,43 +58,45 @@ def _ways(model, cells: CellImages, steps: int = 8) -> np.ndarray:
 
 def judge_faces(setting: Setting) -> tuple[dict, dict]:
     "Networks trained on normal images: how well each tells what is none, and what it makes of both."
-    cells = setting.cells
+    cells, size = setting.cells, setting.size
     normal = normal_ones(cells, "face")
     if normal.sum() < 10:
         raise ConfigError(
             f"{cells.name} has {int(normal.sum())} normal images; at least 10 are needed, in a subfolder `normal`, or all where nothing is said"
         )
     train, aside, test = three_parts(cells[normal])
-    size = setting.size
-    configs = {
-        name: RunConfig(model=Model(name), training=Training(size["epochs"], 32, keep_best=True, quality=True))
-        for name in NETWORKS
-    }
-    runs = setting.train(configs, train, aside)
-    both = (
-        CellImages(np.concatenate([test.images[:], cells[~normal].images[:]]), channels=cells.channels, name=cells.name)
-        if not normal.all()
-        else test
-    )
-    strange = np.arange(len(both)) >= len(test)
-    found, curves, scores = [], [], []
+    training = Training(size["epochs"], 32, keep_best=True, quality=True)
+    runs = setting.train({name: RunConfig(model=Model(name), training=training) for name in NETWORKS}, train, aside)
+    strange = None if normal.all() else cells[~normal]
+    return _told_apart(runs, test, strange, aside, setting.first), _drawn(runs, test, strange, setting.first)
+
+
+def _told_apart(
+    runs: dict, test: CellImages, strange: CellImages | None, aside: CellImages, first: int
+) -> dict[str, pd.DataFrame]:
+    "Errors of normal and strange images, the threshold that others have set, and what it finds."
+    parts = [part.images[:] for part in (test, strange) if part is not None]
+    both = CellImages(np.concatenate(parts), channels=test.channels, name=test.name)
+    odd, found, curves, scores = np.arange(len(both)) >= len(test), [], [], []
     for (name, seed), run in runs.items():
         error, kept = anomaly_scores(run.model, both), anomaly_scores(run.model, aside)
-        scores.append(
-            pd.DataFrame(
-                dict(model=name, seed=seed, score=error, strange=strange, threshold=float(np.quantile(kept, 0.95)))
-            )
-        )
-        if not strange.any():
-            continue
-        numbers, curve = detection(error, strange, 0.95, kept)
-        found.append(dict(model=name, seed=seed, **numbers))
-        if seed == setting.first:
-            curves.append(curve.assign(model=name))
-    first, k = setting.first, 8
-    few = {"normal": test[np.arange(min(k, len(test)))]} | (
-        {"strange": both[np.flatnonzero(strange)[:k]]} if strange.any() else {}
-    )
+        about = dict(model=name, seed=seed)
+        scores.append(pd.DataFrame(dict(score=error, strange=odd, threshold=np.quantile(kept, 0.95))).assign(**about))
+        if strange is not None:
+            numbers, curve = detection(error, odd, 0.95, kept)
+            found.append(about | numbers)
+            curves += [curve.assign(model=name)] if seed == first else []
+    empty = pd.DataFrame(columns=["model", "seed", "auc", "threshold", "sensitivity", "specificity"])
+    return {
+        "detection": pd.DataFrame(found) if found else empty,
+        "roc": pd.concat(curves) if curves else pd.DataFrame(columns=["false_positive", "true_positive", "model"]),
+        "scores": pd.concat(scores, ignore_index=True),
+    }
+
+
+def _drawn(runs: dict, test: CellImages, strange: CellImages | None, first: int) -> dict[str, np.ndarray]:
+    "A few images and their reconstructions; draws from the prior of each VAE, and ways between images."
+    few = {"normal": test[:8]} | ({} if strange is None else {"strange": strange[:8]})
     pictures = {kind: some.images[:] for kind, some in few.items()}
     pictures |= {
         f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items()
@@ -104,12 +106,7 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
         with torch.no_grad():
             pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()
         pictures[f"way {name}"] = _ways(model, test)
-    empty = pd.DataFrame(columns=["model", "seed", "auc", "threshold", "sensitivity", "specificity"])
-    return {
-        "detection": pd.DataFrame(found) if found else empty,
-        "roc": pd.concat(curves) if curves else pd.DataFrame(columns=["false_positive", "true_positive", "model"]),
-        "scores": pd.concat(scores, ignore_index=True),
-    }, pictures
+    return pictures
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c10
 def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
@@ -167,70 +164,74 @@ def study_with(digits: str, digits_folder: str | None):
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
     runs, found, losses = (findings.tables[name] for name in ("runs", "detection", "losses"))
-    faces = runs[runs.name.isin(NETWORKS)]
+    rows = [*_detection_claims(found), *_blur_claims(runs[runs.name.isin(NETWORKS)])]
+    if len(losses):
+        rows += _digit_claims(losses, runs[runs.name == "digits"].iloc[0])
+    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
 
-    def compared(column, less, more):
-        return lambda part: ((v := part.set_index("name")[column])[less] < v[more], {less: v[less], more: v[more]})
 
-    rows = []
-    if len(found):
-        for name in ("fcn_ae", "conv_ae"):
-            rows.append(
-                check(
-                    f"A high error tells what is no face ({name})",
-                    "“a high reconstruction error indicates an anomaly”",
-                    found[found.model == name],
-                    lambda part: (part.auc.iloc[0] > 0.8, {"area under ROC": part.auc.iloc[0]}),
-                )
-            )
-    rows += [
+def _detection_claims(found: pd.DataFrame) -> list[dict]:
+    return [
         check(
+            f"A high error tells what is no face ({name})",
+            "“a high reconstruction error indicates an anomaly”",
+            found[found.model == name],
+            lambda part: (part.auc.iloc[0] > 0.8, {"area under ROC": part.auc.iloc[0]}),
+        )
+        for name in (("fcn_ae", "conv_ae") if len(found) else ())
+    ]
+
+
+def _blur_claims(runs: pd.DataFrame) -> list[dict]:
+    def below(less, more):
+        return lambda part: ((psnr := part.set_index("name").psnr)[less] < psnr[more], dict(psnr[[less, more]]))
+
+    asked = [
+        (
             "Convolutions reconstruct better than fully connected layers (PSNR)",
             "“potentially leading to better reconstruction”",
-            faces,
-            compared("psnr", "fcn_ae", "conv_ae"),
+            below("fcn_ae", "conv_ae"),
         ),
-        check(
+        (
             "A VAE is blurrier than its autoencoder (fully connected, PSNR)",
             "“blurry outputs”",
-            faces,
-            compared("psnr", "fcn_vae", "fcn_ae"),
+            below("fcn_vae", "fcn_ae"),
         ),
-        check(
+        (
             "A VAE is blurrier than its autoencoder (convolutional, PSNR)",
             "“blurry outputs”",
-            faces,
-            compared("psnr", "conv_vae", "conv_ae"),
+            below("conv_vae", "conv_ae"),
         ),
     ]
-    if len(losses):
-        last, written = losses.iloc[-1], runs[runs.name == "digits"].iloc[0]
-        rows.append(
-            {
-                "claim": f"After {int(last.steps):,} steps the held-out loss of digits is as the report prints (within 15 %)",
-                "thesis": f"{last.report_train:.4f}, held out {last.report_validation:.4f}",
-                "here": f"{last.train:.4f}, held out {last.validation:.4f}",
-                "holds here": ("holds" if abs(last.validation / last.report_validation - 1) < 0.15 else "fails")
-                if written.pixels == "1×28×28"
-                else "other digits, not compared",
-            }
-        )
-        rows.append(
-            {
-                "claim": "Digits are not overfitted: held-out loss at most 10 % above training",
-                "thesis": f"{last.report_validation:.4f} / {last.report_train:.4f} = {last.report_validation / last.report_train:.2f}",
-                "here": f"{last.validation / last.train:.2f}, with {int(written.images):,} digits instead of 60,000",
-                "holds here": "holds" if last.validation < 1.1 * last.train else "fails",
-            }
-        )
+    return [check(claim, said, runs, ask) for claim, said, ask in asked]
+
+
+def _digit_claims(losses: pd.DataFrame, written: pd.Series) -> list[dict]:
+    "Losses after as many steps as the report's; of other digits than MNIST's they cannot be compared."
+    last, near = losses.iloc[-1], abs(losses.validation.iloc[-1] / losses.report_validation.iloc[-1] - 1) < 0.15
+    theirs = last.report_validation, last.report_train
+    rows = [
+        stated(
+            f"After {int(last.steps):,} steps the held-out loss of digits is as the report prints (within 15 %)",
+            f"{last.report_train:.4f}, held out {last.report_validation:.4f}",
+            f"{last.train:.4f}, held out {last.validation:.4f}",
+            ("holds" if near else "fails") if written.pixels == "1×28×28" else "other digits, not compared",
+        ),
+        stated(
+            "Digits are not overfitted: held-out loss at most 10 % above training",
+            f"{theirs[0]:.4f} / {theirs[1]:.4f} = {theirs[0] / theirs[1]:.2f}",
+            f"{last.validation / last.train:.2f}, with {int(written.images):,} digits instead of 60,000",
+            "holds" if last.validation < 1.1 * last.train else "fails",
+        ),
+    ]
     if len(losses) > 1:
         before = losses.iloc[-2]
         rows.append(
-            {
-                "claim": "Longer training would go on improving",
-                "thesis": "“continued loss reduction”",
-                "here": f"{before.validation:.4f} to {last.validation:.4f} in the last {int(last.steps - before.steps)} steps",
-                "holds here": "holds" if last.validation < before.validation else "fails",
-            }
+            stated(
+                "Longer training would go on improving",
+                "“continued loss reduction”",
+                f"{before.validation:.4f} to {last.validation:.4f} in the last {int(last.steps - before.steps)} steps",
+                "holds" if last.validation < before.validation else "fails",
+            )
         )
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+    return rows

@@ -15,7 +15,7 @@ from ..data.splits import hold_out
 from ..evaluation.denoising import denoise, noisy
 from ..evaluation.layers import activations, liveliest
 from .cases import Findings, Setting, pictures_of
-from .claims import check
+from .claims import check, stated
 from .results import spread_over
 from .runner import digest
 from ..training.config import Model, Objective, RunConfig
@@ -124,72 +124,76 @@ def _best_choice(findings: Findings, setting: str, wanted, claim: str, report: s
             f"{name}: best {best:g}, means " + ", ".join(f"{choice:g}: {value:,.4g}" for choice, value in means.items())
         )
         wins.append(best == wanted)
-    return {
-        "claim": claim,
-        "thesis": report,
-        "here": "; ".join(here),
-        "holds here": {2: "holds (both searches)", 1: "mixed (one of two searches)", 0: "fails (both searches)"}[
-            sum(wins)
-        ],
-    }
+    verdicts = ("fails (both searches)", "mixed (one of two searches)", "holds (both searches)")
+    return stated(claim, report, "; ".join(here), verdicts[sum(wins)])
 
 
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
-    runs, size = findings.tables["runs"], findings.provenance["size"]
-    noise = {name: findings.tables[f"denoising_{name}"].groupby("noise").mean() for name in ("AE", "VAE")}
-    values = int(np.prod(findings.provenance["image_shape"]))
-    vae = findings.tables["trials_VAE"].value.min()
-
-    def compared(part):
-        return ((v := part.set_index("name").psnr)["VAE"] < v["AE"], {"VAE": v["VAE"], "AE": v["AE"]})
-
-    error, (best, summed) = (
-        runs[runs.name == "AE"].pixel_error.mean(),
-        (REPORT[name]["loss"] for name in ("AE", "VAE")),
-    )
-    strong, weak = noise["AE"].loc[max(LEVELS)], noise["AE"].loc[min(LEVELS)]
+    noise = findings.tables["denoising_AE"].groupby("noise").mean()
+    most = max(findings.provenance["size"]["epochs"])
     rows = [
-        {
-            "claim": f"The best autoencoder's squared error is {best:.4f} per pixel or less",
-            "thesis": f"{best:.6f}",
-            "here": f"{error:.4f}, held out",
-            "holds here": "holds" if error <= best else "fails",
-        },
-        {
-            "claim": "The best VAE's loss",
-            "thesis": f"{summed:,.2f} a batch of 16: {summed / 16:,.0f} an image, {summed / 16 / 128**2:.3f} a pixel",
-            "here": f"{vae:,.0f} an image, {vae / values:.3f} a pixel",
-            "holds here": "other images, not compared",
-        },
-        check("The autoencoder reconstructs better than the VAE (PSNR)", "VAE “quite blurry”", runs, compared),
+        *_loss_claims(findings),
         _best_choice(findings, "batch_size", 16, "The smallest batch is best", "16 in both"),
-        _best_choice(findings, "epochs", max(size["epochs"]), "Most epochs are best", "40 in both"),
+        _best_choice(findings, "epochs", most, "Most epochs are best", "40 in both"),
         _best_choice(findings, "latent_dim", 512, "The smallest latent size is best", "512 in both"),
-        {
-            "claim": f"The autoencoder removes strong noise (σ = {max(LEVELS):g})",
-            "thesis": "“successfully removed the strong noise”",
-            "here": f"PSNR {strong.psnr_before:.1f} before, {strong.psnr_after:.1f} dB after (σ = {min(LEVELS):g}: {weak.psnr_before:.1f}, {weak.psnr_after:.1f})",
-            "holds here": "holds" if strong.psnr_after > strong.psnr_before else "fails",
-        },
+        _noise_claim(noise.loc[max(LEVELS)], noise.loc[min(LEVELS)]),
+        *(_tumour_claims(noise) if "contrast_true" in noise else []),
     ]
-    if "contrast_true" in noise["AE"]:
-        kept = {level: row.contrast_after / row.contrast_true for level, row in noise["AE"].iterrows()}
-        rows.append(
-            {
-                "claim": "Part of the tumour goes with the noise (contrast under 90 % at σ = 0.2)",
-                "thesis": "“might have also removed … the brain tumor”",
-                "here": "contrast kept: "
-                + ", ".join(f"σ = {level:g}: {100 * share:.0f} %" for level, share in kept.items()),
-                "holds here": "holds" if kept[0.2] < 0.9 else "fails",
-            }
-        )
-        rows.append(
-            {
-                "claim": "It is the noise that takes the tumour: without noise its contrast stays over 90 % (ours)",
-                "thesis": "“difficulty distinguishing between the noise and the brain tumor”",
-                "here": f"contrast kept without noise: {100 * kept[0.0]:.0f} %",
-                "holds here": "holds" if kept[0.0] > 0.9 else "fails: the model does not draw it in the first place",
-            }
-        )
     return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+
+
+def _loss_claims(findings: Findings) -> list[dict]:
+    "The best losses, and which network reconstructs better."
+    runs, values = findings.tables["runs"], int(np.prod(findings.provenance["image_shape"]))
+    error, vae = runs[runs.name == "AE"].pixel_error.mean(), findings.tables["trials_VAE"].value.min()
+    best, summed = (REPORT[name]["loss"] for name in ("AE", "VAE"))
+
+    def blurrier(part):
+        psnr = part.set_index("name").psnr
+        return psnr["VAE"] < psnr["AE"], {"VAE": psnr["VAE"], "AE": psnr["AE"]}
+
+    return [
+        stated(
+            f"The best autoencoder's squared error is {best:.4f} per pixel or less",
+            f"{best:.6f}",
+            f"{error:.4f}, held out",
+            "holds" if error <= best else "fails",
+        ),
+        stated(
+            "The best VAE's loss",
+            f"{summed:,.2f} a batch of 16: {summed / 16:,.0f} an image, {summed / 16 / 128**2:.3f} a pixel",
+            f"{vae:,.0f} an image, {vae / values:.3f} a pixel",
+            "other images, not compared",
+        ),
+        check("The autoencoder reconstructs better than the VAE (PSNR)", "VAE “quite blurry”", runs, blurrier),
+    ]
+
+
+def _noise_claim(strong: pd.Series, weak: pd.Series) -> dict:
+    return stated(
+        f"The autoencoder removes strong noise (σ = {max(LEVELS):g})",
+        "“successfully removed the strong noise”",
+        f"PSNR {strong.psnr_before:.1f} before, {strong.psnr_after:.1f} dB after "
+        f"(σ = {min(LEVELS):g}: {weak.psnr_before:.1f}, {weak.psnr_after:.1f})",
+        "holds" if strong.psnr_after > strong.psnr_before else "fails",
+    )
+
+
+def _tumour_claims(noise: pd.DataFrame) -> list[dict]:
+    "What becomes of tumours, whose true contrast is known."
+    kept = noise.contrast_after / noise.contrast_true
+    return [
+        stated(
+            "Part of the tumour goes with the noise (contrast under 90 % at σ = 0.2)",
+            "“might have also removed … the brain tumor”",
+            "contrast kept: " + ", ".join(f"σ = {level:g}: {100 * share:.0f} %" for level, share in kept.items()),
+            "holds" if kept[0.2] < 0.9 else "fails",
+        ),
+        stated(
+            "It is the noise that takes the tumour: without noise its contrast stays over 90 % (ours)",
+            "“difficulty distinguishing between the noise and the brain tumor”",
+            f"contrast kept without noise: {100 * kept[0.0]:.0f} %",
+            "holds" if kept[0.0] > 0.9 else "fails: the model does not draw it in the first place",
+        ),
+    ]

@@ -232,23 +232,9 @@ def run_case(
     """
     if recorded:
         return Findings.load(recorded)
-    if profile not in sizes:
-        raise unknown_name("profile", profile, sizes)
-    changes = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in changes.items() if value is not None
-    }
-    if unknown := set(changes) - set(sizes[profile]):
-        raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
-    size, start = sizes[profile] | changes, perf_counter()
-    names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))
-    folders = [part.strip() for part in (data_folder or "").split(",")]
-    if len(folders) > 1 and len(folders) != len(names):
-        raise ConfigError(
-            f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none"
-        )
-    setting = Setting(
-        names, size, Path(out), Path(runs), device, name, image_side, folders if len(folders) > 1 else folders[0]
-    )
+    size, start = _changed(name, sizes, profile, changes), perf_counter()
+    names, folders = _sets(data, data_folder)
+    setting = Setting(names, size, Path(out), Path(runs), device, name, image_side, folders)
     tables, pictures = study(setting)
     first, compared = setting.trained[0][1].config.data, footing(setting.trained)
     seen = len(setting.cells) if "cells" in vars(setting) else first.n_train + first.n_validation
@@ -262,3 +248,25 @@ def run_case(
     findings = Findings({"runs": compared, "history": histories(setting.trained)} | tables, pictures, about)
     findings.save(Path(out) / "results")
     return findings
+
+
+def _changed(name: str, sizes: dict[str, dict], profile: str, changes: dict) -> dict:
+    "The numbers of a profile, with those that are given in their place."
+    if profile not in sizes:
+        raise unknown_name("profile", profile, sizes)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+    given = {key: value for key, value in given.items() if value is not None}
+    if unknown := set(given) - set(sizes[profile]):
+        raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
+    return sizes[profile] | given
+
+
+def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | list[str]]:
+    "Names of sets, and the folder where all lie, or one for each."
+    names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))
+    folders = [part.strip() for part in (data_folder or "").split(",")]
+    if len(folders) > 1 and len(folders) != len(names):
+        raise ConfigError(
+            f"{len(folders)} folders are given for {len(names)} sets; give one, or one each, empty for a set that needs none"
+        )
+    return names, folders if len(folders) > 1 else folders[0]

@@ -96,8 +96,8 @@ def unseen(
 
 
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
-    """The network of this chapter: adaptable, as the profile says; β is 0.1, since with 1 squared errors of small
-    images pay for one dimension or two.
+    """The adaptable network with a latent size, the profile's if not given; β is 0.1, since with 1 squared errors of
+    small images pay for one dimension or two.
     """
     return RunConfig(
         model=Model("adaptable", latent_dim or size["latent_dim"]),
@@ -310,9 +310,19 @@ def study_with(label: str = "", group: str = "") -> Callable[[Setting], tuple[di
 # %% ../../nbs/study/20_downstream.ipynb #c10
 def claims(findings: Findings) -> pd.DataFrame:
     "What codes know, each with a paired bootstrap interval over tasks and seeds, classifiers together."
-    scores, pair = findings.tables["scores"], ["task", "classifier", "seed"]
+    scores, tables = findings.tables["scores"], findings.tables
     codes = scores[scores.features == "VAE codes"]
-    rows = [
+    best = dict(tables["best"].itertuples(index=False))
+    rows = [*_chance_claims(codes), *_feature_claims(scores), *_fate_claims(codes, best)]
+    if "strange" in tables:
+        rows += _strange_claims(tables["strange"])
+    if "clusters" in tables:
+        rows.append(_cluster_claim(tables["clusters"].query("features == 'VAE codes'")))
+    return pd.DataFrame(rows)
+
+
+def _chance_claims(codes: pd.DataFrame) -> list[dict]:
+    return [
         weighed(
             f"Codes tell {task} better than chance",
             "future work" if task.startswith("fate") else "not asked",
@@ -321,60 +331,58 @@ def claims(findings: Findings) -> pd.DataFrame:
         )
         for task, part in codes.groupby("task", sort=False)
     ]
-    rows += [
+
+
+def _feature_claims(scores: pd.DataFrame) -> list[dict]:
+    "Codes against every other kind of features."
+    pair, together = ["task", "classifier", "seed"], ["task", "seed"]
+    return [
         weighed(
             f"Codes tell more than {other}",
             "not asked",
-            paired(scores, "auc", "features", "VAE codes", other, pair, ["task", "seed"]),
+            paired(scores, "auc", "features", "VAE codes", other, pair, together),
             "difference of areas",
             3,
         )
         for other in scores.features.unique()
         if other != "VAE codes"
     ]
+
+
+def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
+    "Whether more hours tell more, and how much is left to what could be known."
     fates = codes[codes.task.str.startswith("fate")].assign(hours=lambda t: t.task.str.extract(r"(\d+)")[0].astype(int))
+    rows = []
     if fates.hours.nunique() > 1:
-        rows.append(
-            weighed(
-                f"Fate is told better from {fates.hours.max()} h than from {fates.hours.min()} h",
-                "early signs of fate",
-                paired(fates, "auc", "hours", fates.hours.max(), fates.hours.min(), ["classifier", "seed"], ["seed"]),
-                "difference of areas",
-                3,
-            )
-        )
-    best = dict(findings.tables["best"].itertuples(index=False))
+        early, late = fates.hours.min(), fates.hours.max()
+        gain = paired(fates, "auc", "hours", late, early, ["classifier", "seed"], ["seed"])
+        claim = f"Fate is told better from {late} h than from {early} h"
+        rows.append(weighed(claim, "early signs of fate", gain, "difference of areas", 3))
     if best:
-        rows.append(
-            weighed(
-                "Something is left to be found: codes stay below the best that is possible for fate",
-                "not asked",
-                interval(fates.task.map(best) - fates.auc, fates[["task", "seed"]]),
-                "best less codes",
-                3,
-            )
+        left = interval(fates.task.map(best) - fates.auc, fates[["task", "seed"]])
+        claim = "Something is left to be found: codes stay below the best that is possible for fate"
+        rows.append(weighed(claim, "not asked", left, "best less codes", 3))
+    return rows
+
+
+def _strange_claims(strange: pd.DataFrame) -> list[dict]:
+    return [
+        weighed(
+            f"The score “{score}” finds strange cells better than the reconstruction error",
+            "not asked",
+            paired(strange, "auc", "score", score, "error", ["task", "seed"]),
+            "difference of areas",
+            3,
         )
-    if "strange" in findings.tables:
-        strange = findings.tables["strange"]
-        for score in ("elbo", "distance"):
-            rows.append(
-                weighed(
-                    f"The score “{score}” finds strange cells better than the reconstruction error",
-                    "not asked",
-                    paired(strange, "auc", "score", score, "error", ["task", "seed"]),
-                    "difference of areas",
-                    3,
-                )
-            )
-    if "clusters" in findings.tables:
-        clusters = findings.tables["clusters"]
-        rows.append(
-            weighed(
-                "Clusters of codes agree with the known groups more than chance",
-                "not asked",
-                interval((mine := clusters[clusters.features == "VAE codes"]).ari, mine[["task", "seed"]]),
-                "adjusted Rand index",
-                3,
-            )
-        )
-    return pd.DataFrame(rows)
+        for score in ("elbo", "distance")
+    ]
+
+
+def _cluster_claim(clusters: pd.DataFrame) -> dict:
+    return weighed(
+        "Clusters of codes agree with the known groups more than chance",
+        "not asked",
+        interval(clusters.ari, clusters[["task", "seed"]]),
+        "adjusted Rand index",
+        3,
+    )

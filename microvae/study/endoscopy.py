@@ -13,8 +13,9 @@ from ..data.augment import Augmentation
 from ..data.splits import hold_out
 from ..evaluation.realism import real_or_reconstructed
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
+from ..models.catalogue import build, count_parameters
 from .cases import Findings, Setting, normal_ones
-from .claims import check
+from .claims import check, stated
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/16_endoscopy.ipynb #c05
@@ -136,95 +137,94 @@ def summary(findings: Findings) -> pd.DataFrame:
 # %% ../../nbs/study/16_endoscopy.ipynb #c09
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
-    quality, realism, history = (findings.tables[name] for name in ("quality", "realism", "history"))
-    mean = quality.groupby(["seed", "model", "kind"]).psnr.mean()
+    realism = findings.tables["realism"]
     rows = [
-        {
-            "claim": "The decoder has about 1.3 million parameters, the encoder many more",
-            "thesis": "1.3 million",
-            "here": "1,282,467 with 3×3 kernels and strides 1, 2, 1, 2, 1, 2, 1",
-            "holds here": "holds (arithmetic)",
-        }
+        _size_claim(),
+        *_quality_claims(findings.tables["quality"]),
+        *([_realism_claim(realism[realism.model.isin(["MSE", "BCE"])])] if len(realism) else []),
+        _growth_claim(findings.tables["runs"], findings.tables["history"]),
     ]
+    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
 
-    def asked(ask):
-        return lambda part: ask(mean[part.seed.iloc[0]])
 
-    kinds = set(quality.kind)
-    far = "polyp" if "polyp" in kinds else "healthy, held out"
+def _size_claim() -> dict:
+    network = build("endovae", (3, 96, 96))
+    whole, decoder = count_parameters(network), count_parameters(network.decoder)
+    holds = round(decoder / 1e6, 1) == 1.3 and whole > 4 * decoder
+    return stated(
+        "The decoder has about 1.3 million parameters, the encoder many more",
+        "1.3 million",
+        f"{decoder:,} of {whole:,}, with 3×3 kernels and strides {', '.join(map(str, network.architecture.decoder_steps))}",
+        f"{'holds' if holds else 'fails'} (arithmetic)",
+    )
+
+
+def _quality_claims(quality: pd.DataFrame) -> list[dict]:
+    "PSNR of both losses, of polyps and healthy mucosa, and of more latent numbers."
+    mean, healthy = quality.groupby(["seed", "model", "kind"]).psnr.mean(), "healthy, held out"
+    far = "polyp" if "polyp" in set(quality.kind) else healthy
     theirs = [REPORT[name]["psnr"][0] for name in ("MSE", "BCE")]
-    # of an image
+
+    def of_seed(part, *names):
+        return [mean[part.seed.iloc[0]][name] for name in names]
+
+    def alike(part):
+        mse, bce = of_seed(part, ("MSE", far), ("BCE", far))
+        return abs(mse - bce) < 0.5, {"MSE": mse, "BCE": bce}
+
+    def better(part):
+        mse, bce = of_seed(part, ("MSE", far), ("BCE", far))
+        return mse > bce, {"difference (dB)": mse - bce}
+
+    def worse_polyps(part):
+        polyp, well = of_seed(part, ("MSE", "polyp"), ("MSE", healthy))
+        return polyp < well, {"polyp": polyp, "healthy": well}
+
+    def more_numbers(part):
+        many, few = of_seed(part, ("MSE, 100 numbers", healthy), ("MSE", healthy))
+        return many > few, {"100": many, "6": few}
+
+    polyps = (
+        "Polyps, never seen, are reconstructed worse than healthy mucosa (held out, MSE)",
+        "“much lower quality”",
+        worse_polyps,
+    )
+    asked = [
+        (
+            f"Both losses reconstruct alike ({far}, within 0.5 dB)",
+            f"{theirs[0]:.2f} and {theirs[1]:.2f} dB: {theirs[0] - theirs[1]:.2f} dB",
+            alike,
+        ),
+        (f"MSE is slightly better ({far}, PSNR)", f"{theirs[0]:.2f} against {theirs[1]:.2f} dB", better),
+        *([polyps] if far == "polyp" else []),
+        ("100 numbers reconstruct better than 6 (held out)", "“can have a great impact”", more_numbers),
+    ]
+    return [check(claim, said, quality, ask) for claim, said, ask in asked]
+
+
+def _realism_claim(realism: pd.DataFrame) -> dict:
+    return check(
+        "A classifier tells real images from reconstructions (area over 0.95)",
+        f"accuracy {REPORT['MSE']['accuracy']} and {REPORT['BCE']['accuracy']}, area {REPORT['MSE']['auc']}",
+        realism,
+        lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "area": part.auc.mean()}),
+    )
+
+
+def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame) -> dict:
+    "The report's losses are sums over a batch of 128."
     (error, late_error), (kl, late_kl) = (
         [value / 128 for value in REPORT["MSE"]["losses"][term]] for term in ("error", "kl")
     )
-    rows.append(
-        check(
-            f"Both losses reconstruct alike ({far}, within 0.5 dB)",
-            f"{theirs[0]:.2f} and {theirs[1]:.2f} dB: {theirs[0] - theirs[1]:.2f} dB",
-            quality,
-            asked(lambda m: (abs(m["MSE", far] - m["BCE", far]) < 0.5, {"MSE": m["MSE", far], "BCE": m["BCE", far]})),
-        )
-    )
-    rows.append(
-        check(
-            f"MSE is slightly better ({far}, PSNR)",
-            f"{theirs[0]:.2f} against {theirs[1]:.2f} dB",
-            quality,
-            asked(lambda m: (m["MSE", far] > m["BCE", far], {"difference (dB)": m["MSE", far] - m["BCE", far]})),
-        )
-    )
-    if far == "polyp":
-        rows.append(
-            check(
-                "Polyps, never seen, are reconstructed worse than healthy mucosa (held out, MSE)",
-                "“much lower quality”",
-                quality,
-                asked(
-                    lambda m: (
-                        m["MSE", "polyp"] < m["MSE", "healthy, held out"],
-                        {"polyp": m["MSE", "polyp"], "healthy": m["MSE", "healthy, held out"]},
-                    )
-                ),
-            )
-        )
-    rows.append(
-        check(
-            "100 numbers reconstruct better than 6 (held out)",
-            "“can have a great impact”",
-            quality,
-            asked(
-                lambda m: (
-                    m["MSE, 100 numbers", "healthy, held out"] > m["MSE", "healthy, held out"],
-                    {"100": m["MSE, 100 numbers", "healthy, held out"], "6": m["MSE", "healthy, held out"]},
-                )
-            ),
-        )
-    )
-    if len(realism):
-        two = realism[realism.model.isin(["MSE", "BCE"])]
-        rows.append(
-            check(
-                "A classifier tells real images from reconstructions (area over 0.95)",
-                f"accuracy {REPORT['MSE']['accuracy']} and {REPORT['BCE']['accuracy']}, area {REPORT['MSE']['auc']}",
-                two,
-                lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "area": part.auc.mean()}),
-            )
-        )
 
     def grows(part):
         curve = history[(history.name == "MSE") & (history.seed == part.seed.iloc[0])].sort_values("epoch")
-        early = curve.iloc[len(curve) // 60]
-        return curve.kl.iloc[-1] > early.kl and curve.train.iloc[-1] < early.train, {
-            "KL early": early.kl,
-            "late": curve.kl.iloc[-1],
-        }
+        early, late = curve.iloc[len(curve) // 60], curve.iloc[-1]
+        return late.kl > early.kl and late.train < early.train, {"KL early": early.kl, "late": late.kl}
 
-    rows.append(
-        check(
-            "The KL grows while the error falls (MSE)",
-            f"KL {kl:.1f} to {late_kl:.1f} nats an image, error {error:.1f} to {late_error:.1f}",
-            findings.tables["runs"],
-            grows,
-        )
+    return check(
+        "The KL grows while the error falls (MSE)",
+        f"KL {kl:.1f} to {late_kl:.1f} nats an image, error {error:.1f} to {late_error:.1f}",
+        runs,
+        grows,
     )
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})

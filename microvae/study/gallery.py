@@ -6,7 +6,6 @@
 __all__ = ['GALLERY', 'Exhibit', 'run_lines', 'make_gallery', 'gallery_page']
 
 # %% ../../nbs/study/11_gallery.ipynb #c03
-import json
 import os
 from base64 import b64encode
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from matplotlib import pyplot as plt
 
 from ..data.collection import CellImages
 from ..errors import ConfigError
-from ..files import replace_file, write_json
+from ..files import read_json, replace_file, write_json
 
 # %% ../../nbs/study/11_gallery.ipynb #c04
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -
     Raises `ConfigError` where none is.
     """
     out = Path(out)
-    kept = json.loads((out / "exhibits.json").read_text()) if (out / "exhibits.json").exists() else {}
+    kept = read_json(out / "exhibits.json") if (out / "exhibits.json").exists() else {}
     there = [
         name
         for name, exhibit in GALLERY.items()
@@ -233,7 +232,7 @@ def _inline(picture: Path) -> str:
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: what each set is, the lines, the picture, and what came out."
     folder = Path(folder)
-    kept, parts = json.loads((folder / "exhibits.json").read_text()), []
+    kept, parts = read_json(folder / "exhibits.json"), []
     for name, exhibit in GALLERY.items():
         if name not in kept:
             continue

@@ -184,7 +184,7 @@ def plot_bad_files(found: LastRun) -> Figure:
         4.0,
     )
 
-# %% ../../nbs/study/25_reliability.ipynb #c10
+# %% ../../nbs/study/25_reliability.ipynb #c11
 def _key(name: str) -> str:
     "A package's name as indices write it."
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -9,6 +9,8 @@ __all__ = ['provenance', 'Results', 'thinned', 'spread_over', 'collect', 'run_st
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +25,7 @@ from ..data.splits import hold_out
 from ..errors import ConfigError, ShapeError
 from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from .runs import Experiment, evaluate_run, run_all
+from ..training.config import RunConfig
 from ..training.engine import Run, save_model
 from ..training.step import resolve_device
 
@@ -208,22 +211,12 @@ def run_study(
         return Results.load(recorded)
     start = perf_counter()
     collection = load(data, n=cells, size=size, data_folder=data_folder or None)
-    groups = [
-        column
-        for column in (group, "field", "file")
-        if column in collection.table and collection.table[column].nunique() > 1
-    ]
-    train, held = hold_out(collection, 0.2, by=groups[0] if groups else None)
+    train, held = hold_out(collection, 0.2, by=_groups(collection, group))
     configs = [(e.name, c) for e in experiments for c in e.configs()]
     unique = list(dict.fromkeys(c for _, c in configs))
     told = dict(progress_file=Path(out) / "progress.json", label=Path(out).name)
-    try:
+    with _told_of_size(unique):
         finished = dict(zip(unique, run_all(unique, train, held, runs, device, **told)))
-    except ShapeError as error:
-        raise ShapeError(
-            f"{error}; this study compares {', '.join(dict.fromkeys(c.model.name for c in unique))}, so give "
-            "image_side (--image-side), to which images are resized"
-        ) from error
     known = [column for column in labels if column in collection.table]
     about = provenance(profile, data, device, perf_counter() - start) | dict(
         cells=len(collection), held_out=len(held), image_shape=list(collection.image_shape)
@@ -232,11 +225,26 @@ def run_study(
     about["minutes_training"] = round(sum(results.runs.drop_duplicates("run").seconds) / 60, 1)
     home = results.save(Path(out) / "results")
     if selected:
-        first = next(
-            run
-            for run in finished.values()
-            if run.config.model.name == selected
-            and run.config.model.latent_dim == min(e.latent_dims[0] for e in experiments)
-        )
+        fewest = min(e.latent_dims[0] for e in experiments)
+        models = (run.config.model for run in finished.values())
+        first = next(run for run, m in zip(finished.values(), models) if (m.name, m.latent_dim) == (selected, fewest))
         save_model(first.model, first.config, home / f"{selected}.safetensors", half=True)
     return results
+
+
+def _groups(cells: CellImages, column: str | None) -> str | None:
+    "The column whose groups are held out whole: the one that is asked for, or fields of view, or files."
+    there = (name for name in (column, "field", "file") if name in cells.table and cells.table[name].nunique() > 1)
+    return next(there, None)
+
+
+@contextmanager
+def _told_of_size(configs: list[RunConfig]) -> Iterator[None]:
+    "Networks of fixed depth do not fit every size: then the sentence says how to resize."
+    try:
+        yield
+    except ShapeError as error:
+        names = ", ".join(dict.fromkeys(config.model.name for config in configs))
+        raise ShapeError(
+            f"{error}; this study compares {names}, so give image_side (--image-side), to which images are resized"
+        ) from error

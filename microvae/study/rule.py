@@ -217,134 +217,103 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
 
     Grey fields were not tried or cannot be.
     """
-    sets = list(dict.fromkeys(depths.set))
-    sides, tried = sorted(depths.side.unique()), sorted(depths.depth.unique())
+    sets, sides, tried = depths.set.unique(), sorted(depths.side.unique()), sorted(depths.depth.unique())
     cost = depths.groupby([*CASE, "depth"]).total.mean()
     cost = 100 * (cost / cost.groupby(CASE).transform("min") - 1)
+    top = max(1.0, float(cost.quantile(0.9)))
+    size = 3.6 * len(sets) + 1.2, 0.42 * len(tried) + 1.6
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            1,
-            len(sets),
-            figsize=(3.6 * len(sets) + 1.2, 0.42 * len(tried) + 1.6),
-            squeeze=False,
-            sharey=True,
-            layout="constrained",
-        )
-        top = max(1.0, float(cost.quantile(0.9)))
+        fig, axes = plt.subplots(1, len(sets), figsize=size, squeeze=False, sharey=True, layout="constrained")
         for axis, name in zip(axes[0], sets):
             grid = cost[name].unstack("side").reindex(index=tried, columns=sides)
-            axis.set_facecolor("0.8")
-            shown = axis.imshow(grid, origin="lower", aspect="auto", cmap="cividis_r", vmin=0, vmax=top)
-            for (row, column), value in np.ndenumerate(grid.to_numpy()):
-                if np.isfinite(value):
-                    axis.text(
-                        column,
-                        row - 0.32,
-                        f"{value:.0f}" if value >= 10 else f"{value:.1f}",
-                        ha="center",
-                        va="center",
-                        fontsize=7,
-                        color="white" if value > 0.5 * top else "black",
-                    )
-            places = range(len(sides))
-            axis.plot(
-                places,
-                [interpolated_depth(s, s) - tried[0] for s in sides],
-                "-o",
-                color=PALETTE[1],
-                lw=1.8,
-                ms=4,
-                label="thesis' rule",
-            )
-            if anchors is not None:
-                axis.plot(
-                    places,
-                    [interpolated_depth(s, s, anchors) - tried[0] for s in sides],
-                    "--s",
-                    color=PALETTE[2],
-                    lw=1.4,
-                    ms=3.5,
-                    label="fitted rule",
-                )
-            # not every set has every side
-            there = [place for place, s in enumerate(sides) if grid[s].notna().any()]
-            axis.plot(
-                there,
-                [tried.index(grid[sides[place]].idxmin()) for place in there],
-                "*",
-                color="white",
-                mec="black",
-                ms=11,
-                label="best depth",
-            )
-            axis.set(
-                title=name,
-                xticks=list(places),
-                xticklabels=sides,
-                yticks=range(len(tried)),
-                yticklabels=tried,
-                xlabel="side (pixels)",
-                ylim=(-0.5, len(tried) - 0.5),
-            )
+            shown = _draw_costs(axis, grid, top)
+            _draw_rules(axis, grid, anchors)
+            axis.set(title=name, xlabel="side (pixels)", ylim=(-0.5, len(tried) - 0.5))
         axes[0, 0].set_ylabel("blocks")
         fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
         fig.colorbar(shown, ax=axes[0, -1], label="loss above the best (%)", extend="max")
     return fig
 
 
+def _draw_costs(axis, grid: pd.DataFrame, top: float):
+    "What each depth costs, as colours and numbers."
+    axis.set_facecolor("0.8")
+    shown = axis.imshow(grid, origin="lower", aspect="auto", cmap="cividis_r", vmin=0, vmax=top)
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        if np.isfinite(value):
+            text, colour = f"{value:.0f}" if value >= 10 else f"{value:.1f}", "white" if value > 0.5 * top else "black"
+            axis.text(column, row - 0.32, text, ha="center", va="center", fontsize=7, color=colour)
+    axis.set(xticks=range(grid.shape[1]), yticks=range(grid.shape[0]))
+    axis.set(xticklabels=grid.columns, yticklabels=grid.index)
+    return shown
+
+
+def _draw_rules(axis, grid: pd.DataFrame, anchors: tuple | None):
+    "Lines of the rules, and a star on the best depth of each side that was tried."
+    sides, tried = list(grid.columns), list(grid.index)
+    for mark, colour, label, given in (
+        ("-o", PALETTE[1], "thesis' rule", THESIS_ANCHORS),
+        ("--s", PALETTE[2], "fitted rule", anchors),
+    ):
+        if given is not None:
+            picked = [interpolated_depth(side, side, given) - tried[0] for side in sides]
+            axis.plot(range(len(sides)), picked, mark, color=colour, lw=1.6, ms=4, label=label)
+    there = [place for place, side in enumerate(sides) if grid[side].notna().any()]  # not every set has every side
+    best = [tried.index(grid[sides[place]].idxmin()) for place in there]
+    axis.plot(there, best, "*", color="white", mec="black", ms=11, label="best depth")
+
+
 def claims(findings: Findings) -> pd.DataFrame:
     "The rule, and what is said against it, each with a paired bootstrap interval over cases."
     depths = findings.tables["depths"]
-    found, pair = regrets(depths), [*CASE, "seed"]
-    mine = found[found.rule == "thesis"].drop_duplicates(CASE)
+    found = regrets(depths)
     rows = [
         weighed(
             "The rule picks the best depth more often than a depth drawn at random",
             "“derived a rule”",
             _hits_over_chance(depths),
             "share of cases above chance",
-        )
+        ),
+        *_regret_claims(found),
     ]
-    for other in RULES:
-        if other != "thesis":
-            rows.append(
-                weighed(
-                    f"The rule loses less than “{other}”",
-                    "not asked",
-                    paired(found, "percent", "rule", other, "thesis", pair, CASE),
-                    f"{other} less rule, % of the loss",
-                )
-            )
-    if mine.side.max() >= 128:
-        rows.append(
-            weighed(
-                "The rule goes too deep (its depth less the best)",
-                "not asked",
-                interval(mine.depth - mine.best),
-                "blocks",
-            )
-        )
     if depths.groupby(CASE).ngroups > 1:
-        anchors, judged_ones = judged(depths)
-        rows.append(
-            weighed(
-                f"A line fitted to one half of the cases ({anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140) loses less on the other half",
-                "not asked",
-                paired(judged_ones, "percent", "rule", "thesis", "fitted", pair, CASE),
-                "rule less fitted, % of the loss",
-            )
-        )
+        rows.append(_fitted_claim(depths))
     deep = depths.assign(depth=np.where(depths.depth >= 5, "deep", "other"))
     if (deep.depth == "deep").any():
-        rows.append(
-            weighed(
-                "Five and six blocks collapse more often than fewer",
-                "deeper networks “prone to collapse”",
-                _more_collapse(deep),
-                "share collapsed, deep less others",
-            )
-        )
+        claim, source = "Five and six blocks collapse more often than fewer", "deeper networks “prone to collapse”"
+        rows.append(weighed(claim, source, _more_collapse(deep), "share collapsed, deep less others"))
     return pd.DataFrame(rows)
+
+
+def _regret_claims(found: pd.DataFrame) -> list[dict]:
+    "What the rule loses against the others; and, where images are large, whether it goes too deep."
+    pair = [*CASE, "seed"]
+    rows = [
+        weighed(
+            f"The rule loses less than “{other}”",
+            "not asked",
+            paired(found, "percent", "rule", other, "thesis", pair, CASE),
+            f"{other} less rule, % of the loss",
+        )
+        for other in RULES
+        if other != "thesis"
+    ]
+    mine = found[found.rule == "thesis"].drop_duplicates(CASE)
+    if mine.side.max() >= 128:
+        claim = "The rule goes too deep (its depth less the best)"
+        rows.append(weighed(claim, "not asked", interval(mine.depth - mine.best), "blocks"))
+    return rows
+
+
+def _fitted_claim(depths: pd.DataFrame) -> dict:
+    anchors, other_half = judged(depths)
+    ends = f"{anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140"
+    return weighed(
+        f"A line fitted to one half of the cases ({ends}) loses less on the other half",
+        "not asked",
+        paired(other_half, "percent", "rule", "thesis", "fitted", [*CASE, "seed"], CASE),
+        "rule less fitted, % of the loss",
+    )
 
 
 def _hits_over_chance(depths: pd.DataFrame) -> Interval:

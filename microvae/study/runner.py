@@ -10,7 +10,6 @@ __all__ = ['CHAPTERS', 'PHASES', 'THESIS', 'CASES', 'digest', 'library_folder', 
 import json
 import os
 import re
-import sys
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +17,7 @@ from threading import Event, Thread
 
 from ..errors import ConfigError, MicroVAEError, require, unknown_name
 from ..files import beside, read_json, take_place, write_json
+from ..progress import progress_bar
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
 CHAPTERS = {
@@ -78,12 +78,7 @@ def _inline_figures():
 
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until told to stop."
-    from tqdm import tqdm
-
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=1, desc=label, unit="epoch", mininterval=0.5 if terminal else 20, ncols=None if terminal else 100
-    ) as bar:
+    with progress_bar(total=1, desc=label, unit="epoch") as bar:
         while not stop.wait(0.5):
             try:
                 told = json.loads(progress.read_text())

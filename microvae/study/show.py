@@ -52,8 +52,8 @@ def ranked(
     def told(place: int) -> str:
         name, value = means.index[place], means.iloc[place]
         digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
-        name = f"β = {name:g}" if by == "beta" else f"{name} latent dimensions" if by == "latent_dim" else name
-        return f"{name} ({value:,.{digits}f}{unit})"
+        words = {"beta": "β = {:g}", "latent_dim": "{} latent dimensions", "depth": "{} blocks"}
+        return f"{words.get(by, '{}').format(name)} ({value:,.{digits}f}{unit})"
 
     first, last = ("lowest", "highest") if lowest else ("highest", "lowest")
     between = f", then {told(1)}" if len(means) > 2 else ""

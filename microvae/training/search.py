@@ -8,8 +8,9 @@ __all__ = ['Space', 'check_space', 'distribution', 'propose', 'Repeated', 'look_
 
 # %% ../../nbs/training/09_search.ipynb #c03
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -299,41 +300,33 @@ def search(
         train, held = (
             lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))
         )
+        place = str(folder), name, storage, trials, prune
+        first = seed + 1_009 * len(study.get_trials(deepcopy=False))
         each = [
-            Trials(
-                config,
-                tuple(space.items()),
-                train,
-                held,
-                str(folder),
-                name,
-                storage,
-                trials,
-                prune,
-                seed + worker + 1_009 * len(study.get_trials(deepcopy=False)),
-                kind if device == "auto" else device,
-            )
-            for worker in range(workers)
+            Trials(config, tuple(space.items()), train, held, *place, first + k, kind if device == "auto" else device)
+            for k in range(workers)
         ]
-        with progress_bar(
-            total=trials, desc=name, unit="trial", leave=False, disable=not progress or progress_file is not None
-        ) as bar:
-
-            def tell(*_):
-                done = ended(study)
-                bar.n = min(trials, len(done))
-                bar.set_postfix_str(
-                    f"best {min((t.value for t in done if t.value is not None), default=float('nan')):.4g}"
-                )
-                if progress_file:
-                    write_json(progress_file, dict(label=name, done=bar.n, total=trials, runs=bar.n, of=trials))
-
-            tell()
-            if workers == 1:
-                each[0](tell)
-            else:
-                _side_by_side(each, tell)
+        with _told_of(study, name, trials, progress, progress_file) as tell:
+            each[0](tell) if workers == 1 else _side_by_side(each, tell)
     return Search(study, config)
+
+
+@contextmanager
+def _told_of(study, name: str, trials: int, progress: bool, progress_file) -> Iterator[Callable]:
+    "What shows how far a search is when it is called: in a bar, or in a file for whoever watches from outside."
+    hidden = not progress or progress_file is not None
+    with progress_bar(total=trials, desc=name, unit="trial", leave=False, disable=hidden) as bar:
+
+        def tell(*_):
+            done = ended(study)
+            bar.n = min(trials, len(done))
+            best = min((trial.value for trial in done if trial.value is not None), default=float("nan"))
+            bar.set_postfix_str(f"best {best:.4g}")
+            if progress_file:
+                write_json(progress_file, dict(label=name, done=bar.n, total=trials, runs=bar.n, of=trials))
+
+        tell()
+        yield tell
 
 
 def _side_by_side(each: list[Trials], tell: Callable):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['resolve_device', 'resolve_precision', 'hold_memory', 'deterministic', 'views', 'as_one_vector', 'on_their_own',
-           'is_out_of_memory', 'optimizer_of', 'described', 'Step', 'Replayed', 'plain_steps']
+           'is_out_of_memory', 'optimizer_of', 'described', 'Step', 'Replayed']
 
 # %% ../../nbs/training/04_step.ipynb #c03
 import ctypes
@@ -273,68 +273,3 @@ class Replayed:
             buffer.copy_(kept)
         self.into.zero_()
         return graph, places, sums
-
-# %% ../../nbs/training/04_step.ipynb #c15
-def plain_steps(
-    model: nn.Module, batches, config: RunConfig, beta: float, capacity: float = 0.0
-) -> list[tuple[float, float]]:
-    """The reference: sums of reconstruction and KL of each step of an ordinary loop in float64, whose model is trained in place.
-
-    Batches are images, noise, and for `alignment` the images augmented otherwise.
-    """
-    model.double()
-    optimizer, seen, objective = optimizer_of(model.parameters(), config), [], config.objective
-    for images, noise, *twins in batches:
-        images = images.double()
-        output = model(images, noise=noise.double())
-        found, deterministic = output.reconstruction, output.mean is None
-        reconstruction = (
-            -images * found.log() - (1 - images) * (1 - found).log()
-            if config.objective.likelihood == "bce"
-            else (found - images).square()
-        ).sum((1, 2, 3))
-        kl = (
-            torch.zeros(len(images), 1)
-            if deterministic
-            else 0.5 * (output.mean**2 + output.log_variance.exp() - output.log_variance - 1)
-        )
-        floored = kl.clamp(min=config.objective.free_bits) if config.objective.free_bits else kl
-        loss = (
-            (reconstruction + beta * floored.sum(1)).mean()
-            if objective.capacity is None
-            else reconstruction.mean() + beta * (kl.sum(1).mean() - capacity).abs()
-        )
-        if objective.total_correlation != 1 or twins:
-            posterior = torch.distributions.Normal(output.mean, (output.log_variance / 2).exp())
-        if objective.total_correlation != 1:
-            # under each posterior, of each sample, in each dimension
-            densities = torch.stack(
-                [
-                    torch.distributions.Normal(m, s).log_prob(output.latent)
-                    for m, s in zip(posterior.mean, posterior.stddev)
-                ]
-            )
-            loss = (
-                loss
-                + beta
-                * (objective.total_correlation - 1)
-                * (densities.sum(2).exp().mean(0).log() - densities.exp().mean(0).log().sum(1)).mean()
-            )
-        if twins:
-            mean, log_variance = model.posterior(twins[0].double())
-            loss = (
-                loss
-                + objective.alignment
-                * torch.distributions.kl_divergence(
-                    torch.distributions.Normal(mean, (log_variance / 2).exp()), posterior
-                )
-                .sum(1)
-                .mean()
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        if config.training.gradient_clip:
-            nn.utils.clip_grad_norm_(model.parameters(), config.training.gradient_clip)
-        optimizer.step()
-        seen.append((reconstruction.sum().item(), kl.sum().item()))
-    return seen

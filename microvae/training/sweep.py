@@ -127,34 +127,21 @@ def sweep(
         raise ConfigError("a sweep needs at least one config; see grid()")
     if isinstance(validation, float):
         cells, validation = hold_out(cells, validation)
-    kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
         train, held = (
             lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None)
             for name, part in (("train", cells), ("held", validation))
         )
-        jobs = [
-            Work(
-                config,
-                number,
-                train,
-                held,
-                str(folder),
-                kind if device == "auto" else device,
-                after,
-                None if scheduler else str(bar.counts),
-            )
-            for number, config in enumerate(configs)
-        ]
+        common = dict(folder=str(folder), device=_named(device), after=after)
+        counts = None if scheduler else str(bar.counts)
+        jobs = [Work(config, number, train, held, counts=counts, **common) for number, config in enumerate(configs)]
         if scheduler is not None:
             folders = _on_cluster(jobs, scheduler, bar)
-        elif stacked or stacked is None and kind == "cuda":
+        elif stacked or stacked is None and resolve_device(device).type == "cuda":
             folders = _in_stacks(jobs, resolve_device(device), bar)
-        elif kind == "cpu":
-            folders = _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
         else:
-            folders = [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
+            folders = _one_by_one(jobs, workers, bar)
         bar.close()
     return [load_run(f) for f in folders]
 
@@ -177,32 +164,29 @@ def sweep_parts(
         raise ConfigError(
             f"{len(configs)} configs and {len(parts)} parts of the data were given; there must be one part a config, and at least one"
         )
-    kind = resolve_device(device).type
     with TemporaryDirectory() as shared:
-        bar, lent = (
-            _Progress(configs, Path(shared) / "epochs", progress, progress_file, label),
-            lend(cells, Path(shared) / "cells.npy"),
-        )
+        bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
+        lent = lend(cells, Path(shared) / "cells.npy")
+        common = dict(folder=str(folder), device=_named(device), after=after, counts=str(bar.counts))
         jobs = [
-            Work(
-                config,
-                number,
-                Lent(lent.images, lent.known, np.asarray(train)),
-                Lent(lent.images, lent.known, np.asarray(held)),
-                str(folder),
-                kind if device == "auto" else device,
-                after,
-                str(bar.counts),
-            )
-            for number, (config, (train, held)) in enumerate(zip(configs, parts))
+            Work(config, number, *(Lent(lent.images, lent.known, np.asarray(rows)) for rows in part), **common)
+            for number, (config, part) in enumerate(zip(configs, parts))
         ]
-        folders = (
-            _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
-            if kind == "cpu"
-            else [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
-        )
+        folders = _one_by_one(jobs, workers, bar)
         bar.close()
     return [load_run(f) for f in folders]
+
+
+def _named(device: str) -> str:
+    "The device by its name, whichever `auto` is here: workers must all take the same."
+    return resolve_device(device).type if device == "auto" else device
+
+
+def _one_by_one(jobs: list[Work], workers: int | None, bar: "_Progress") -> list[str]:
+    "Folders of runs that do not share their steps: side by side on cores, one after another elsewhere."
+    if resolve_device(jobs[0].device).type == "cpu":
+        return _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
+    return [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
 
 
 def _told(config: RunConfig) -> str:

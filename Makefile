@@ -9,13 +9,14 @@ PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lint pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
 # make install    only set up .venv
 # make site       only build the site, from the longest results at hand
-# make readme     write README.md and its picture from nbs/index.ipynb
+# make readme     write README.md from nbs/index.ipynb and nbs/guide
+# make map        train the network of the front page's map, and draw its picture
 # make results PROFILE=standard    run all phases at a profile and keep their results under results/ (hours)
 # make real REAL=folder    run all phases on the two public sets below a folder, and keep the results under results/real
 # make cases PROFILE=quick    run the four cases of the other reports and keep their results under results/PROFILE; with REAL=folder the surfaces are the public micrographs below it, and the digits MNIST's
@@ -57,7 +58,10 @@ site: install
 	@$(BIN)/microvae book
 
 readme: install
-	@$(BIN)/python -c "from microvae.study.book import write_front; write_front()"
+	@$(BIN)/python -c "from microvae.study.book import write_readme; write_readme()"
+
+map: install
+	@$(BIN)/python -c "from microvae.study.map import draw_map, train_map; train_map(); draw_map()"
 
 results: install
 	@$(BIN)/microvae study --profile $(PROFILE)

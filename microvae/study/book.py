@@ -6,7 +6,7 @@
 __all__ = ['FRAME', 'ROOMS', 'CONF', 'CSS', 'PRINT', 'FRONT', 'translate_text', 'split_options', 'translate_code', 'api_entries',
            'translate', 'Part', 'parts', 'pages_of', 'longest_results', 'heading', 'room_table', 'rooms_table',
            'public_table', 'execute_page', 'translate_page', 'write_source', 'build_book', 'for_everybody',
-           'print_book', 'from_root', 'readme', 'write_front']
+           'print_book', 'from_root', 'readme', 'write_readme']
 
 # %% ../../nbs/study/08_book.ipynb #c03
 import ast
@@ -307,6 +307,7 @@ html_title = "microvae"
 html_static_path = ["_static"]
 html_css_files = ["microvae.css"]
 html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "navbar_persistent": [], "navigation_with_keys": False}
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
@@ -334,6 +335,9 @@ div.math { display: block; overflow-x: auto; text-align: center; margin: 1em 0; 
 .bd-header { display: none !important; }
 .bd-main .bd-content .bd-article-container { max-width: 62rem; }
 div.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+/* a long name breaks rather than widen a narrow page */
+.bd-article h1, .bd-article h2, .bd-article h3, .bd-article code, .bd-article p { overflow-wrap: anywhere; }
+.bd-article code .pre { white-space: normal; }
 /* a figure keeps its white paper in the dark, with a margin that softens it */
 html[data-theme="dark"] .bd-article figure img, html[data-theme="dark"] div.cell_output img { border-radius: 6px; padding: 6px; }
 figcaption, table caption { font-size: 0.92em; text-align: left; }
@@ -550,19 +554,6 @@ def readme(pages=FRONT, root=".") -> str:
     return "\n\n".join(texts) + "\n"
 
 # %% ../../nbs/study/08_book.ipynb #c24
-def write_front(readme_file="README.md", picture="results/overview.png"):
-    "Write the README and the picture that it and the front page show, from the longest results of phase 1."
-    from microvae.evaluation.plots import plot_reconstructions
-    from microvae.study.results import Results
-
-    results = Results.load(longest_results("phase1"))
-    made = results.reconstructions("architectures", "model", model="MP4", latent_dim=2)
-    figure = plot_reconstructions(
-        results.originals.images,
-        {"from 2 numbers": made["MP4"]},
-        results.originals.table.get("cohort"),
-        results.originals.channels,
-    )
-    Path(picture).parent.mkdir(exist_ok=True)
-    figure.savefig(picture, dpi=110)
-    Path(readme_file).write_text(readme(), encoding="utf-8")
+def write_readme(file="README.md"):
+    "Write the README."
+    Path(file).write_text(readme(), encoding="utf-8")

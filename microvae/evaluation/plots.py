@@ -26,15 +26,15 @@ def plot_curves(
 ) -> Figure:
     "Loss curves after warm-up, a panel a column, at most three in a row, and a line for each value of `by`."
     across = {1: 1, 2: 2, 4: 2}.get(len(columns), 3)
+    down = -(-len(columns) // across)
+    width = {1: 4.8, 2: 4.2, 3: 3.2}[across]  # of a panel, in inches
+    names = history[by].unique()
+    beside = max(1, int((width - 0.8) / (0.35 + 0.06 * max(len(f"{name}: 1,234.5") for name in names))))
+    lines = -(-len(names) // beside)  # of the legend
     with styled():
-        fig, axes = plt.subplots(
-            -(-len(columns) // across),
-            across,
-            figsize=({1: 4.8, 2: 4.2, 3: 3.2}[across] * across, 3.2 * -(-len(columns) // across)),
-            squeeze=False,
-        )
+        fig, axes = plt.subplots(down, across, figsize=(width * across, (3.1 + 0.15 * lines) * down), squeeze=False)
         late = history[history.epoch >= warm_up * history.epoch.max()]
-        colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(history[by].unique(), key=_natural))}
+        colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(names, key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
             # not all lines need be equally long
             ended = late[late.epoch == late.groupby(by).epoch.transform("max")]
@@ -58,7 +58,16 @@ def plot_curves(
                 ylabel=label,
                 ylim=(low - 0.05 * (high - low), high + 0.15 * (high - low)) if high > low else None,
             )
-            axis.legend(fontsize=7.5, title="final", title_fontsize=7.5)
+            axis.legend(
+                fontsize=7.5,
+                title="at the end",
+                title_fontsize=7.5,
+                loc="lower center",
+                bbox_to_anchor=(0.5, 1.0),
+                ncols=beside,
+                borderpad=0,
+                columnspacing=1.0,
+            )
         for axis in axes.ravel()[len(columns) :]:
             axis.axis("off")
         fig.tight_layout()

@@ -46,9 +46,18 @@ def _choice(value, values):
 
 
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
-    "Share of the differences between trials that each setting explains, the largest first, as Optuna finds it."
+    "Share of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
-    return dict(optuna.importance.get_param_importances(study_of(trials, space)))
+    shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
+    return {name: float(share) for name, share in shares.items()}
+
+
+def _variance_explained():
+    """fANOVA. Optuna's default asks only what the best tenth has in common, which of the
+    seven completed trials of a small search is one.
+    """
+    optuna = require("optuna", "search")
+    return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
 
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
@@ -63,6 +72,11 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
     }
     if picture not in kinds:
         raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
+    settings: dict = {
+        "history": dict(target_name=label),
+        "parallel": dict(target=lambda trial: trial.value, target_name=label),
+        "importance": dict(evaluator=_variance_explained()),
+    }
     study = study_of(trials, space)
     with (
         warnings.catch_warnings(),
@@ -74,16 +88,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
         ),
     ):
         warnings.simplefilter("ignore")  # that these pictures may change
-        axis = kinds[picture](
-            study,
-            **(
-                {}
-                if picture == "importance"
-                else {"target_name": label}
-                if picture == "history"
-                else {"target": lambda t: t.value, "target_name": label}
-            ),
-        )
+        axis = kinds[picture](study, **settings[picture])
         figure = axis.figure
         figure.suptitle("")
         for where in ("left", "center"):
@@ -92,10 +97,10 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.set_facecolor("white")
             axis.grid(alpha=0.25, color="0.5")
         if picture == "history":
-            axis.set_xlabel("trial")
+            axis.set_xlabel("completed trial")
             axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
         if picture == "importance":
-            axis.set_xlabel("share of the differences that it explains")
+            axis.set_xlabel("share of the variance that it explains")
             axis.set_ylabel("setting")
             axis.get_legend() and axis.get_legend().remove()
     return figure

@@ -494,8 +494,9 @@ def detect(
     Example: `microvae detect runs strange.csv --images treated.zarr --normal control.zarr --quantile 0.99`
     """
     from microvae.app.card import images_for
-    from microvae.app.outputs import plot_strange, strange_cells, write_figure
+    from microvae.app.outputs import plot_strange, strange_cells
     from microvae.files import check_table, write_table
+    from microvae.style import write_figure
 
     check_table(out)
     for file in (out, out.with_suffix(".png")):

@@ -17,7 +17,6 @@ from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment
 from ..errors import ConfigError
-from ..files import replace_file
 from ..models.depth import interpolated_depth
 
 # %% ../../nbs/app/00_cropping.ipynb #c04
@@ -91,6 +90,7 @@ def crop_to(
 ) -> Cropped:
     "Cut a screen into a stored set, with a contact sheet and a quality plot beside it."
     from microvae.evaluation.plots import contact_sheet, quality_plot
+    from microvae.style import write_figure
 
     cells = crop_fields(
         source,
@@ -102,7 +102,7 @@ def crop_to(
         **settings,
     )
     pictures = [
-        replace_file(out.with_name(out.stem + ending), figure.savefig)
+        write_figure(out.with_name(out.stem + ending), figure)
         for ending, figure in (("_cells.png", contact_sheet(cells)), ("_quality.png", quality_plot(cells)))
     ]
     return Cropped(cells, out, tuple(pictures))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'latent_columns', 'embedding', 'check_kind', 'as_anndata', 'write_embedding', 'read_embedding',
-           'write_reconstructions', 'write_figure', 'strange_cells', 'plot_strange']
+           'write_reconstructions', 'strange_cells', 'plot_strange']
 
 # %% ../../nbs/app/02_outputs.ipynb #c03
 import json
@@ -23,6 +23,7 @@ from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
 from ..files import read_table, replace_file, unreadable, write_table
+from ..style import write_figure
 from ..training.engine import Run
 
 # %% ../../nbs/app/02_outputs.ipynb #c05
@@ -170,14 +171,6 @@ def write_reconstructions(path, run: Run, cells: CellImages) -> Path:
             metadata={"axes": "TCYX", "Labels": [f"cell {i}" for i in range(len(made)) for _ in cells.channels]},
         ),
     )
-
-
-def write_figure(path, figure) -> Path:
-    "Write a figure as a picture, whole or not at all, and close it."
-    try:
-        return replace_file(path, lambda part: figure.savefig(part, dpi=150, bbox_inches="tight"))
-    finally:
-        plt.close(figure)
 
 # %% ../../nbs/app/02_outputs.ipynb #c13
 def strange_cells(

@@ -33,7 +33,7 @@ def plot_curves(
     lines = -(-len(names) // beside)  # of the legend
     with styled():
         fig, axes = plt.subplots(down, across, figsize=(width * across, (3.1 + 0.15 * lines) * down), squeeze=False)
-        late = history[history.epoch >= warm_up * history.epoch.max()]
+        late = history[history.epoch >= np.floor(warm_up * (history.epoch.max() + 1))]
         colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(names, key=_natural))}
         for axis, (column, label) in zip(axes.ravel(), columns.items()):
             # not all lines need be equally long
@@ -45,6 +45,8 @@ def plot_curves(
                 axis.plot(
                     mean.index + 1,
                     mean,
+                    "o-" if len(mean) < 4 else "-",  # one epoch makes no line
+                    ms=4,
                     color=colours[name],
                     lw=1.6,
                     label=f"{name}: {value:,.{1 if value >= 10 else 2 if value >= 0.1 else 4}f}",
@@ -381,7 +383,7 @@ def quality_plot(cells: CellImages) -> Figure:
             fontsize=8,
             color="0.4",
         )
-        axes[0].set(xlabel="diameter (pixels)", ylabel="focus (spread of the Laplacian / brightness)")
+        axes[0].set(xlabel="diameter (pixels)", ylabel="focus: spread of the\nLaplacian / brightness")
         axes[1].set(xlabel="column (pixels)", ylabel="row (pixels)", aspect="equal")
         axes[1].invert_yaxis()
         axes[2].barh(range(len(groups)), [len(part) for _, part, _ in groups], color=[colour for *_, colour in groups])

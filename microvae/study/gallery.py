@@ -15,7 +15,8 @@ from matplotlib import pyplot as plt
 
 from ..data.collection import CellImages
 from ..errors import ConfigError
-from ..files import read_json, replace_file, write_json
+from ..files import read_json, write_json
+from ..style import write_figure
 
 # %% ../../nbs/study/11_gallery.ipynb #c04
 @dataclass(frozen=True)
@@ -210,8 +211,7 @@ def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -
         )
     for name in there:
         cells, figure = run_lines(GALLERY[name].code, folder)
-        replace_file(out / f"{name}.png", lambda part: figure.savefig(part, dpi=100, bbox_inches="tight"))
-        plt.close(figure)
+        write_figure(out / f"{name}.png", figure, dpi=100)
         dropped, failed = cells.about.get("dropped", {}).get("reason", []), cells.about.get("failed", [])
         kept[name] = dict(
             cells=len(cells),

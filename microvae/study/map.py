@@ -14,7 +14,8 @@ from ..data.collection import CellImages
 from ..data.splits import held_apart
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import embed
-from ..files import replace_file, replace_folder
+from ..files import replace_folder
+from ..style import write_figure
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
 
@@ -44,4 +45,4 @@ def draw_map(folder="results/map", picture="results/overview.png") -> Path:
     "Write the picture of the front page: cells by their codes, in the colours of their radii (in pixels), and cells where they lie."
     run, _, cells = shown_map(folder)
     figure = plot_map(embed(run.model, cells, precision="float32"), cells, "radius")
-    return replace_file(picture, lambda part: figure.savefig(part, dpi=110))
+    return write_figure(picture, figure, dpi=110)

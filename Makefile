@@ -61,7 +61,7 @@ readme: install
 	@$(BIN)/python -c "from microvae.study.book import write_readme; write_readme()"
 
 map: install
-	@$(BIN)/python -c "from microvae.study.map import draw_map, train_map; train_map(); draw_map()"
+	@$(BIN)/python -c "from microvae.app.map import draw_map, train_map; train_map(); draw_map()"
 
 results: install
 	@$(BIN)/microvae study --profile $(PROFILE)

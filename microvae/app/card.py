@@ -368,7 +368,7 @@ def images_for(
     Raises `ConfigError` where channels are others, and where a run does not tell its source.
     """
     if source is not None:
-        return fitting(_loaded(run, source, n, None, data_folder), run, card)
+        return fitting(_told_of_bright(_loaded(run, source, n, None, data_folder)), run, card)
     kept = card["data"].get("source")
     if not kept:
         raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
@@ -378,6 +378,8 @@ def images_for(
         raise ImageError(
             f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}"
         ) from error
+    if len(cells) != card["data"]["images"]:  # the folder holds others by now
+        _told_of_bright(cells)
     return fitting(cells if n is None else cells.sample(n), run, card)
 
 
@@ -391,7 +393,7 @@ def _loaded(run: Run, source, n: int | None, size: int | None, data_folder: str 
         size=run.model.image_shape[1:],
         treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None,
     )
-    return _told_of_bright(cells if n is None else cells.sample(n))
+    return cells if n is None else cells.sample(n)
 
 
 def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:

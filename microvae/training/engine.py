@@ -32,7 +32,14 @@ from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side
 from .loggers import logged
-from .schedule import best_epoch, beta_at, capacity_at, learning_rate_at, should_stop
+from microvae.training.schedule import (
+    best_epoch,
+    beta_at,
+    capacity_at,
+    epochs_without_gain,
+    learning_rate_at,
+    should_stop,
+)
 from .step import Step, deterministic, hold_memory, on_their_own, resolve_device, resolve_precision
 
 # %% ../../nbs/training/06_engine.ipynb #c05
@@ -174,6 +181,12 @@ class Loop:
     def done(self) -> bool:
         "Whether all epochs have been trained, or nothing has become better for long."
         return len(self.rows) >= self.config.training.epochs or bool(self.rows and should_stop(self.rows, self.config))
+
+    def told(self, speed: float) -> str:
+        "The last epoch in words, for a bar."
+        patience, stale = self.config.training.early_stopping, epochs_without_gain(self.rows, self.config)
+        waits = f", nothing better for {stale} of {patience} epochs" if patience and stale else ""
+        return f"total {self.rows[-1]['total']:.4g}, {speed:,.0f} images/s{waits}"
 
     def state(self) -> dict[str, Tensor]:
         "All tensors that the next epoch depends on."
@@ -433,6 +446,7 @@ def _train(
         unit="epoch",
         leave=False,
         disable=not progress or group.rank > 0,
+        may_end_early=loop.config.training.early_stopping is not None or time_budget is not None,
     ) as bar:
         while not loop.done:
             began = monotonic()
@@ -450,9 +464,7 @@ def _train(
                 raise
             good = loop.state(), list(loop.rows)
             bar.update()
-            bar.set_postfix_str(
-                f"total {loop.rows[-1]['total']:.4g}, {len(images) / (monotonic() - began):,.0f} images/s"
-            )
+            bar.set_postfix_str(loop.told(len(images) / (monotonic() - began)))
             for call in after:
                 call(list(loop.rows))
             if monotonic() - saved > checkpoint_every and not loop.done:

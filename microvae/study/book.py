@@ -337,6 +337,9 @@ div.math { display: block; overflow-x: auto; text-align: center; margin: 1em 0; 
 div.highlight pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 /* a long name breaks rather than widen a narrow page */
 .bd-article h1, .bd-article h2, .bd-article h3, .bd-article code, .bd-article p { overflow-wrap: anywhere; }
+.bd-article td p, .bd-article th p, .bd-article td code { overflow-wrap: break-word; }
+/* a wide table scrolls, its caption stays within the page */
+@media (max-width: 720px) { .bd-article caption { padding-right: max(0px, calc(100% - 100vw + 3rem)); } }
 .bd-article code .pre { white-space: normal; }
 /* a figure keeps its white paper in the dark, with a margin that softens it */
 html[data-theme="dark"] .bd-article figure img, html[data-theme="dark"] div.cell_output img { border-radius: 6px; padding: 6px; }

@@ -133,9 +133,17 @@ def plot_against_parameters(
     "Mean and range over seeds of a loss against the number of parameters, a point a model."
     panels = [(None, runs)] if group is None else list(runs.groupby(group))
     with styled():
-        fig, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False, sharey=True)
+        fig, axes = plt.subplots(
+            1,
+            len(panels),
+            figsize=(max(4.8, 3.4 * len(panels)), 3.6),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
+        )
+        colours = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(sorted(runs.model.unique()))}
         for axis, (name, part) in zip(axes[0], panels):
-            for i, (model, seeds) in enumerate(part.groupby("model")):
+            for model, seeds in part.groupby("model"):
                 mean, x = seeds[value].mean(), seeds.parameters.iloc[0] / 1e3
                 axis.errorbar(
                     x,
@@ -143,16 +151,16 @@ def plot_against_parameters(
                     [[mean - seeds[value].min()], [seeds[value].max() - mean]],
                     fmt="o",
                     capsize=3,
-                    color=PALETTE[i % len(PALETTE)],
+                    color=colours[model],
+                    label=model,
                 )
-                axis.annotate(model, (x, mean), xytext=(6, 4), textcoords="offset points", fontsize=9)
             axis.set(
                 xlabel="parameters (thousands)",
                 title="" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}",
             )
-            axis.margins(x=0.18)
+            axis.margins(x=0.1)
         axes[0, 0].set_ylabel(label)
-        fig.tight_layout()
+        fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(6, 3 * len(panels)))
     return fig
 
 

@@ -53,9 +53,7 @@ def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
 
 
 def _variance_explained():
-    """fANOVA. Optuna's default asks only what the best tenth has in common, which of the
-    seven completed trials of a small search is one.
-    """
+    "fANOVA. Optuna's default asks what the best tenth of the trials has in common: of seven, that is one."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 

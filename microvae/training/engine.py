@@ -184,8 +184,9 @@ class Loop:
 
     def told(self, speed: float) -> str:
         "The last epoch in words, for a bar."
-        patience, stale = self.config.training.early_stopping, epochs_without_gain(self.rows, self.config)
-        waits = f", nothing better for {stale} of {patience} epochs" if patience and stale else ""
+        patience = self.config.training.early_stopping
+        stale = epochs_without_gain(self.rows, self.config) if patience else 0
+        waits = f", nothing better for {stale} of {patience} epochs" if stale else ""
         return f"total {self.rows[-1]['total']:.4g}, {speed:,.0f} images/s{waits}"
 
     def state(self) -> dict[str, Tensor]:

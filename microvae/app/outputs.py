@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
-from matplotlib import pyplot as plt
 
 from .card import in_words
 from ..data.collection import CellImages

@@ -373,26 +373,29 @@ def images_for(
     if not kept:
         raise ConfigError(f"run {run.config.identity()} does not say where its images came from; give them")
     try:
-        cells = _loaded(run, kept["data"], kept["n"], kept["size"], kept["data_folder"])
+        cells = _own(run, kept["data"], kept["n"], kept["size"], kept["data_folder"])
     except (ImageError, OSError) as error:
         raise ImageError(
             f"the images that the run was trained on are not at {kept['data']} any more; give them: {error}"
         ) from error
-    if len(cells) != card["data"]["images"]:  # the folder holds others by now
-        _told_of_bright(cells)
     return fitting(cells if n is None else cells.sample(n), run, card)
 
 
-def _loaded(run: Run, source, n: int | None, size: int | None, data_folder: str | None) -> CellImages:
+def _own(run: Run, *where) -> CellImages:
+    "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
+    try:
+        return _loaded(run, *where, cut=False)
+    except ImageError:
+        return _told_of_bright(_loaded(run, *where))
+
+
+def _loaded(run: Run, source, n: int | None, size: int | None, data_folder: str | None, cut: bool = True) -> CellImages:
     "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
     if isinstance(source, str) and source in CATALOGUE:
         return load(source, n, size, data_folder=data_folder)
-    steps = run.config.data.treatment
-    cells = load_images(
-        source,
-        size=run.model.image_shape[1:],
-        treatment=Treatment((*Treatment.from_list(steps).steps, Clip())) if steps else None,
-    )
+    steps = Treatment.from_list(run.config.data.treatment).steps
+    treatment = Treatment((*steps, Clip()) if cut else steps) if steps else None
+    cells = load_images(source, size=run.model.image_shape[1:], treatment=treatment)
     return cells if n is None else cells.sample(n)
 
 

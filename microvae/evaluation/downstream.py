@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..errors import ConfigError, ShapeError, unknown_name
 from .statistics import Interval
-from ..style import PALETTE, styled
+from ..style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c04
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
@@ -259,9 +259,7 @@ def plot_areas(
             axis.axis("off")
         for axis in axes[:, 0]:
             axis.set_ylabel("area under ROC")
-        handles, labels = zip(*(axis.get_legend_handles_labels() for axis in axes.ravel()))
-        drawn = dict(zip(sum(labels, []), sum(handles, [])))  # each once
-        fig.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=4, fontsize=8)
+        shared_legend(fig)
     return fig
 
 

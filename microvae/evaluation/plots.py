@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..data.collection import CellImages
 from ..errors import ConfigError
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
-from ..style import PALETTE, styled
+from ..style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c04
 def plot_curves(
@@ -160,7 +160,7 @@ def plot_against_parameters(
             )
             axis.margins(x=0.1)
         axes[0, 0].set_ylabel(label)
-        fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(6, 3 * len(panels)))
+        shared_legend(fig, min(6, 3 * len(panels)), 9)
     return fig
 
 

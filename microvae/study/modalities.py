@@ -20,7 +20,7 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import weighed
 from .downstream import config_of
-from ..style import PALETTE, styled
+from ..style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/study/22_modalities.ipynb #c03
 #: Profile -> how much: images of each set, side, epochs, seeds, latent sizes; donors that are left out in turn, and images for that.
@@ -148,7 +148,7 @@ def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
             axis.set(xscale="log", xlabel="latent dimensions", ylabel=label, xticks=sorted(sizes.latent_dim.unique()))
             axis.minorticks_off()
             axis.get_xaxis().set_major_formatter(plt.ScalarFormatter())
-        fig.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
+        shared_legend(fig)
     return fig
 
 

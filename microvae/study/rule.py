@@ -22,7 +22,7 @@ from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import weighed
-from ..style import PALETTE, styled
+from ..style import PALETTE, shared_legend, styled
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c05
@@ -230,7 +230,7 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
             _draw_rules(axis, grid, anchors)
             axis.set(title=name, xlabel="side (pixels)", ylim=(-0.5, len(tried) - 0.5))
         axes[0, 0].set_ylabel("blocks")
-        fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
+        shared_legend(fig, 3)
         fig.colorbar(shown, ax=axes[0, -1], label="loss above the best (%)", extend="max")
     return fig
 

@@ -141,7 +141,7 @@ def sweep(
         elif stacked or stacked is None and resolve_device(device).type == "cuda":
             folders = _in_stacks(jobs, resolve_device(device), bar)
         else:
-            folders = _one_by_one(jobs, workers, bar)
+            folders = _each_alone(jobs, workers, bar)
         bar.close()
     return [load_run(f) for f in folders]
 
@@ -172,7 +172,7 @@ def sweep_parts(
             Work(config, number, *(Lent(lent.images, lent.known, np.asarray(rows)) for rows in part), **common)
             for number, (config, part) in enumerate(zip(configs, parts))
         ]
-        folders = _one_by_one(jobs, workers, bar)
+        folders = _each_alone(jobs, workers, bar)
         bar.close()
     return [load_run(f) for f in folders]
 
@@ -182,7 +182,7 @@ def _named(device: str) -> str:
     return resolve_device(device).type if device == "auto" else device
 
 
-def _one_by_one(jobs: list[Work], workers: int | None, bar: "_Progress") -> list[str]:
+def _each_alone(jobs: list[Work], workers: int | None, bar: "_Progress") -> list[str]:
     "Folders of runs that do not share their steps: side by side on cores, one after another elsewhere."
     if resolve_device(jobs[0].device).type == "cpu":
         return _on_cores(jobs, min(workers or cores(), len(jobs)), bar)

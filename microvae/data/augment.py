@@ -56,7 +56,8 @@ class Augmentation:
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images `(N, C, H, W)` in [0, 1], each changed at random, still in [0, 1].
 
-        The generator decides; its device is that of the images, or the CPU.
+        The generator decides; its device is that of the images, or the CPU. One of the CPU gives the same numbers
+        whatever the device of the images.
         """
         if images.ndim != 4:
             raise ShapeError(f"images have shape {tuple(images.shape)}; they must be (number, channels, height, width)")
@@ -76,10 +77,7 @@ class Augmentation:
             images = _blurred(images, draw.uniform(0, self.blur).flatten(), self.blur)
         images = images.clamp(0, 1)
         if self.poisson_photons:
-            images = (
-                torch.poisson(images.to(draw.device) * self.poisson_photons, draw.generator).to(images.device)
-                / self.poisson_photons
-            )
+            images = draw.poisson(images * self.poisson_photons) / self.poisson_photons
         if self.gaussian_noise:
             images = images + self.gaussian_noise * draw.normal(images.shape)
         return fourier_magnitude(images) if self.fourier_magnitude else images.clamp(0, 1)
@@ -134,6 +132,16 @@ class _Draw:
 
     def normal(self, shape) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device).to(self.images)
+
+    def poisson(self, means: Tensor) -> Tensor:
+        """Poisson numbers with the means given.
+
+        How many random numbers that takes depends on the means, down to their rounding, so they come from a generator
+        of their own: what is drawn after them stays the same.
+        """
+        seed = int(torch.randint(2**62, (1,), generator=self.generator, device=self.device))
+        own = torch.Generator(self.device).manual_seed(seed)
+        return torch.poisson(means.to(self.device), own).to(means)
 
 
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:

@@ -329,6 +329,12 @@ class Autoencoder(nn.Module):
         return Output(self.decode(latent, self.pose(images)), latent)
 
 # %% ../../nbs/models/03_autoencoders.ipynb #c12
+def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    "Standard normal numbers, drawn where the generator is, so that one of the CPU gives the same on every device."
+    device = like.device if generator is None else generator.device
+    return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
+
+
 class VariationalAutoencoder(Autoencoder):
     """A VAE with a diagonal Gaussian posterior and a standard normal prior.
 
@@ -349,17 +355,11 @@ class VariationalAutoencoder(Autoencoder):
     def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
         mean, log_variance = self.posterior(images)
         if noise is None:
-            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            noise = _normal(mean, generator)
         latent = mean + torch.exp(0.5 * log_variance) * noise
         return Output(self.decode(latent, self.pose(images)), latent, mean, log_variance)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         "Images `(n, C, H, W)` of `n` draws from the prior."
-        latent = torch.randn(
-            n,
-            self.latent_dim,
-            generator=generator,
-            device=self.mean_head.weight.device,
-            dtype=self.mean_head.weight.dtype,
-        )
-        return self.decode(latent)
+        weight = self.mean_head.weight
+        return self.decode(_normal(weight.new_empty(n, self.latent_dim), generator))

@@ -30,7 +30,7 @@ def pose_of(
 ) -> Tensor:  # (N, 3): angle of the long axis in radians, then row and column of the centre, as shares of half a side
     """How what an image shows lies in it.
 
-    An image without anything lies in the middle at angle 0. Source: moments as in Hu 1962.
+    An image without anything lies in the middle at angle 0, and what is round lies at angle 0. Source: moments as in Hu 1962.
     """
     n, _, height, width = images.shape
     weights = _weights(images)
@@ -41,7 +41,12 @@ def pose_of(
     total = weights.sum((1, 2))
     row, column = (weights.sum(2) @ rows) / total, (weights.sum(1) @ columns) / total
     y, x = rows[None, :, None] - row[:, None, None], columns[None, None, :] - column[:, None, None]
-    angle = 0.5 * torch.atan2(2 * (weights * x * y).sum((1, 2)), (weights * (x.square() - y.square())).sum((1, 2)))
+    both = 2 * (weights * x * y).sum((1, 2))
+    difference = (weights * (x.square() - y.square())).sum((1, 2))
+    spread = (weights * (x.square() + y.square())).sum((1, 2))
+    # what is round has no long axis: without this, rounding would pick one
+    long = both.square() + difference.square() > (1e-6 * spread).square()
+    angle = 0.5 * torch.atan2(both, difference) * long
     along = x * angle.cos()[:, None, None] + y * angle.sin()[:, None, None]
     angle = angle + math.pi * ((weights * along**3).sum((1, 2)) > 1e-6 * total)
     return torch.stack([angle, row / (height / 2), column / (width / 2)], 1)
@@ -50,13 +55,14 @@ def pose_of(
 def straightened(images: Tensor, pose: Tensor) -> Tensor:
     "Images `(N, C, H, W)` with their long axis level and their centre in the middle."
     turn = turns(pose[:, 0], images.shape[2] / images.shape[3])
-    return sampled(images, turn, pose[:, [2, 1]], "border")
+    return sampled(images, turn, pose[:, 1:].flip(1), "border")
 
 
 def laid(images: Tensor, pose: Tensor) -> Tensor:
     "Straight images as they would lie in a pose: what undoes `straightened`."
     back = turns(-pose[:, 0], images.shape[2] / images.shape[3])
-    return sampled(images, back, -(back @ pose[:, [2, 1]][:, :, None])[:, :, 0], "border")
+    centre = pose[:, 1:].flip(1)
+    return sampled(images, back, -(back @ centre[:, :, None])[:, :, 0], "border")
 
 
 def turned(images: Tensor, degrees: float | Tensor) -> Tensor:

@@ -105,9 +105,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
             continue
         pictures |= {f"{kind} {name}": made[kind][:8] for kind in groups}
         with torch.no_grad():
-            pictures[f"samples {name}"] = (
-                run.model.sample(9, torch.Generator(next(run.model.parameters()).device).manual_seed(0)).cpu().numpy()
-            )
+            pictures[f"samples {name}"] = run.model.sample(9, torch.Generator().manual_seed(0)).cpu().numpy()
     pictures |= {kind: some.images[:8] for kind, some in groups.items()}
     return {
         "quality": pd.concat(quality, ignore_index=True),

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
+from torch import Generator
+
 from ..data.augment import Augmentation
 from ..errors import ConfigError, in_a_line
 from ..models.autoencoders import Autoencoder
@@ -66,9 +68,11 @@ class Model:
             tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs)),
         )
 
-    def network(self, image_shape: tuple[int, int, int]) -> Autoencoder:
-        "A freshly initialised network for images of that shape."
-        return build(self.name, image_shape, self.latent_dim, self.variational, **dict(self.changes))
+    def network(self, image_shape: tuple[int, int, int], generator: Generator | None = None) -> Autoencoder:
+        "A freshly initialised network for images of that shape; the generator decides its start, see `build`."
+        return build(
+            self.name, image_shape, self.latent_dim, self.variational, generator=generator, **dict(self.changes)
+        )
 
     @classmethod
     def of(cls, network: Autoencoder) -> "Model":
@@ -196,7 +200,7 @@ class RunConfig:
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    format: int = 4
+    format: int = 5
 
     def __post_init__(self):
         _require(

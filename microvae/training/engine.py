@@ -9,7 +9,7 @@ __all__ = ['AT_ONCE', 'Loop', 'Run', 'versions', 'environment', 'describe', 'sav
 # %% ../../nbs/training/06_engine.ipynb #c03
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,7 +40,16 @@ from microvae.training.schedule import (
     learning_rate_at,
     should_stop,
 )
-from .step import Step, deterministic, hold_memory, on_their_own, resolve_device, resolve_precision
+from microvae.training.step import (
+    Step,
+    deterministic,
+    hold_memory,
+    instruction_set,
+    missing_operators,
+    on_their_own,
+    resolve_device,
+    resolve_precision,
+)
 
 # %% ../../nbs/training/06_engine.ipynb #c05
 #: Held-out images that are evaluated at once.
@@ -66,22 +75,24 @@ class Loop:
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise for a pass over images; of no width for a deterministic autoencoder."
-        return torch.randn(
-            len(images),
-            self.model.latent_dim if self.config.model.variational else 0,
-            generator=self.generator,
-            device=self.step.device,
-        )
+        width = self.model.latent_dim if self.config.model.variational else 0
+        return torch.randn(len(images), width, generator=self.generator).to(self.step.device)
 
     def order(self, images: Tensor) -> Tensor:
         "A random order of images."
-        return torch.randperm(len(images), generator=self.generator, device=self.step.device)
+        return torch.randperm(len(images), generator=self.generator).to(self.step.device)
+
+    def seeds(self, images: Tensor | StoredImages) -> Tensor:
+        "A seed for each image of a pass, which dropout needs; zeros where the network has none."
+        if not self.step.drops:
+            return torch.zeros(len(images), dtype=torch.int64, device=self.step.device)
+        return torch.randint(2**62, (len(images),), generator=self.generator).to(self.step.device)
 
     def batches(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None]]:
         "All images once, in random order, augmented; and the same otherwise augmented, where both shall be one cell."
         size, change, device = self.config.training.batch_size, self.config.augmentation, self.step.device
         if isinstance(images, StoredImages):
-            seed = int(torch.randint(2**31, (1,), generator=self.generator, device=device))
+            seed = int(torch.randint(2**31, (1,), generator=self.generator))
             found = (torch.from_numpy(batch).to(device) for batch in images.batches(size, seed))
         else:
             found = (images[rows] for rows in self.order(images).split(size))
@@ -101,23 +112,17 @@ class Loop:
             capacity_at(objective, number, epochs),
         )
 
-    @contextmanager
-    def dropout(self) -> Iterator[None]:
-        "Random numbers of dropout layers: an epoch's own, whether or not the run was interrupted before it."
-        device = self.step.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed((self.config.training.seed * 1_000_003 + len(self.rows)) * 1_009 + self.step.group.rank)
-            yield
-
     def train(self, images: Tensor | StoredImages) -> Tensor:
         "One pass in random order; sums `(batches, 2)` of reconstruction and KL."
         self.model.train()
-        rates, noise = self.rates(), self.noise(images)
-        parts = noise.split(self.config.training.batch_size)
-        with self.dropout():
-            return torch.stack(
-                [self.step(batch, part, *rates, twins) for (batch, twins), part in zip(self.batches(images), parts)]
-            )
+        size = self.config.training.batch_size
+        rates = self.rates()
+        noise = self.noise(images).split(size)
+        seeds = self.seeds(images).split(size)
+        sums = []
+        for (batch, twins), some, seed in zip(self.batches(images), noise, seeds):
+            sums.append(self.step(batch, some, *rates, twins, seed))
+        return torch.stack(sums)
 
     @torch.no_grad()
     def evaluate(self, images: Tensor) -> Tensor:
@@ -243,14 +248,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment(device: torch.device) -> dict:
-    "Where a run was trained, as `environment.json` in its folder tells it."
+def environment(device: torch.device, dtype: torch.dtype) -> dict:
+    """Where a run was trained, as `environment.json` in its folder holds it: another run has the same bits where all of
+    this is the same.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return versions() | {
         "system": platform.platform(),
         "device": device.type,
         "hardware": name,
         "threads": torch.get_num_threads(),
+        "instruction_set": instruction_set(),
+        "precision": str(dtype).removeprefix("torch."),
         "cuda": torch.version.cuda or "",
     }
 
@@ -341,22 +350,20 @@ def begin(
     """A run at its first epoch, or where its checkpoint was written; and the file of that, for the first process of a
     group.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
-        fresh = config.model.network(cells.image_shape)
+    fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
     some = cells.sample(4096).images[:] if cells.stored else cells.images
     fresh.decoder.start_from(torch.from_numpy(some.mean((0, 2, 3))))
     network = (model if isinstance(model, nn.Module) else fresh).to(device)
     if device.type == "cpu":
         hold_memory()
     step = Step(network, config, resolve_precision(config.training.precision, device), group)
-    loop = Loop(step, torch.Generator(device).manual_seed(config.training.seed), [])
+    loop = Loop(step, torch.Generator().manual_seed(config.training.seed), [])
     checkpoint = None if home is None else home / "checkpoint" / "state.safetensors"
     if checkpoint is not None and checkpoint.exists():
         loop.resume(checkpoint)
     if home is not None and group.rank == 0:
         write_json(home / "config.json", config.as_dict())
-        write_json(home / "environment.json", environment(device))
+        write_json(home / "environment.json", environment(device, step.dtype))
     return loop, checkpoint if group.rank == 0 else None
 
 
@@ -384,7 +391,7 @@ def fit(
 ) -> Run:
     """Train a model, or load the run, or go on where it was cut off.
 
-    The same config and seed give the same numbers on the same machine, bit for bit, also when the run was killed in between.
+    The same config and seed give the same numbers, bit for bit, on the same machine with the same number of threads, instruction set and precision, also when the run was killed in between. Elsewhere they agree to rounding: all random numbers are the same on every device.
     Raises `DivergenceError` with epoch and batch; the checkpoint then holds the last good epoch.
     """
     if isinstance(validation, float):
@@ -411,7 +418,7 @@ def fit(
             return load_run(home)
         loop, checkpoint = begin(model, cells, config, home, device, group)
         images, held = resident(cells, device), None if validation is None else resident(validation.in_memory(), device)
-        with deterministic():
+        with deterministic(), missing_operators(device):
             _train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from ..errors import DivergenceError
+from ..models.blocks import ConvTranspose2d, Dropout
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import Replayed, as_one_vector, described, is_out_of_memory, views
+from .step import as_one_vector, described, is_out_of_memory, replayed, views
 
 # %% ../../nbs/training/07_stack.ipynb #c05
 def stackable(config: RunConfig) -> tuple | None:
@@ -29,7 +30,7 @@ def stackable(config: RunConfig) -> tuple | None:
     model, training, objective = config.model, config.training, config.objective
     with torch.device("meta"):
         network = model.network(config.data.image_shape)
-    own = any(True for _ in network.buffers()) or any(isinstance(layer, nn.Dropout) for layer in network.modules())
+    own = any(True for _ in network.buffers()) or any(isinstance(layer, Dropout) for layer in network.modules())
     if (
         own
         or config.augmentation.active
@@ -96,9 +97,10 @@ class Stack:
         self.optimizer = torch.optim.Adam(
             [{"params": [row]} for row in self.rows], fused=self.device.type in ("cpu", "cuda")
         )
-        self.compute = (
-            Replayed(self._gradient, self.template, self.gradient) if self.device.type == "cuda" else self._gradient
-        )
+        for layer in self.template.modules():
+            if isinstance(layer, ConvTranspose2d):
+                layer.plain = True
+        self.compute = replayed(self._gradient, self.template, self.gradient)
         self._fetch()
 
     @torch.no_grad()
@@ -156,7 +158,8 @@ class Stack:
         rates = torch.tensor([loop.rates() for loop in self.loops], dtype=torch.float64)
         for group, rate in zip(self.optimizer.param_groups, rates[:, 1].tolist()):
             group["lr"] = rate
-        (beta, _, capacity), noise = rates.T.to(self.device, self.weights.dtype), self._noise(images)
+        # Apple's devices have no float64
+        (beta, _, capacity), noise = rates.T.to(self.weights.dtype).to(self.device), self._noise(images)
         order, clip, sums = (
             torch.stack([loop.order(images) for loop in self.loops]),
             self.config.training.gradient_clip,
@@ -171,8 +174,9 @@ class Stack:
             if clip:
                 self.gradient.mul_((clip / (self.gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1))
             self.optimizer.step()
-        self._give_back()
+        # before the rows are given back: where memory is short for it, the epoch is trained again from its beginning
         evaluated = None if held is None else self._evaluate(held)
+        self._give_back()
         diverged = None
         for number, loop in enumerate(self.loops):
             try:
@@ -234,7 +238,7 @@ def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_e
                 loop.generator.set_state(state)
             stack, half = None, len(loops) // 2
             warnings.warn(
-                f"memory is too short for {len(loops)} runs at once: they are trained in two parts, with the same result",
+                f"memory is too short for {len(loops)} runs at once: they are trained in two parts, with the same result up to rounding",
                 stacklevel=2,
             )
             for part in (loops[:half], loops[half:]):

@@ -63,7 +63,7 @@ def emulated(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
 
 
 class OnlyOn(TorchDispatchMode):
-    "Refuses operations whose tensors are not all of one device, or of a type that it lacks."
+    "Refuses operations whose tensors are not all on one device, and float64, which Apple's devices lack."
 
     def __init__(self, device: str):
         super().__init__()
@@ -75,6 +75,6 @@ class OnlyOn(TorchDispatchMode):
         for tensor in tree_leaves((args, kwargs or {}, found)):
             if isinstance(tensor, Tensor) and tensor.device.type != self.device:
                 raise CaptureError(f"{operation} has a tensor of {tensor.device}")
-            if isinstance(tensor, Tensor) and self.device == "mps" and tensor.dtype == torch.float64:
+            if isinstance(tensor, Tensor) and tensor.dtype == torch.float64:
                 raise CaptureError(f"{operation} has a tensor of float64")
         return found

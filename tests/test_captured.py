@@ -222,12 +222,14 @@ def on_device(model: nn.Module, device: str) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
 @pytest.mark.parametrize("name", RUNS)
-def test_a_step_touches_only_its_device(name, device, monkeypatch):
-    "The objective of every run with tensors that say they are on a GPU: shapes and devices are checked, nothing is computed."
+def test_a_step_touches_only_its_device(name, monkeypatch):
+    """The objective of every run with tensors that say they are on a GPU: shapes and devices are checked, nothing is
+    computed. float64, which Apple's devices lack, does not occur.
+    """
     cells, run = RUNS[name]
-    monkeypatch.delitem(CAPTURES, device, raising=False)
+    device = "cuda"
+    monkeypatch.delitem(CAPTURES, device)
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with torch.device("meta"):
         network = run.model.network(cells.image_shape)

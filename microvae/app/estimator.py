@@ -121,7 +121,7 @@ class Form:
 class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A variational autoencoder as a scikit-learn transformer: images to codes, and codes to images.
 
-    After `fit`: `model_` (the network), `history_` (losses of each epoch), `card_` (what is known of the model, metrics included), `run_`, `depth_`, `n_features_in_`. Source: thesis, chapter 3.
+    The same image has the same code, score and reconstruction, to one rounding of float32, in any order and batch, on any processor. After `fit`: `model_` (the network), `history_` (losses of each epoch), `card_` (what is known of the model, metrics included), `run_`, `depth_`, `n_features_in_`. Source: thesis, chapter 3.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def transform(self, X) -> np.ndarray:
         "Codes `(N, latent_dim)`: posterior means."
-        return embed(self.model_, self._cells(X), precision="float32")
+        return embed(self.model_, self._cells(X))
 
     def inverse_transform(self, Z) -> np.ndarray:
         """Images of codes, in the form and units of the arrays that were given to `fit`; `(N, C, H, W)` in [0, 1] for
@@ -273,8 +273,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise ShapeError(
                 f"codes have {Z.shape[1]} columns, the model has {self.model_.latent_dim} latent dimensions"
             )
-        parts = [decoded(self.model_, Z[start : start + 1024]) for start in range(0, len(Z), 1024)]
-        return self.form_.array(np.concatenate(parts))
+        return self.form_.array(decoded(self.model_, Z))
 
     def reconstruct(self, X) -> np.ndarray:
         """What the model makes of images, as `inverse_transform` gives them; a cell that was laid straight is turned
@@ -307,7 +306,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def plot_map(self, X, colour: str | None = None) -> Figure:
         "Codes as points, coloured by a column of the table, and cells where they lie."
         cells = self._cells(X)
-        return plot_map(embed(self.model_, cells, precision="float32"), cells, colour)
+        return plot_map(embed(self.model_, cells), cells, colour)
 
     def explore(self, path, X, overwrite: bool = False, **settings) -> Path:
         """Write the map to click on as one page; settings are those of `explorer_page`: colour, projections, decoder,

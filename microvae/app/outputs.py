@@ -39,7 +39,7 @@ def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFra
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(run.model, cells, precision="float32", progress=progress)
+    codes = embed(run.model, cells, progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
 
@@ -135,7 +135,7 @@ def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
     "Whether codes are those of the cells, by some of them."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
     if len(codes) == len(cells) and np.allclose(
-        codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows], precision="float32"), atol=1e-3
+        codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows]), atol=1e-3
     ):
         return
     raise ConfigError(

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..errors import ConfigError, unknown_name
-from .reconstruction import embed, reconstruct
+from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
 from ..style import PALETTE, styled
@@ -42,19 +42,15 @@ def anomaly_scores(
             raise ConfigError("the score 'distance' needs the images that are normal; give normal=...")
         from sklearn.covariance import LedoitWolf
 
-        return (
-            LedoitWolf()
-            .fit(embed(model, normal, precision="float32"))
-            .mahalanobis(embed(model, cells, precision="float32"))
-        )
-    made = {name: torch.from_numpy(part) for name, part in reconstruct(model, cells).items()}
-    error = squared_error(made["reconstruction"], torch.from_numpy(cells.images[:]))
-    paid = (
-        beta * kl_from_prior(made["mean"], made["log_variance"])
-        if kind == "elbo" and hasattr(model, "posterior")
-        else 0
-    )
-    return (error + paid).numpy()
+        return LedoitWolf().fit(embed(model, normal)).mahalanobis(embed(model, cells))
+    scores = []
+    with ready(model, "float64") as used, torch.inference_mode():
+        for found in passes(used, cells):
+            score = squared_error(found.reconstruction, found.images)
+            if kind == "elbo" and hasattr(model, "posterior"):
+                score = score + beta * kl_from_prior(found.mean, found.log_variance)
+            scores.append(score.cpu().numpy())
+    return np.concatenate(scores)
 
 
 def detection(

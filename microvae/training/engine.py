@@ -49,6 +49,7 @@ from microvae.training.step import (
     on_their_own,
     resolve_device,
     resolve_precision,
+    true_float32,
 )
 
 # %% ../../nbs/training/06_engine.ipynb #c05
@@ -133,7 +134,8 @@ class Loop:
         found = []
         for batch, noise in zip(images.split(AT_ONCE), self.noise(images).split(AT_ONCE)):
             batch = batch.contiguous(memory_format=torch.channels_last)
-            terms = self.step.losses(batch, noise)
+            with true_float32(self.step.dtype):
+                terms = self.step.losses(batch, noise)
             found.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum(), *self.quality(batch)]))
         return torch.stack(found)
 

@@ -20,7 +20,7 @@ from ..models.blocks import ConvTranspose2d, Dropout
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import as_one_vector, described, is_out_of_memory, replayed, views
+from .step import as_one_vector, described, is_out_of_memory, replayed, true_float32, views
 
 # %% ../../nbs/training/07_stack.ipynb #c05
 def stackable(config: RunConfig) -> tuple | None:
@@ -73,7 +73,7 @@ class Stack:
     def __init__(self, loops: list[Loop]):
         self.loops, first = loops, loops[0]
         config, step = first.config, first.step
-        self.device, self.config, self.autocast = step.device, config, step.autocast
+        self.device, self.config, self.autocast, self.dtype = step.device, config, step.autocast, step.dtype
         self.widest = max(int(loop.model.latent_dim) for loop in loops)
         self.template = (
             replace(config.model, latent_dim=self.widest)
@@ -142,8 +142,9 @@ class Stack:
 
     def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
         "Add the gradients of all runs for batches `(runs, N, C, H, W)`. Sums `(runs, 2)` of reconstruction and KL."
-        reconstruction, kl, total = vmap(self._losses)(self.parameters, images, noise, weight[:, 0], weight[:, 2])
-        (weight[:, 1] * total).sum().backward()
+        with true_float32(self.dtype):
+            reconstruction, kl, total = vmap(self._losses)(self.parameters, images, noise, weight[:, 0], weight[:, 2])
+            (weight[:, 1] * total).sum().backward()
         return torch.stack([reconstruction.detach(), kl.detach()], 1)
 
     def _noise(self, images: Tensor) -> Tensor:
@@ -195,18 +196,14 @@ class Stack:
     def _evaluate(self, images: Tensor) -> Tensor:
         "Sums `(batches, runs, 2)` over held-out images."
         self.template.eval()
-        parts = zip(images.split(AT_ONCE), self._noise(images).split(AT_ONCE, 1))
-        return torch.stack(
-            [
-                torch.stack(
-                    vmap(self._losses, in_dims=(0, None, 0, None, None))(
-                        self.parameters, batch, noise, *torch.zeros(2, device=self.device)
-                    )[:2],
-                    1,
-                )
-                for batch, noise in parts
-            ]
-        )
+        evaluate = vmap(self._losses, in_dims=(0, None, 0, None, None))
+        none = torch.zeros((), device=self.device)
+        found = []
+        for batch, noise in zip(images.split(AT_ONCE), self._noise(images).split(AT_ONCE, 1)):
+            with true_float32(self.dtype):
+                reconstruction, kl, _ = evaluate(self.parameters, batch, noise, none, none)
+            found.append(torch.stack([reconstruction, kl], 1))
+        return torch.stack(found)
 
 # %% ../../nbs/training/07_stack.ipynb #c09
 def train_stacked(

@@ -142,19 +142,20 @@ def test_a_run_that_diverges_names_epoch_and_batch(tmp_path, name):
 
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
 def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
-    "Graphs that are replayed and runs that are stacked must not change what is learnt."
+    """Graphs that are replayed and runs that are stacked have the curves of a CPU, epoch by epoch: the same random
+    numbers, and rounding of float32 (2⁻²⁴ a term, √1000 terms), which 27 steps amplify by less than 100, and batch norm,
+    which divides by a standard deviation of at least √10⁻⁵, by 316 more.
+    """
     cells = lung_fret(300)
     config = mv.RunConfig(training=Training(epochs=3, batch_size=32, precision="float32", gradient_clip=100.0))
-    for name in ("MP2_64", "BN2"):
-        first = [
-            mv.fit(name, cells, config, device=device, progress=False).history.total.iloc[0]
-            for device in ("cpu", "cuda")
-        ]
-        assert first[0] == pytest.approx(first[1], rel=0.05), "other random numbers, the same problem"
+    tolerance = 100 * 1000**0.5 * 2**-24
+    for name, more in (("MP2_64", 1), ("BN2", 316)):
+        cpu, gpu = (mv.fit(name, cells, config, device=device, progress=False) for device in ("cpu", "cuda"))
+        pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=more * tolerance, atol=more * tolerance)
     configs = mv.grid(
         mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
     )
     stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)
     for a, b in zip(stacked, alone):
-        pd.testing.assert_frame_equal(a.history, b.history, rtol=5e-3)
+        pd.testing.assert_frame_equal(a.history, b.history, rtol=tolerance, atol=tolerance)

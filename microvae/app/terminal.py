@@ -130,9 +130,19 @@ def _torch_pair() -> Finding:
         )
 
 
+def _precision(device: str) -> str:
+    "The precision of training on a device, where a run leaves it to the machine."
+    import torch
+
+    from microvae.training.step import resolve_precision
+
+    return str(resolve_precision("auto", torch.device(device))).removeprefix("torch.")
+
+
 def _devices() -> Iterator[Finding]:
     import torch
 
+    from microvae.training.step import instruction_set
     from microvae.workers import cores
 
     if torch.cuda.is_available():
@@ -141,8 +151,19 @@ def _devices() -> Iterator[Finding]:
             yield Finding(
                 f"GPU {k}", "ok", f"{torch.cuda.get_device_name(k)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
             )
+        yield Finding(
+            "on the GPU",
+            "ok",
+            f"training in {_precision('cuda')}, gradients as CUDA graphs, sweeps as one program; codes in float64",
+        )
     elif torch.backends.mps.is_available():
         yield Finding("GPU", "ok", "Apple's, as device mps")
+        yield Finding(
+            "on the GPU",
+            "ok",
+            f"training in {_precision('mps')}, one run after another; codes on the processor, since it has no float64; "
+            "where an operator is missing, take --device cpu",
+        )
     elif shutil.which("nvidia-smi") and torch.version.cuda is None:
         yield Finding(
             "GPU",
@@ -151,7 +172,12 @@ def _devices() -> Iterator[Finding]:
         )
     else:
         yield Finding("GPU", "ok", "none; models are trained on the processor")
-    yield Finding("processor", "ok", f"{cores()} cores for this process, torch uses {torch.get_num_threads()}")
+    yield Finding(
+        "processor",
+        "ok",
+        f"{cores()} cores for this process, torch uses {torch.get_num_threads()} and {instruction_set()}; "
+        f"training in {_precision('cpu')}",
+    )
 
 
 def _place(what: str, folder: Path, least: float) -> Finding:

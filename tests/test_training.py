@@ -143,15 +143,14 @@ def test_a_run_that_diverges_names_epoch_and_batch(tmp_path, name):
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
 def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
     """Graphs that are replayed and runs that are stacked have the curves of a CPU, epoch by epoch: the same random
-    numbers, and rounding of float32 (2⁻²⁴ a term, √1000 terms), which 27 steps amplify by less than 100, and batch norm,
-    which divides by a standard deviation of at least √10⁻⁵, by 316 more.
+    numbers, and rounding, which Adam amplifies (see `assert_close` in test_captured.py).
     """
     cells = lung_fret(300)
     config = mv.RunConfig(training=Training(epochs=3, batch_size=32, precision="float32", gradient_clip=100.0))
-    tolerance = 100 * 1000**0.5 * 2**-24
-    for name, more in (("MP2_64", 1), ("BN2", 316)):
+    tolerance = 1e-2
+    for name in ("MP2_64", "BN2"):
         cpu, gpu = (mv.fit(name, cells, config, device=device, progress=False) for device in ("cpu", "cuda"))
-        pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=more * tolerance, atol=more * tolerance)
+        pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=tolerance, atol=tolerance)
     configs = mv.grid(
         mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
     )

@@ -391,7 +391,7 @@ def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
         shown = axis.scatter(*places.T, s=size, lw=0, alpha=0.8, c=values, cmap="viridis")
         axis.figure.colorbar(shown, ax=axis, label=values.name, shrink=0.7)
         return
-    scatter_classes(axis, *places.T, values, size)
+    scatter_classes(axis, places[:, 0], places[:, 1], values, size)
     handles, names = axis.get_legend_handles_labels()
     longest = max(map(len, names))
     beside = max(1, min(len(names), int(5 / (0.35 + 0.075 * longest))))

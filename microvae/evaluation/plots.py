@@ -62,9 +62,9 @@ def planes(
     "Name and colours `(N, H, W, 3)` of each channel by itself; a colour image is one plane without a name."
     names = named(channels, images.shape[1])
     if true_colour(names):
-        return [("", in_colours(images, dict(gain=gain, tints=np.eye(3))))]
+        return [("", in_colours(images, dict(gain=gain, tints=np.eye(3).tolist())))]
     return [
-        (name, in_colours(images[:, [c]], dict(gain=gain[c : c + 1], tints=channel_colours([name]))))
+        (name, in_colours(images[:, [c]], dict(gain=gain[c : c + 1], tints=channel_colours([name]).tolist())))
         for c, name in enumerate(names)
     ]
 

@@ -34,7 +34,7 @@ from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
 from ..files import free, replace_file
-from ..style import PALETTE
+from ..style import MISSING, PALETTE
 from ..training.engine import Run
 
 # %% ../../nbs/app/04_explorer.ipynb #c05
@@ -257,7 +257,7 @@ def explorer_page(
     ):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
-    about |= dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), palette=PALETTE)
+    about |= dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), palette=PALETTE, missing=MISSING)
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
     return template.render(
         title=title or f"{card['data']['name']}: the map of {len(cells):,} cells",

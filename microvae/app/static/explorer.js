@@ -44,7 +44,7 @@ function place() {          // where each cell lies on the map
 // --- colours ----------------------------------------------------------------------------------------------------------
 const packed = text => { const { r, g, b } = d3.rgb(text); return (255 << 24 | b << 16 | g << 8 | r) >>> 0; };
 const ramp = d3.range(256).map(k => packed(d3.interpolateViridis(k / 255)));
-const nothing = packed("#9aa3ad");
+const nothing = packed(about.missing);
 
 function paint() {          // the colour of each cell, and the legend
   const column = columns[state.colour], legend = $("legend");

@@ -4,6 +4,7 @@ import csv
 from threading import Thread
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import microvae as mv
@@ -16,15 +17,18 @@ from microvae.training.config import Model, Objective, RunConfig, Training
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    "A small model of cells with two channels and three latent dimensions, and its pages, with the decoder and with an atlas."
-    folder = tmp_path_factory.mktemp("explorer")
+def trained():
+    "A small model of cells with two channels and three latent dimensions, its card, and the cells."
     cells = mv.memory_b(300, size=32)
-    run, card = train_with_card(
-        cells,
-        RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6)),
-        progress=False,
-    )
+    config = RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
+    return *train_with_card(cells, config, progress=False), cells
+
+
+@pytest.fixture(scope="session")
+def made(trained, tmp_path_factory):
+    "The model, its cells and codes, and its pages, with the decoder and with an atlas."
+    folder = tmp_path_factory.mktemp("explorer")
+    run, card, cells = trained
     codes = embedding(run, cells)
     pages = {
         kind: write_explorer(folder / f"{kind}.html", run, card, cells, codes, decoder=kind)
@@ -191,6 +195,46 @@ def test_lasso_contact_sheet_and_csv(made, open_page):
     assert np.allclose([float(row["latent_2"]) for row in rows], codes.latent_2[inside], atol=1e-5)
     page.keyboard.press("Escape")
     assert "none" in page.inner_text("#selected")
+
+
+def shown_row(page, cell):
+    "Name and value of every line of the panel of a cell."
+    page.evaluate(f"window.microvae.pick({cell})")
+    page.wait_for_selector("#cell-section", state="visible")
+    return dict(
+        page.evaluate("[...document.querySelectorAll('#cell-table tr')].map(r => [...r.cells].map(c => c.textContent))")
+    )
+
+
+@pytest.mark.parametrize("files", [3418, 40, 1], ids=["a file a cell", "some files", "one file"])
+def test_each_cell_names_its_file_and_frame(trained, open_page, tmp_path, files):
+    "Whether each cell has a file of its own, or all lie in one: panel, tip and CSV say where it is to be found."
+    run, card, cells = trained
+    n = 3418
+    table = pd.DataFrame(
+        {
+            "file": [f"day 1/cell {i % files:05d}.tif" for i in range(n)],
+            "plate": "day 1",
+            "frame": np.arange(n) // files,
+            "phase": np.where(np.arange(n) % 3, "G1", "S"),
+        }
+    )
+    many = mv.CellImages(cells.resized(8).images[np.arange(n) % len(cells)], table, cells.channels)
+    codes = table.assign(
+        **dict(zip(("latent_1", "latent_2", "latent_3"), np.random.default_rng(0).normal(size=(3, n))))
+    )
+    page = open_page(write_explorer(tmp_path / "many.html", run, card, many, codes, decoder="atlas").as_uri())
+    row = shown_row(page, 2500)
+    assert row["file"] == table.file[2500]
+    assert row["frame"] == str(table.frame[2500])
+    with page.expect_download() as download:
+        page.click("#csv")
+    rows = pd.read_csv(download.value.path(), dtype=str)
+    assert rows.file.tolist() == table.file.tolist()
+    assert rows.frame.astype(int).tolist() == table.frame.tolist()
+    page.mouse.move(*at(page, outlying(codes)))
+    page.wait_for_selector("#tip", state="visible")
+    assert f"file: {table.file[outlying(codes)]}" in page.inner_text("#tip")
 
 
 def test_filters_colours_theme_and_keys(made, open_page):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     "A user's own images go through the same notebook by parameter alone, and a second call does nothing."
     folder = tmp_path / "crops"
     folder.mkdir()
-    for i, image in enumerate(mv.lung_fret(60).images):
+    for i, image in enumerate(mv.lung_fret(60).images):  # of which 50 are asked for
         tifffile.imwrite(folder / f"{i:03d}.tif", (image[0] * 65535).astype(np.uint16))
     words = (
         "study",
@@ -38,12 +39,16 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
         folder,
         "--image-side",
         24,
+        "--cells",
+        50,
         "--epochs",
         1,
         *kept,
     )
     first = microvae(*words, cwd=root)
     assert first.returncode == 0, first.stderr[-2000:]
+    assert "Of the 60 images of" in first.stdout
+    assert "50 were taken; --cells 60 takes all" in first.stdout
     runs = pd.read_csv(tmp_path / "out" / "phase3" / "results" / "runs.csv")
     assert set(runs.model) == {"depth2", "depth3", "depth4"}
     provenance = json.loads((tmp_path / "out" / "phase3" / "results" / "provenance.json").read_text())
@@ -53,7 +58,27 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
         sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
         >= 4
     )
+    page = "\n".join(markdown_of(executed))
+    assert "24×24 pixels with the channel channel 1" in page
+    assert "Claims that were made for the thesis' cells" in page
+    assert "50 were taken; --cells 60 takes all" in page
+    assert not re.search(r"@(fig|tbl)-|\[@", page), "a reference that leads nowhere"
+    assert "**Figure 1.**" in page and "**Table 1.**" in page
+    verdicts = re.findall(r"^\| .* \| (\w+)[^|]* \|$", page.split("| claim |")[1].split("\n\n")[0], flags=re.M)
+    assert "undertrained" in verdicts
+    assert "fails" not in verdicts
     assert "is up to date" in microvae(*words, cwd=root).stdout
+
+
+def markdown_of(notebook: dict) -> list[str]:
+    "What an executed notebook says in words: its Markdown cells, and what its code put out as Markdown."
+    said = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            said.append("".join(cell["source"]))
+        for output in cell.get("outputs", []):
+            said.append("".join(output.get("data", {}).get("text/markdown", "")))
+    return said
 
 
 def test_errors_are_one_sentence_on_the_command_line(tmp_path):

@@ -800,7 +800,9 @@ def study(
 
     Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
+    from microvae.files import read_json
     from microvae.study.runner import parameters_of, phase_named, run_chapter
+    from microvae.study.show import some_taken
 
     more = parameters_of(parameter)
     out = out or Path("build") / profile
@@ -823,8 +825,12 @@ def study(
         chapters[chapter] = dict(
             notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done
         )
+        written = out / chapter / "results" / "provenance.json"
+        notice = some_taken(read_json(written)) if written.exists() else ""
         if not as_json:
             print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
+            if notice:
+                print(notice, flush=True)
     if as_json:
         tell(True, "", chapters=chapters)
 

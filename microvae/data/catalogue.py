@@ -541,6 +541,14 @@ def catalogue_table() -> pd.DataFrame:
     )
 
 
+def _some(cells: CellImages, n: int | None, seed: int) -> CellImages:
+    "At most n cells at random; where that leaves some out, `about['taken_of']` is the number of all."
+    if n is None:
+        return cells
+    some = cells.sample(n, seed)
+    return some if len(some) == len(cells) else replace(some, about=cells.about | {"taken_of": len(cells)})
+
+
 def load(
     data: str,  # a name of `available_data()`, or a file, folder or pattern of images
     n: int | None = None,  # how many cells; all, or the simulator's default, if not given
@@ -555,8 +563,7 @@ def load(
     if entry is None:
         if not any(c in str(data) for c in "/\\*.") and not Path(data).exists():
             raise unknown_name("data set", data, CATALOGUE)
-        cells = load_images(data, size=size)
-        return cells if n is None else cells.sample(n, seed)
+        return _some(load_images(data, size=size), n, seed)
     if entry.kind == "simulated":
         drawn = rendered and size is not None and "size" in signature(entry.load).parameters
         cells = entry.load(**({} if n is None else {"n": n}), seed=seed, **({"size": size} if drawn else {}))
@@ -567,7 +574,5 @@ def load(
             )
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))
     else:
-        cells = entry.load(**({"folder": data_folder} if data == "mnist" else {}))
-        if n is not None:
-            cells = cells.sample(n, seed)
+        cells = _some(entry.load(**({"folder": data_folder} if data == "mnist" else {})), n, seed)
     return cells if size is None else cells.resized(size)

@@ -14,7 +14,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError, ShapeError, require, unknown_name
-from ..style import PALETTE, styled
+from .plots import scatter_classes
+from ..style import styled
 
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
@@ -86,10 +87,7 @@ def plot_projections(
                 if graded:
                     shown = axis.scatter(part.x, part.y, c=part[label], s=6, lw=0, cmap="viridis")
                 else:
-                    for i, (value, some) in enumerate(part.groupby(label)):
-                        axis.scatter(
-                            some.x, some.y, s=6, lw=0, alpha=0.8, color=PALETTE[i % len(PALETTE)], label=str(value)
-                        )
+                    scatter_classes(axis, part.x, part.y, part[label], 6)
                 axis.set(xticks=[], yticks=[], title=METHODS.get(method, method))
             line[0].set_ylabel(label)
             if graded:

@@ -20,7 +20,7 @@ from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
 from .cases import Findings, Setting, normal_ones, pictures_of
-from .claims import check, stated
+from .claims import after_training, check, stated
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c05
@@ -167,7 +167,7 @@ def claims(findings: Findings) -> pd.DataFrame:
     rows = [*_detection_claims(found), *_blur_claims(runs[runs.name.isin(NETWORKS)])]
     if len(losses):
         rows += _digit_claims(losses, runs[runs.name == "digits"].iloc[0])
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+    return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
 
 def _detection_claims(found: pd.DataFrame) -> list[dict]:

@@ -15,7 +15,7 @@ from ..data.splits import hold_out
 from ..evaluation.denoising import denoise, noisy
 from ..evaluation.layers import activations, liveliest
 from .cases import Findings, Setting, pictures_of
-from .claims import check, stated
+from .claims import after_training, check, stated
 from .results import spread_over
 from .runner import digest
 from ..training.config import Model, Objective, RunConfig
@@ -140,7 +140,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         _noise_claim(noise.loc[max(LEVELS)], noise.loc[min(LEVELS)]),
         *(_tumour_claims(noise) if "contrast_true" in noise else []),
     ]
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+    return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
 
 def _loss_claims(findings: Findings) -> list[dict]:

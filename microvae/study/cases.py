@@ -22,7 +22,7 @@ from ..evaluation.quality import MEASURES
 from ..evaluation.reconstruction import reconstruct
 from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from ..models.losses import LIKELIHOODS
-from .results import provenance, thinned
+from .results import provenance, taken_of, thinned
 from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run
@@ -80,11 +80,13 @@ class Setting:
     data_folder: str | list[str] | None = None  # where a public set lies; one for all sets, or one each
     # name, run, held-out images, of all that `train` was asked for
     trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)
+    # of which sets only some images were taken, as `taken_of` says it
+    taken: list[dict] = field(default_factory=list)
 
     @cached_property
     def cells(self) -> CellImages:
         "The images of a case with one set, loaded when they are asked for."
-        return load(self.names[0], n=self.size["images"], size=self.image_side, data_folder=self._folder(self.names[0]))
+        return self.load(self.names[0], side=self.image_side, rendered=False)
 
     def _folder(self, name: str) -> str | None:
         folder = self.data_folder
@@ -97,11 +99,15 @@ class Setting:
         "The file that tells how far training is."
         return self.out / "progress.json"
 
-    def load(self, name: str, n: int | None = None, side: int | None = None, seed: int = 0) -> CellImages:
+    def load(
+        self, name: str, n: int | None = None, side: int | None = None, seed: int = 0, rendered: bool = True
+    ) -> CellImages:
         "Images of a set, as many as the profile says if not told; simulators draw at the side that is asked for."
-        return load(
-            name, self.size["images"] if n is None else n, side, seed, data_folder=self._folder(name), rendered=True
-        )
+        number = self.size["images"]
+        asked = number if n is None else n
+        cells = load(name, asked, side, seed, data_folder=self._folder(name), rendered=rendered)
+        self.taken += [part for part in taken_of(name, cells, asked, number) if part not in self.taken]
+        return cells
 
     @property
     def first(self) -> int:
@@ -242,6 +248,7 @@ def run_case(
         case=name,
         cells=seen,
         image_shape=list(first.image_shape),
+        taken=setting.taken,
         size={k: list(v) if isinstance(v, tuple) else v for k, v in size.items()},
     )
     about |= dict(held_out=len(setting.trained[0][2]), minutes_training=round(float(compared.seconds.sum()) / 60, 1))

@@ -18,7 +18,7 @@ from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing
-from .claims import weighed
+from .claims import after_training, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
 
@@ -149,7 +149,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         )
         for claim, source, column, first, second in asked
     ]
-    return pd.DataFrame([*rows, *_size_claims(scores), *_seed_claims(scores)])
+    return after_training([*rows, *_size_claims(scores), *_seed_claims(scores)], findings.tables["history"])
 
 
 def _size_claims(scores: pd.DataFrame) -> list[dict]:

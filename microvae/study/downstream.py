@@ -32,7 +32,7 @@ from ..evaluation.projection import project
 from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting
-from .claims import weighed
+from .claims import after_training, weighed
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/20_downstream.ipynb #c05
@@ -318,7 +318,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         rows += _strange_claims(tables["strange"])
     if "clusters" in tables:
         rows.append(_cluster_claim(tables["clusters"].query("features == 'VAE codes'")))
-    return pd.DataFrame(rows)
+    return after_training(rows, findings.tables["history"])
 
 
 def _chance_claims(codes: pd.DataFrame) -> list[dict]:

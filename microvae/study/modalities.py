@@ -18,7 +18,7 @@ from ..evaluation.plots import composite, plot_images
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of
-from .claims import weighed
+from .claims import after_training, weighed
 from .downstream import config_of
 from ..style import PALETTE, shared_legend, styled
 
@@ -186,7 +186,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         ),
         weighed("A donor that was never seen is encoded worse", "not asked", unseen, "loss without less with", 3),
     ]
-    return pd.DataFrame(rows)
+    return after_training(rows, findings.tables["history"])
 
 
 def _size_claims(sizes: pd.DataFrame) -> list[dict]:

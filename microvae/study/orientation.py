@@ -22,7 +22,7 @@ from ..evaluation.orientation import ANGLES, code_movement, turned_cells
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
 from .cases import Findings, Setting, footing, pictures_of
-from .claims import weighed
+from .claims import after_training, weighed
 from .downstream import TASKS
 from ..training.config import Model, Objective, RunConfig, Training
 
@@ -141,7 +141,7 @@ def claims(findings: Findings) -> pd.DataFrame:
                 "difference of PSNR (dB)",
             )
         )
-    return pd.DataFrame(rows)
+    return after_training(rows, findings.tables["history"])
 
 
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:

@@ -21,7 +21,7 @@ from ..errors import ConfigError
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
-from .claims import weighed
+from .claims import after_training, weighed
 from ..style import PALETTE, shared_legend, styled
 from ..training.config import Model, RunConfig, Training
 
@@ -282,7 +282,7 @@ def claims(findings: Findings) -> pd.DataFrame:
     if (deep.depth == "deep").any():
         claim, source = "Five and six blocks collapse more often than fewer", "deeper networks “prone to collapse”"
         rows.append(weighed(claim, source, _more_collapse(deep), "share collapsed, deep less others"))
-    return pd.DataFrame(rows)
+    return after_training(rows, findings.tables["history"])
 
 
 def _regret_claims(found: pd.DataFrame) -> list[dict]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHAPTERS', 'PHASES', 'THESIS', 'CASES', 'digest', 'library_folder', 'execute', 'phase_named', 'parameters_of',
-           'check_parameters', 'run_chapter']
+           'check_parameters', 'stand_alone', 'run_chapter']
 
 # %% ../../nbs/study/06_runner.ipynb #c02
 import json
@@ -175,6 +175,49 @@ def check_parameters(notebook: Path, names):
         if name not in there:
             raise ConfigError(f"{notebook.stem} has no parameter {name!r}; it has {', '.join(there)}")
 
+# %% ../../nbs/study/06_runner.ipynb #c08b
+def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
+    "Name of each figure and table -> its number in words and its caption, from the cells' own options."
+    counts, found = {"fig": 0, "tbl": 0}, {}
+    for cell in cells:
+        source = "".join(cell["source"])
+        name = re.search(r"^#\| label: *(\S+)", source, flags=re.M)
+        caption = re.search(r'^#\| (fig|tbl)-cap: *"(.*)"', source, flags=re.M)
+        if name and caption:
+            counts[caption[1]] += 1
+            word = {"fig": "Figure", "tbl": "Table"}[caption[1]]
+            found[name[1]] = f"{word} {counts[caption[1]]}", caption[2]
+    return found
+
+# %% ../../nbs/study/06_runner.ipynb #c08c
+def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
+    "Markdown without citations, boxes and links to other pages, with numbers for the names of figures and tables."
+    text = re.sub(r"^:::.*\n?| ?\[@[^\]]+\]", "", text, flags=re.M)
+    text = re.sub(r"\[([^\]]+)\]\((?!https?:|#|attachment:|data:)[^)\s]+\)", r"\1", text)
+    for name in sorted(captions, key=len, reverse=True):
+        text = text.replace("@" + name, captions[name][0])
+    # of what is not on this page, no more than the word
+    return re.sub(r"@(fig|tbl)-[\w-]+", lambda match: {"fig": "a figure", "tbl": "a table"}[match[1]], text)
+
+
+def stand_alone(notebook: dict) -> dict:
+    "An executed notebook whose references resolve within it: captions stand below figures and tables, with numbers."
+    captions, cells = _captions(notebook["cells"]), []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell = cell | {"source": _standing_alone("".join(cell["source"]), captions)}
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown")
+            if text is not None:
+                output["data"]["text/markdown"] = _standing_alone("".join(text), captions)
+        cells.append(cell)
+        name = re.search(r"^#\| label: *(\S+)", "".join(cell["source"]), flags=re.M)
+        if cell["cell_type"] == "code" and name and name[1] in captions and cell.get("outputs"):
+            number, caption = captions[name[1]]
+            text = f"**{number}.** {_standing_alone(caption, captions)}"
+            cells.append(dict(cell_type="markdown", id=f"caption-{name[1]}"[:64], metadata={}, source=text))
+    return notebook | {"cells": cells}
+
 # %% ../../nbs/study/06_runner.ipynb #c10
 def run_chapter(
     chapter: str,  # phase1, phase2, phase3, or a case: surfaces, brain, endoscopy, autoencoders
@@ -201,6 +244,7 @@ def run_chapter(
     stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
     if stamp.exists() and read_json(stamp).get("digest") == mark:
         return False
-    execute(source, home / "notebook.ipynb", values, f"{chapter}, {profile}", home / "progress.json")
+    page = execute(source, home / "notebook.ipynb", values, f"{chapter}, {profile}", home / "progress.json")
+    write_json(page, stand_alone(read_json(page)))
     write_json(stamp, dict(digest=mark))
     return True

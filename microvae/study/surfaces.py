@@ -23,7 +23,7 @@ from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
 from ..files import write_json
 from .cases import Findings, Setting, pictures_of
-from .claims import check, stated
+from .claims import after_training, check, stated
 from .results import spread_over
 from ..training.config import Model, RunConfig, Training
 from ..training.engine import fit, train_longer
@@ -210,7 +210,7 @@ def claims(findings: Findings) -> pd.DataFrame:
     rows = [_floor_claim(float(bottom.floor.iloc[0])), *_fold_claims(folds), *_training_claims(runs, history)]
     if (runs.name == "whole surfaces").any():
         rows.append(_leak_claim(runs))
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+    return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
 
 def _floor_claim(least: float) -> dict:

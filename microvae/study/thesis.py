@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..models.depth import interpolated_depth
-from .claims import check, stated
+from .claims import after_training, check, stated
 from .results import Results
 
 # %% ../../nbs/study/05_thesis.ipynb #c05
@@ -135,7 +135,14 @@ def _empirical_range(runs):
 
 def phase1_claims(results: Results) -> pd.DataFrame:
     "Phase 1's claims against results, a row each."
-    return pd.DataFrame([*_claims_on_networks(results), *_claims_on_beta(results.of("beta"))])
+    return _two_parts(results, _claims_on_networks(results), _claims_on_beta(results.of("beta")))
+
+
+def _two_parts(results: Results, on_networks: list[dict], on_beta: list[dict]) -> pd.DataFrame:
+    "Claims on both experiments, each after the training of its own runs."
+    parts = {"architectures": on_networks, "beta": on_beta}
+    tables = [after_training(rows, results.curves(experiment)) for experiment, rows in parts.items()]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _claims_on_networks(results: Results) -> list[dict]:
@@ -241,7 +248,8 @@ def phase2_claims(results: Results) -> pd.DataFrame:
     models, beta = results.of("architectures"), results.of("beta")
     small = ["MP2_64", "MP2_128", "MP3_128", "MP3_256"]
     four = models[models.model.isin(small)]
-    return pd.DataFrame(
+    return _two_parts(
+        results,
         [
             check(
                 "MP4 collapses at 20×20: reconstructions are almost uniform",
@@ -262,6 +270,8 @@ def phase2_claims(results: Results) -> pd.DataFrame:
                 _worst_but_close("reconstruction", "MP2_64", 1.06),
             ),
             check("MP2_64 has the lowest KL", "20.77, highest MP3_128 22.52", four, _smallest("kl", "MP2_64")),
+        ],
+        [
             check(
                 "β = 0.1 reconstructs best", "125.91 (194.12 at β = 5)", beta, _smallest("reconstruction", 0.1, "beta")
             ),
@@ -275,7 +285,7 @@ def phase2_claims(results: Results) -> pd.DataFrame:
                 beta,
                 _rises_with_beta,
             ),
-        ]
+        ],
     )
 
 # %% ../../nbs/study/05_thesis.ipynb #c14
@@ -290,8 +300,8 @@ def _at_depth(column: str, depth: int, holds: Callable[[float], bool], name: str
 def phase3_claims(results: Results) -> pd.DataFrame:
     "Phase 3's claims against results, a row each."
     runs = results.of("architectures")
-    depth = interpolated_depth(*results.provenance["image_shape"][1:])
-    return pd.DataFrame(
+    depth = interpolated_depth(80, 80)
+    return after_training(
         [
             stated(
                 "The rule gives 3 blocks for 80×80",
@@ -319,7 +329,8 @@ def phase3_claims(results: Results) -> pd.DataFrame:
                 runs,
                 _smallest("validation_total", "depth3"),
             ),
-        ]
+        ],
+        results.curves("architectures"),
     )
 
 # %% ../../nbs/study/05_thesis.ipynb #c18

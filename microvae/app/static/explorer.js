@@ -8,12 +8,13 @@ const [channels, height, width] = about.image_shape, d = about.latent_dim, n = a
 const bytesOf = id => { const text = atob($(id).textContent), bytes = new Uint8Array(text.length); for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i); return bytes; };
 const unzipped = async bytes => new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 const floatsOf = async id => new Float32Array((await unzipped(bytesOf(id))).buffer);
-let codes, columns, planes, sheets;
+let codes, columns, texts, planes, sheets;
 
 async function readData() {
   codes = await floatsOf("codes");
   const numbers = await floatsOf("columns");
   columns = about.columns.map((column, k) => ({ ...column, values: numbers.subarray(k * n, (k + 1) * n) }));
+  texts = Object.entries(JSON.parse(new TextDecoder().decode(await unzipped(bytesOf("texts"))))).map(([name, values]) => ({ name, values }));
   planes = [{ name: "latent axes", kind: "latent" }];
   if (about.linear) planes.push({ name: "PCA", kind: "linear", ...about.linear });
   for (const name of about.fixed) planes.push({ name, kind: "fixed", places: await floatsOf("fixed-" + name) });
@@ -43,7 +44,7 @@ function place() {          // where each cell lies on the map
 // --- colours ----------------------------------------------------------------------------------------------------------
 const packed = text => { const { r, g, b } = d3.rgb(text); return (255 << 24 | b << 16 | g << 8 | r) >>> 0; };
 const ramp = d3.range(256).map(k => packed(d3.interpolateViridis(k / 255)));
-const nothing = packed("#9aa3ad");
+const nothing = packed(about.missing);
 
 function paint() {          // the colour of each cell, and the legend
   const column = columns[state.colour], legend = $("legend");
@@ -227,7 +228,8 @@ async function pick(i) {
   $("cell-title").textContent = `Cell ${i}`;
   const original = $("original"); original.width = side; original.height = tall; thumbnail(original.getContext("2d", { willReadFrequently: true }), i, 0, 0, side, tall);
   const line = (name, text) => { const row = document.createElement("tr"); for (const [k, part] of [name, text].entries()) { const cell = row.appendChild(document.createElement("td")); cell.textContent = part; if (k) cell.className = "number"; } return row; };
-  $("cell-table").replaceChildren(...columns.map(column => line(column.name, told(column, i))), ...d3.range(Math.min(d, 16)).map(k => line(`latent ${k + 1}`, short(codes[i * d + k]))));
+  $("cell-table").replaceChildren(...texts.map(({ name, values }) => line(name, values[i])), ...columns.map(column => line(column.name, told(column, i))), ...d3.range(Math.min(d, 16)).map(k => line(`latent ${k + 1}`, short(codes[i * d + k]))));
+  $("left-out").textContent = about.left_out.length ? `Too long for this page: ${about.left_out.join(", ")}` : "";
   moved(); draw();
   if (!session) return;
   const made = await decode(codes.slice(i * d, (i + 1) * d), 1);
@@ -254,7 +256,9 @@ function hoverAt(px, py) {
   const tip = $("tip"); tip.style.display = i < 0 ? "none" : "block";
   if (i < 0) return;
   const canvas = document.createElement("canvas"); canvas.width = side; canvas.height = tall; thumbnail(canvas.getContext("2d"), i, 0, 0, side, tall);
-  const lines = [...columns.filter((_, k) => k === state.colour), ...columns.filter((_, k) => k !== state.colour)].slice(0, 5).map(column => { const line = document.createElement("div"); line.textContent = `${column.name}: ${told(column, i)}`; return line; });
+  const first = columns.filter((column, k) => k === state.colour || column.name === "file"), rest = columns.filter(column => !first.includes(column));
+  const facts = [...texts.slice(0, 1).map(({ name, values }) => [name, values[i]]), ...[...first, ...rest].slice(0, 5).map(column => [column.name, told(column, i)])];
+  const lines = facts.map(([name, value]) => { const line = document.createElement("div"); line.textContent = `${name}: ${value}`; return line; });
   tip.replaceChildren(canvas, ...lines); moveTip(px, py);
 }
 function moveTip(px, py) { const tip = $("tip"); tip.style.left = Math.min(px + 16, W - tip.offsetWidth - 4) + "px"; tip.style.top = Math.min(py + 12, H - tip.offsetHeight - 4) + "px"; }
@@ -283,8 +287,8 @@ function afterSelection() {
 }
 function download(name, blob) { const link = document.createElement("a"); link.href = URL.createObjectURL(blob); link.download = name; link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 5000); }
 function csv() {
-  const head = ["cell", ...columns.map(c => c.name), ...d3.range(d).map(k => `latent_${k + 1}`)];
-  const rows = chosen().map(i => [i, ...columns.map(c => c.levels ? c.levels[c.values[i]] ?? "" : isNaN(c.values[i]) ? "" : c.values[i]), ...d3.range(d).map(k => codes[i * d + k])]);
+  const head = ["cell", ...texts.map(text => text.name), ...columns.map(c => c.name), ...d3.range(d).map(k => `latent_${k + 1}`)];
+  const rows = chosen().map(i => [i, ...texts.map(text => text.values[i]), ...columns.map(c => c.levels ? c.levels[c.values[i]] ?? "" : isNaN(c.values[i]) ? "" : c.values[i]), ...d3.range(d).map(k => codes[i * d + k])]);
   download(about.name + ".csv", new Blob([d3.csvFormatRows([head, ...rows]) + "\n"], { type: "text/csv" }));
 }
 

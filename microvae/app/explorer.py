@@ -257,7 +257,9 @@ def explorer_page(
     ):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
-    about |= dict(n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), palette=PALETTE, missing=MISSING)
+    about |= dict(
+        n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), palette=PALETTE, missing=MISSING
+    )
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
     return template.render(
         title=title or f"{card['data']['name']}: the map of {len(cells):,} cells",

@@ -15,7 +15,7 @@ from ..evaluation.realism import real_or_reconstructed
 from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..models.catalogue import build, count_parameters
 from .cases import Findings, Setting, normal_ones
-from .claims import check, stated
+from .claims import after_training, check, stated
 from ..training.config import Model, Objective, RunConfig, Training
 
 # %% ../../nbs/study/16_endoscopy.ipynb #c05
@@ -142,7 +142,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         *([_realism_claim(realism[realism.model.isin(["MSE", "BCE"])])] if len(realism) else []),
         _growth_claim(findings.tables["runs"], findings.tables["history"]),
     ]
-    return pd.DataFrame(rows).rename(columns={"thesis": "report"})
+    return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
 
 def _size_claim() -> dict:

@@ -1,5 +1,5 @@
-# make study   install, run the three phases of the thesis at the quick profile, build the site
-# make test    install, run all checks
+# make study   install, run the three phases of the thesis at the quick profile, build the site: about 20 minutes on two cores, 4 of them for the installation
+# make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 15 after `make study`
 # make help    the rest
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -9,7 +9,7 @@ PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: duration lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -38,11 +38,16 @@ help:
 # make vendor     fetch again, with npm, what the explorer's page carries: d3 and onnxruntime-web
 # make clean      remove everything that was built; .venv stays
 
-study: install
+# what fails is named at the end, and shown by its page; a command that fails without noting what ends it all
+study: duration install
 	@echo "== three phases of the thesis at the quick profile"
-	@$(BIN)/microvae study --profile quick
+	@$(BIN)/microvae study --profile quick || cat build/quick/phase[123]/failed.json > /dev/null 2>&1
 	@echo "== the site: every notebook is executed, with its checks"
-	@$(BIN)/microvae book
+	@$(BIN)/microvae book || test -e build/book/failed.json
+	@$(BIN)/python -c "from microvae.study.runner import in_words, noted_failures; print('==', in_words(noted_failures()))"
+
+duration:
+	@sed -n 's/^# \(make $(or $(filter test,$(MAKECMDGOALS)),study) .*\)/== \1/p' Makefile
 
 test: study $(VENV)/.browser lint
 	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"
@@ -55,7 +60,7 @@ check: install
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|cases|report)$$' --n_workers 2
 
 site: install
-	@$(BIN)/microvae book
+	@$(BIN)/microvae book || test -e build/book/failed.json
 
 readme: install
 	@$(BIN)/python -c "from microvae.study.book import write_readme; write_readme()"

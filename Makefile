@@ -1,13 +1,16 @@
 # make study   install, run the three phases of the thesis at the quick profile, build the site: about 20 minutes on two cores, 4 of them for the installation
 # make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 15 after `make study`
 # make help    the rest
-SHELL := /bin/bash
-PYTHON ?= python3
+SHELL := bash
+WINDOWS := $(filter Windows_NT,$(OS))
+PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# text files are UTF-8 on every system, and so is what commands print
+export PYTHONUTF8 := 1
 
 .PHONY: duration lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
@@ -109,8 +112,11 @@ install: $(VENV)/.installed
 EXTRAS := study,book,tracks,cluster,excel,fetch,bench,search,maps,onnx,anndata,omezarr,hub,tensorboard,dev
 LOCK := .ci/requirements.lock
 
-# torch and torchvision come together from the index; the rest follows in the same call. With LOCKED=1 exactly the files whose hashes were taken down are installed, and nothing is resolved
-$(VENV)/.installed: settings.ini setup.py pyproject.toml $(if $(LOCKED),$(LOCK))
+# The lock holds the packages for one Python on one system; there exactly the files whose hashes were taken down are installed, and nothing is resolved. LOCKED= (nothing) resolves there too
+LOCKED ?= $(shell $(PYTHON) -c "import platform as p; print('1' * ((p.python_version_tuple()[:2], p.system(), p.machine()) == (('3', '11'), 'Linux', 'x86_64')))")
+
+$(VENV)/.installed: settings.ini setup.py pyproject.toml $(LOCK)
+	@echo "== packages: $(if $(LOCKED),those of $(LOCK)$(,) by hash,the newest that settings.ini allows; $(LOCK) is for Python 3.11 on Linux x86_64)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(if $(LOCKED),$(BIN)/python -m pip install --progress-bar on --require-hashes --no-deps -r $(LOCK))
 	$(BIN)/python -m pip install --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
@@ -156,11 +162,11 @@ again: install
 	@$(BIN)/microvae study --profile $(PROFILE) --out build/again --runs build/again/runs
 	@$(BIN)/microvae compare results/$(PROFILE) build/again
 
-# the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped
+# the browser tests want Chromium; where it is not there and cannot be installed, they say so and are skipped
 $(VENV)/.browser: $(VENV)/.installed
-	@if which chromium chromium-browser google-chrome 2> /dev/null | grep -q .; then true; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
-	else echo "Chromium is not installed: the browser test will be skipped"; fi
+	@if $(BIN)/python tests/conftest.py; then true; \
+	elif [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
+	else $(BIN)/python -m playwright install chromium || echo "Chromium cannot be installed here: the browser tests will be skipped"; fi
 	@touch $@
 
 STATIC := $(CURDIR)/microvae/app/static

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import microvae as mv
 def microvae(*words, cwd):
     # a shell that asks for a backend without a screen must not cost the figures
     return subprocess.run(
-        [str(Path(sys.executable).parent / "microvae"), *map(str, words)],
+        [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -474,8 +474,8 @@ def write_source(contents, work: Path, bibliography: Path):
     "Everything around the pages: settings, style, references, and the front page with the tables of contents."
     source = work / "source"
     (source / "_static").mkdir(parents=True, exist_ok=True)
-    (source / "conf.py").write_text(CONF)
-    (source / "_static" / "microvae.css").write_text(CSS)
+    (source / "conf.py").write_text(CONF, encoding="utf-8")
+    (source / "_static" / "microvae.css").write_text(CSS, encoding="utf-8")
     shutil.copy(bibliography, source / "references.bib")
     # what pages have made to stand beside them
     shutil.copytree(work / "files", source / "_static", dirs_exist_ok=True)
@@ -543,7 +543,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     shutil.rmtree(made, ignore_errors=True)
     settings = ["-q", "-W", "--keep-going", "-E", "-b", "html", "-d", work / "doctrees"]
     command = [sys.executable, "-m", "sphinx", *settings, work / "source", made]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    result = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", errors="replace")
     log.write_text(result.stderr, encoding="utf-8")
     if not (made / "index.html").exists():
         raise MicroVAEError(f"Sphinx made no site; all it said is in {log}:\n" + result.stderr.strip()[-2000:])
@@ -613,12 +613,12 @@ def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
             (source / page).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(work / "source" / page, source / page)
     shutil.copy(work / "source" / "index.ipynb", source)
-    (source / "_static" / "print.css").write_text(PRINT)
+    (source / "_static" / "print.css").write_text(PRINT, encoding="utf-8")
     plain = 'html_theme, html_theme_options, html_css_files = "basic", {}, ["print.css"]\n'
-    (source / "conf.py").write_text(CONF + plain)
+    (source / "conf.py").write_text(CONF + plain, encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "singlehtml", source, made]
     shutil.rmtree(made, ignore_errors=True)
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise MicroVAEError("the book could not be put together:\n" + done.stderr.strip()[-2000:])
 

@@ -1,5 +1,5 @@
 # make study   install, run the three phases of the thesis at the quick profile, build the site: about 20 minutes on two cores, 4 of them for the installation
-# make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 15 after `make study`
+# make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 10 of them after `make study`
 # make help    the rest
 SHELL := bash
 WINDOWS := $(filter Windows_NT,$(OS))
@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # text files are UTF-8 on every system, and so is what commands print
 export PYTHONUTF8 := 1
 
-.PHONY: duration lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: duration exported lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -52,11 +52,14 @@ study: duration install
 duration:
 	@sed -n 's/^# \(make $(or $(filter test,$(MAKECMDGOALS)),study) .*\)/== \1/p' Makefile
 
-test: study $(VENV)/.browser lint
+test: study $(VENV)/.browser
+	@$(MAKE) --no-print-directory -j 2 lint exported
+	@echo "== the whole program, faults, maths, package, and the site in a browser"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5 tests --ignore tests/test_export.py
+
+exported: install
 	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"
 	@$(BIN)/python -m pytest -q tests/test_export.py
-	@echo "== the whole program, faults, maths, package, and the site in a browser"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 --durations-min=5 tests --ignore tests/test_export.py
 
 # the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
 check: install
@@ -115,11 +118,12 @@ LOCK := .ci/requirements.lock
 # The lock holds the packages for one Python on one system; there exactly the files whose hashes were taken down are installed, and nothing is resolved. LOCKED= (nothing) resolves there too
 LOCKED ?= $(shell $(PYTHON) -c "import platform as p; print('1' * ((p.python_version_tuple()[:2], p.system(), p.machine()) == (('3', '11'), 'Linux', 'x86_64')))")
 
+# Nothing is compiled beforehand: Python compiles what it imports, and most of these files are never imported
 $(VENV)/.installed: settings.ini setup.py pyproject.toml $(LOCK)
 	@echo "== packages: $(if $(LOCKED),those of $(LOCK)$(,) by hash,the newest that settings.ini allows; $(LOCK) is for Python 3.11 on Linux x86_64)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(if $(LOCKED),$(BIN)/python -m pip install --progress-bar on --require-hashes --no-deps -r $(LOCK))
-	$(BIN)/python -m pip install --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
+	$(if $(LOCKED),$(BIN)/python -m pip install --no-compile --progress-bar on --require-hashes --no-deps -r $(LOCK))
+	$(BIN)/python -m pip install --no-compile --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
 	@touch $@
 
 lock: install

@@ -541,7 +541,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     made, log = work / "html", work / "sphinx.txt"
     (work / "site.json").unlink(missing_ok=True)
     shutil.rmtree(made, ignore_errors=True)
-    settings = ["-q", "-W", "--keep-going", "-E", "-b", "html", "-d", work / "doctrees"]
+    settings = ["-q", "-W", "--keep-going", "-E", "-b", "html", "-d", work / "doctrees", "-j", cores()]
     command = [sys.executable, "-m", "sphinx", *settings, work / "source", made]
     result = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", errors="replace")
     log.write_text(result.stderr, encoding="utf-8")

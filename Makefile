@@ -1,15 +1,18 @@
-# make study   install, run the three phases of the thesis at the quick profile, build the site
-# make test    install, run all checks
+# make study   install, run the three phases of the thesis at the quick profile, build the site: about 20 minutes on two cores, 4 of them for the installation
+# make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 10 of them after `make study`
 # make help    the rest
-SHELL := /bin/bash
-PYTHON ?= python3
+SHELL := bash
+WINDOWS := $(filter Windows_NT,$(OS))
+PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 PROFILE ?= quick
 , := ,
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# text files are UTF-8 on every system, and so is what commands print
+export PYTHONUTF8 := 1
 
-.PHONY: lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: duration exported lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -38,24 +41,32 @@ help:
 # make vendor     fetch again, with npm, what the explorer's page carries: d3 and onnxruntime-web
 # make clean      remove everything that was built; .venv stays
 
-study: install
+# what fails is named at the end, and shown by its page; a command that fails without noting what ends it all
+study: duration install
 	@echo "== three phases of the thesis at the quick profile"
-	@$(BIN)/microvae study --profile quick
+	@$(BIN)/microvae study --profile quick || cat build/quick/phase[123]/failed.json > /dev/null 2>&1
 	@echo "== the site: every notebook is executed, with its checks"
-	@$(BIN)/microvae book
+	@$(BIN)/microvae book || test -e build/book/failed.json
+	@$(BIN)/python -c "from microvae.study.runner import in_words, noted_failures; print('==', in_words(noted_failures()))"
 
-test: study $(VENV)/.browser lint
+duration:
+	@sed -n 's/^# \(make $(or $(filter test,$(MAKECMDGOALS)),study) .*\)/== \1/p' Makefile
+
+test: study $(VENV)/.browser
+	@$(MAKE) --no-print-directory -j 2 lint exported
+	@echo "== the whole program, faults, maths, package, and the site in a browser"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5 tests --ignore tests/test_export.py
+
+exported: install
 	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"
 	@$(BIN)/python -m pytest -q tests/test_export.py
-	@echo "== the whole program, faults, maths, package, and the site in a browser"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 --durations-min=5 tests --ignore tests/test_export.py
 
 # the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
 check: install
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re '^([_.].*|phases|cases|report)$$' --n_workers 2
 
 site: install
-	@$(BIN)/microvae book
+	@$(BIN)/microvae book || test -e build/book/failed.json
 
 readme: install
 	@$(BIN)/python -c "from microvae.study.book import write_readme; write_readme()"
@@ -104,11 +115,15 @@ install: $(VENV)/.installed
 EXTRAS := study,book,tracks,cluster,excel,fetch,bench,search,maps,onnx,anndata,omezarr,hub,tensorboard,dev
 LOCK := .ci/requirements.lock
 
-# torch and torchvision come together from the index; the rest follows in the same call. With LOCKED=1 exactly the files whose hashes were taken down are installed, and nothing is resolved
-$(VENV)/.installed: settings.ini setup.py pyproject.toml $(if $(LOCKED),$(LOCK))
+# The lock holds the packages for one Python on one system; there exactly the files whose hashes were taken down are installed, and nothing is resolved. LOCKED= (nothing) resolves there too
+LOCKED ?= $(shell $(PYTHON) -c "import platform as p; print('1' * ((p.python_version_tuple()[:2], p.system(), p.machine()) == (('3', '11'), 'Linux', 'x86_64')))")
+
+# Nothing is compiled beforehand: Python compiles what it imports, and most of these files are never imported
+$(VENV)/.installed: settings.ini setup.py pyproject.toml $(LOCK)
+	@echo "== packages: $(if $(LOCKED),those of $(LOCK)$(,) by hash,the newest that settings.ini allows; $(LOCK) is for Python 3.11 on Linux x86_64)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(if $(LOCKED),$(BIN)/python -m pip install --progress-bar on --require-hashes --no-deps -r $(LOCK))
-	$(BIN)/python -m pip install --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
+	$(if $(LOCKED),$(BIN)/python -m pip install --no-compile --progress-bar on --require-hashes --no-deps -r $(LOCK))
+	$(BIN)/python -m pip install --no-compile --progress-bar on $(if $(LOCKED),--no-deps --no-build-isolation )-e '.[$(EXTRAS)]'
 	@touch $@
 
 lock: install
@@ -151,11 +166,11 @@ again: install
 	@$(BIN)/microvae study --profile $(PROFILE) --out build/again --runs build/again/runs
 	@$(BIN)/microvae compare results/$(PROFILE) build/again
 
-# the browser test wants Chromium; where it is not there and cannot be installed, that test says so and is skipped
+# the browser tests want Chromium; where it is not there and cannot be installed, they say so and are skipped
 $(VENV)/.browser: $(VENV)/.installed
-	@if which chromium chromium-browser google-chrome 2> /dev/null | grep -q .; then true; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
-	else echo "Chromium is not installed: the browser test will be skipped"; fi
+	@if $(BIN)/python tests/conftest.py; then true; \
+	elif [ "$$(uname)" = Linux ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
+	else $(BIN)/python -m playwright install chromium || echo "Chromium cannot be installed here: the browser tests will be skipped"; fi
 	@touch $@
 
 STATIC := $(CURDIR)/microvae/app/static

@@ -4,6 +4,7 @@ python .ci/dependencies.py
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,8 @@ def measured_times() -> dict:
         wheel, _ = build(Path(folder))
         env = Path(folder) / "env"
         subprocess.run([sys.executable, "-m", "venv", env], check=True)
-        python, start = env / "bin" / "python", perf_counter()
+        programs = env / ("Scripts" if os.name == "nt" else "bin")
+        python, start = programs / "python", perf_counter()
         subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
         took = perf_counter() - start
         size = sum(file.stat().st_size for file in env.rglob("*") if file.is_file() and not file.is_symlink())

@@ -43,7 +43,7 @@ def pythons() -> dict[str, str]:
                 and subprocess.run([program, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
             ):
                 found[f"3.{minor}"] = str(program)
-    return found
+    return found or {f"3.{sys.version_info.minor}": sys.executable}  # Windows has no program of a version's name
 
 
 def build(out: Path) -> tuple[Path, Path]:
@@ -68,13 +68,14 @@ def build(out: Path) -> tuple[Path, Path]:
 def try_in(program: str, package: Path, folder: Path) -> str:
     "Install into an empty environment, and use it once; the versions that came."
     subprocess.run([program, "-m", "venv", folder / "env"], check=True)
-    python = folder / "env" / "bin" / "python"
+    programs = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
+    python = programs / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
     use = dict(cwd=folder, check=True, capture_output=True, text=True)
     subprocess.run([python, "-c", CROPS], **use)
     done = subprocess.run([python, "-W", "ignore", "-c", readme_example()], **use)
     for command in ("train my_crops/ --epochs 1", "explore runs", "embed runs codes.csv"):
-        subprocess.run([folder / "env" / "bin" / "microvae", *command.split()], **use)
+        subprocess.run([programs / "microvae", *command.split()], **use)
     made = [
         folder / name for name in ("map.png", "map.html", "my_model/model.safetensors", "explorer.html", "codes.csv")
     ]
@@ -96,7 +97,7 @@ def try_in(program: str, package: Path, folder: Path) -> str:
 if __name__ == "__main__":
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     tried = (
-        {(one["package"], one["python"]): one for one in json.loads(KEPT.read_text())["installed"]}
+        {(one["package"], one["python"]): one for one in json.loads(KEPT.read_text(encoding="utf-8"))["installed"]}
         if KEPT.exists()
         else {}
     )

@@ -98,7 +98,7 @@ def beside(path: Path) -> Iterator[Path]:
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows syncs only what may be written
     try:
         os.fsync(handle)
     finally:

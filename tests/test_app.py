@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import microvae as mv
 from microvae.app.card import read_card
 from microvae.app.cli import main
 
-COMMAND = str(Path(sys.executable).parent / "microvae")
+COMMAND = shutil.which("microvae", path=Path(sys.executable).parent)
 README = (Path(__file__).parents[1] / "README.md").read_text()
 ALONE = README[README.index("## The library alone") : README.index("The parts that the estimator")]
 
@@ -164,6 +165,7 @@ def test_a_log_has_lines_and_no_bars(place, trained):
     assert "\r" not in done.stderr and "%|" not in done.stderr and done.stdout.startswith("runs/")
 
 
+@pytest.mark.posix
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     "The same command goes on, and nothing trained is lost."
     words = ["train", "lung_fret", "--n", "600", "--epochs", "4000", "--device", "cpu"]

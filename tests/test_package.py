@@ -1,5 +1,7 @@
 "What is published: the wheel holds all that the library needs, the sdist builds the same wheel, the lock covers what is required, and no licence is unknown."
 
+import ast
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +40,7 @@ def test_the_wheel_is_whole(built, root, tmp_path):
             "import microvae as mv; print(mv.__file__); mv.MicroVAE(epochs=1, verbose=False).fit(mv.lung_fret(40)).explore('map.html', mv.lung_fret(40), decoder='atlas')",
         ],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path / "here"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "here"), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )
@@ -114,6 +116,65 @@ def test_every_requirement_has_a_reason(root):
     assert {extra: sorted(names) for extra, names in asked.items()} == {
         extra: sorted(names) for extra, names in WHY.items()
     }
+
+
+def workflow(root) -> dict:
+    "The published workflow's jobs."
+    import yaml
+
+    return yaml.safe_load((root / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8"))["jobs"]
+
+
+def test_the_whole_is_checked_on_every_kind_of_machine(root):
+    "The next processor is not the first one: Linux, Windows and macOS, Intel's and Arm's."
+    machines = set(workflow(root)["whole"]["strategy"]["matrix"]["machine"])
+    assert machines == {"ubuntu-latest", "ubuntu-24.04-arm", "windows-latest", "macos-latest"}
+
+
+def test_the_wheel_is_tried_on_every_python_that_it_says_it_is_for(root):
+    settings = ConfigParser(delimiters=["="], interpolation=None)
+    settings.read(root / "settings.ini", encoding="utf-8")
+    pythons = workflow(root)["wheels"]["strategy"]["matrix"]["python"]
+    assert pythons[0] == settings["DEFAULT"]["min_python"]
+    assert pythons == [f"3.{10 + k}" for k in range(len(pythons))]
+
+
+def test_actions_are_pinned_by_commit(root):
+    "What a tag of somebody else's project stands for may change."
+    steps = [step for job in workflow(root).values() for step in job["steps"] if "uses" in step]
+    assert len(steps) >= 6
+    for step in steps:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
+
+
+#: What opens text: its encoding has to be said, since Windows takes another.
+OPENERS = {"read_text", "write_text", "open"}
+
+
+def test_the_encoding_of_text_is_always_said(root):
+    found = []
+    for file in sorted((root / "microvae").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            said = {keyword.arg for keyword in node.keywords}
+            mode = [word.value for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            binary = any("b" in word for word in mode[-1:]) if name == "open" else False
+            builtin = isinstance(node.func, ast.Name) or name != "open"
+            if name in OPENERS and builtin and not binary and "encoding" not in said:
+                found.append(f"{file.relative_to(root)}:{node.lineno}")
+    assert found == []
+
+
+def test_no_system_alone_is_asked_for_its_cores():
+    "macOS and Windows have no `sched_getaffinity`; a study says there as well what it ran on."
+    code = (
+        "import os; vars(os).pop('sched_getaffinity', None)\n"
+        "from microvae.study.results import provenance; print(provenance('quick', 'x', 'cpu', 0)['hardware'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip().endswith(" cores"), done.stderr
 
 
 def test_version_changelog_and_citation_agree(root):

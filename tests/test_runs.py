@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 import torch
 
 import microvae as mv
@@ -19,6 +20,7 @@ mv.fit("MP2_64", mv.lung_fret(300), config, folder=sys.argv[1], device="cpu", ch
 """
 
 
+@pytest.mark.posix
 def test_kill_9_in_the_middle_changes_no_number(tmp_path):
     "Power cut, out of memory, closed laptop: the run goes on and ends bit for bit where it would have."
     process = subprocess.Popen(

@@ -1,7 +1,7 @@
 "From a plate to a stored set: the same bytes everywhere, nothing lost with a worker, every bad file named."
 
 import os
-import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from microvae.workers import on_cores
 
 def microvae(*words, cwd, **how):
     return subprocess.run(
-        [str(Path(sys.executable).parent / "microvae"), *map(str, words)],
+        [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -161,9 +161,12 @@ def test_labels_must_fit_their_images(plate, tmp_path):
 
 def small_files():
     "No file may grow beyond 20 kB, which is what a full disk does to a writer."
+    import resource
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "words",
     [

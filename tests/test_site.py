@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from microvae.study.runner import MADE_BY_STUDY, in_words, noted_failures
+
 SITE = Path(__file__).parents[1] / "_site"
 PAGES = (
     sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
@@ -19,6 +21,12 @@ PAGES = (
 def test_site_was_built():
     assert (SITE / "index.html").exists(), "run  make study  first"
     assert len(PAGES) > 25
+
+
+def test_every_check_of_the_notebooks_passed(root):
+    "`make study` builds the site whatever fails; this is where a failed check ends `make test`."
+    failed = noted_failures(root / folder for folder in MADE_BY_STUDY)
+    assert failed == [], in_words(failed)
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
 import json
 import os
+<<<<<<< HEAD
 import re
+=======
+import shutil
+>>>>>>> machine
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +21,7 @@ import microvae as mv
 def microvae(*words, cwd):
     # a shell that asks for a backend without a screen must not cost the figures
     return subprocess.run(
-        [str(Path(sys.executable).parent / "microvae"), *map(str, words)],
+        [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,

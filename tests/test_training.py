@@ -74,6 +74,7 @@ torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv
     assert torch.equal(*(torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=True) for rank in (0, 1)))
 
 
+@pytest.mark.posix
 def test_a_killed_worker_of_a_sweep_costs_time_only(tmp_path):
     "One of many runs is killed from outside; its run is done again and equals one that was left alone."
     cells, configs = lung_fret(200), mv.grid(mv.RunConfig(training=Training(40, 32)), seed=range(3))

@@ -384,7 +384,7 @@ def images_for(
 def _own(run: Run, *where) -> CellImages:
     "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
     try:
-        return _loaded(run, *where, cut=False)
+        return _loaded(run, *where, False)
     except ImageError:
         return _told_of_bright(_loaded(run, *where))
 

@@ -306,7 +306,7 @@ def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
         sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest(),
     )
     made = replace_folder(home / "snapshots" / revision, lambda part: save_folder(run, card, part))
-    replace_file(home / "refs" / "main", lambda part: part.write_text(revision))
+    replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
 

@@ -227,10 +227,12 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
 
 
 def peak_memory() -> float:
-    "The most memory that this process has taken, in GB."
+    "The most memory that this process has taken, in GB; NaN on Windows, which does not tell."
     status = Path("/proc/self/status")
     if status.exists():  # what the system counts for a process begins with the peak of the one that started it
-        return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1e6
+        return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 1e6
+    if sys.platform == "win32":
+        return float("nan")
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)

@@ -6,8 +6,8 @@
 __all__ = ['provenance', 'Results', 'thinned', 'spread_over', 'collect', 'taken_of', 'run_study']
 
 # %% ../../nbs/study/02_results.ipynb #c03
-import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +28,18 @@ from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run, save_model
 from ..training.step import resolve_device
+from ..workers import cores
 
 # %% ../../nbs/study/02_results.ipynb #c05
 def _cpu() -> str:
     "The processor's name, as the system tells it."
     info = Path("/proc/cpuinfo")
     names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ]
         if info.exists()
         else []
     )
@@ -46,11 +51,10 @@ def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     import torch
 
     kind = resolve_device(device).type
-    hardware = torch.cuda.get_device_name() if kind == "cuda" else f"{_cpu()}, {len(os.sched_getaffinity(0))} cores"
-    commit = (
-        subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-        or "no repository"
-    )
+    hardware = torch.cuda.get_device_name() if kind == "cuda" else f"{_cpu()}, {cores()} cores"
+    commit = ""
+    if shutil.which("git"):
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return dict(
         profile=profile,
         data=data,
@@ -58,7 +62,7 @@ def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
         device=kind,
         torch=torch.__version__,
         date=date.today().isoformat(),
-        commit=commit,
+        commit=commit or "no repository",
         minutes=round(seconds / 60, 1),
     )
 

@@ -2,11 +2,8 @@
 
 import json
 import os
-<<<<<<< HEAD
 import re
-=======
 import shutil
->>>>>>> machine
 import subprocess
 import sys
 from pathlib import Path

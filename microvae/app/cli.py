@@ -801,27 +801,32 @@ def study(
     Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
     from microvae.files import read_json
-    from microvae.study.runner import parameters_of, phase_named, run_chapter
+    from microvae.study.runner import NotebookError, parameters_of, phase_named, run_chapter
     from microvae.study.show import some_taken
 
     more = parameters_of(parameter)
     out = out or Path("build") / profile
     chapters = {}
+    failed = []
     for chapter in [*map(phase_named, phase or ([] if case else [1, 2, 3])), *case]:
-        done = run_chapter(
-            chapter,
-            profile,
-            notebooks,
-            out,
-            runs,
-            device,
-            data=data,
-            data_folder=data_folder,
-            cells=cells,
-            epochs=epochs,
-            image_side=image_side,
-            **more,
-        )
+        try:
+            done = run_chapter(
+                chapter,
+                profile,
+                notebooks,
+                out,
+                runs,
+                device,
+                data=data,
+                data_folder=data_folder,
+                cells=cells,
+                epochs=epochs,
+                image_side=image_side,
+                **more,
+            )
+        except NotebookError as error:  # the other chapters do not need this one
+            failed.append(str(error))
+            continue
         chapters[chapter] = dict(
             notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done
         )
@@ -831,8 +836,10 @@ def study(
             print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
             if notice:
                 print(notice, flush=True)
-    if as_json:
+    if as_json and chapters:
         tell(True, "", chapters=chapters)
+    if failed:
+        raise NotebookError("; ".join(failed))
 
 
 @app.command()
@@ -899,17 +906,22 @@ def book(
     work: Annotated[Path, typer.Option(help="where executed pages are kept")] = Path("build/book"),
     pdf: Annotated[Path | None, typer.Option(help="print it as well, without the library's pages, as one PDF")] = None,
 ):
-    """Build the site from the notebooks and the longest results.
+    """Build the site from the notebooks and the longest results; exit code 1 where one of their checks failed.
 
     Example: `microvae book`
 
     Example: `microvae book --pdf microvae.pdf`
     """
     from microvae.study.book import build_book, print_book
+    from microvae.study.runner import in_words, noted_failures
 
     print(f"open {build_book(work=work, site=site).resolve()}")
     if pdf is not None:
         print(f"open {print_book(pdf, work=work)}")
+    failed = noted_failures([work])
+    if failed:
+        print(in_words(failed), file=sys.stderr)
+        raise typer.Exit(1)
 
 # %% ../../nbs/app/08_cli.ipynb #c16
 def main():

@@ -42,8 +42,8 @@ WHY = {
     },
     "study": {
         "papermill": ("notebooks with parameters", "phases on own data"),
+        "jupyter": ("notebooks to work in", "the notebooks as notebooks"),
         "ipykernel": ("what executes a notebook", "phases, pages"),
-        "ipywidgets": ("progress bars in a notebook", "bars that are drawn once"),
         "nbformat": ("reads and writes notebooks", "the book"),
         "torchinfo": ("layers of a network as a table", "the appendix' tables"),
     },

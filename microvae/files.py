@@ -513,7 +513,9 @@ def _check_excel(path: Path):
         for member in archive.infolist():
             text = archive.read(member).replace(b"\0", b"")  # also where a letter has two bytes
             if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-                raise ImageError(f"{path} has a document type in {in_a_line(member.filename)}, which Excel never writes")
+                raise ImageError(
+                    f"{path} has a document type in {in_a_line(member.filename)}, which Excel never writes"
+                )
     from openpyxl import load_workbook
 
     book = load_workbook(path, read_only=True, data_only=True)

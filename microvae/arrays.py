@@ -154,7 +154,9 @@ def _codec(found, key: str, known: tuple[str, ...]) -> tuple[str, dict]:
     plain = name.removeprefix("numcodecs.") if isinstance(name, str) and key == "name" else name
     # by its longer name a codec of Zarr 2 is a codec of Zarr 3
     if not isinstance(plain, str) or plain not in (CODECS_2 if plain != name else known):
-        raise ValueError(f"it names the codec {in_a_line(repr(name))[:40]}; read are {', '.join(PACKING)} and filters of numbers")
+        raise ValueError(
+            f"it names the codec {in_a_line(repr(name))[:40]}; read are {', '.join(PACKING)} and filters of numbers"
+        )
     settings = found if key == "id" else found.get("configuration") or {}
     for setting, value in settings.items():
         if setting.endswith(("dtype", "astype")) and not _is_numbers(value):

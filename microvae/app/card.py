@@ -168,7 +168,9 @@ def _tree_of(path: str) -> dict:
     try:
         card = read_json(path)
     except ImageError as error:
-        raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
+        raise ConfigError(
+            f"{path} is no model card; it must be the JSON file that microvae wrote ({in_a_line(error)})"
+        ) from error
     form = card.get("format")
     if type(form) is int and form > FORMAT:
         raise ConfigError(

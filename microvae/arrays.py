@@ -132,6 +132,11 @@ class Layout:
         return prod(self.inner) * self.itemsize
 
     @property
+    def memory(self) -> int:
+        "The same in memory, where pixels become float32."
+        return prod(self.inner) * max(4, self.itemsize)
+
+    @property
     def parts(self) -> int:
         "Parts of a file that are decoded on their own."
         return prod(-(-whole // part) for whole, part in zip(self.chunks, self.inner))
@@ -314,7 +319,7 @@ class CheckedArray:
     def _check(self, ranges: list):
         "Raise `ImageError` where pixels that are asked for lie in chunks that are not as they should be."
         asked = prod(map(len, ranges)) * max(4, self.layout.itemsize)
-        for promised in (asked, self.layout.unit):
+        for promised in (asked, self.layout.memory):
             if promised > BELIEVED:
                 check_promise(self.folder, promised)
         files = [_chunks_of(numbers, side) for numbers, side in zip(ranges, self.layout.chunks)]
@@ -379,7 +384,7 @@ def open_checked(folder) -> CheckedArray:
 
     folder = Path(folder)
     layout = read_layout(folder)
-    check_promise(folder, layout.unit)
+    check_promise(folder, layout.memory)
     array = zarr.open_array(str(folder), mode="r")
     if tuple(array.shape) != layout.shape:
         raise ImageError(f"{folder} is damaged: its shape cannot be read")

@@ -240,7 +240,7 @@ def regular_file(path, most: int | None = None) -> Path:
 
 # %% ../nbs/01_files.ipynb #r05
 #: Bytes in memory that any file may promise; of more, it must hold at least one byte for so many.
-BELIEVED, PACKED = 200_000_000, 1_000
+BELIEVED, PACKED = 200_000_000, 500
 
 
 def held_bytes(path: Path, enough: float = float("inf")) -> int:

@@ -129,7 +129,9 @@ def _check_dataset(path: Path, part):
     settings = part.id.get_create_plist()
     filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
     if not filters <= HDF5_FILTERS:
-        raise ImageError(f"{path} names filter {min(filters - HDF5_FILTERS)} of HDF5; read are gzip, szip, LZF and those beside them")
+        raise ImageError(
+            f"{path} names filter {min(filters - HDF5_FILTERS)} of HDF5; read are gzip, szip, LZF and those beside them"
+        )
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
 

@@ -506,7 +506,7 @@ def _check_size(opened: ImageFile, held: int | None):
     if held is None:
         held = held_bytes(opened.path, max(bytes_ / PACKED, planes * FRAME))
     check_promise(opened.path, bytes_ // planes, held)
-    if bytes_ > max(BELIEVED, 4 * PACKED * held) or planes > max(BELIEVED_FRAMES, held // FRAME):
+    if bytes_ > max(BELIEVED, 10 * PACKED * held) or planes > max(BELIEVED_FRAMES, held // FRAME):
         raise ImageError(
             f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
         )

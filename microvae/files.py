@@ -306,10 +306,10 @@ def free_memory() -> int:
     try:
         import resource
 
-        most = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if most != resource.RLIM_INFINITY:
+        addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if addresses != resource.RLIM_INFINITY:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
-            limits.append(most - pages * resource.getpagesize())
+            limits.append(addresses - pages * resource.getpagesize())
     except (ImportError, OSError, ValueError):
         pass
     return max(0, min(limits))

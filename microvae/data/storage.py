@@ -52,7 +52,8 @@ class StoredImages:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         "(N, channels, height, width)"
-        return (len(self), *self.array.shape[1:])
+        _, channels, height, width = self.array.shape
+        return len(self), channels, height, width
 
     @property
     def ndim(self) -> int:

@@ -386,7 +386,7 @@ def _picture(path: Path):
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
 
-    kinds = {".png": PngImageFile, ".jpg": JpegImageFile, ".jpeg": JpegImageFile, ".bmp": BmpImageFile}
+    kinds: dict[str, Any] = {".png": PngImageFile, ".jpg": JpegImageFile, ".jpeg": JpegImageFile, ".bmp": BmpImageFile}
     kind = kinds.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"{path} is no image that can be read; it must end in {', '.join(READABLE)}")

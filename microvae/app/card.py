@@ -154,7 +154,7 @@ def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
 def read_card(folder) -> dict:
     "The card in a folder. Raises `ConfigError` where it is none, or of a newer format."
     path = f"{folder}/card.json"
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return {}
     card = _tree_of(path)
     lacking = next(_lacking(card, _shape_of(card)), None)
@@ -168,7 +168,9 @@ def _tree_of(path: str) -> dict:
     try:
         card = read_json(path)
     except ImageError as error:
-        raise ConfigError(f"{path} is no model card; it must be the JSON file that microvae wrote") from error
+        raise ConfigError(
+            f"{path} is no model card; it must be the JSON file that microvae wrote ({in_a_line(error)})"
+        ) from error
     form = card.get("format")
     if type(form) is int and form > FORMAT:
         raise ConfigError(
@@ -338,7 +340,7 @@ def list_runs(folder) -> pd.DataFrame:
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run tells, and the measures of its card where the run is finished; no more of it is looked at."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
-    card = _tree_of(f"{home}/card.json") if finished and os.path.exists(f"{home}/card.json") else {}
+    card = _tree_of(f"{home}/card.json") if finished and os.path.lexists(f"{home}/card.json") else {}
     measures = card.get("metrics", {})
     found = {name: measures.get(name) for name in TOLD} if isinstance(measures, dict) else {"explained": ""}
     if not all(value is None or type(value) in (int, float) for value in found.values()):

@@ -33,7 +33,7 @@ from ..evaluation.pictures import two_axes, widest
 from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
-from ..files import free, replace_file
+from ..files import free, regular_file, replace_file
 from ..style import MISSING, PALETTE
 from ..training.engine import Run
 
@@ -356,7 +356,7 @@ def write_explorer(
 # %% ../../nbs/app/04_explorer.ipynb #c14
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` where the port is in use."
-    content = Path(path).read_bytes()
+    content = regular_file(path).read_bytes()
 
     class OnePage(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from .storage import IN_MEMORY, StoredImages, from_levels, nbytes, read_stored, to_levels, write_stored
-from ..errors import ConfigError, ImageError, ShapeError
-from ..files import replace_file
+from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from ..files import check_parquet, open_npz, parsed_json, replace_file
 
 # %% ../../nbs/data/01_collection.ipynb #c05
 def check_images(
@@ -175,18 +175,18 @@ class CellImages:
     @classmethod
     def load(cls, path) -> "CellImages":
         "Read what `save` or `to_zarr` wrote. Raises `ImageError` for what is neither, or damaged."
-        import json
-
         if Path(path).is_dir():
             there, table, meta = read_stored(path)
             return cls(there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, *_known(path, meta))
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                meta = json.loads(str(stored["meta"]))
-                table = pd.read_parquet(BytesIO(stored["table"].tobytes()))
+            with open_npz(path) as stored:
+                meta = parsed_json(str(stored["meta"]))
+                rows = stored["table"].tobytes()
+                check_parquet(BytesIO(rows), path, len(rows))
+                table = pd.read_parquet(BytesIO(rows))
                 images = from_levels(stored["images"])
-        except FileNotFoundError as error:
-            raise ImageError(f"there is no file {path}") from error
+        except MicroVAEError:
+            raise
         except Exception as error:
             raise ImageError(
                 f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"

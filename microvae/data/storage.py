@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from time import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import FileError, ImageError, ShapeError
+from ..arrays import CheckedArray, open_checked, read_attributes, read_layout
+from ..errors import FileError, ImageError, MicroVAEError, ShapeError
 from ..files import not_written, read_table, replace_folder, to_disk, unreadable, write_table
 
 #: Pixels are stored as 0 to 65535.
@@ -46,13 +46,14 @@ def nbytes(shape: tuple[int, ...]) -> int:
 class StoredImages:
     "Images `(N, C, H, W)` on disk, or a selection of them; what is asked for is read, as float32 in [0, 1]."
 
-    array: Any  # a Zarr array of 16-bit integers
+    array: CheckedArray  # of 16-bit integers
     rows: np.ndarray | None = None  # ascending rows of the array that belong to the selection; all if not given
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         "(N, channels, height, width)"
-        return (len(self), *self.array.shape[1:])
+        _, channels, height, width = self.array.shape
+        return len(self), channels, height, width
 
     @property
     def ndim(self) -> int:
@@ -76,9 +77,11 @@ class StoredImages:
         try:
             if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
                 return self.array[int(rows[0]) : int(rows[-1]) + 1]
-            return self.array.oindex[rows]
+            return self.array.rows(rows)
+        except MicroVAEError:
+            raise
         except Exception as error:
-            raise unreadable(getattr(self.array, "store_path", self.array.store), error) from error
+            raise unreadable(self.array.folder, error) from error
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)
@@ -145,7 +148,7 @@ def _chunk(shape: tuple[int, int, int]) -> int:
 def is_stored(path) -> bool:
     "Whether a folder is a stored set of this library."
     try:
-        return "microvae" in _group(Path(path), "r").attrs
+        return "microvae" in read_attributes(path)
     except Exception:
         return False
 
@@ -189,6 +192,7 @@ def _create(path: Path, shape):
 def _append(path: Path, images, table: pd.DataFrame, about: dict):
     import zarr
 
+    read_layout(path / "images")  # before Zarr sees it
     group, array = _group(path, "a"), zarr.open_array(str(path / "images"), mode="a")
     if tuple(array.shape[1:]) != tuple(images.shape[1:]):
         raise ShapeError(
@@ -220,15 +224,15 @@ def describe_stored(path, about: dict):
 
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     "Images (on disk), table and what is known of a stored set. Raises `ImageError` for what is not one, or is damaged."
-    import zarr
-
     path = Path(path)
     try:
-        about = dict(_group(path, "r").attrs["microvae"])
-        array = zarr.open_array(str(path / "images"), mode="r")
+        about = dict(read_attributes(path)["microvae"])
+        array = open_checked(path / "images")
         n = about.pop("n")
         parts = [part for first, part in numbered(path / "table").items() if first < n]
         table = pd.concat([read_table(p) for p in parts], ignore_index=True)
+    except MicroVAEError:
+        raise
     except Exception as error:
         raise ImageError(
             f"{path} is not a set that to_zarr wrote, or it is damaged ({type(error).__name__})"

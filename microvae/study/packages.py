@@ -29,7 +29,7 @@ WHY = {
         "PyWavelets": ("wavelets for scikit-image's denoising", "one kind of denoising"),
         "tifffile": ("TIFF, OME-TIFF, ImageJ, pyramids", "what most microscopes write"),
         "imageio": ("PNG, JPEG, BMP", "half of all cropped cells"),
-        "pillow": ("imageio's decoder; the explorer's sprites", "PNG and JPEG"),
+        "pillow": ("decoders of pictures; the explorer's sprites", "PNG and JPEG"),
         "zarr": ("images that are larger than memory; OME-Zarr", "large screens"),
         "matplotlib": ("all figures", "all figures"),
         "safetensors": ("weights as plain numbers, which run nothing", "models that are safe to open"),

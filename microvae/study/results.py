@@ -23,7 +23,16 @@ from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError, ShapeError
-from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
+from microvae.files import (
+    open_npz,
+    read_json,
+    read_pictures,
+    read_table,
+    replace_folder,
+    write_json,
+    write_pictures,
+    write_table,
+)
 from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run, save_model
@@ -177,7 +186,7 @@ def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], ab
         rows.append(key | _final(run) | evaluate_run(run, held) | read_json(run.folder / "seconds.json"))
         history.append(thinned(run.history).assign(weighted_kl=lambda h: h.kl * h.beta, **key))
         if key["seed"] == min(r.config.training.seed for _, r in grid):
-            with np.load(run.folder / "evaluation.npz") as stored:
+            with open_npz(run.folder / "evaluation.npz") as stored:
                 if key["latent_dim"] in ends[experiment]:
                     pictures[key["run"]] = stored["reconstruction"][shown_rows].astype(np.float32) / 255
                 plane = pd.DataFrame(stored["mean"][:, :2], columns=["z1", "z2"][: stored["mean"].shape[1]]).astype(

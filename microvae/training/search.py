@@ -25,7 +25,7 @@ import torch
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..errors import ConfigError, require
-from ..files import read_json, write_json
+from ..files import read_json, regular_file, write_json
 from ..progress import progress_bar
 from .config import RunConfig
 from .distributed import Lent, lend
@@ -195,6 +195,9 @@ def open_study(storage: str, name: str, seed: int = 0):
     """
     optuna = require("optuna", "search")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    file = Path(storage.removeprefix("sqlite:///"))
+    if "://" not in str(file) and file.exists():
+        regular_file(file)
     if "://" not in storage:
         from optuna.storages.journal import JournalFileBackend
 

@@ -172,16 +172,16 @@ def _exchanged(first: Path, second: Path) -> bool:
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
 
-def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True):
+def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place, where it takes that of what was there.
 
     Linux exchanges folders in one step; elsewhere the old one is moved aside first. What is not `lasting` need not
-    outlive a power cut, and nobody waits for the disk. Where nothing is to be replaced, a folder that holds something
+    outlive a power cut, and nobody waits for the disk; what has not changed `since` a time is there already. Where nothing is to be replaced, a folder that holds something
     is an `OSError`. A link stays, and what it points to is replaced.
     """
     place = followed(place)
     if lasting:
-        to_disk(part)
+        to_disk(part, since)
     if not replace:
         os.rename(part, place)
     elif not (part.is_dir() and place.is_dir()):

@@ -13,6 +13,7 @@ from dataclasses import field as dataclass_field
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from time import time
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,10 @@ from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, join_table, list_fields
 from .segmentation import Segmentation
-from .storage import describe_stored, is_stored, numbered, read_stored, write_stored
+from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError
-from ..files import alone, not_written, read_table, take_place, to_disk, write_table
+from ..files import alone, beside, followed, not_written, read_table, take_place, to_disk, write_table
 from ..progress import progress_bar
 from ..workers import ATTEMPTS, cores, on_cluster, on_cores
 
@@ -234,29 +235,47 @@ class Collected:
         Raises `ImageError` where no field gave a cell, `FileError` where the disk is full; what was written is kept
         then.
         """
-        part = out.with_name(f".{out.stem}.part.zarr")
+        place = followed(out)
+        part = place.with_name(f".{place.stem}.part.zarr")
         try:
-            with alone(part.with_suffix(".lock"), f"cuts {out.name}") as lock:
-                check_place(out, overwrite)
-                self.go_on(part)
-                for _ in self.take(cut(self.fields[self.done :]), progress):
-                    if len(self.cuts) >= BLOCK:
-                        self.write(part)
-                if self.cuts:
-                    self.write(part)
-                if not part.exists():
-                    raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
-                self.dropped = [*map(read_table, numbered(part / "dropped").values()), *self.dropped]
-                to_disk(part)
-                describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
-                shutil.rmtree(part / "dropped")
-                lock.unlink()  # whoever comes now finds the set, and has no more to do
-                take_place(part, out)
-                shutil.rmtree(part, ignore_errors=True)  # which is what was there before
+            with beside(place) as whole:
+                with alone(part.with_suffix(".lock"), f"cuts {out.name}"):
+                    check_place(out, overwrite)
+                    self.collect(part, cut, progress)
+                    check_place(out, overwrite)  # somebody may have written there meanwhile
+                    began = self.describe(part)
+                    part.rename(whole)  # to a name of our own: who waited for the lock finds no work half done
+                _put(whole, place, overwrite, began)
         except (OSError, FileError) as error:
-            raise self.ended(out, part, error) from error
+            raise self.ended(out, error) from error
 
-    def ended(self, out: Path, part: Path, error: OSError | FileError) -> FileError:
+    def collect(self, part: Path, cut: Callable, progress: bool):
+        "Cut the fields that are left into a folder, which is kept where that ends early and some blocks are whole."
+        try:
+            self.go_on(part)
+            for _ in self.take(cut(self.fields[self.done :]), progress):
+                if len(self.cuts) >= BLOCK:
+                    self.write(part)
+            if self.cuts:
+                self.write(part)
+        except (OSError, FileError):
+            if not self.kept:
+                shutil.rmtree(part, ignore_errors=True)
+            raise
+        if not part.exists():
+            raise ImageError(f"no field gave a cell; first: {self.failed[0][1]}")
+
+    def describe(self, part: Path) -> float:
+        "Say what the whole set is, in place of how far it is. Gives the time before which all was on the disk."
+        self.dropped = [*map(read_table, numbered(part / "dropped").values()), *self.dropped]
+        to_disk(part)
+        began = time() - 2  # of the clock of a file server
+        describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
+        shutil.rmtree(part / "dropped")
+        self.kept = 0  # from here on there are no blocks to go on with
+        return began
+
+    def ended(self, out: Path, error: OSError | FileError) -> FileError:
         "Why a set cannot be written; blocks that are whole are kept."
         if self.kept:
             return not_written(
@@ -264,7 +283,6 @@ class Collected:
                 error,
                 f"the cells of {self.kept} of {len(self.fields)} fields are kept, and the same again goes on",
             )
-        shutil.rmtree(part, ignore_errors=True)
         return not_written(out, error)
 
     def write(self, part: Path):
@@ -288,6 +306,8 @@ class Collected:
 
     def go_on(self, part: Path):
         "Go on behind the last block that the same job wrote; what another one left is taken away."
+        if part.is_symlink():
+            part.unlink()  # whatever it points to is none of ours
         if not part.exists():
             return
         try:
@@ -320,8 +340,19 @@ def _frame_name(field: Field) -> str:
     return field.name if field.frame == 0 else f"{field.name}, frame {field.frame}"
 
 
+def _put(whole: Path, place: Path, overwrite: bool, since: float):
+    "Move a set to its place, in turn with those who append to the one that is there."
+    if not (overwrite and is_stored(place)):
+        take_place(whole, place, replace=False, since=since)
+        return
+    with writing(place):
+        take_place(whole, place, since=since)
+        shutil.rmtree(whole, ignore_errors=True)  # the old one; who waited to append to it finds the new one
+
+
 def check_place(out: Path, overwrite: bool):
-    "Raises `ConfigError` or `FileError` where a stored set must not be written."
+    """Raises `ConfigError` or `FileError` where a stored set must not be written; where a link leads nowhere, too."""
+    followed(out)
     if out.suffix != ".zarr":
         raise ConfigError(f"out is {out}, its name must end in .zarr")
     if out.exists() and not (overwrite and is_stored(out)):

@@ -25,7 +25,7 @@ from types import FunctionType
 from typing import NamedTuple, get_type_hints
 
 from ..errors import ConfigError, MicroVAEError, require
-from ..files import read_json, replace_file, write_json
+from ..files import read_json, replace_file, replace_folder, write_json
 from ..progress import progress_bar
 from ..public import PUBLIC
 from .runner import CHAPTERS, digest, execute, library_folder
@@ -454,8 +454,7 @@ def _render(work: Path, site: Path):
     for page in made.rglob("*.html"):
         if "_static" not in page.parts:
             page.write_text(for_everybody(page.read_text(encoding="utf-8")), encoding="utf-8")
-    shutil.rmtree(site, ignore_errors=True)
-    shutil.copytree(made, site)
+    replace_folder(site, lambda part: shutil.copytree(made, part, dirs_exist_ok=True))
 
 
 def for_everybody(html: str) -> str:

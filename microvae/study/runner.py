@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from ..errors import ConfigError, MicroVAEError, require, unknown_name
-from ..files import beside, read_json, take_place, write_json
+from ..files import beside, followed, read_json, take_place, write_json
 from ..progress import progress_bar
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
@@ -105,7 +105,6 @@ def execute(
     papermill = require("papermill", "study")
     from papermill.exceptions import PapermillExecutionError
 
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
     stop, watcher = Event(), None
     if label and progress is not None:
         Path(progress).unlink(missing_ok=True)
@@ -198,6 +197,8 @@ def run_chapter(
         k: v for k, v in parameters.items() if v is not None
     }
     check_parameters(source, values)
+    for place in (home / "notebook.ipynb", Path(runs) / "run"):
+        followed(place)
     stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
     if stamp.exists() and read_json(stamp).get("digest") == mark:
         return False

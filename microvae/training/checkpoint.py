@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import ImageError
-from ..files import replace_file
+from ..files import replace_file, unreadable
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:
@@ -33,8 +33,12 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."
     try:
+        with open(path, "rb"):
+            pass  # safetensors says of every file that it cannot open that it is not there
         with safe_open(path, "pt") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}, json.loads(stored.metadata()["about"])
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:
         raise ImageError(
             f"{path} cannot be read as saved weights ({type(error).__name__}); it may be damaged, delete it to train anew"

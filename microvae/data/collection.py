@@ -39,9 +39,9 @@ def check_images(
     if len(array) == 0:
         raise ImageError(f"{source} holds no images; at least one is needed")
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(
-            f"{source} has type {array.dtype}; images must be float in [0, 1], so divide by the largest possible value first"
-        )
+        negative = array.dtype.kind == "i" and array.min() < 0
+        remedy = "bring their range to that" if negative else "divide by the largest possible value"
+        raise ImageError(f"{source} has type {array.dtype}; images must be float in [0, 1], so {remedy} first")
     array = np.ascontiguousarray(array, dtype=np.float32)
     low, high = array.min(), array.max()
     if not np.isfinite(low + high):

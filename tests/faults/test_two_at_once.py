@@ -18,7 +18,7 @@ import microvae as mv
 from microvae.data.storage import read_stored, write_stored
 from microvae.files import alone, take_place
 
-BLOCKS = so_many(40, 8)
+BLOCKS = so_many(40, 4)
 
 
 def cells_of(value: float, n: int = 7) -> mv.CellImages:

@@ -87,11 +87,15 @@ class Scale:
     def fitted(self, samples: Iterable[Sample]) -> "Scale | Percentile":
         if self.maximum is not None:
             return self
-        tops, ranges = [], []
+        tops: list[float] = []
+        ranges = []
         for sample in samples:
-            planes = None if sample.maximum else sample.read()
-            tops.append(sample.maximum if planes is None else natural_maximum(planes))
-            if planes is not None:
+            if sample.maximum:
+                tops.append(sample.maximum)
+                continue
+            planes = sample.read()
+            tops.append(natural_maximum(planes))
+            if planes.dtype.kind == "i":
                 ranges.append(_range_of(planes))
         if any(signed for signed, _, _ in ranges):
             return _whole_range([(low, high) for _, low, high in ranges])

@@ -1,5 +1,7 @@
 "A mistake costs one sentence, not an afternoon: every message names what was given and what would be right."
 
+import warnings
+
 import numpy as np
 import pytest
 import tifffile
@@ -127,3 +129,72 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
     tensors, about = load_tensors(checkpoint)
     assert len(about["history"]) == 2 and all(t.isfinite().all() for t in tensors.values())
     assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def lost(given, images) -> float:
+    "Share of neighbouring grey values that are told apart in what was given, and no longer in the images."
+    given, images = given.ravel(), images.ravel()
+    order = np.argsort(given)
+    apart = np.diff(given[order].astype(float)) > 0
+    return float((np.diff(images[order].astype(float))[apart] <= 0).mean())
+
+
+@pytest.mark.parametrize("kind, channels", [(np.int8, 1), (np.int16, 2), (np.int32, 1)])
+def test_negative_integers_keep_their_values(kind, channels, tmp_path):
+    "As arrays, rows, TIFF, NPY and crops: from the smallest to the largest value of each channel."
+    top = np.iinfo(kind).max // 2
+    rng = np.random.default_rng(0)
+    given = rng.integers(-top, top // 2, (12, channels, 16, 16)).astype(kind)
+    for number, image in enumerate(given):
+        tifffile.imwrite(tmp_path / f"{number:02d}.tif", image, photometric="minisblack")
+        np.save(tmp_path / f"{number:02d}.npy", image)
+    found = {
+        "images": mv.MicroVAE(depth=1, epochs=1, verbose=False).fit(given)._cells(given).images,
+        "tif": mv.load_images(str(tmp_path / "*.tif")).images,
+        "npy": mv.load_images(str(tmp_path / "*.npy")).images,
+    }
+    scaled = given.astype(float)
+    low, high = scaled.min((0, 2, 3), keepdims=True), scaled.max((0, 2, 3), keepdims=True)
+    for name, images in found.items():
+        assert np.allclose(images, (scaled - low) / (high - low), atol=1e-5), name
+    rows = given.reshape(len(given), -1)
+    as_rows = mv.MicroVAE(depth=1, epochs=1, verbose=False, image_shape=(channels, 16, 16)).fit(rows)._cells(rows)
+    assert np.allclose(as_rows.images, found["images"], atol=1e-6)
+    stored = mv.load_images(mv.load_images(str(tmp_path / "*.tif")).to_zarr(tmp_path / "set.zarr"))
+    assert lost(given[:, 0], stored.images[:, 0]) < 0.01 or kind == np.int32
+    with pytest.raises(mv.MicroVAEError) as error:
+        mv.CellImages(given, name="scan.npy")
+    says(error, "scan.npy", str(given.dtype), "[0, 1]")
+
+
+def test_images_outside_the_range_of_training_give_a_warning(tmp_path):
+    "Arrays and files, with signed integers and with floats, below and above; images like those of training give none."
+    given = (np.random.default_rng(0).random((12, 1, 16, 16)) * 2000 - 1000).astype(np.int16)
+    for kind in (np.int16, np.float32, np.uint16):
+        shift = 1000 if kind == np.uint16 else 0
+        vae = mv.MicroVAE(depth=1, epochs=1, verbose=False).fit((given + shift).astype(kind))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            vae.transform((given + shift).astype(kind))
+        for other in (given - 1500, given + 1500):
+            with pytest.warns(UserWarning, match="outside the range of the training images"):
+                vae.transform(other)
+        np.save(tmp_path / "other.npy", given[0, 0] - 1500)
+        with pytest.warns(UserWarning, match="outside the range of the images that the treatment was learned from"):
+            vae.transform(str(tmp_path / "*.npy"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_crops_of_floats_that_are_no_numbers(value, tmp_path):
+    "One such field is reported, also where the treatment learns from all fields; the others give their cells."
+    y, x = np.mgrid[:64, :64]
+    field = sum(((y - r) ** 2 + (x - c) ** 2 < 40) * 0.8 for r in (16, 48) for c in (16, 48)).astype(np.float32) - 0.3
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"f{number}.tif", field)
+    field[3, 3] = value
+    tifffile.imwrite(tmp_path / "f3.tif", field)
+    treatment = [mv.Percentile(over="set")]
+    cells = mv.crop_fields(tmp_path, 16, treatment=treatment, workers=1, progress=False)
+    assert len(cells) == 12
+    [failed] = cells.about["failed"]
+    assert failed["file"] == "f3.tif" and "NaN or infinite" in failed["reason"]

@@ -6,6 +6,7 @@
 __all__ = ['PATIENCE', 'LONGEST', 'epochs_and_patience', 'Form', 'MicroVAE']
 
 # %% ../../nbs/app/06_estimator.ipynb #c03
+import warnings
 from math import ceil, prod
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from ..data.augment import Augmentation
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.treatment import Clip, Percentile, Scale, Treatment, natural_maximum
-from ..errors import ConfigError, ShapeError
+from ..data.treatment import CUT, Clip, Percentile, Scale, Treatment, has_negatives, natural_maximum
+from ..errors import ConfigError, ImageError, ShapeError
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
@@ -78,12 +79,17 @@ class Form:
 
     @staticmethod
     def _limits(images: np.ndarray, per_column: bool):
-        if images.dtype.kind in "bui":
+        if images.dtype.kind in "bui" and not has_negatives(images):
             return 0.0, natural_maximum(images)
         if images.min() >= 0 and images.max() <= 1:
             return 0.0, 1.0
         axes = (0,) if per_column else (0, 2, 3)
         low, high = images.min(axes, keepdims=True)[0].astype(float), images.max(axes, keepdims=True)[0].astype(float)
+        with np.errstate(over="ignore"):
+            if not np.isfinite(high - low).all():
+                raise ImageError(
+                    f"images range from {low.min():.4g} to {high.max():.4g}, which is too wide to be scaled"
+                )
         return low, np.where(high > low, high, low + 1)
 
     def images(self, array: np.ndarray) -> np.ndarray:
@@ -94,6 +100,14 @@ class Form:
         if tuple(found) != self.image_shape:
             raise ShapeError(f"images have shape {tuple(found)}, the model was trained on {self.image_shape}")
         scaled = (array.reshape(-1, *self.image_shape) - self.low) / (self.high - self.low)
+        # a column of a table has as many values as there are rows, so that new ones are often a little outside
+        cut = float(((scaled < 0) | (scaled > 1)).mean())
+        if cut > (0.05 if self.rows else CUT):
+            warnings.warn(
+                f"{cut:.1%} of the values lie outside the range of the training images, and were cut there; "
+                "images must have the same units and the same black",
+                stacklevel=4,
+            )
         return np.clip(scaled, 0, 1).astype(np.float32)
 
     def array(self, images: np.ndarray) -> np.ndarray:
@@ -110,7 +124,7 @@ class Form:
         if self.low.ndim == 0:
             return Treatment((Scale(float(self.high)), Clip())).as_list()
         return Treatment(
-            (Percentile(over="set", limits={"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)
+            (Percentile(0, 100, "set", {"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)
         ).as_list()
 
     def as_dict(self) -> dict:

@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .storage import IN_MEMORY, StoredImages, from_levels, nbytes, read_stored, to_levels, write_stored
+from microvae.data.storage import (
+    IN_MEMORY,
+    StoredImages,
+    from_levels,
+    nbytes,
+    read_stored,
+    to_levels,
+    unchanged,
+    write_stored,
+)
 from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
 from ..files import check_parquet, open_npz, parsed_json, replace_file
 
@@ -30,9 +39,9 @@ def check_images(
     if len(array) == 0:
         raise ImageError(f"{source} holds no images; at least one is needed")
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(
-            f"{source} has type {array.dtype}; images must be float in [0, 1], so divide by the largest possible value first"
-        )
+        negative = array.dtype.kind == "i" and array.min() < 0
+        remedy = "bring their range to that" if negative else "divide by the largest possible value"
+        raise ImageError(f"{source} has type {array.dtype}; images must be float in [0, 1], so {remedy} first")
     array = np.ascontiguousarray(array, dtype=np.float32)
     low, high = array.min(), array.max()
     if not np.isfinite(low + high):
@@ -148,18 +157,16 @@ class CellImages:
     def to_zarr(self, path, append: bool = False) -> Path:
         """Write a stored set, chunked and compressed, or append to one of the same shape, channels and treatment; `mv.load_images` reads it back.
 
-        Raises `ConfigError` for images of other channels or another treatment than those that are there.
+        Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another treatment than those that are there.
         """
-        there = read_stored(path)[2] if append and Path(path).exists() else None
-        if there is not None:
-            self._check_alike(there, path)
-        return write_stored(
-            path,
-            self.images,
-            self.table,
-            self._meta() if there is None else there | {"about": joined_about(there["about"], self.about)},
-            append,
-        )
+        return write_stored(path, self.images, self.table, lambda there: self._beside(there, path), append)
+
+    def _beside(self, there: dict, path) -> dict:
+        "What is known of a stored set when these cells have been appended to it, or are its first."
+        if not there:
+            return self._meta()
+        self._check_alike(there, path)
+        return there | {"about": joined_about(there["about"], self.about)}
 
     def _check_alike(self, there: dict, path):
         "Whether these cells may stand beside those of a stored set."
@@ -176,8 +183,8 @@ class CellImages:
     def load(cls, path) -> "CellImages":
         "Read what `save` or `to_zarr` wrote. Raises `ImageError` for what is neither, or damaged."
         if Path(path).is_dir():
-            there, table, meta = read_stored(path)
-            return cls(there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, *_known(path, meta))
+            there, table, meta = unchanged(path, _read_small)
+            return cls(there, table, *_known(path, meta))
         try:
             with open_npz(path) as stored:
                 meta = parsed_json(str(stored["meta"]))
@@ -194,6 +201,12 @@ class CellImages:
         return cls(images, table, *_known(path, meta))
 
 # %% ../../nbs/data/01_collection.ipynb #c09
+def _read_small(path: Path) -> tuple:
+    "A stored set, loaded where it is not larger than the memory should hold."
+    there, table, meta = read_stored(path)
+    return there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, meta
+
+
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
     meta = meta if isinstance(meta, dict) else {}

@@ -29,7 +29,7 @@ from typing import NamedTuple, get_type_hints
 from PIL import Image, ImageDraw
 
 from ..errors import ConfigError, MicroVAEError, require
-from ..files import read_json, replace_file, write_json
+from ..files import read_json, replace_file, replace_folder, write_json
 from ..progress import progress_bar
 from ..public import PUBLIC
 from microvae.study.runner import (
@@ -550,8 +550,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     for page in made.rglob("*.html"):
         if "_static" not in page.parts:
             page.write_text(for_everybody(page.read_text(encoding="utf-8")), encoding="utf-8")
-    shutil.rmtree(site, ignore_errors=True)
-    shutil.copytree(made, site)
+    replace_folder(site, lambda part: shutil.copytree(made, part, dirs_exist_ok=True))
     if not result.returncode:
         return []
     complaints = [line for line in result.stderr.splitlines() if re.search("WARNING|ERROR", line)]

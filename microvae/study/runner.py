@@ -18,7 +18,7 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from ..errors import ConfigError, MicroVAEError, require, unknown_name
-from ..files import beside, read_json, replace_file, take_place, write_json
+from ..files import beside, followed, read_json, replace_file, take_place, write_json
 from ..progress import progress_bar
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
@@ -371,6 +371,8 @@ def run_chapter(
         k: v for k, v in parameters.items() if v is not None
     }
     check_parameters(source, values)
+    for place in (home / "notebook.ipynb", Path(runs) / "run"):
+        followed(place)
     stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
     if stamp.exists() and read_json(stamp).get("digest") == mark:
         return False

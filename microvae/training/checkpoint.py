@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import ImageError, MicroVAEError
-from ..files import check_promise, parsed_json, regular_file, replace_file
+from ..files import check_promise, parsed_json, regular_file, replace_file, unreadable
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:
@@ -47,11 +47,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."
     try:
         _check_head(regular_file(path))
+        with open(path, "rb"):
+            pass  # safetensors says of every file that it cannot open that it is not there
         with safe_open(path, "pt") as stored:
             about = parsed_json(stored.metadata()["about"])
             return {name: stored.get_tensor(name) for name in stored.keys()}, about
     except MicroVAEError:
         raise
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:
         raise ImageError(
             f"{path} cannot be read as saved weights ({type(error).__name__}); it may be damaged, delete it to train anew"

@@ -1,0 +1,187 @@
+"Two processes at one place: writers take turns, readers see one version of a set, and nothing that was acknowledged is lost."
+
+import os
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import jobs
+import numpy as np
+import pandas as pd
+import pytest
+from harness import context, run, so_many, unfinished
+
+import microvae as mv
+from microvae.data.storage import read_stored, write_stored
+from microvae.files import alone, take_place
+
+BLOCKS = so_many(40, 4)
+
+
+def cells_of(value: float, n: int = 7) -> mv.CellImages:
+    "Images of one grey, which their rows tell."
+    images = np.full((n, 1, 16, 16), value, np.float32)
+    return mv.CellImages(images, pd.DataFrame({"value": [value] * n}), ("grey",), "set")
+
+
+def append(path: Path, start: int, go: Path):
+    "Append blocks once the file `go` is there."
+    while not go.exists():
+        time.sleep(0.001)
+    for number in range(start, start + BLOCKS):
+        cells_of(number / 1000).to_zarr(path, append=True)
+
+
+def replace(place: Path, values: range):
+    "Replace a set by others, one after the other, as a folder is replaced."
+    for value in values:
+        part = place.with_name(f"next{value}.zarr")
+        images = np.full((40, 1, 16, 16), value / 1000, np.float32)
+        write_stored(part, images, pd.DataFrame({"value": [value / 1000] * 40}), cells_of(0)._meta())
+        take_place(part, place)
+        shutil.rmtree(part)
+
+
+def count(counter: Path, times: int):
+    "Read, wait and write: the number is right only where nobody else does so meanwhile."
+    for _ in range(times):
+        with alone(counter.with_name(".lock"), "counts"):
+            found = int(counter.read_text())
+            time.sleep(0.001)
+            counter.write_text(str(found + 1))
+
+
+def end_while_locked(lock: Path):
+    "End like a process that is killed, without releasing what is held."
+    with alone(lock, "ends"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_in_the_middle(path: Path):
+    "End while a block is appended, with the lock and half of the pixels."
+    from microvae.data import storage
+
+    storage.write_table = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+    cells_of(0.9).to_zarr(path, append=True)
+
+
+def started(job, *words):
+    process = context.Process(target=job, args=words)
+    process.start()
+    return process
+
+
+def ended(*processes, seconds: float = 120):
+    for process in processes:
+        process.join(seconds)
+        assert process.exitcode is not None, "a process hangs"
+
+
+def mixed(cells) -> int:
+    "How many images are not those of their rows."
+    return int((np.abs(cells.images[:].mean((1, 2, 3)) - cells.table.value.to_numpy()) > 1e-3).sum())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_two_processes_append(tmp_path, there):
+    "To a set that is there, and to one that both would make; a reader that opened it before sees what it was."
+    path, go = tmp_path / "set.zarr", tmp_path / "go"
+    if there:
+        cells_of(0.999, 3).to_zarr(path)
+        first, _, _ = read_stored(path)
+    writers = [started(append, path, start, go) for start in (0, 500)]
+    go.touch()
+    versions = []
+    while any(writer.is_alive() for writer in writers):
+        if path.exists():
+            found = mv.load_images(path)
+            assert mixed(found) == 0
+            versions.append(len(found))
+    ended(*writers)
+    assert versions == sorted(versions)
+    cells = mv.load_images(path)
+    assert len(cells) == 3 * there + 2 * 7 * BLOCKS
+    assert mixed(cells) == 0
+    assert not unfinished(tmp_path)
+    if there:
+        assert len(first) == 3
+        assert np.abs(first[:] - 0.999).max() < 1e-3
+
+
+def test_a_reader_never_sees_two_sets(tmp_path):
+    "Where the set is replaced, a reader that is loading gets one of them whole, and one that streams is told."
+    path = tmp_path / "set.zarr"
+    cells_of(0, 40).to_zarr(path)
+    streamed, _, _ = read_stored(path)
+    writer = started(replace, path, range(1, so_many(60, 12)))
+    while writer.is_alive():
+        cells = mv.load_images(path)
+        assert len(cells) == 40 and mixed(cells) == 0
+    ended(writer)
+    with pytest.raises(mv.ImageError, match="was replaced or taken away while it was read; load it again"):
+        streamed[:]
+
+
+def test_a_writer_that_is_killed_blocks_nobody(tmp_path):
+    path = cells_of(0.1).to_zarr(tmp_path / "set.zarr")
+    ended(started(end_in_the_middle, path))
+    assert len(mv.load_images(path)) == 7
+    cells_of(0.2).to_zarr(path, append=True)
+    cells = mv.load_images(path)
+    assert len(cells) == 14 and mixed(cells) == 0
+    ended(started(end_while_locked, tmp_path / ".lock"))
+    with alone(tmp_path / ".lock", "works"):
+        pass
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_excludes_processes(tmp_path):
+    counter, times = tmp_path / "counter", so_many(150, 25)
+    counter.write_text("0")
+    ended(*[started(count, counter, times) for _ in range(4)])
+    assert counter.read_text() == str(4 * times)
+    assert os.listdir(tmp_path) == ["counter"]
+
+
+def test_two_crop_jobs_write_one_set(tmp_path):
+    "The second waits, finds the set, and says so; the set is that of one job."
+    source = jobs.plate(tmp_path / "fields")
+    expected = mv.crop_fields(source, 20, workers=1, progress=False)
+    out = tmp_path / "cells.zarr"
+    cut = partial(mv.crop_fields, source, 20, out=out, workers=1, progress=False)
+    other = started(cut)
+    while not (tmp_path / ".cells.part.lock").exists() and other.is_alive():
+        time.sleep(0.001)
+    try:
+        cut()
+    except mv.FileError as error:
+        assert "exists already" in str(error)
+    ended(other)
+    cells = mv.load_images(out)
+    assert cells.table.equals(expected.table)
+    assert np.abs(cells.images - expected.images).max() < 1e-4
+    assert not unfinished(tmp_path)
+
+
+def test_a_crop_job_does_not_replace_what_came_meanwhile(tmp_path):
+    "Somebody else writes a set to the same place while a crop job runs: it stays, and so do the cells of the job."
+    source, work = jobs.plate(tmp_path / "fields"), tmp_path / "work"
+    other = cells_of(0.5).to_zarr(tmp_path / "other.zarr")
+    crop = partial(jobs.crop, source=source)
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(run, crop, work)
+        while not (work / ".cells.part.zarr").exists():
+            time.sleep(0.001)
+        other.rename(work / "cells.zarr")
+        _, _, error = job.result()
+    assert "exists already" in error
+    assert len(mv.load_images(work / "cells.zarr")) == 7
+    (work / "cells.zarr").rename(other)
+    taken = len(read_stored(work / ".cells.part.zarr")[1])
+    _, _, error = run(crop, work)
+    assert error is None
+    assert 7 < taken <= len(mv.load_images(work / "cells.zarr"))
+    assert not unfinished(work)

@@ -302,8 +302,6 @@ def free(path, overwrite: bool = False, sign: str | None = None):
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
 # %% ../nbs/01_files.ipynb #r02
-import stat
-
 #: What a path can be besides a regular file, with the test of its mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,

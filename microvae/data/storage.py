@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from time import time
+from typing import Any
 
 import numpy as np
 import pandas as pd

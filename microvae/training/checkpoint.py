@@ -47,8 +47,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."
     try:
         _check_head(regular_file(path))
-        with open(path, "rb"):
-            pass  # safetensors says of every file that it cannot open that it is not there
         with safe_open(path, "pt") as stored:
             about = parsed_json(stored.metadata()["about"])
             return {name: stored.get_tensor(name) for name in stored.keys()}, about

@@ -274,8 +274,10 @@ def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     if not np.isfinite(planes).all():
         raise ImageError(f"{source} has NaN or infinite pixels; every pixel must be a number")
     if planes.min() < 0 or planes.max() > 1:
+        low, high = float(planes.min()), float(planes.max())
+        scale = f"--maximum {high:.6g} (maximum={high:.6g}), the value that becomes 1, or " if low >= 0 else ""
         raise ImageError(
-            f"{source} ranges from {planes.min():.4g} to {planes.max():.4g}; give maximum=, or end the treatment with Percentile(), so that pixels end in [0, 1]"
+            f"{source} ranges from {low:.4g} to {high:.4g}, and pixels must end in [0, 1], as those of floating-point files are expected to; give {scale}--stretch set (treatment=[Percentile(over='set')])"
         )
     return planes.astype(np.float32, copy=False)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'Parts', 'levels', 'thumbnail_size',
-           'thumbnails', 'columns_of', 'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
+           'thumbnails', 'columns_of', 'check_colour', 'asset', 'as_json', 'decoder_kind', 'explorer_page',
+           'write_explorer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #c03
 import gzip
@@ -103,6 +104,19 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
             kept.append(dict(name=str(name), levels=list(map(str, levels))))
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
+
+# %% ../../nbs/app/04_explorer.ipynb #c09a
+def check_colour(table: pd.DataFrame, colour: str | None):
+    "Raises `ConfigError`, which says which columns there are, where a table has none of this name that gives colours."
+    own = table.drop(columns=[*latent_columns(table), "model"], errors="ignore")
+    names = [column["name"] for column in columns_of(own)[0]]
+    if colour is None or colour in names:
+        return
+    what = f"has {own[colour].nunique():,} values, which give no colours" if colour in own else "is not there"
+    there = f"there are {', '.join(names)}" if names else "there are none"
+    raise ConfigError(
+        f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
+    )
 
 # %% ../../nbs/app/04_explorer.ipynb #c11
 @cache
@@ -279,8 +293,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "What is known of the cells, and which column gives the colours at first."
     known, numbers = columns_of(codes.drop(columns=[*latent_columns(codes), "model"], errors="ignore"))
     labels = [column["name"] for column in known]
-    if colour is not None and colour not in labels:
-        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
+    check_colour(codes, colour)
     first = _first_colour(known) if colour is None else labels.index(colour)
     return dict(columns=known, colour=first), {"columns": _floats(numbers)}
 

@@ -43,7 +43,9 @@ class Cutting:
         if self.max_area is not None and self.max_area <= self.min_area:
             raise ConfigError(f"max_area is {self.max_area} and min_area {self.min_area}; max_area must be the larger")
         if self.outside not in ("drop", "pad"):
-            raise ConfigError(f"outside is {self.outside!r}, it must be 'drop' or 'pad' (--border drop or --border pad)")
+            raise ConfigError(
+                f"outside is {self.outside!r}, it must be 'drop' or 'pad' (--border drop or --border pad)"
+            )
 
 
 #: A window is this many times as wide as the cells of this quantile of diameters.
@@ -54,7 +56,9 @@ def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
     if len(diameters) == 0:
-        raise ImageError("no cells were found, so there is nothing to take the window's size from; give --size (size=), or look at the channel and the settings of the segmentation")
+        raise ImageError(
+            "no cells were found, so there is nothing to take the window's size from; give --size (size=), or look at the channel and the settings of the segmentation"
+        )
     return max(8, 2 * int(np.ceil(ROOM * float(np.quantile(diameters, QUANTILE)) / 2)))
 
 # %% ../../nbs/data/06_crops.ipynb #c07

@@ -618,7 +618,8 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     if mark is CHANNEL_MARKS[-1] and len(fields) < 2:
         return {}
     return {
-        word.strip(" _.-"): f"*{word}{behind.pop() if len(behind) == 1 else '*'}" for word, behind in sorted(endings.items())
+        word.strip(" _.-"): f"*{word}{behind.pop() if len(behind) == 1 else '*'}"
+        for word, behind in sorted(endings.items())
     }
 
 

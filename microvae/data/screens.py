@@ -87,7 +87,11 @@ def crop_fields(
         check_place(Path(out), overwrite)  # told before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
-    known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on, part)
+    known = (
+        None
+        if table is None
+        else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on, part)
+    )
     treatment = Treatment.of(treatment)
     fields, samples = _with_samples(fields, treatment, failed)
     if not fields:
@@ -208,7 +212,9 @@ class Collected:
         self.channels = self.channels or result.channels
         result = replace(result, table=result.table.rename(columns={"plate": self.folder}))
         if self.known is not None:
-            result = replace(result, table=result.table.merge(self.known, on="file", how="left", suffixes=("", " (table)")))
+            result = replace(
+                result, table=result.table.merge(self.known, on="file", how="left", suffixes=("", " (table)"))
+            )
         self.dropped.append(result.dropped)
         if len(result.table):
             self.cuts.append(result)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
-from .segmentation import Segmentation, as_field, check_labels
+from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
 from .treatment import Treatment
 from ..errors import ConfigError, ImageError, ShapeError
 from ..files import read_table
@@ -194,6 +194,7 @@ class Cut:
     dropped: pd.DataFrame  # the others, with their reason
     channels: tuple[str, ...]
     size: int
+    suggested: tuple[float, ...] = ()  # diameter that should be given, where large cells came out in pieces
 
 
 def labels_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> np.ndarray:
@@ -218,6 +219,7 @@ def cut_field(
     planes = as_field(field.treated(treatment, opened) if read else field)
     if labels is None and read:
         labels = field.labels
+    suggested = () if labels is not None else tuple(segmentation.pieces(planes))
     labels = labels_for(planes, labels, segmentation, source)
     names = tuple(channels) or (
         field.channels(opened) if read else tuple(f"channel {i + 1}" for i in range(len(planes)))
@@ -242,6 +244,7 @@ def cut_field(
         dropped[[c for c in DROPPED if c in dropped]].reset_index(drop=True),
         names,
         size,
+        suggested,
     )
 
 
@@ -270,6 +273,7 @@ def crop_cells(
     if isinstance(field, Field):
         treatment = treatment.fitted([field.sample()])
     cut = cut_field(field, Cutting(size, masked, **cutting), treatment, segmentation, labels, channels, source)
+    warn_of_pieces(list(cut.suggested), 1)
     if len(cut.table) == 0:
         raise ImageError(why_empty(cut, source))
     about = {"dropped": cut.dropped.to_dict("list")} | (

@@ -20,7 +20,7 @@ import pandas as pd
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, folder_column, join_table, list_fields
-from .segmentation import Segmentation
+from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored
 from .treatment import Treatment
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError
@@ -105,9 +105,12 @@ def crop_fields(
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
     made = Collected(fields, failed, called, about, known, folder_column(fields))
     if out is None:
-        return made.in_memory(cut, progress)
-    made.to_disk(cut, progress, Path(out), overwrite)
-    return CellImages.load(out)
+        cells = made.in_memory(cut, progress)
+    else:
+        made.to_disk(cut, progress, Path(out), overwrite)
+        cells = CellImages.load(out)
+    warn_of_pieces(made.suggested, len(fields))
+    return cells
 
 
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int) -> Iterator[Cut | str]:
@@ -190,6 +193,7 @@ class Collected:
     kept: int = 0  # fields whose cells are written
     cuts: list[Cut] = dataclass_field(default_factory=list)  # not yet written
     dropped: list[pd.DataFrame] = dataclass_field(default_factory=list)
+    suggested: list[float] = dataclass_field(default_factory=list)  # diameters, where large cells came out in pieces
 
     def take(self, results: Iterator, progress: bool) -> Iterator[None]:
         "Take the results of all fields that are left, one at a time."
@@ -210,6 +214,7 @@ class Collected:
             self.failed.append((_frame_name(field), result))
             return
         self.channels = self.channels or result.channels
+        self.suggested += result.suggested
         result = replace(result, table=result.table.rename(columns={"plate": self.folder}))
         if self.known is not None:
             result = replace(

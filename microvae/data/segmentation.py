@@ -106,6 +106,10 @@ def suggested_diameter(plane: np.ndarray) -> float | None:
     diameter = _found_diameter(smooth)
     root = np.sqrt(smooth - smooth.min())
     objects = ndimage.binary_opening(root > threshold_otsu(root))
+    sizes = np.bincount(ndimage.label(objects)[0].ravel())[1:]
+    # a circle as wide as that must fit into an object, which most fields can be spared to measure
+    if len(sizes) == 0 or sizes.max() < np.pi / 4 * (WIDER * diameter) ** 2:
+        return None
     depth = ndimage.distance_transform_edt(objects)
     width = _usual_width(objects, depth)
     if width < WIDER * diameter or objects.all():

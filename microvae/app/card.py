@@ -427,7 +427,7 @@ def _own(run: Run, *where, **reading) -> CellImages:
 
 
 def _loaded(
-    run: Run, source, n: int | None, size: int | None, data_folder: str | None, cut: bool = True, **reading
+    run: Run, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
     "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
     if isinstance(source, str) and source in CATALOGUE:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..data.collection import CellImages
+from ..data.crops import LEAVES
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment
@@ -29,15 +30,26 @@ def channels_of(words: list[str]) -> dict[str, str] | tuple[str, ...]:
 
 
 def treatment_of(
-    flat_field: bool = False, background: float | None = None, denoise: str | None = None, stretch: str | None = None
+    flat_field: bool = False,
+    background: float | None = None,
+    denoise: str | None = None,
+    stretch: str | None = None,
+    maximum: float | None = None,
 ) -> Treatment:
-    "Steps in the order in which they make sense: light, background, noise, and last the scale."
+    """Steps in the order in which they make sense: light, background, noise, and last the scale.
+
+    Raises `ConfigError` for two scales.
+    """
+    if stretch is not None and maximum is not None:
+        raise ConfigError(f"--stretch {stretch} and --maximum {maximum:g} both say what becomes 1; give one of them")
     steps = [FlatField()] * flat_field
     if background is not None:
         steps.append(SubtractBackground(background))
     if denoise is not None:
         steps.append(Denoise(denoise))
-    return Treatment((*steps, Scale() if stretch is None and not steps else Percentile(over=stretch or "set")))
+    if maximum is not None or stretch is None and not steps:
+        return Treatment((*steps, Scale(maximum)))
+    return Treatment((*steps, Percentile(over=stretch or "set")))
 
 # %% ../../nbs/app/00_cropping.ipynb #c07
 class Cropped(NamedTuple):
@@ -70,8 +82,12 @@ class Cropped(NamedTuple):
         cells, side = self.cells, self.cells.image_shape[1]
         depth = interpolated_depth(side, side)
         yield f"{self.folder}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {depth} block{'s' * (depth > 1)}"
-        if self.dropped():
-            yield "dropped: " + ", ".join(f"{count:,} {reason}" for reason, count in self.dropped().items())
+        dropped = self.dropped()
+        if dropped:
+            found = len(cells) + sum(dropped.values())
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+            keep = "; --border pad keeps those whose window leaves the field" if LEAVES in dropped else ""
+            yield f"dropped, of {found:,} cells: {reasons}{keep}"
         for picture in self.pictures:
             yield f"see {picture}"
         for field in cells.about["failed"]:

@@ -152,6 +152,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         likelihood: str = "mse",  # mse or bce
         augmentation: Augmentation | None = None,  # turns, flips and more that shall not matter
         upright: bool = False,  # lay every cell straight first: a turned cell is the same cell
+        kl_warmup: int = 0,  # epochs in which beta rises from 0, against a collapsed posterior
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
         held_out: float = 0.1,  # share of the images that decides when to stop
         random_state=None,  # a number makes it repeatable
@@ -177,6 +178,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             image_shape,
             held_out,
         )
+        self.kl_warmup = kl_warmup
         self.random_state, self.device, self.folder, self.log, self.verbose = random_state, device, folder, log, verbose
 
     def __sklearn_tags__(self):
@@ -213,7 +215,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         )
         return RunConfig(
             model=model,
-            objective=Objective(self.likelihood, float(self.beta)),
+            objective=Objective(self.likelihood, float(self.beta), kl_warmup=self.kl_warmup),
             training=training,
             augmentation=self.augmentation or Augmentation(),
         )
@@ -362,6 +364,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             likelihood=c.objective.likelihood,
             augmentation=c.augmentation if c.augmentation.active else None,
             upright=run.model.architecture.upright,
+            kl_warmup=c.objective.kl_warmup,
             random_state=c.training.seed,
             device=device,
         )

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'Parts',
-           'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'asset', 'as_json', 'decoder_kind',
-           'explorer_page', 'write_explorer', 'serve']
+           'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
+           'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #c03
 import gzip
@@ -135,6 +135,19 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         texts[str(name)] = values
         size += characters
     return texts, left_out
+
+# %% ../../nbs/app/04_explorer.ipynb #c09p
+def check_colour(table: pd.DataFrame, colour: str | None):
+    "Raises `ConfigError`, which says which columns there are, where a table has none of this name that gives colours."
+    own = table.drop(columns=[*latent_columns(table), "model"], errors="ignore")
+    names = [column["name"] for column in columns_of(own)[0]]
+    if colour is None or colour in names:
+        return
+    what = f"has {own[colour].nunique():,} values, which give no colours" if colour in own else "is not there"
+    there = f"there are {', '.join(names)}" if names else "there are none"
+    raise ConfigError(
+        f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
+    )
 
 # %% ../../nbs/app/04_explorer.ipynb #c11
 @cache
@@ -315,12 +328,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     known, numbers = columns_of(table)
     texts, left_out = texts_of(table, known)
     labels = [column["name"] for column in known]
-    if colour in table and colour not in labels:
-        raise ConfigError(
-            f"column {colour!r} has {table[colour].nunique():,} different values; to colour by, it needs numbers, or 2 to {MOST_LEVELS:,} different texts"
-        )
-    if colour is not None and colour not in labels:
-        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(labels)}")
+    check_colour(codes, colour)
     first = _first_colour(known) if colour is None else labels.index(colour)
     return dict(columns=known, colour=first, left_out=left_out), {
         "columns": _floats(numbers),

@@ -70,13 +70,15 @@ def as_anndata(codes: pd.DataFrame, card: dict):
     obs = codes.drop(columns=columns)
     for name in obs:
         if not pd.api.types.is_numeric_dtype(obs[name]) and not pd.api.types.is_bool_dtype(obs[name]):
-            obs[name] = pd.Categorical(obs[name].astype(str))
-    obs.index, obs.columns = [str(i) for i in range(len(obs))], list(map(str, obs.columns))
+            obs[name] = pd.Categorical(obs[name].astype(str).astype(object))
+    # object, since AnnData does not write the type that pandas 3 gives to strings
+    obs.index = pd.Index([str(i) for i in range(len(obs))], dtype=object)
+    obs.columns = pd.Index(list(map(str, obs.columns)), dtype=object)
     values = codes[columns].to_numpy(np.float32)
     return anndata.AnnData(
         values,
         obs=obs,
-        var=pd.DataFrame(index=columns),
+        var=pd.DataFrame(index=pd.Index(columns, dtype=object)),
         obsm={"X_microvae": values},
         uns={"microvae": {"card": json.dumps(card), "summary": in_words(card)}},
     )

@@ -23,14 +23,14 @@ import pandas as pd
 from ..arrays import packed_more
 from .collection import CellImages
 from .crops import crop_boxes, crop_cells, pooled
-from .images import Field, list_fields, load_images, read_array
+from .images import Field, join_table, list_fields, load_images, read_array
 from .patches import cut_patches
 from .phantoms import head_phantoms, laser_surfaces, mucosa
 from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
-from ..errors import ImageError, MicroVAEError, in_a_line, require, unknown_name
+from ..errors import ConfigError, ImageError, MicroVAEError, in_a_line, require, unknown_name
 from ..files import read_table, regular_file
 
 # %% ../../nbs/data/13_catalogue.ipynb #c04
@@ -567,20 +567,40 @@ def load(
     data_folder: str | None = None,  # where a public set lies
     # True has a simulator draw at that size, with the detail that it allows, instead of resizing its usual images
     rendered: bool = False,
+    table=None,  # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
+    on: str | None = None,  # its column of file names; found if not given
+    part: bool = False,  # True where the files are a part of what the table knows
+    **reading,  # of image files, more of `load_images`: channels, z, maximum, treatment
 ) -> CellImages:
-    "Cells by name or from files. Raises `UnknownNameError` for what is neither."
+    """Cells by name or from files.
+
+    Raises `UnknownNameError` for what is neither, `ConfigError` for a set by name that is to be read as files are.
+    """
     entry = CATALOGUE.get(str(data))
+    reading = {name: value for name, value in reading.items() if value not in (None, (), [], {})}
     if entry is None:
         if not any(c in str(data) for c in "/\\*.") and not Path(data).exists():
             raise unknown_name("data set", data, CATALOGUE)
-        return _some(load_images(data, size=size), n, seed)
+        return _some(load_images(data, size=size, table=table, on=on, part=part, **reading), n, seed)
+    if reading:
+        raise ConfigError(
+            f"{data} is a set by name, which is read in one way only; {', '.join(reading)} can be given for image files"
+        )
+    cells = _by_name(entry, str(data), n, size, seed, data_folder, rendered)
+    return cells if table is None else replace(cells, table=join_table(cells.table, table, on, part=part))
+
+
+def _by_name(
+    entry: DataSet, data: str, n: int | None, size: int | None, seed: int, data_folder: str | None, rendered: bool
+) -> CellImages:
+    "Cells of the catalogue."
     if entry.kind == "simulated":
         drawn = rendered and size is not None and "size" in signature(entry.load).parameters
         cells = entry.load(**({} if n is None else {"n": n}), seed=seed, **({"size": size} if drawn else {}))
     elif entry.kind == "folder":
         if data_folder is None:
             raise ImageError(
-                f"{data} is not shipped with the package; give data_folder, the folder where you have it ({entry.source})"
+                f"{data} is not shipped with the package; give --data-folder (data_folder=), the folder where you have it ({entry.source})"
             )
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))
     else:

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['READABLE', 'WHOLE', 'BELIEVED_PLANES', 'PLANE', 'BELIEVED_FRAMES', 'FRAME', 'SWELLING', 'SLACK', 'SCANS', 'OPENERS',
-           'guessed_axes', 'ImageFile', 'Pixels', 'open_image', 'read_array', 'Field', 'list_images', 'list_fields',
-           'file_column', 'join_table', 'load_images']
+           'LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'guessed_axes', 'ImageFile', 'Pixels', 'open_image',
+           'read_array', 'Field', 'list_images', 'plain_stem', 'list_labels', 'channel_patterns', 'list_fields',
+           'folder_column', 'file_column', 'join_table', 'Values', 'load_images']
 
 # %% ../../nbs/data/03_images.ipynb #c03
 import logging
@@ -13,7 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
 from glob import glob
@@ -625,7 +626,118 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
     return sorted(found)
 
+# %% ../../nbs/data/03_images.ipynb #c20b
+#: What the name of a label image can have behind that of its image.
+LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
 
+
+#: What folders of label images are called, mostly.
+LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
+
+
+def plain_stem(path: Path) -> str:
+    "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
+    stem = path.stem.removesuffix(".ome")
+    return LABEL_ENDING.sub("", stem) or stem
+
+
+def list_labels(
+    files: list[Path],  # of the source
+    labels: str,  # a pattern of names, a folder, or a pattern of paths
+    root: Path | None = None,  # the folder that the files were found in
+) -> list[Path]:
+    "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
+    asked = str(labels).rstrip("/\\")
+    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
+    found = [f for f in files if fnmatch(f.name, asked)]
+    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}")]
+    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}/*")]
+    for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
+        found = found or (list_images(place) if _leads_somewhere(place) else [])
+    if not found:
+        raise ImageError(
+            f"no file matches {labels!r}, the pattern of the labels: not by name and not by path among {len(files)} files, of which the first is {files[0]}, and it is no path from here{_label_folder(files, root)}"
+        )
+    return found
+
+
+def _leads_somewhere(place: Path) -> bool:
+    "Whether a path or pattern names a readable file, or a folder with some."
+    try:
+        return bool(list_images(place))
+    except ImageError:
+        return False
+
+
+def _label_folder(files: list[Path], root: Path | None) -> str:
+    "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
+    around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
+    if root is not None:
+        around |= {root, root.parent}
+    for place in sorted(around):
+        for folder in sorted(place.iterdir()) if place.is_dir() else []:
+            if folder.is_dir() and LABEL_FOLDER.fullmatch(folder.name):
+                return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
+    return ""
+
+# %% ../../nbs/data/03_images.ipynb #c20e
+_DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
+
+
+#: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
+CHANNEL_MARKS = (
+    re.compile(r"(?:^|[ _.-])(?:channel|chan|ch)[_-]?\d{1,3}(?=$|[^A-Za-z0-9]|sk\d)", re.I),
+    re.compile(r"[ _.-][cw]\d(?=$|[^A-Za-z0-9])", re.I),
+    re.compile(rf"[ _.-](?:{_DYES})(?=$|[^A-Za-z0-9])", re.I),
+    re.compile(r"(?<=f\d\d)d\d$"),
+    re.compile(r"[_-][A-Z]$"),
+)
+
+
+def channel_patterns(files: list[Path]) -> dict[str, str]:
+    """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
+    field has all of them; empty otherwise.
+
+    Example: for `a_Ch1.tif, a_Ch2.tif` it gives `{"Ch1": "*_Ch1.tif", "Ch2": "*_Ch2.tif"}`.
+    """
+    found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
+    return min(found, key=len, default={})
+
+
+def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
+    "The same by one way to mark channels."
+    fields: dict[tuple, set[str]] = {}
+    endings: dict[str, set[str]] = {}
+    for file in files:
+        marks = list(mark.finditer(file.name[: -len(file.suffix)]))
+        if not marks:
+            return {}
+        start, end = marks[-1].span()
+        word = file.name[start:end]
+        fields.setdefault((file.parent, file.name[:start], file.name[end:]), set()).add(word)
+        endings.setdefault(word, set()).add(file.name[end:])
+    if not 2 <= len(endings) <= 8 or any(words != set(endings) for words in fields.values()):
+        return {}
+    # one letter in the names of a few files can mean anything
+    if mark is CHANNEL_MARKS[-1] and len(fields) < 2:
+        return {}
+    return {
+        word.strip(" _.-"): f"*{word}{behind.pop() if len(behind) == 1 else '*'}"
+        for word, behind in sorted(endings.items())
+    }
+
+
+def _warn_of_channels(files: list[Path]):
+    "A warning where files are taken one by one whose names show that several make one image."
+    patterns = channel_patterns(files)
+    if patterns:
+        options = " ".join(f'--channel "{name}={pattern}"' for name, pattern in patterns.items())
+        warnings.warn(
+            f"names show one channel a file ({', '.join(patterns)}), but {len(files):,} files are taken as {len(files):,} images of their own; joined they are {len(files) // len(patterns):,} images of {len(patterns)} channels: {options} (channels={patterns})",
+            stacklevel=4,
+        )
+
+# %% ../../nbs/data/03_images.ipynb #c20f
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -634,23 +746,34 @@ def list_fields(
     frames: bool = True,  # every frame of a time series as a field; False takes the first
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
-    labels: str | None = None,  # pattern of label images, one a field, e.g. "*_labels.tif"
+    # label images, one a field: a pattern of names, e.g. "*_labels.tif", a folder of files named as the images are, or a pattern of paths
+    labels: str | None = None,
     # where given, collects what cannot be opened as (file, reason) instead of an error
     unreadable: list | None = None,
 ) -> list[Field]:
     """The fields of view of a source, opened as far as to count their frames.
 
-    Raises `ImageError` for files that are no images, or files without a partner.
+    Raises `ImageError` for files that are no images, or files without a partner. Warns where names show one channel a
+    file, and `channels` does not join them.
     """
     files = list_images(source)
     # an OME-Zarr is a folder too
     root = (
         Path(source) if isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)] else None
     )
+    masks = list_labels(files, labels, root) if labels else []
+    taken = {mask.resolve() for mask in masks}
+    images = [f for f in files if f.resolve() not in taken] if masks else files
+    if not images:
+        raise ImageError(
+            f"{labels!r}, the pattern of the labels, fits all {len(files)} files of {source}; it must leave the images, e.g. '*_mask.tif'"
+        )
+    if not channels:
+        _warn_of_channels(images)
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
     names, fields = tuple(channels), []
     alone: list[tuple[str, str]] = []
-    for first, group, mask in _joined(files, patterns, labels, alone):
+    for first, group, mask in _joined(images, masks, patterns, labels, alone):
         plate = str(first.parent.relative_to(root)) if root else first.parent.name
         whole = Field(
             str(first.relative_to(root)) if root else first.name,
@@ -680,16 +803,12 @@ def list_fields(
 
 
 def _joined(
-    files: list[Path], patterns: dict[str, str], labels: str | None, alone: list
+    rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, alone: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
     """Files joined to fields: the first channel's, those of all channels, and the labels'.
 
     Files without a partner go to `alone`, with the reason.
     """
-    masks = [f for f in files if labels and fnmatch(f.name, labels)]
-    if labels and not masks:
-        raise ImageError(f"no file matches {labels!r}, the pattern of the labels")
-    rest = [f for f in files if f not in set(masks)]
     groups: dict[tuple, tuple[Path, ...]]
     if list(patterns.values()) == ["*"]:
         groups = {(str(f.parent), f.stem if labels else f.name): (f,) for f in rest}
@@ -698,6 +817,8 @@ def _joined(
     if not labels:
         return [(group[0], group, None) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
+    if not set(keyed) & set(groups):
+        return _paired(groups, masks, labels, alone)
     for key, file in keyed.items():
         if key not in groups:
             alone.append(
@@ -744,6 +865,71 @@ def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
+# %% ../../nbs/data/03_images.ipynb #c20h
+def _paired(
+    groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, alone: list
+) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
+    "Fields joined to label images of the same names in other folders, or to the only one that was given."
+    if len(groups) == len(masks) == 1:
+        return [(group[0], group, masks[0]) for group in groups.values()]
+    named: dict[str, list[Path]] = {}
+    for mask in masks:
+        named.setdefault(plain_stem(mask), []).append(mask)
+    joined: list[tuple[Path, tuple[Path, ...], Path | None]] = []
+    without = []
+    for (_, shared), group in groups.items():
+        own = [mask for name in (plain_stem(group[0]), shared) for mask in named.get(name, ())]
+        nearest = _nearest(group[0], own)
+        if nearest is None:
+            why = f"{len(own)} files fit" if own else f"none of {len(masks)} files for {labels!r} is named like it"
+            without.append(
+                (
+                    group[0].name,
+                    f"{group[0]} has no labels: {why}; give it one of the same name, or with _mask, _label or _seg behind it, in a folder beside it",
+                )
+            )
+        else:
+            joined.append((group[0], group, nearest))
+    used = {mask for _, _, mask in joined}
+    alone += [
+        (mask.name, f"{mask} has labels but no image goes with it; its name must be that of an image")
+        for mask in masks
+        if mask not in used
+    ]
+    alone += without
+    return joined
+
+
+def _nearest(image: Path, masks: list[Path]) -> Path | None:
+    "The label image whose folders are most like those of the image; None where there is none, or no single one."
+
+    def likeness(mask: Path) -> int:
+        mine, theirs = image.resolve().parent.parts, mask.resolve().parent.parts
+        return _alike(mine, theirs) + _alike(mine[::-1], theirs[::-1])
+
+    best = sorted(set(masks), key=likeness)[-2:]
+    if not best or len(best) == 2 and likeness(best[0]) == likeness(best[1]):
+        return None
+    return best[-1]
+
+
+def _alike(first: tuple, second: tuple) -> int:
+    "How many parts two tuples begin with that are the same."
+    differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
+    return next(differing, min(len(first), len(second)))
+
+# %% ../../nbs/data/03_images.ipynb #c20j
+_PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
+_WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
+
+
+def folder_column(fields: list[Field]) -> str:
+    "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
+    folders = {field.plate for field in fields} - {""}
+    plates = all(_PLATE.search(folder) for folder in folders)
+    wells = all(_WELL.search(Path(field.name).name) for field in fields)
+    return "plate" if folders and (plates or wells) else "folder"
+
 # %% ../../nbs/data/03_images.ipynb #c22
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
@@ -751,7 +937,7 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     on = on or next((c for c in table.columns if str(c).lower().replace("_", "").replace(" ", "") in usual), None)
     if on is None or on not in table:
         raise ConfigError(
-            f"{name} has no column of file names{'' if on is None else f' {on!r}'}; it has {', '.join(map(str, table.columns))}, say which with on="
+            f"{name} has no column of file names{'' if on is None else f' {on!r}'}; it has {', '.join(map(str, table.columns))}; say which with --on (on=)"
         )
     return on
 
@@ -768,6 +954,10 @@ def join_table(
 
     Raises `ConfigError` where a file or, unless `part`, a row would be left over.
     """
+    if "file" not in table:
+        raise ConfigError(
+            f"{other if isinstance(other, (str, Path)) else name} cannot be joined: these images have no file names, only {', '.join(map(str, table.columns))}; a table needs images that were read from files"
+        )
     name, other = (str(other) if isinstance(other, (str, Path)) else name), read_table(other)
     on = file_column(other, name, on)
     # by whole path, without the ending, or by the bare name: whichever fits most files and names none twice
@@ -787,13 +977,31 @@ def join_table(
         raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")
     lacking, extra = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
     if lacking:
-        raise ConfigError(f"{name} has no row for {len(lacking)} of {mine.nunique()} images, first {lacking[0]}")
+        raise ConfigError(
+            f"{name} has no row for {len(lacking)} of {mine.nunique()} images, first {lacking[0]}; its column {on!r} must name every file, e.g. {table.file.iloc[0]}, and begins with {other[on].iloc[0] if len(other) else 'nothing'}"
+        )
     if extra:
         raise ConfigError(
-            f"{name} has {len(extra)} rows without an image, first {extra[0]}; give part=True if the images are only a part"
+            f"{name} has {len(extra)} rows without an image, first {extra[0]}; give --part (part=True) if the images are only a part"
         )
     rest = other.drop(columns=on).set_index(theirs).loc[mine].reset_index(drop=True)
     return pd.concat([table.reset_index(drop=True), rest[[c for c in rest if c not in table]]], axis=1)
+
+# %% ../../nbs/data/03_images.ipynb #c23a
+@dataclass
+class Values:
+    "What pixels were before they were brought to [0, 1]."
+
+    dtype: str = ""
+    low: float = np.inf
+    high: float = -np.inf
+
+    def seen(self, planes: np.ndarray) -> np.ndarray:
+        "The same planes, whose type and range are taken down."
+        self.dtype = str(planes.dtype)
+        self.low = min(self.low, float(planes.min()))
+        self.high = max(self.high, float(planes.max()))
+        return planes
 
 # %% ../../nbs/data/03_images.ipynb #c24
 def load_images(
@@ -811,26 +1019,35 @@ def load_images(
     level: int = 0,  # of pyramids
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not tell
     part: bool = False,  # True where the files are a part of what the table knows
-) -> CellImages:  # one row a file and frame, columns `file`, `plate`, `frame`
+) -> CellImages:  # one row a file and frame, columns `file`, `folder` or `plate`, `frame`
     """Images of one shape as a collection; every frame of a time series is one image.
 
     Raises `ImageError` for a file that cannot be used, `ShapeError` where channels differ, `ConfigError` where the table and the files do not match.
     """
     cells = _saved(source)
+    if cells is not None and channels:
+        raise ConfigError(
+            f"{source} is a stored set, whose channels are {', '.join(cells.channels)}; --channel (channels=) is for image files"
+        )
     if cells is None:
         fields = list_fields(source, channels, z, True, level, axes)
         _check_memory(source, fields)
         treatment = Treatment.of(treatment, maximum).fitted(f.sample() for f in fields)
-        read = [field.treated(treatment) for field in fields]
+        values = Values()
+        read = [treatment(values.seen(field.read()), field.plate, str(field.files[0])) for field in fields]
         rows = pd.DataFrame(
-            {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
+            {
+                "file": [f.name for f in fields],
+                folder_column(fields): [f.plate for f in fields],
+                "frame": [f.frame for f in fields],
+            }
         )
         sides = np.array([image.shape[1:] for image in read])
         if (sides != sides[0]).any():
             rows = rows.assign(file_height=sides[:, 0], file_width=sides[:, 1])
             size = _common_size(sides) if size is None else size
         images = _stack(fields, read, size)
-        about = {"treatment": treatment.as_list()}
+        about = {"treatment": treatment.as_list(), "values": asdict(values)}
         cells = CellImages(images, rows, fields[0].channels(), _called(source, fields), about)
     if table is not None:
         cells = replace(cells, table=join_table(cells.table, table, on, part=part))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import CellImages
-from .images import join_table, list_fields
+from .images import folder_column, join_table, list_fields
 from .treatment import Treatment
 from ..errors import ConfigError, ShapeError
 from ..files import write_table
@@ -33,7 +33,7 @@ def cut_patches(
     channels: dict[str, str] | tuple[str, ...] = (),
     treatment: Treatment = Treatment(),
     progress: bool = True,
-) -> CellImages:  # a row a patch: file, plate, frame, row, column, brightness, and the labels
+) -> CellImages:  # a row a patch: file, folder or plate, frame, row, column, brightness, and the labels
     "Random patches of every image, the same for a seed. Raises `ShapeError` for an image smaller than a patch."
     if size < 2 or n < 1:
         raise ConfigError(
@@ -43,7 +43,11 @@ def cut_patches(
         raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
     known = pd.DataFrame(
-        {"file": [f.name for f in fields], "plate": [f.plate for f in fields], "frame": [f.frame for f in fields]}
+        {
+            "file": [f.name for f in fields],
+            folder_column(fields): [f.plate for f in fields],
+            "frame": [f.frame for f in fields],
+        }
     )
     if labels is not None:
         known = join_table(known, labels, on, part=part)

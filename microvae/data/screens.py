@@ -20,8 +20,8 @@ import pandas as pd
 
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
-from .images import Field, join_table, list_fields
-from .segmentation import Segmentation
+from .images import Field, folder_column, join_table, list_fields
+from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .treatment import Treatment, finite
 from ..errors import ConfigError, FileError, ImageError, MicroVAEError
@@ -71,7 +71,8 @@ def crop_fields(
     size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    labels: str | None = None,  # pattern of label images, e.g. "*_labels.tif"; segmented here if not given
+    # label images: a pattern of names, e.g. "*_labels.tif", or a folder of files named as the images are; segmented here if not given
+    labels: str | None = None,
     out=None,  # a .zarr folder to write to; in memory if not given
     overwrite: bool = False,  # replace a stored set that is there
     # of the fields, before they are segmented; learns from them what it needs
@@ -81,11 +82,12 @@ def crop_fields(
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given
+    part: bool = False,  # True where the files are a part of what the table knows
     scheduler: str | None = None,  # address of a Dask scheduler; this machine's cores if not given
     workers: int | None = None,  # processes on this machine; as many as cores if not given
     name: str | None = None,
     progress: bool = True,
-    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, focus
+    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, outside, focus
 ) -> CellImages:  # a row a cell, in the order of the fields
     """The cells of all fields of a folder, or of a plate, in one collection.
 
@@ -96,7 +98,11 @@ def crop_fields(
         check_place(Path(out), overwrite)  # told before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
-    known = None if table is None else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on)
+    known = (
+        None
+        if table is None
+        else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on, part)
+    )
     treatment = Treatment.of(treatment)
     fields, samples = _with_samples(fields, treatment, failed)
     if not fields:
@@ -108,11 +114,14 @@ def crop_fields(
     cut = partial(_cut_all, Job(settings, treatment, segmentation), scheduler=scheduler, workers=workers or cores())
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
-    made = Collected(fields, failed, called, about, known)
+    made = Collected(fields, failed, called, about, known, folder_column(fields))
     if out is None:
-        return made.in_memory(cut, progress)
-    made.to_disk(cut, progress, Path(out), overwrite)
-    return CellImages.load(out)
+        cells = made.in_memory(cut, progress)
+    else:
+        made.to_disk(cut, progress, Path(out), overwrite)
+        cells = CellImages.load(out)
+    warn_of_pieces(made.suggested, len(fields))
+    return cells
 
 
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int) -> Iterator[Cut | str]:
@@ -124,9 +133,9 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int)
     return map(job, fields)
 
 
-def _known_of(files: list[str], table, on: str | None) -> pd.DataFrame:
-    "What the table knows of each file, a row a file; nothing is left over on either side."
-    return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on)
+def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:
+    "What the table knows of each file, a row a file; nothing is left over, but of the table where files are a part of it."
+    return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on, part=part)
 
 
 def _named_like(source: Path) -> str:
@@ -164,16 +173,19 @@ def _with_samples(fields: list[Field], treatment: Treatment, failed: list):
 
 def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentation, most: int = 24) -> int:
     "A window for the cells of some fields, evenly spread."
-    diameters = []
+    diameters, reasons = [], []
     for i in np.unique(np.linspace(0, len(fields) - 1, most).astype(int)):
         try:
             planes = fields[i].treated(treatment)
             labels = labels_for(planes, fields[i].labels, segmentation, str(fields[i].files[0]))
-        except MicroVAEError:
-            continue  # it is reported when its turn comes
+        except MicroVAEError as error:
+            reasons.append(str(error))  # reported when its turn comes, if other fields can be used
+            continue
         table = measure_cells(planes, labels)
         if len(table):
             diameters.append(whole_cells(table))
+    if reasons and not diameters:
+        raise ImageError(f"no field gave a cell; first: {reasons[0]}")
     return window_for(pd.concat(diameters) if diameters else [])
 
 # %% ../../nbs/data/11_screens.ipynb #c09
@@ -186,11 +198,13 @@ class Collected:
     name: str
     about: dict  # how cells were cut
     known: pd.DataFrame | None  # what a table knows of each file
+    folder: str = "plate"  # how the column of folders is called
     channels: tuple[str, ...] | None = None
     done: int = 0  # fields
     kept: int = 0  # fields whose cells are written
     cuts: list[Cut] = dataclass_field(default_factory=list)  # not yet written
     dropped: list[pd.DataFrame] = dataclass_field(default_factory=list)
+    suggested: list[float] = dataclass_field(default_factory=list)  # diameters, where large cells came out in pieces
 
     def take(self, results: Iterator, progress: bool) -> Iterator[None]:
         "Take the results of all fields that are left, one at a time."
@@ -211,8 +225,12 @@ class Collected:
             self.failed.append((_frame_name(field), result))
             return
         self.channels = self.channels or result.channels
+        self.suggested += result.suggested
+        result = replace(result, table=result.table.rename(columns={"plate": self.folder}))
         if self.known is not None:
-            result = replace(result, table=result.table.merge(self.known, on="file", how="left"))
+            result = replace(
+                result, table=result.table.merge(self.known, on="file", how="left", suffixes=("", " (table)"))
+            )
         self.dropped.append(result.dropped)
         if len(result.table):
             self.cuts.append(result)

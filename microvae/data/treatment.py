@@ -336,11 +336,11 @@ STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground,
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
     finite(planes, source)
-    low, high = planes.min(), planes.max()
+    low, high = float(planes.min()), float(planes.max())
     if low < 0 or high > 1:
-        remedy = "end" if low < 0 else "give maximum=, or end"
+        scale = f"--maximum {high:.6g} (maximum={high:.6g}), the value that becomes 1, or " if low >= 0 else ""
         raise ImageError(
-            f"{source} ranges from {low:.4g} to {high:.4g}; {remedy} the treatment with Percentile(), so that pixels end in [0, 1]"
+            f"{source} ranges from {low:.4g} to {high:.4g}, and pixels must end in [0, 1], as those of floating-point files are expected to; give {scale}--stretch set (treatment=[Percentile(over='set')])"
         )
     return planes.astype(np.float32, copy=False)
 

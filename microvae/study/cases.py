@@ -138,8 +138,9 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
     """
     if column in cells.table:
         return (cells.table[column].astype(bool) == when).to_numpy()
-    if "plate" in cells.table and (cells.table.plate.str.lower() == "normal").any():
-        return (cells.table.plate.str.lower() == "normal").to_numpy()
+    for name in ("folder", "plate"):
+        if name in cells.table and (cells.table[name].str.lower() == "normal").any():
+            return (cells.table[name].str.lower() == "normal").to_numpy()
     return np.ones(len(cells), bool)
 
 

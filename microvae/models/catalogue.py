@@ -117,7 +117,7 @@ def architecture(name: str, height: int, width: int) -> Architecture:
     raise unknown_name("architecture", name, available())
 
 # %% ../../nbs/models/04_catalogue.ipynb #c91
-def initialised(model: nn.Module, generator: torch.Generator) -> nn.Module:
+def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
     """A model with PyTorch's default start, drawn from a generator instead of the state that all threads share.
 
     The numbers are those that `torch.manual_seed` and building the model would give.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import in_words
+from .card import in_words, treated_alike
 from ..data.collection import CellImages
 from ..errors import ConfigError, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
@@ -39,7 +39,7 @@ def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFra
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(run.model, cells, precision="float32", progress=progress)
+    codes = embed(run.model, treated_alike(cells, run), precision="float32", progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
 

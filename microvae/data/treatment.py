@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['Scope', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natural_maximum', 'Scale', 'Percentile', 'opened_background',
-           'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit', 'Treatment']
+           'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit', 'Treatment', 'essential', 'in_short']
 
 # %% ../../nbs/data/02_treatment.ipynb #c03
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, ImageError, unknown_name
+from ..errors import ConfigError, ImageError, in_a_line, unknown_name
 
 # %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]
@@ -353,3 +354,32 @@ def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
 
 def _read_through(steps, sample: Sample) -> np.ndarray:
     return _through(steps, sample.read(), sample.plate)
+
+# %% ../../nbs/data/02_treatment.ipynb #4ededc0e
+def essential(
+    steps: Iterable[dict],  # as `as_list` gives them
+    source: str = "the set",  # how messages call what they belong to
+) -> list[dict]:
+    """Steps without what each set learns for itself, and without `Clip` at the end.
+
+    Raises `ConfigError` for what are no steps.
+    """
+    found = []
+    for step in steps if isinstance(steps, (list, tuple)) else [steps]:
+        if not isinstance(step, dict) or step.get("step") not in STEPS:
+            raise ConfigError(f"the treatment of {source} is damaged: {in_a_line(repr(step))} is not a step")
+        learned = {"FlatField": "grid", "Percentile": "limits" if step.get("over") == "plate" else ""}
+        kept = {name: value for name, value in step.items() if name != learned.get(step["step"])}
+        found.append(json.loads(json.dumps(kept, default=float)))
+    while found and found[-1]["step"] == "Clip":
+        found.pop()
+    return found
+
+# %% ../../nbs/data/02_treatment.ipynb #471bd88f
+def in_short(steps: Iterable[dict]) -> str:
+    "Steps in one line, as a user would write them."
+    calls = []
+    for step in steps:
+        settings = [f"{name}={value!r}" for name, value in step.items() if name != "step" and value is not None]
+        calls.append(f"{step['step']}({in_a_line(', '.join(settings)) if settings else ''})")
+    return ", ".join(calls) or "no step"

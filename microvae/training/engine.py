@@ -28,7 +28,7 @@ from ..files import alone, read_table, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from ..progress import progress_bar
-from .checkpoint import load_tensors, restore, run_state, save_tensors
+from .checkpoint import load_tensors, paused, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side
 from .loggers import logged
@@ -298,7 +298,7 @@ def load_run(folder) -> Run:
     "A finished run from its folder. Raises `ConfigError` where there is none."
     folder = Path(folder)
     if not (folder / "model.safetensors").exists():
-        raise ConfigError(f"{folder} holds no finished run: model.safetensors is missing")
+        raise ConfigError(paused(folder) or f"{folder} holds no finished run: model.safetensors is missing")
     model, config = load_model(folder / "model.safetensors")
     return Run(config, model, read_table(folder / "history.parquet"), folder)
 
@@ -544,6 +544,10 @@ def train_longer(
 
     Raises `ConfigError` where the run was not kept, saw other cells, or has a schedule that ends with its last epoch.
     """
+    if not run.finished:
+        raise ConfigError(
+            f"the run is paused at epoch {len(run.history)} of {run.config.training.epochs}; finish it first, by fit with the same arguments"
+        )
     state = None if run.folder is None else run.folder / "checkpoint" / "state.safetensors"
     if state is None or not state.exists():
         raise ConfigError(

@@ -25,7 +25,7 @@ from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import held_apart
 from ..data.treatment import Clip, Treatment, essential, in_short
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, in_a_line
+from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
 from ..files import read_json, replace_file, write_json, write_table
@@ -295,6 +295,7 @@ def _changed(file: Path) -> float:
     return file.stat().st_mtime
 
 
+@checked
 def open_run(folder) -> tuple[Run, dict]:
     """A run and its card, from its folder or from a folder of runs, of which the newest is taken.
 
@@ -316,6 +317,7 @@ COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epo
 TOLD = ("explained", "psnr", "active_units")
 
 
+@checked
 def list_runs(folder) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is where a card tells it.
 

@@ -16,7 +16,7 @@ import tifffile
 
 from .card import in_words, treated_alike
 from ..data.collection import CellImages
-from ..errors import ConfigError, require, unknown_name
+from ..errors import ConfigError, checked, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
@@ -31,6 +31,7 @@ def latent_columns(table) -> list[str]:
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
 
+@checked
 def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFrame:
     """The cells' table with columns latent_1, latent_2, ... and the model that made them.
 
@@ -81,6 +82,7 @@ def as_anndata(codes: pd.DataFrame, card: dict):
     )
 
 
+@checked
 def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     "Write a table of codes, whole or not at all, as its name's ending says. Raises `ConfigError` for another ending."
     path = check_kind(path)
@@ -90,6 +92,7 @@ def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     return replace_file(path, data.write_h5ad)
 
 
+@checked
 def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """What `write_embedding` wrote.
 

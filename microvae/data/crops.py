@@ -18,7 +18,7 @@ from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels
 from .treatment import Treatment
-from ..errors import ConfigError, ImageError, ShapeError
+from ..errors import ConfigError, ImageError, ShapeError, checked
 from ..files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c04
@@ -215,6 +215,7 @@ def whole_cells(table: pd.DataFrame) -> pd.Series:
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
 
+@checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
     size: int | None = None,  # side of the square window, pixels; from the cells if not given
@@ -251,6 +252,7 @@ def why_empty(cut: Cut, source: str) -> str:
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take a smaller size, or softer limits"
 
 # %% ../../nbs/data/06_crops.ipynb #c14
+@checked
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
     for part in parts:
@@ -272,6 +274,7 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
+@checked
 def crop_boxes(
     folder,  # of the images
     # a table, or a CSV, Parquet or Excel file, with a column of file names and xmin, ymin, xmax, ymax in pixels

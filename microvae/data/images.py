@@ -28,7 +28,7 @@ import pandas as pd
 from .collection import CellImages
 from .storage import is_stored
 from .treatment import Sample, Treatment, certain_maximum
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
 from ..files import read_table, unreadable
 
 #: File endings that can be read.
@@ -360,6 +360,7 @@ def _check_archive(path: Path):
 OPENERS = {".tif": _open_tiff, ".tiff": _open_tiff, ".npy": _open_numpy, ".npz": _open_numpy, ".zarr": _open_zarr}
 
 
+@checked
 def open_image(
     path,
     # a letter of T, C, Z, Y, X, S for each axis, where the file does not tell or tells wrongly
@@ -652,6 +653,7 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     return on
 
 
+@checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`
     other,  # a table, or the path of one in CSV, Parquet or Excel
@@ -692,6 +694,7 @@ def join_table(
     return pd.concat([table.reset_index(drop=True), rest[[c for c in rest if c not in table]]], axis=1)
 
 # %% ../../nbs/data/03_images.ipynb #c24
+@checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
     source,

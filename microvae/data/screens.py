@@ -23,7 +23,7 @@ from .images import Field, join_table, list_fields
 from .segmentation import Segmentation
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored
 from .treatment import Treatment
-from ..errors import ConfigError, FileError, ImageError, MicroVAEError
+from ..errors import ConfigError, FileError, ImageError, MicroVAEError, checked
 from ..files import alone, not_written, read_table, take_place, to_disk, write_table
 from ..progress import progress_bar
 from ..workers import ATTEMPTS, cores, on_cluster, on_cores
@@ -55,6 +55,7 @@ def _dead(field: Field) -> str:
 BLOCK = 32
 
 
+@checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
     size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given

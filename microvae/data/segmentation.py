@@ -15,7 +15,7 @@ import numpy as np
 
 from .images import Field
 from .treatment import opened_background
-from ..errors import ConfigError, ImageError, ShapeError, require, unknown_name
+from ..errors import ConfigError, ImageError, ShapeError, checked, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
 
@@ -209,6 +209,7 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 
+@checked
 def segment_cells(
     field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings
 ) -> np.ndarray:

@@ -14,13 +14,14 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, checked
 from .plots import composite, plot_images
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..style import PALETTE, styled
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c04
+@checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
 ) -> Figure:
@@ -67,6 +68,7 @@ def plot_marginals(
     return fig
 
 
+@checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
 ) -> Figure:
@@ -105,6 +107,7 @@ def plot_tracks(
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c06
+@checked
 def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns
     along the first axis, rows along the second, from its largest value down, as a plot has them.
@@ -119,6 +122,7 @@ def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: t
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
 
+@checked
 def traversals(
     model: Autoencoder,
     steps: int = 8,
@@ -136,6 +140,7 @@ def traversals(
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
 
+@checked
 def plot_grid(
     images: np.ndarray,
     reach: float = 2.0,
@@ -160,6 +165,7 @@ def plot_grid(
     return fig
 
 
+@checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
 ) -> Figure:
@@ -178,6 +184,7 @@ def plot_traversals(
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c12
+@checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     "Originals, reconstructions, and what is missing (blue) or too much (red), for each channel, on one scale."
     k, count = originals.shape[:2]
@@ -308,6 +315,7 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
 
 
+@checked
 def plot_map(
     codes: np.ndarray,
     cells: CellImages,

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
 from ..style import PALETTE, shared_legend, styled
 
@@ -269,6 +269,7 @@ def composite(images: np.ndarray, channels: tuple[str, ...] = (), quantile: floa
     return in_colours(images, display_of(images, channels, quantile))
 
 
+@checked
 def contact_sheet(
     cells: CellImages,
     n: int = 60,  # how many are shown, at random and in their order
@@ -360,6 +361,7 @@ def _channel_legend(fig: Figure, channels: tuple[str, ...]):
         fig.text(0.99 - 0.11 * i, 0.995, name, color=colour, fontsize=9, ha="right", va="top", weight="bold")
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c16
+@checked
 def quality_plot(cells: CellImages) -> Figure:
     """Cells that were kept and dropped when fields were cut: their size and sharpness, where in the field they lay,
     and how many for which reason.
@@ -407,6 +409,7 @@ def quality_plot(cells: CellImages) -> Figure:
     return fig
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c19
+@checked
 def track_plot(cells: CellImages, shown: int = 4) -> Figure:
     """Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers
     and their daughters as rows of images.

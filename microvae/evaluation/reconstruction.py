@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from ..data.collection import CellImages
+from ..errors import checked
 from ..files import write_table
 from ..models import measures
 from ..models.autoencoders import Autoencoder
@@ -30,6 +31,7 @@ def _measured(measure, a, b) -> np.ndarray:
     ).numpy()
 
 
+@checked
 def psnr(
     a,  # (N, C, H, W) in [0, 1], array or tensor
     b,  # of the same shape
@@ -38,6 +40,7 @@ def psnr(
     return _measured(measures.psnr, a, b)
 
 
+@checked
 def ssim(
     a,  # (N, C, H, W) in [0, 1], array or tensor
     b,  # of the same shape
@@ -48,6 +51,7 @@ def ssim(
     return _measured(measures.ssim, a, b)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c06
+@checked
 @torch.no_grad()
 def reconstruct(
     model: Autoencoder,
@@ -86,6 +90,7 @@ def decoded(
     return images
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c09
+@checked
 @torch.inference_mode()
 def embed(
     model: Autoencoder,
@@ -109,6 +114,7 @@ def embed(
     return torch.cat(codes).float().cpu().numpy()
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c12
+@checked
 def write_predictions(model: Autoencoder, cells: CellImages, path) -> Path:
     """Write a table (CSV, or Parquet by the name's ending) with a row an image: row_id, and orig_px0, recon_px0,
     orig_px1, recon_px1, ... over rows, columns and channels.

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from ..errors import ConfigError, ShapeError, require, unknown_name
+from ..errors import ConfigError, ShapeError, checked, require, unknown_name
 from .autoencoders import Architecture, Autoencoder, VariationalAutoencoder
 from .depth import interpolated_depth
 
@@ -126,6 +126,7 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
     )
 
 
+@checked
 def build(
     name: str,  # one of `available()`
     image_shape: tuple[int, int, int],  # (channels, height, width)
@@ -147,6 +148,7 @@ def build(
     return kind(image_shape, latent_dim, found, name, tuple(sorted(changes.items())))
 
 
+@checked
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

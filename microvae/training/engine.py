@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
-from ..errors import ConfigError, DivergenceError, ImageError, ShapeError, in_a_line
+from ..errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line
 from ..files import alone, read_table, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
@@ -274,6 +274,7 @@ def save_model(model: Autoencoder, config: RunConfig, path, half: bool = False) 
     return save_tensors(path, weights, {"config": config.as_dict()})
 
 
+@checked
 def load_model(path) -> tuple[Autoencoder, RunConfig]:
     """The model of a `model.safetensors`, ready for use, and its config.
 
@@ -294,6 +295,7 @@ def load_model(path) -> tuple[Autoencoder, RunConfig]:
     return model.eval(), config
 
 
+@checked
 def load_run(folder) -> Run:
     "A finished run from its folder. Raises `ConfigError` where there is none."
     folder = Path(folder)
@@ -365,6 +367,7 @@ def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
 
+@checked
 def fit(
     model,  # a name of `available()`, or a model of `build`; None takes the config's
     cells: CellImages,  # to train on
@@ -533,6 +536,7 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     return run.model.cpu(), run.history, run.finished
 
 # %% ../../nbs/training/06_engine.ipynb #c13
+@checked
 def train_longer(
     run: Run,
     cells: CellImages,  # the cells that the run was trained on
@@ -574,6 +578,7 @@ def train_longer(
     return fit(None, cells, config, validation, run.folder.parent, **settings)
 
 # %% ../../nbs/training/06_engine.ipynb #c14
+@checked
 def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)`, to be given to a model."
     return torch.from_numpy(cells.images[:]).to(resolve_device(device))

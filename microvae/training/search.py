@@ -24,7 +24,7 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, require
+from ..errors import ConfigError, checked, require
 from ..files import read_json, write_json
 from ..progress import progress_bar
 from .config import RunConfig
@@ -260,6 +260,7 @@ class Search:
         return with_values(self.config, **self.study.best_params)
 
 
+@checked
 def search(
     config: RunConfig,  # what all trials have in common
     cells: CellImages,

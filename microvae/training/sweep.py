@@ -24,7 +24,7 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, DeviceError, require
+from ..errors import ConfigError, DeviceError, checked, require
 from ..files import replace_file, write_json
 from ..progress import progress_bar
 from .checkpoint import save_tensors
@@ -53,6 +53,7 @@ def with_values(config: RunConfig, **values) -> RunConfig:
     return config
 
 
+@checked
 def grid(config: RunConfig = RunConfig(), **values) -> list[RunConfig]:
     """One config for every combination of the values, by the names of their fields: `grid(beta=[0.5, 1], seed=range(3))`.
 
@@ -104,6 +105,7 @@ class Work:
         return str(run.folder)
 
 # %% ../../nbs/training/08_sweep.ipynb #c10
+@checked
 def sweep(
     configs: list[RunConfig],
     cells: CellImages,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .storage import IN_MEMORY, StoredImages, from_levels, nbytes, read_stored, to_levels, write_stored
-from ..errors import ConfigError, ImageError, ShapeError, check_type, in_a_line
+from ..errors import ConfigError, ImageError, ShapeError, check_fields, check_type, in_a_line
 from ..files import replace_file
 
 # %% ../../nbs/data/01_collection.ipynb #c05
@@ -25,7 +25,12 @@ def check_images(
     source: str = "images",  # how messages call it: a file name, mostly
 ) -> np.ndarray:  # (N, C, H, W) float32, contiguous
     "Images as float32, or an error that says what is wrong with them: shape, emptiness, NaN, or range."
-    array = np.asarray(images)
+    if hasattr(images, "detach"):  # a tensor, wherever it is
+        images = images.detach().cpu()
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise ShapeError(f"{source} are images of different shapes; all must have one") from error
     if array.ndim != 4 or 0 in array.shape[1:]:
         raise ShapeError(f"{source} has shape {array.shape}; images must be (number, channels, height, width)")
     if len(array) == 0:
@@ -45,7 +50,7 @@ def check_images(
     return array
 
 # %% ../../nbs/data/01_collection.ipynb #ef325f24
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RescaledImages(StoredImages):
     "Stored images whose pixels are multiplied by a factor as they are read, and cut at 1."
 
@@ -85,6 +90,7 @@ class CellImages:
     about: dict = field(default_factory=dict)  # what is known of the whole set: source, licence, simulator settings
 
     def __post_init__(self):
+        check_fields(self)
         if not self.stored:
             object.__setattr__(self, "images", check_images(self.images, self.name))
         table = (
@@ -127,9 +133,9 @@ class CellImages:
     def __repr__(self) -> str:
         channels, height, width = self.image_shape
         named = "" if all(name.startswith("channel ") for name in self.channels) else f" ({', '.join(self.channels)})"
-        return in_a_line(
-            f"CellImages {self.name!r}: {len(self):,} images of {height}×{width} pixels, {channels} channel{'s' * (channels > 1)}{named}{', on disk' * self.stored}; table: {', '.join(map(str, self.table.columns))}"
-        )
+        columns = list(map(str, self.table.columns))
+        known = ", ".join([*columns[:6], *([f"{len(columns) - 6} more"] if len(columns) > 6 else [])])
+        return f"<CellImages {self.name!r}: {len(self):,} images of {height}×{width} pixels, {channels} channel{'s' * (channels > 1)}{named}{', on disk' * self.stored}; table: {known}>"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self))}</p>{self.table.head().to_html()}"

@@ -18,7 +18,7 @@ from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels
 from .treatment import Treatment
-from ..errors import ConfigError, ImageError, ShapeError, checked
+from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked
 from ..files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c04
@@ -35,6 +35,7 @@ class Cutting:
     focus: float = 0  # cells with a lower focus (see the table) are dropped
 
     def __post_init__(self):
+        check_fields(self)
         if self.size is not None and self.size < 2:
             raise ConfigError(f"size is {self.size}, it must be at least 2 pixels")
         if self.max_area is not None and self.max_area <= self.min_area:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .images import Field
 from .treatment import opened_background
-from ..errors import ConfigError, ImageError, ShapeError, checked, require, unknown_name
+from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
 
@@ -112,6 +112,7 @@ class Segmentation:
     curvature: float = 0.15  # standard deviation of the Laplacian of Gaussian, for that method
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in METHODS:
             raise unknown_name("segmentation method", self.method, METHODS)
         if self.diameter is not None and not self.diameter > 1:

@@ -58,6 +58,10 @@ class StoredImages:
     def ndim(self) -> int:
         return 4
 
+    def __repr__(self) -> str:
+        place = getattr(self.array, "store_path", "")
+        return f"<{type(self).__name__} of shape {self.shape}, on disk{f' in {place}' if place else ''}>"
+
     def __len__(self) -> int:
         return self.array.shape[0] if self.rows is None else len(self.rows)
 

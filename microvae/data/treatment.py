@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, ImageError, in_a_line, unknown_name
+from ..errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
 
 # %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]
@@ -64,6 +64,9 @@ class Scale:
 
     maximum: float | None = None  # found from the set if not given
 
+    def __post_init__(self):
+        check_fields(self)
+
     def fitted(self, samples: Iterable[Sample]) -> "Scale":
         if self.maximum is not None:
             return self
@@ -83,6 +86,7 @@ class Percentile:
     limits: dict | None = None  # plate ("" for the set) -> [low of each channel, high of each channel]; learned
 
     def __post_init__(self):
+        check_fields(self)
         _checked_scope(self.over)
         if not 0 <= self.low < self.high <= 100:
             raise ConfigError(f"percentiles are {self.low} and {self.high}; they must be 0 ≤ low < high ≤ 100")
@@ -143,6 +147,7 @@ class SubtractBackground:
     method: Literal["gaussian", "top_hat", "rolling_ball"] = "top_hat"
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in ("gaussian", "top_hat", "rolling_ball"):
             raise unknown_name("method of background subtraction", self.method, ["gaussian", "top_hat", "rolling_ball"])
         if not self.radius > 0:
@@ -182,6 +187,9 @@ class FlatField:
 
     points: int = 12  # of the grid, each side
     grid: list | None = None  # channels × points × points; learned
+
+    def __post_init__(self):
+        check_fields(self)
 
     def fitted(self, samples: Iterable[Sample]) -> "FlatField":
         from scipy.ndimage import gaussian_filter
@@ -228,6 +236,7 @@ class Denoise:
     strength: float = 1.0  # 1 is what the noise found in the image asks for
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in ("nlm", "wavelet", "tv"):
             raise unknown_name("method of denoising", self.method, ["nlm", "wavelet", "tv"])
         if not self.strength > 0:

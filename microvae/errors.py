@@ -158,7 +158,7 @@ def fits(value: object, hint: Any) -> bool:
     if hint.__name__ in ("ndarray", "Tensor"):
         return hasattr(value, "__array__") or isinstance(value, (list, tuple))
     if hint.__name__ == "Autoencoder":
-        return callable(getattr(value, "encode", None))
+        return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
 

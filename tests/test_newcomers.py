@@ -1,13 +1,19 @@
 "What somebody meets who uses the library for the first time, without having read its documentation."
 
 import warnings
+from functools import cache
+from inspect import isfunction, signature
+from typing import get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_app import here, said, write_tiffs
 
 import microvae as mv
 from microvae.app.card import images_for, train_with_card
+from microvae.errors import fits
+from microvae.public import PUBLIC
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +139,96 @@ def test_a_paused_run_is_not_trained_longer():
     run = mv.fit(None, cells, mv.RunConfig(training=mv.Training(3)), time_budget=0, progress=False, device="cpu")
     with pytest.raises(mv.ConfigError, match="paused at epoch 1 of 3"):
         mv.train_longer(run, cells, 2)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return mv.lung_fret(12)
+
+
+@pytest.fixture(scope="module")
+def run(cells):
+    return mv.fit("MP2_64", cells, mv.RunConfig(training=mv.Training(1)), progress=False, device="cpu")
+
+
+def functions() -> list[str]:
+    "The public functions some of whose arguments have types."
+    names = [name for part in PUBLIC.values() for name in part]
+    found = [name for name in names if isfunction(getattr(mv, name)) and signature(getattr(mv, name)).parameters]
+    return [name for name in found if get_type_hints(getattr(mv, name)).keys() - {"return"}]
+
+
+@pytest.mark.parametrize("name", functions())
+def test_an_argument_of_another_type_costs_a_sentence(name):
+    "Each argument with a type is named, by each public function, before anything is computed."
+    function = getattr(mv, name)
+    hints = get_type_hints(function)
+    parameters = signature(function).parameters.values()
+    single = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    needed = {p.name: None for p in single if p.default is p.empty}
+    wrong = object()
+    for parameter in single:
+        if parameter.name not in hints or fits(wrong, hints[parameter.name]):
+            continue
+        given = {other: wanted(hints.get(other)) for other in needed}
+        with pytest.raises(mv.ConfigError, match="is an object; it must be") as error:
+            function(**given | {parameter.name: wrong})
+        assert "\n" not in str(error.value)
+
+
+@cache
+def samples() -> list:
+    "Some value of each type that arguments have."
+    return [None, 1, 0.5, "", [], {}, np.zeros(2), mv.lung_fret(2), mv.RunConfig(), pd.DataFrame()]
+
+
+def wanted(hint):
+    "Something of a type, so that another argument is the first that is wrong."
+    found = [value for value in samples() if hint is None or fits(value, hint)]
+    if found:
+        return found[0]
+    return mv.build("MP2_64", (1, 20, 20)) if hint.__name__ == "Autoencoder" else object.__new__(hint)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda cells, run: mv.fit(mv.RunConfig(), cells), ["model is a RunConfig", "mv.fit(None, cells, config)"]),
+        (lambda cells, run: mv.fit(cells, "adaptable"), ["cells is the text 'adaptable'", "mv.load_images"]),
+        (lambda cells, run: mv.fit("adaptable", cells.images), ["an array of shape (12, 1, 20, 20)", "mv.CellImages"]),
+        (lambda cells, run: mv.fit("adaptable", cells, mv.Training(1)), ["config is a Training", "mv.RunConfig("]),
+        (lambda cells, run: mv.fit("adaptable", cells, validation=0), ["hold out 0"]),
+        (lambda cells, run: mv.sweep(mv.RunConfig(), cells), ["configs is a RunConfig", "a list"]),
+        (lambda cells, run: mv.search(mv.RunConfig(), cells, {"beta": [1.0]}, 20), ["trials=20"]),
+        (lambda cells, run: mv.grid(beta=1.0), ["beta is 1.0", "beta=[1.0]"]),
+        (lambda cells, run: mv.RunConfig(model="MP2"), ["model is the text 'MP2'", "a Model"]),
+        (lambda cells, run: mv.Training(learning_rate="1e-3"), ["learning_rate is the text '1e-3'", "a number"]),
+        (lambda cells, run: mv.embed(run, cells), ["model is a Run", "run.model"]),
+        (lambda cells, run: mv.embed(run.model, cells.images), ["cells is an array", "mv.CellImages"]),
+        (
+            lambda cells, run: mv.crop_cells(cells.images[0, 0], np.zeros((20, 20), int)),
+            ["size is an array", "(20, 20)"],
+        ),
+        (lambda cells, run: mv.CellImages([np.zeros((1, 4, 4)), np.zeros((1, 5, 4))]), ["different shapes"]),
+        (lambda cells, run: mv.CellImages(cells.images, {"dose": [1]}), ["table is a dict", "DataFrame"]),
+        (lambda cells, run: mv.load_images(cells.images), ["source is an array", "a path"]),
+        (lambda cells, run: mv.load_run(run), ["folder is a Run", "a path"]),
+        (lambda cells, run: mv.MicroVAE().fit("no/where"), ["no/where"]),
+        (lambda cells, run: mv.MicroVAE().transform(cells), ["not trained", "fit(images)"]),
+        (lambda cells, run: mv.MicroVAE("2").fit(cells), ["latent_dim is the text '2'"]),
+        (lambda cells, run: mv.MicroVAE().fit([np.zeros((4, 4)), np.zeros((5, 4))]), ["(4, 4) and (5, 4)"]),
+    ],
+)
+def test_a_slip_in_a_call_costs_a_sentence(cells, run, call, words):
+    with pytest.raises(mv.MicroVAEError) as error:
+        call(cells, run)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_what_is_printed_fits_a_line(cells, run):
+    for thing in (cells, run, run.config, mv.RunConfig()):
+        assert len(repr(thing)) < 250 and "\n" not in repr(thing)
+        assert repr(thing) in repr([thing, thing])
+    assert repr(mv.RunConfig()) == "RunConfig()"

@@ -298,7 +298,7 @@ def _changed(file: Path) -> float:
 
 
 @checked
-def open_run(folder) -> tuple[Run, dict]:
+def open_run(folder: str | os.PathLike) -> tuple[Run, dict]:
     """A run and its card, from its folder or from a folder of runs, of which the newest is taken.
 
     Runs without a card get what their config tells.
@@ -355,7 +355,7 @@ LOSSES = ("total", "validation_total", "validation_kl")
 
 
 @checked
-def list_runs(folder) -> pd.DataFrame:
+def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is, as far as its card, its evaluation and its history tell.
 
     Losses are those of the epoch whose weights were kept.

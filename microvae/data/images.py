@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from functools import lru_cache, partial
 from glob import glob
 from math import prod
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -697,7 +698,7 @@ def join_table(
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
-    source,
+    source: str | PathLike | list | tuple,
     maximum: float | None = None,  # value that becomes 1, for all files alike; found from the files if not given
     # resize to this height and width, in pixels; where files differ in size and none is given, to their median
     size: int | tuple[int, int] | None = None,

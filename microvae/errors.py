@@ -145,7 +145,7 @@ def fits(value: object, hint: Any) -> bool:
         return any(fits(value, part) for part in parts)
     if origin is list or hint is list:
         return isinstance(value, (list, tuple)) and all(fits(part, parts[0]) for part in value if parts)
-    if origin is tuple or hint is tuple:
+    if origin is tuple:
         return isinstance(value, (list, tuple, range)) or hasattr(value, "tolist")
     if origin is dict:
         return isinstance(value, Mapping)

@@ -4,6 +4,7 @@ import warnings
 from functools import cache
 from inspect import isfunction, signature
 from typing import get_type_hints
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -187,7 +188,7 @@ def wanted(hint):
     found = [value for value in samples() if hint is None or fits(value, hint)]
     if found:
         return found[0]
-    return mv.build("MP2_64", (1, 20, 20)) if hint.__name__ == "Autoencoder" else object.__new__(hint)
+    return Mock(spec=hint)
 
 
 @pytest.mark.parametrize(

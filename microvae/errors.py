@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from functools import cache, wraps
 from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -143,14 +145,22 @@ def fits(value: object, hint: Any) -> bool:
     origin, parts = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)
-    if origin is list or hint is list:
-        return isinstance(value, (list, tuple)) and all(fits(part, parts[0]) for part in value if parts)
+    if origin is list:
+        return (
+            hasattr(value, "tolist")
+            or isinstance(value, (list, tuple, range))
+            and all(fits(part, parts[0]) for part in value)
+        )
+    if hint is list:
+        return isinstance(value, (list, tuple))
     if origin is tuple:
         return isinstance(value, (list, tuple, range)) or hasattr(value, "tolist")
     if origin is dict:
         return isinstance(value, Mapping)
     if not isinstance(hint, type) or hint is bool:
         return True
+    if hint in (str, Path, PathLike):  # a path may be a text, and a text a path
+        return isinstance(value, (str, PathLike))
     if hint is int:
         return isinstance(value, Integral)
     if hint is float:

@@ -51,7 +51,7 @@ setup(
     keywords=cfg["keywords"],
     packages=find_packages(include=["microvae*"]),
     include_package_data=True,
-    package_data={"microvae.app": ["static/*"]},
+    package_data={"microvae": ["py.typed", "*.pyi"], "microvae.app": ["static/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=requirements("requirements"),
     extras_require=extras,

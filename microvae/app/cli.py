@@ -469,7 +469,7 @@ def search(
         RunConfig(model=Model(model), training=Training(epochs)),
         load(images, n, size, data_folder=data_folder, **reading),
         space_of(tried),
-        trials,
+        trials=trials,
         folder=out,
         name=name,
         device=device,

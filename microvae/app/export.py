@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from .card import save_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
-from ..errors import ConfigError, FileError, MicroVAEError, in_a_line, require
+from ..errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..files import replace_file, replace_folder
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
@@ -233,6 +233,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     )
 
 # %% ../../nbs/app/03_export.ipynb #c13
+@checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
     by: str = "latent_1",  # the column whose values give the colours
@@ -258,6 +259,7 @@ def napari_layer(
     )
 
 
+@checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
     napari = require("napari", "napari")
@@ -273,6 +275,7 @@ def _repository(name: str) -> str:
     return name
 
 
+@checked
 def push(
     run: Run,
     card: dict,
@@ -310,6 +313,7 @@ def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
     return made
 
 
+@checked
 def pull(
     name: str,  # owner/name
     folder=None,  # a folder that is the hub; the hub of `huggingface_hub` if not given

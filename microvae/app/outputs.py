@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import in_words
+from .card import in_words, treated_alike
 from ..data.collection import CellImages
-from ..errors import ConfigError, ImageError, MicroVAEError, in_a_line, require, unknown_name
+from ..errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
@@ -32,6 +32,7 @@ def latent_columns(table) -> list[str]:
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
 
+@checked
 def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFrame:
     """The cells' table with columns latent_1, latent_2, ... and the model that made them.
 
@@ -40,7 +41,7 @@ def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFra
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(run.model, cells, progress=progress)
+    codes = embed(run.model, treated_alike(cells, run), progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
 
@@ -84,6 +85,7 @@ def as_anndata(codes: pd.DataFrame, card: dict):
     )
 
 
+@checked
 def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     "Write a table of codes, whole or not at all, as its name's ending says. Raises `ConfigError` for another ending."
     path = check_kind(path)
@@ -137,6 +139,7 @@ def _check_dataset(path: Path, part):
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
 
+@checked
 def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """What `write_embedding` wrote.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, check_fields
 
 # %% ../../nbs/data/09_augment.ipynb #c05
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Augmentation:
     fourier_magnitude: bool = False  # the logarithm of the spectrum's magnitude instead of the image, last of all
 
     def __post_init__(self):
+        check_fields(self)
         rules = {
             "rotation": (0, 180),
             "shift": (0, 0.5),

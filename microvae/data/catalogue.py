@@ -30,7 +30,7 @@ from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
-from ..errors import ConfigError, ImageError, MicroVAEError, in_a_line, require, unknown_name
+from ..errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
 from ..files import read_table, regular_file
 
 # %% ../../nbs/data/13_catalogue.ipynb #c04
@@ -175,6 +175,7 @@ def _idx(folder: Path, name: str):
             ) from error
 
 
+@checked
 def fetch_images(
     address: str,  # of an image, or a .zip of images, e.g. of the Broad Bioimage Benchmark Collection
     # "sha256:..." of the file; if not given, the hash of what came is told, to be given next time
@@ -559,6 +560,7 @@ def _some(cells: CellImages, n: int | None, seed: int) -> CellImages:
     return some if len(some) == len(cells) else replace(some, about=cells.about | {"taken_of": len(cells)})
 
 
+@checked
 def load(
     data: str,  # a name of `available_data()`, or a file, folder or pattern of images
     n: int | None = None,  # how many cells; all, or the simulator's default, if not given

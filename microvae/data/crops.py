@@ -19,7 +19,7 @@ from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
 from .treatment import Treatment
-from ..errors import ConfigError, ImageError, ShapeError
+from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked
 from ..files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c04
@@ -38,6 +38,7 @@ class Cutting:
     focus: float = 0  # cells with a lower focus (see the table) are dropped
 
     def __post_init__(self):
+        check_fields(self)
         if self.size is not None and self.size < 2:
             raise ConfigError(f"size is {self.size}, it must be at least 2 pixels")
         if self.max_area is not None and self.max_area <= self.min_area:
@@ -253,6 +254,7 @@ def whole_cells(table: pd.DataFrame) -> pd.Series:
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
 
+@checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
     size: int | None = None,  # side of the square window, pixels; from the cells if not given
@@ -291,6 +293,7 @@ def why_empty(cut: Cut, source: str) -> str:
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take {pad}a smaller --size (size=), or softer limits"
 
 # %% ../../nbs/data/06_crops.ipynb #c14
+@checked
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
     for part in parts:
@@ -312,6 +315,7 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
+@checked
 def crop_boxes(
     folder,  # of the images
     # a table, or a CSV, Parquet or Excel file, with a column of file names and xmin, ymin, xmax, ymax in pixels

@@ -19,6 +19,7 @@ from fnmatch import fnmatch
 from functools import lru_cache, partial
 from glob import glob
 from math import prod
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from ..arrays import open_checked, packed_more, read_attributes, read_layout
 from .collection import CellImages
 from .storage import is_stored
 from .treatment import Sample, Treatment, certain_maximum
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
 from microvae.files import (
     BELIEVED,
     PACKED,
@@ -445,6 +446,7 @@ def _open_numpy(path: Path, level: int) -> dict:
 OPENERS = {".tif": _open_tiff, ".tiff": _open_tiff, ".npy": _open_numpy, ".npz": _open_numpy, ".zarr": _open_zarr}
 
 
+@checked
 def open_image(
     path,
     # a letter of T, C, Z, Y, X, S for each axis, where the file does not tell or tells wrongly
@@ -942,6 +944,7 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     return on
 
 
+@checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`
     other,  # a table, or the path of one in CSV, Parquet or Excel
@@ -1004,9 +1007,10 @@ class Values:
         return planes
 
 # %% ../../nbs/data/03_images.ipynb #c24
+@checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
-    source,
+    source: str | PathLike | list | tuple,
     maximum: float | None = None,  # value that becomes 1, for all files alike; found from the files if not given
     # resize to this height and width, in pixels; where files differ in size and none is given, to their median
     size: int | tuple[int, int] | None = None,

@@ -14,11 +14,12 @@ import pandas as pd
 from .collection import CellImages
 from .images import folder_column, join_table, list_fields
 from .treatment import Treatment
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, checked
 from ..files import write_table
 from ..progress import progress_bar
 
 # %% ../../nbs/data/08_patches.ipynb #c04
+@checked
 def cut_patches(
     source,  # a file, a folder, a pattern or a list of images
     size: int = 64,  # side in pixels
@@ -93,6 +94,7 @@ def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
     return np.clip(cut * np.float32(place.brightness), 0, 1)
 
 
+@checked
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
     """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the
     collection.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .collection import CellImages
 from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 
 # %% ../../nbs/data/12_phantoms.ipynb #c05
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.
@@ -56,6 +56,7 @@ def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     return expose(smooth(signal, 0.6)[margin:-margin, margin:-margin], 600, 0.012, rng)[None].astype(np.float32)
 
 
+@checked
 def laser_surfaces(
     n: int = 2000,  # patches
     seed: int = 0,  # the same seed gives the same patches
@@ -258,6 +259,7 @@ def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     )
 
 
+@checked
 def head_phantoms(
     n: int = 1000,  # slices
     seed: int = 0,  # the same seed gives the same slices
@@ -416,6 +418,7 @@ def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
     )
 
 
+@checked
 def mucosa(
     n: int = 1000,  # views
     seed: int = 0,  # the same seed gives the same views

@@ -24,7 +24,7 @@ from .images import Field, folder_column, join_table, list_fields
 from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .treatment import Treatment, finite
-from ..errors import ConfigError, FileError, ImageError, MicroVAEError
+from ..errors import ConfigError, FileError, ImageError, MicroVAEError, checked
 from microvae.files import (
     alone,
     being_written,
@@ -66,6 +66,7 @@ def _dead(field: Field) -> str:
 BLOCK = 32
 
 
+@checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
     size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given

@@ -16,7 +16,7 @@ import numpy as np
 
 from .images import Field
 from .treatment import opened_background
-from ..errors import ConfigError, ImageError, ShapeError, require, unknown_name
+from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
 
@@ -171,6 +171,7 @@ class Segmentation:
     curvature: float = 0.15  # standard deviation of the Laplacian of Gaussian, for that method
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in METHODS:
             raise unknown_name("segmentation method", self.method, METHODS)
         if self.diameter is not None and not self.diameter > 1:
@@ -275,6 +276,7 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 
+@checked
 def segment_cells(
     field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings
 ) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from .collection import CellImages
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 
 # %% ../../nbs/data/04_simulate.ipynb #c05
 def random_stream(seed: int, *number: int) -> np.random.Generator:
@@ -162,6 +162,7 @@ def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) ->
     return smooth(spots, width) * 2 * pi * width**2
 
 
+@checked
 def memory_b(
     n: int = 2000,  # cells
     seed: int = 0,  # the same seed gives the same cells
@@ -261,6 +262,7 @@ def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     return expose(smooth(signal, 0.7 * scale), row.photons, 0.012, rng)[None]
 
 
+@checked
 def lung_fret(
     n: int = 4000,  # images; tracks are added until there are as many
     seed: int = 0,  # the same seed gives the same cells
@@ -337,6 +339,7 @@ def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
     )[None]
 
 
+@checked
 def phase_contrast(
     n: int = 2000,  # cells
     seed: int = 0,  # the same seed gives the same cells

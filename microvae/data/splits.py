@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import CellImages
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 
 # %% ../../nbs/data/10_splits.ipynb #c05
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
@@ -71,6 +71,7 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
     return fold
 
 # %% ../../nbs/data/10_splits.ipynb #c07
+@checked
 def split(
     cells: CellImages,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),  # train, validation, test
@@ -102,6 +103,7 @@ def split(
     return replace(cells, table=cells.table.assign(**{column: part}))
 
 # %% ../../nbs/data/10_splits.ipynb #c10
+@checked
 def k_folds(
     cells: CellImages,
     k: int = 5,
@@ -115,6 +117,7 @@ def k_folds(
     return replace(cells, table=cells.table.assign(**{column: _folds(cells, k, by, stratify, bins, seed)}))
 
 
+@checked
 def label_folds(
     cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0
 ) -> CellImages:
@@ -124,6 +127,7 @@ def label_folds(
     return cells
 
 
+@checked
 def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellImages, CellImages]]:
     "For each fold the images that train and those that test."
     folds = _column(cells, column, "run over")
@@ -131,6 +135,7 @@ def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellIm
         yield cells[(folds != fold).to_numpy()], cells[(folds == fold).to_numpy()]
 
 # %% ../../nbs/data/10_splits.ipynb #c13
+@checked
 def hold_out(
     cells: CellImages,
     fraction: float = 0.2,  # of cells, or of groups

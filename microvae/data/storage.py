@@ -99,6 +99,10 @@ class StoredImages:
     def ndim(self) -> int:
         return 4
 
+    def __repr__(self) -> str:
+        place = getattr(self.array, "store_path", "")
+        return f"<{type(self).__name__} of shape {self.shape}, on disk{f' in {place}' if place else ''}>"
+
     def __len__(self) -> int:
         if self.rows is not None:
             return len(self.rows)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import CellImages
-from ..errors import ConfigError, require
+from ..errors import ConfigError, checked, require
 
 # %% ../../nbs/data/07_tracks.ipynb #c04
 def _frames(table: pd.DataFrame) -> pd.DataFrame:
@@ -102,6 +102,7 @@ def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, rea
     return None if grown else int(tracks[nearest])
 
 
+@checked
 def track_cells(
     cells: CellImages,  # of a time series, as `crop_fields` gives them
     search_range: float,  # pixels that a cell moves between two frames, at most

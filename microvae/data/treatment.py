@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['Scope', 'CUT', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natural_maximum', 'has_negatives', 'finite', 'Scale',
            'Percentile', 'opened_background', 'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit',
-           'Treatment']
+           'Treatment', 'essential', 'in_short']
 
 # %% ../../nbs/data/02_treatment.ipynb #c03
+import json
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, ImageError, unknown_name
+from ..errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
 
 # %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]
@@ -84,6 +85,9 @@ class Scale:
 
     maximum: float | None = None  # found from the set if not given
 
+    def __post_init__(self):
+        check_fields(self)
+
     def fitted(self, samples: Iterable[Sample]) -> "Scale | Percentile":
         if self.maximum is not None:
             return self
@@ -128,6 +132,7 @@ class Percentile:
     limits: dict | None = None  # plate ("" for the set) -> [low of each channel, high of each channel]; learned
 
     def __post_init__(self):
+        check_fields(self)
         _checked_scope(self.over)
         if not 0 <= self.low < self.high <= 100:
             raise ConfigError(f"percentiles are {self.low} and {self.high}; they must be 0 ≤ low < high ≤ 100")
@@ -201,6 +206,7 @@ class SubtractBackground:
     method: Literal["gaussian", "top_hat", "rolling_ball"] = "top_hat"
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in ("gaussian", "top_hat", "rolling_ball"):
             raise unknown_name("method of background subtraction", self.method, ["gaussian", "top_hat", "rolling_ball"])
         if not self.radius > 0:
@@ -240,6 +246,9 @@ class FlatField:
 
     points: int = 12  # of the grid, each side
     grid: list | None = None  # channels × points × points; learned
+
+    def __post_init__(self):
+        check_fields(self)
 
     def fitted(self, samples: Iterable[Sample]) -> "FlatField":
         from scipy.ndimage import gaussian_filter
@@ -290,6 +299,7 @@ class Denoise:
     strength: float = 1.0  # 1 is what the noise found in the image asks for
 
     def __post_init__(self):
+        check_fields(self)
         if self.method not in ("nlm", "wavelet", "tv"):
             raise unknown_name("method of denoising", self.method, ["nlm", "wavelet", "tv"])
         if not self.strength > 0:
@@ -417,3 +427,32 @@ def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
 
 def _read_through(steps, sample: Sample) -> np.ndarray:
     return _through(steps, sample.read(), sample.plate)
+
+# %% ../../nbs/data/02_treatment.ipynb #4ededc0e
+def essential(
+    steps: Iterable[dict],  # as `as_list` gives them
+    source: str = "the set",  # how messages call what they belong to
+) -> list[dict]:
+    """Steps without what each set learns for itself, and without `Clip` at the end.
+
+    Raises `ConfigError` for what are no steps.
+    """
+    found = []
+    for step in steps if isinstance(steps, (list, tuple)) else [steps]:
+        if not isinstance(step, dict) or step.get("step") not in STEPS:
+            raise ConfigError(f"the treatment of {source} is damaged: {in_a_line(repr(step))} is not a step")
+        learned = {"FlatField": "grid", "Percentile": "limits" if step.get("over") == "plate" else ""}
+        kept = {name: value for name, value in step.items() if name != learned.get(step["step"])}
+        found.append(json.loads(json.dumps(kept, default=float)))
+    while found and found[-1]["step"] == "Clip":
+        found.pop()
+    return found
+
+# %% ../../nbs/data/02_treatment.ipynb #471bd88f
+def in_short(steps: Iterable[dict]) -> str:
+    "Steps in one line, as a user would write them."
+    calls = []
+    for step in steps:
+        settings = [f"{name}={value!r}" for name, value in step.items() if name != "step" and value is not None]
+        calls.append(f"{step['step']}({in_a_line(', '.join(settings)) if settings else ''})")
+    return ", ".join(calls) or "no step"

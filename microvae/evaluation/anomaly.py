@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, unknown_name
+from ..errors import ConfigError, checked, unknown_name
 from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
@@ -23,6 +23,7 @@ from ..style import PALETTE, styled
 SCORES = ("error", "elbo", "distance")
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #c04
+@checked
 def anomaly_scores(
     model: Autoencoder,
     cells: CellImages,
@@ -53,6 +54,7 @@ def anomaly_scores(
     return np.concatenate(scores)
 
 
+@checked
 def detection(
     scores: np.ndarray,  # (N,), larger is stranger
     anomalous: np.ndarray,  # (N,) whether each is

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
-from ..errors import ShapeError
+from ..errors import ShapeError, checked
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
 from ..style import PALETTE, styled
@@ -42,6 +42,7 @@ def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.n
     return means[0] - means[1]
 
 
+@checked
 def denoise(
     model: Autoencoder,
     cells: CellImages,

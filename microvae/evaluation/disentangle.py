@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
-from ..errors import CollapseError, ConfigError, ShapeError
+from ..errors import CollapseError, ConfigError, ShapeError, checked
 from ..style import styled
 
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20
 
 # %% ../../nbs/evaluation/11_disentangle.ipynb #c05
+@checked
 def true_factors(
     cells: CellImages,
     names: list[str] | None = None,  # columns; those that the set's simulator varies if not given
@@ -97,6 +98,7 @@ def mutual_information(codes, factors: pd.DataFrame) -> np.ndarray:
     )
 
 
+@checked
 def mig(codes, factors: pd.DataFrame) -> float:
     """Mutual information gap: mean over factors of (I₁ − I₂) / H, where I₁ and I₂ are a factor's largest mutual information with a latent dimension and the next one, and H is its entropy.
 
@@ -113,6 +115,7 @@ def _entropies(factors: pd.DataFrame) -> np.ndarray:
     return np.array([entropy(np.bincount(binned(values))) for values in factors.to_numpy().T])
 
 # %% ../../nbs/evaluation/11_disentangle.ipynb #c10
+@checked
 def dci(
     codes,
     factors: pd.DataFrame,
@@ -174,6 +177,7 @@ def separability(codes, factors: pd.DataFrame, seed: int = 0) -> np.ndarray:
     return scores
 
 
+@checked
 def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
     """Separated attribute predictability: mean over factors of the gap between the two dimensions that tell it best.
 
@@ -183,6 +187,7 @@ def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
     return float((scores[0] - scores[1]).mean())
 
 # %% ../../nbs/evaluation/11_disentangle.ipynb #c16
+@checked
 def factor_vae_score(
     codes,
     factors: pd.DataFrame,
@@ -224,6 +229,7 @@ def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
 SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informativeness")
 
 
+@checked
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
     return dict(
@@ -239,6 +245,7 @@ def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, fl
     )
 
 
+@checked
 def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which axis carries which biology: a row a latent dimension, the factors whose rank correlation with it is at least so large, strongest first, and how much of its variance all factors together explain.
 

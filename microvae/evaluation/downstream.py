@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, ShapeError, unknown_name
+from ..errors import ConfigError, ShapeError, checked, unknown_name
 from .statistics import Interval
 from ..style import PALETTE, shared_legend, styled
 
@@ -46,6 +46,7 @@ SHAPE = (
 )
 
 
+@checked
 def shape_features(cells: CellImages) -> pd.DataFrame:
     """Classical features of each cell: shape of the region nearest to the middle, and brightness and contrast of each channel in it and about it.
 
@@ -116,6 +117,7 @@ class Predicted(NamedTuple):
     groups: np.ndarray  # (N,) what was held out together
 
 
+@checked
 def classify(
     features,  # (N, k): codes, pixels, measures
     labels,  # (N,) classes
@@ -180,6 +182,7 @@ def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, 
     return min(folds, fewest)
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c09
+@checked
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve; of more than two classes the mean of each against the rest. NaN where a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
@@ -200,6 +203,7 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     )
 
 
+@checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
     random, names = np.random.default_rng(seed), np.unique(predicted.groups)
@@ -214,6 +218,7 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
 
+@checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
     """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: what was said, what came true, of how many.
 
@@ -301,6 +306,7 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     return fig
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c15
+@checked
 def cluster_agreement(
     features,  # (N, k)
     labels,  # (N,) known groups, as many as clusters are looked for

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..data.collection import CellImages
-from ..errors import ShapeError
+from ..errors import ShapeError, checked
 from .reconstruction import decoded, embed
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c04
+@checked
 def empirical_kl(
     latents: Tensor,  # (N, d) posterior means, or samples, of N images; array or tensor
 ) -> Tensor:  # (d,) nats
@@ -35,6 +36,7 @@ def sample_posterior(mean, log_variance, seed: int = 0) -> np.ndarray:
     return mean + np.exp(0.5 * np.asarray(log_variance)) * np.random.default_rng(seed).standard_normal(np.shape(mean))
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c07
+@checked
 def active_units(
     means,  # (N, d) posterior means
     threshold: float = 0.01,  # variance over images, above which an axis counts
@@ -52,6 +54,7 @@ def reconstruction_variety(
     return float(np.var(reconstructions, axis=0).sum() / varied) if varied else 0.0
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c10
+@checked
 @torch.no_grad()
 def interpolate(
     model,  # an autoencoder

@@ -11,10 +11,12 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..errors import checked
 from ..models.autoencoders import Autoencoder
 from ..style import styled
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
+@checked
 @torch.no_grad()
 def activations(model: Autoencoder, images: np.ndarray) -> dict[str, np.ndarray]:
     "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."

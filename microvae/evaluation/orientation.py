@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import CollapseError, ConfigError
+from ..errors import CollapseError, ConfigError, checked
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..models.pose import turned
@@ -30,6 +30,7 @@ def turned_cells(cells: CellImages, degrees: float) -> CellImages:
     return replace(cells, images=turned(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
 
+@checked
 def code_movement(
     model: Autoencoder,
     cells: CellImages,

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, checked
 from .plots import composite, display_of, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
@@ -43,6 +43,7 @@ def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     return f"{count:,} of {len(x):,} lie outside" if count else ""
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c04
+@checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
 ) -> Figure:
@@ -92,6 +93,7 @@ def plot_marginals(
     return fig
 
 
+@checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
 ) -> Figure:
@@ -131,6 +133,7 @@ def plot_tracks(
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c06
+@checked
 def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
     """Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns
     along the first axis, rows along the second, from its largest value down, as a plot has them.
@@ -145,6 +148,7 @@ def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: t
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
 
+@checked
 def traversals(
     model: Autoencoder,
     steps: int = 8,
@@ -162,6 +166,7 @@ def traversals(
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
 
+@checked
 def plot_grid(
     images: np.ndarray,
     reach: float = 2.0,
@@ -186,6 +191,7 @@ def plot_grid(
     return fig
 
 
+@checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
 ) -> Figure:
@@ -204,6 +210,7 @@ def plot_traversals(
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c12
+@checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     """Originals, reconstructions, and what is missing (blue) or too much (red), for each channel; of colour images, the
     mean error of red, green and blue. Brightness is each channel's own, errors are on one scale.
@@ -335,6 +342,7 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
 
 
+@checked
 def plot_map(
     codes: np.ndarray,
     cells: CellImages,

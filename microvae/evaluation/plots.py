@@ -16,7 +16,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
 from ..data.collection import CellImages
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
 from ..style import MISSING, PALETTE, channel_colours, shared_legend, styled, true_colour, wrapped
 
@@ -400,6 +400,7 @@ def _channel_legend(fig: Figure, channels: tuple[str, ...]) -> Legend | None:
     return legend
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c16
+@checked
 def quality_plot(cells: CellImages) -> Figure:
     """Cells that were kept and dropped when fields were cut: their size and sharpness, where in the field they lay,
     and how many for which reason.
@@ -447,6 +448,7 @@ def quality_plot(cells: CellImages) -> Figure:
     return fig
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c19
+@checked
 def track_plot(cells: CellImages, shown: int = 4) -> Figure:
     """Paths of tracked cells in the field, daughters in their mother's colour family; and the lives of some mothers
     and their daughters as rows of images.

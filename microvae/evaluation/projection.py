@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..errors import ConfigError, ShapeError, require, unknown_name
+from ..errors import ConfigError, ShapeError, checked, require, unknown_name
 from .plots import scatter_classes
 from ..style import styled
 
@@ -21,6 +21,7 @@ from ..style import styled
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 # %% ../../nbs/evaluation/04_projection.ipynb #c04
+@checked
 def project(
     codes: np.ndarray,  # (N, d)
     method: str = "pca",  # pca, tsne or umap
@@ -53,6 +54,7 @@ def project(
         return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
 
 
+@checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
 ) -> pd.DataFrame:
@@ -65,6 +67,7 @@ def projections(
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
 # %% ../../nbs/evaluation/04_projection.ipynb #c06
+@checked
 def plot_projections(
     points: pd.DataFrame,  # of `projections`
     labels: list[str],  # columns: a row of panels for each

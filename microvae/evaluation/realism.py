@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, DeviceError, ShapeError
+from ..errors import ConfigError, DeviceError, ShapeError, checked
 from ..training.step import resolve_device
 
 # %% ../../nbs/evaluation/08_realism.ipynb #c04
@@ -55,6 +55,7 @@ def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> T
     return torch.cat(found)
 
 
+@checked
 def real_or_reconstructed(
     images: np.ndarray,  # (N, C, H, W) in [0, 1]
     reconstructions: np.ndarray,  # of the same shape

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..data.collection import CellImages
+from ..errors import checked
 from ..files import write_table
 from ..models import measures
 from ..models.autoencoders import Autoencoder
@@ -35,6 +36,7 @@ def _measured(measure, a, b) -> np.ndarray:
     ).numpy()
 
 
+@checked
 def psnr(
     a,  # (N, C, H, W) in [0, 1], array or tensor
     b,  # of the same shape
@@ -43,6 +45,7 @@ def psnr(
     return _measured(measures.psnr, a, b)
 
 
+@checked
 def ssim(
     a,  # (N, C, H, W) in [0, 1], array or tensor
     b,  # of the same shape
@@ -108,6 +111,7 @@ def passes(
         yield Pass(images, model.decode(mean, model.pose(images)), mean, log_variance)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c63
+@checked
 @torch.inference_mode()
 def reconstruct(
     model: Autoencoder,
@@ -126,6 +130,7 @@ def reconstruct(
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c08
+@checked
 @torch.inference_mode()
 def decoded(
     model: Autoencoder,
@@ -139,6 +144,7 @@ def decoded(
     return np.concatenate(parts)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c09
+@checked
 @torch.inference_mode()
 def embed(
     model: Autoencoder,
@@ -157,6 +163,7 @@ def embed(
     return np.concatenate(codes)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c12
+@checked
 def write_predictions(model: Autoencoder, cells: CellImages, path) -> Path:
     """Write a table (CSV, or Parquet by the name's ending) with a row an image: row_id, and orig_px0, recon_px0,
     orig_px1, recon_px1, ... over rows, columns and channels.

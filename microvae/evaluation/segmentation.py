@@ -8,9 +8,10 @@ __all__ = ['match_counts', 'f1_scores']
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c03
 import numpy as np
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, checked
 
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c04
+@checked
 def match_counts(
     labels: np.ndarray,  # (H, W), 0 = background
     truth: np.ndarray,  # (H, W), 0 = background
@@ -33,6 +34,7 @@ def match_counts(
     return found, n - found, m - found
 
 
+@checked
 def f1_scores(counts) -> tuple[float, float]:
     "F1 as the mean over images, and pooled over all cells; an image without cells in which none are found counts as 1."
     counts = np.asarray(counts, float).reshape(-1, 3)

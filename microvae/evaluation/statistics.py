@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c05
 class Interval(NamedTuple):
@@ -34,6 +34,7 @@ class Interval(NamedTuple):
         return int(self.low > 0) - int(self.high < 0)
 
 
+@checked
 def interval(
     values,  # (n,) numbers
     # (n,) or a table of n rows: numbers alike in it are drawn as one; each by itself if not given
@@ -81,6 +82,7 @@ def interval(
     return Interval(mean, float(found.low), float(found.high), len(sums))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c09
+@checked
 def paired(
     runs: pd.DataFrame,
     column: str,  # the number that is compared
@@ -118,6 +120,7 @@ def paired(
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
 
+@checked
 def against(
     runs: pd.DataFrame,
     column: str,

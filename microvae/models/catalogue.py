@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..errors import ConfigError, ShapeError, require, unknown_name
+from ..errors import ConfigError, ShapeError, checked, require, unknown_name
 from .autoencoders import Architecture, Autoencoder, VariationalAutoencoder
 from .depth import interpolated_depth
 
@@ -147,6 +147,7 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
     )
 
 
+@checked
 def build(
     name: str,  # one of `available()`
     image_shape: tuple[int, int, int],  # (channels, height, width)
@@ -173,6 +174,7 @@ def build(
     return initialised(empty.to_empty(device="cpu"), generator)
 
 
+@checked
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

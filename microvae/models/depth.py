@@ -8,7 +8,7 @@ __all__ = ['THESIS_ANCHORS', 'deepest', 'interpolated_depth', 'bottleneck_depth'
 # %% ../../nbs/models/00_depth.ipynb #c03
 from math import log2
 
-from ..errors import ConfigError
+from ..errors import ConfigError, checked
 
 #: (pixels, blocks) of the two experiments that define the rule: 20×20 and 140×140.
 THESIS_ANCHORS = ((400, 2), (19600, 4))
@@ -19,6 +19,7 @@ def deepest(height: int, width: int) -> int:
     return int(min(height, width)).bit_length() - 1
 
 # %% ../../nbs/models/00_depth.ipynb #c07
+@checked
 def interpolated_depth(
     height: int,  # pixels
     width: int,  # pixels
@@ -40,6 +41,7 @@ def interpolated_depth(
     return max(1, min(depth, deepest(height, width)))
 
 # %% ../../nbs/models/00_depth.ipynb #c13
+@checked
 def bottleneck_depth(
     height: int,  # pixels
     width: int,  # pixels

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, checked
 from .autoencoders import Output
 
 # %% ../../nbs/models/05_losses.ipynb #c04
@@ -101,6 +101,7 @@ class ElboTerms:
         return self.reconstruction + beta * (self.kl if self.paid is None else self.paid) + self.further
 
 
+@checked
 def elbo_terms(
     output: Output,  # what a model returned
     images: Tensor,  # (N, C, H, W) in [0, 1]

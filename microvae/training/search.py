@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -24,7 +25,7 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, require
+from ..errors import ConfigError, checked, kind_of, require
 from ..files import read_json, regular_file, write_json
 from ..progress import progress_bar
 from .config import RunConfig
@@ -46,6 +47,8 @@ def check_space(space: Space, config: RunConfig):
             "the space of a search is empty; give e.g. {'learning_rate': [1e-3, 1e-4], 'latent_dim': (2, 64)}"
         )
     for name, values in space.items():
+        if not isinstance(values, (list, tuple)):
+            raise ConfigError(f"{name} is {kind_of(values)}; a range is a pair (low, high), choices are a list")
         if isinstance(values, tuple) and (len(values) != 2 or not values[0] < values[1]):
             raise ConfigError(f"{name} is {values}; a range is a pair (low, high), choices are a list")
         if not len(values):
@@ -263,19 +266,21 @@ class Search:
         return with_values(self.config, **self.study.best_params)
 
 
+@checked
 def search(
     config: RunConfig,  # what all trials have in common
     cells: CellImages,
     space: Space,  # field of a config -> list of choices, or pair (low, high)
-    trials: int = 20,  # how many the search shall have in the end, whoever took them
     validation: CellImages | float = 0.1,  # held-out cells that judge, or the share of cells
-    folder="runs",  # where runs are kept, and the search's file
+    folder: str | PathLike = "runs",  # where runs are kept, and the search's file
+    device: str = "auto",
+    *,
+    trials: int = 20,  # how many the search shall have in the end, whoever took them
     name: str = "search",
     storage: str | None = None,  # address of a database, or a file; FOLDER/NAME.journal if not given
     workers: int | None = None,  # processes of this machine; one a core on a CPU if not given, always one on a GPU
     prune: bool = True,  # give trials up that fall behind
     seed: int = 0,  # of the proposals
-    device: str = "auto",
     progress: bool = True,
     progress_file=None,  # JSON with done and total, rewritten as trials end, instead of a bar
 ) -> Search:
@@ -289,6 +294,10 @@ def search(
     workers = 1 if kind != "cpu" else cores() if workers is None else workers
     if trials < 1 or workers < 1:
         raise ConfigError(f"trials is {trials} and workers {workers}; both must be at least 1")
+    if isinstance(validation, int):
+        raise ConfigError(
+            f"validation is {validation}; it must be held-out cells or a share, e.g. 0.1 (a number of trials is given as trials={validation})"
+        )
     if isinstance(validation, float):
         cells, validation = hold_out(cells, validation)
     storage = str(storage or Path(folder) / f"{name}.journal")

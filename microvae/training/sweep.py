@@ -24,7 +24,7 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, DeviceError, require
+from ..errors import ConfigError, DeviceError, checked, kind_of, require
 from ..files import replace_file, write_json
 from ..progress import progress_bar
 from .checkpoint import save_tensors
@@ -53,12 +53,15 @@ def with_values(config: RunConfig, **values) -> RunConfig:
     return config
 
 
+@checked
 def grid(config: RunConfig = RunConfig(), **values) -> list[RunConfig]:
     """One config for every combination of the values, by the names of their fields: `grid(beta=[0.5, 1], seed=range(3))`.
 
     Raises `ConfigError` for a name that no part of a config has.
     """
     for name, choices in values.items():
+        if isinstance(choices, str) or not hasattr(choices, "__len__"):
+            raise ConfigError(f"{name} is {kind_of(choices)}; give a list of values to try, e.g. {name}=[{choices!r}]")
         if not len(choices):
             raise ConfigError(f"{name} has no values to try")
     return [with_values(config, **dict(zip(values, combination))) for combination in product(*values.values())]
@@ -104,6 +107,7 @@ class Work:
         return str(run.folder)
 
 # %% ../../nbs/training/08_sweep.ipynb #c10
+@checked
 def sweep(
     configs: list[RunConfig],
     cells: CellImages,
@@ -125,7 +129,7 @@ def sweep(
     """
     if not configs:
         raise ConfigError("a sweep needs at least one config; see grid()")
-    if isinstance(validation, float):
+    if isinstance(validation, (int, float)):
         cells, validation = hold_out(cells, validation)
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)

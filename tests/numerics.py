@@ -43,7 +43,9 @@ def name_of(values: tuple[str, ...]) -> str:
 
 def environment_of(values: tuple[str, ...]) -> dict[str, str]:
     "Environment variables of a setting; a choice that is left to the library is not set."
-    return {choice: value for choice, value in zip(CHOICES, values) if value}
+    chosen = {choice: value for choice, value in zip(CHOICES, values) if value}
+    # a thread that waits leaves its core to the process beside it
+    return chosen | {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 SETTINGS = {name_of(values): environment_of(values) for values in COVERING}
@@ -72,8 +74,6 @@ def outcomes(report: Path) -> dict[str, list[str]]:
 def run_in(environment: dict[str, str]) -> tuple[dict[str, list[str]], str]:
     "The checks of numbers in one setting: what failed, and what pytest wrote."
     plain = {name: value for name, value in os.environ.items() if name not in CHOICES}
-    # two processes run at once: a thread that waits shall leave its core to the other
-    plain["OMP_WAIT_POLICY"] = "PASSIVE"
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(

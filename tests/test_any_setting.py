@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import (
 from tolerance import assert_one_rounding
 
 import microvae as mv
+from microvae.evaluation.reconstruction import decoded
 
 #: Images that are embedded; more than one batch of 256 would cost time and tell nothing more than batches of 7.
 COUNT = 40
@@ -156,9 +157,9 @@ def test_an_image_gives_its_numbers_in_any_company(folder, name):
 def test_a_code_gives_its_image_in_any_company(folder, name):
     model, _ = read_model(folder, name)
     codes = np.random.default_rng(5).normal(size=(COUNT, model.latent_dim)).astype(np.float32)
-    expected = mv.decoded(model, codes)
-    assert_one_rounding(mv.decoded(model, codes[::-1].copy())[::-1], expected, "reversed")
-    assert_one_rounding(np.concatenate([mv.decoded(model, code[None]) for code in codes]), expected, "one by one")
+    expected = decoded(model, codes)
+    assert_one_rounding(decoded(model, codes[::-1].copy())[::-1], expected, "reversed")
+    assert_one_rounding(np.concatenate([decoded(model, code[None]) for code in codes]), expected, "one by one")
 
 
 @pytest.mark.numerics

@@ -23,7 +23,7 @@ from tolerance import assert_one_rounding
 import microvae as mv
 from microvae.evaluation.reconstruction import decoded
 
-#: Images that are embedded; more than one batch of 256 would cost time and tell nothing more than batches of 7.
+#: Images of each network: more than one batch of 32, which is what a CPU takes at once.
 COUNT = 40
 
 

@@ -7,10 +7,7 @@ NOTEBOOKS = (
     "evaluation/00_reconstruction",
     "evaluation/01_latent",
     "evaluation/06_anomaly",
-    "evaluation/13_orientation",
     "evaluation/15_quality",
-    "models/01_blocks",
-    "models/02_pose",
     "models/05_losses",
     "models/06_measures",
 )

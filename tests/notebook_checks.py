@@ -18,5 +18,5 @@ NOTEBOOKS = (
 def test_checks_of_a_notebook(root, name):
     from nbdev.test import test_nb
 
-    passed, _ = test_nb(root / "nbs" / f"{name}.ipynb", basepath=root, verbose=False)
+    passed, _ = test_nb(root / "nbs" / f"{name}.ipynb", basepath=root)
     assert passed, "what failed stands above"

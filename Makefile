@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # text files are UTF-8 on every system, and so is what commands print
 export PYTHONUTF8 := 1
 
-.PHONY: duration exported lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
+.PHONY: numerics duration exported lint map pdf release dependencies lock oldest wheels faults audit again vendor help study test check install site readme results real cases questions gallery bench speed clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -25,6 +25,7 @@ help:
 # make cases PROFILE=quick    run the four cases of the other reports and keep their results under results/PROFILE; with REAL=folder the surfaces are the public micrographs below it, and the digits MNIST's
 # make questions PROFILE=quick    run phases 4 to 8 and keep their results under results/PROFILE; with REAL=folder on the public sets below it as well
 # make check      the notebooks' checks alone
+# make numerics   the checks of numbers again, in six settings of threads, instructions and precision; FULL=1 takes all 24
 # make gallery REAL=folder    make the gallery's pictures from the public sets below a folder, and keep them under results/gallery
 # make bench REAL=folder    measure how images come in, and segmentation on the labelled fields of dsb2018_nuclei below a folder, and keep them under results/benchmarks
 # make speed      train the same networks here and with plain PyTorch, pythae and Lightning, and keep the tables under results/speed
@@ -56,10 +57,16 @@ test: study $(VENV)/.browser
 	@$(MAKE) --no-print-directory -j 2 lint exported
 	@echo "== the whole program, faults, maths, package, and the site in a browser"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5 tests --ignore tests/test_export.py
+	@echo "== the checks of numbers as other machines would compute them"
+	@$(BIN)/python tests/numerics.py
 
 exported: install
 	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"
 	@$(BIN)/python -m pytest -q tests/test_export.py
+
+# another machine has other threads and instructions, and may choose another precision
+numerics: install
+	@$(BIN)/python tests/numerics.py $(if $(FULL),--full)
 
 # the checks of the notebooks, as nbdev runs them; making the site runs them too, so `make test` need not
 check: install

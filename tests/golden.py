@@ -1,14 +1,19 @@
-"""Numbers that must not change: made once by `python tests/golden.py`, and compared by test_same_numbers.py with those of this machine, whatever its version of PyTorch."""
+"""Numbers that must not change: made once by `python tests/golden.py`, and compared by test_same_numbers.py with those of this machine, whatever its version of PyTorch.
+
+With each number of a training stands its spread: how far it moves when every weight starts one rounding larger or smaller. That is how much a training amplifies what another processor rounds otherwise.
+"""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 import microvae as mv
 from microvae.training.config import Model, Objective, RunConfig, Training
+from microvae.training.step import Step
 
 KEPT = Path(__file__).parent / "reference" / "golden.json"
 
@@ -46,38 +51,74 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
     }
 
 
+def of_training(name: str) -> dict:
+    "History of a run, and what its model makes of images."
+    cells, config = configs()[name]
+    run = mv.fit(None, cells, config, device="cpu", progress=False)
+    codes = mv.embed(run.model, cells)
+    made = mv.reconstruct(run.model, cells)["reconstruction"]
+    return dict(
+        reconstruction=run.history.reconstruction.tolist(),
+        kl=run.history.kl.tolist(),
+        validation_reconstruction=run.history.validation_reconstruction.tolist(),
+        codes=np.abs(codes[:8]).astype(float).round(6).tolist(),
+        psnr=float(mv.psnr(made, cells.images).mean()),
+        ssim=float(mv.ssim(made, cells.images).mean()),
+    )
+
+
+def of_simulation(name: str) -> dict:
+    "Means and spread of simulated images."
+    cells = SIMULATED[name]()
+    return dict(
+        mean=float(cells.images.mean(dtype=np.float64)),
+        spread=float(cells.images.std(dtype=np.float64)),
+        each=cells.images[:4].mean((1, 2, 3)).astype(float).tolist(),
+    )
+
+
+def spread_of_training(name: str, found: dict, starts: int = 3) -> dict:
+    "The largest difference of each number over trainings whose weights start one rounding away, up or down by chance."
+    begin = Step.__init__
+
+    def begin_aside(self, *arguments):
+        begin(self, *arguments)
+        up = torch.rand(self.weights.shape, generator=chance) < 0.5
+        with torch.no_grad():
+            self.weights.mul_(torch.where(up, 1 + 2.0**-23, 1 - 2.0**-23))
+
+    largest = {part: np.zeros_like(np.asarray(value)) for part, value in found.items()}
+    for seed in range(starts):
+        chance = torch.Generator().manual_seed(seed)
+        with patch.object(Step, "__init__", begin_aside):
+            other = of_training(name)
+        for part, value in found.items():
+            largest[part] = np.maximum(largest[part], np.abs(np.asarray(other[part]) - value))
+    # all codes are numbers of one kind, and so are psnr and ssim alone
+    return {part: np.max(value) if part == "codes" else value.tolist() for part, value in largest.items()}
+
+
+#: Simulators, with few images each.
+SIMULATED = {
+    "lung_fret": lambda: mv.lung_fret(50),
+    "memory_b": lambda: mv.memory_b(20, size=40),
+    "phase_contrast": lambda: mv.phase_contrast(10),
+    "laser_surfaces": lambda: mv.laser_surfaces(6),
+    "head_phantoms": lambda: mv.head_phantoms(6),
+    "mucosa": lambda: mv.mucosa(6),
+}
+
+
 def numbers() -> dict:
-    "History and codes of each run, and of simulators and measures."
-    torch.set_num_threads(1)
-    found = {}
-    for name, (cells, config) in configs().items():
-        run = mv.fit(None, cells, config, device="cpu", progress=False)
-        codes = mv.embed(run.model, cells)
-        made = mv.reconstruct(run.model, cells)["reconstruction"]
-        found[name] = dict(
-            reconstruction=run.history.reconstruction.tolist(),
-            kl=run.history.kl.tolist(),
-            validation_reconstruction=run.history.validation_reconstruction.tolist(),
-            codes=np.abs(codes[:8]).astype(float).round(6).tolist(),
-            psnr=float(mv.psnr(made, cells.images).mean()),
-            ssim=float(mv.ssim(made, cells.images).mean()),
-        )
-    for name, cells in {
-        "lung_fret": mv.lung_fret(50),
-        "memory_b": mv.memory_b(20, size=40),
-        "phase_contrast": mv.phase_contrast(10),
-        "laser_surfaces": mv.laser_surfaces(6),
-        "head_phantoms": mv.head_phantoms(6),
-        "mucosa": mv.mucosa(6),
-    }.items():
-        found[f"simulated {name}"] = dict(
-            mean=float(cells.images.mean(dtype=np.float64)),
-            spread=float(cells.images.std(dtype=np.float64)),
-            each=cells.images[:4].mean((1, 2, 3)).astype(float).tolist(),
-        )
-    return found
+    "All that is kept."
+    trained = {name: of_training(name) for name in configs()}
+    return trained | {f"simulated {name}": of_simulation(name) for name in SIMULATED}
 
 
 if __name__ == "__main__":
-    KEPT.write_text(json.dumps(dict(torch=torch.__version__, numpy=np.__version__, numbers=numbers()), indent=1) + "\n")
+    torch.set_num_threads(1)
+    kept = numbers()
+    spread = {name: spread_of_training(name, kept[name]) for name in configs()}
+    versions = dict(torch=torch.__version__, numpy=np.__version__)
+    KEPT.write_text(json.dumps(versions | dict(numbers=kept, spread=spread), indent=1) + "\n")
     print(KEPT)

@@ -138,7 +138,8 @@ def test_the_readmes_commands(place, trained):
 
     images = mv.load_images(place / "my_crops").images
     mean = onnxruntime.InferenceSession(str(place / "onnx" / "encoder.onnx")).run(["mean"], {"images": images})[0]
-    assert np.abs(mean - codes.obsm["X_microvae"]).max() < 1e-4
+    # what an exported graph is held to when it is written (TOLERANCE in app/export)
+    assert np.allclose(mean, codes.obsm["X_microvae"], rtol=1e-4, atol=1e-4)
 
 
 def test_json_is_one_object_and_nothing_else(place, trained):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tolerance import UNIT, likely_rounding_of_sum
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
@@ -16,7 +17,6 @@ from microvae.models import losses, measures, pose
 from microvae.models.autoencoders import Output
 from microvae.models.catalogue import REPORTS, THESIS
 
-torch.set_num_threads(1)
 few = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -24,6 +24,7 @@ def double(*shape, seed=0):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize(
     "name, call, shapes",
     [
@@ -43,6 +44,7 @@ def test_gradients(name, call, shapes):
     assert torch.autograd.gradcheck(call, inputs, eps=1e-6, atol=1e-5)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize(
     "settings_of", [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}]
 )
@@ -76,6 +78,7 @@ def test_gradients_of_the_whole_objective(settings_of):
         assert math.isclose(weight.grad[at].item(), (ends[0] - ends[1]) / (2 * step), rel_tol=2e-4, abs_tol=2e-5), name
 
 
+@pytest.mark.numerics
 def test_kl_against_sampling():
     "The closed form is the mean of log q - log p over samples, within four standard errors."
     torch.manual_seed(0)
@@ -87,6 +90,7 @@ def test_kl_against_sampling():
     assert ((losses.kl_from_prior(mean, log_variance) - ratios.mean(0)).abs() < 4 * error).all()
 
 
+@pytest.mark.numerics
 def test_elbo_of_a_linear_model_is_the_likelihood():
     "A linear decoder with Gaussian noise of variance 1/2 has a known likelihood: the ELBO equals it at the true posterior, and is below it by the KL elsewhere."
     torch.manual_seed(0)
@@ -117,6 +121,7 @@ def test_elbo_of_a_linear_model_is_the_likelihood():
     torch.testing.assert_close(exact - bound(other_mean, other_log), gap)
 
 
+@pytest.mark.numerics
 def test_measures_against_scikit_image():
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -186,33 +191,38 @@ def test_every_network_fits_or_says_why_not(name, height, width, channels, depth
             assert model(torch.rand(2, channels, height, width)).reconstruction.shape == (2, channels, height, width)
 
 
+@pytest.mark.numerics
 def test_a_step_is_pytorch_s_own():
     "One epoch of the engine is a plain loop of PyTorch over the same batches: the engine's speed changes no number."
-    cells = mv.lung_fret(64)
-    run = mv.fit(
-        "MP2_64",
-        cells,
-        mv.RunConfig(training=mv.Training(epochs=1, batch_size=64, precision="float32", seed=5)),
-        None,
-        device="cpu",
-        progress=False,
-    )
     from microvae.training.engine import begin, prepare
+
+    cells, rate = mv.lung_fret(64), 1e-4
+    # Adam's first step has the size of the learning rate whatever the gradient is, so that the sign of a gradient that
+    # is nothing but rounding would count; SGD's step is the gradient. notebook training/04_step compares Adam in float64
+    training = mv.Training(
+        epochs=1, batch_size=64, precision="float32", seed=5, optimizer="sgd", momentum=0.0, learning_rate=rate
+    )
+    run = mv.fit("MP2_64", cells, mv.RunConfig(training=training), None, device="cpu", progress=False)
 
     config = prepare("MP2_64", cells, None, run.config)
     loop, _ = begin(None, cells, config, None, torch.device("cpu"))
     model, images = loop.model, torch.from_numpy(cells.images)
     noise = loop.noise(images)
     batch = images[loop.order(images)]
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     mean, log_variance = model.posterior(batch)
     made = model.decode(mean + noise * (0.5 * log_variance).exp())
     loss = (
         nn.functional.mse_loss(made, batch, reduction="sum") / 64
         + (0.5 * (mean.square() + log_variance.exp() - log_variance - 1)).sum(1).mean()
     )
-    loss.backward()
-    optimizer.step()
-    assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=1e-5)
-    for (name, expected), found in zip(model.state_dict().items(), run.model.state_dict().values()):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5, msg=name)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+
+    # loss and gradients are sums over at most all pixels of all images
+    rounding = likely_rounding_of_sum(batch.numel())
+    assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=rounding)
+    after = dict(run.model.named_parameters())
+    for (name, before), gradient in zip(model.named_parameters(), gradients):
+        step = rate * gradient
+        allowed = rounding * step.abs().max().item() + UNIT["float32"] * before.abs().max().item()
+        assert step.abs().max() > 10 * allowed, f"{name}: the step is too small to be seen"
+        torch.testing.assert_close(after[name], before - step, rtol=0, atol=2 * allowed, msg=name)

@@ -29,7 +29,7 @@ from ..data.treatment import Clip, Treatment, essential, in_short
 from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
-from ..files import read_json, replace_file, unreadable, write_json, write_table
+from ..files import read_json, regular_file, replace_file, unreadable, write_json, write_table
 from ..models.catalogue import count_parameters
 from ..models.losses import kl_from_prior
 from ..training.checkpoint import paused
@@ -349,7 +349,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     if not os.path.exists(path):
         return {}
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(regular_file(path)) as file:
             if not 0 < file.metadata.num_rows <= config.training.epochs:
                 raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
             table = file.read(use_threads=False)

@@ -36,7 +36,7 @@ from microvae.files import (
 from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run, save_model
-from ..training.step import resolve_device
+from ..training.step import instruction_set, resolve_device
 from ..workers import cores
 
 # %% ../../nbs/study/02_results.ipynb #c05
@@ -56,7 +56,7 @@ def _cpu() -> str:
 
 
 def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
-    "Profile, data, hardware, software, date, and the commit where there is one."
+    "Profile, data, hardware with what decides how it rounds, software, date, and the commit where there is one."
     import torch
 
     kind = resolve_device(device).type
@@ -68,6 +68,8 @@ def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
         profile=profile,
         data=data,
         hardware=hardware,
+        instructions=instruction_set(),
+        threads=torch.get_num_threads(),
         device=kind,
         torch=torch.__version__,
         date=date.today().isoformat(),

@@ -189,7 +189,9 @@ class CellImages:
     def rescaled(self, factor: float) -> "CellImages":
         "The same cells with pixels multiplied by a factor and cut at 1; a set on disk stays there."
         if self.stored:
-            return replace(self, images=RescaledImages(self.images.array, self.images.rows, factor))
+            on_disk = self.images
+            rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
+            return replace(self, images=rescaled)
         return replace(self, images=np.minimum(self.images * np.float32(factor), 1))
 
     def fingerprint(self) -> str:

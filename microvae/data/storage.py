@@ -100,8 +100,8 @@ class StoredImages:
         return 4
 
     def __repr__(self) -> str:
-        place = getattr(self.array, "store_path", "")
-        return f"<{type(self).__name__} of shape {self.shape}, on disk{f' in {place}' if place else ''}>"
+        place = self.path or self.array.folder
+        return f"<{type(self).__name__} of shape {self.shape}, on disk in {place}>"
 
     def __len__(self) -> int:
         if self.rows is not None:

@@ -58,7 +58,7 @@ test: study $(VENV)/.browser
 	@echo "== the whole program, faults, maths, package, and the site in a browser"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5 tests --ignore tests/test_export.py
 	@echo "== the checks of numbers as other machines would compute them"
-	@$(BIN)/python tests/numerics.py
+	@$(BIN)/python tests/numerics.py --short
 
 exported: install
 	@echo "== exported code equals the notebooks, and each room knows only the rooms before it"

@@ -517,6 +517,12 @@ def embed(
     run: RunFolder,
     out: Annotated[Path, typer.Argument(help=".csv, .parquet or .h5ad (AnnData)")],
     images: Images = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="float64: the same codes on any machine; float32 or auto: four times as fast, with last digits that depend on it"
+        ),
+    ] = "float64",
     n: Count = None,
     data_folder: DataFolder = None,
     table: Table = None,
@@ -540,7 +546,7 @@ def embed(
 
     free(check_kind(out), overwrite)
     trained, card, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
-    codes = embedding(trained, cells, progress=True)
+    codes = embedding(trained, cells, progress=True, precision=precision)
     file = write_embedding(codes, out, card)
     tell(
         as_json,

@@ -33,7 +33,12 @@ def latent_columns(table) -> list[str]:
 
 
 @checked
-def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFrame:
+def embedding(
+    run: Run,
+    cells: CellImages,
+    progress: bool = False,  # show a bar
+    precision: str = "float64",  # see `embed`
+) -> pd.DataFrame:
     """The cells' table with columns latent_1, latent_2, ... and the model that made them.
 
     Raises `ConfigError` where the table has such columns already.
@@ -41,7 +46,7 @@ def embedding(run: Run, cells: CellImages, progress: bool = False) -> pd.DataFra
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(run.model, treated_alike(cells, run), progress=progress)
+    codes = embed(run.model, treated_alike(cells, run), precision=precision, progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..data.collection import CellImages
-from ..errors import checked
+from ..errors import ConfigError, checked
 from ..files import write_table
 from ..models import measures
 from ..models.autoencoders import Autoencoder
 from ..progress import progress_bar
+from ..training.config import Precision
 from ..training.step import missing_operators, resolve_precision, true_float32
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
@@ -62,6 +63,8 @@ def ready(
     precision: str,  # float64, or a precision of training: auto, float32, bfloat16
 ) -> Iterator[Autoencoder]:
     "The model as it is used, not trained: a copy of it in float64, or the model itself in another precision."
+    if precision not in ("float64", *get_args(Precision)):
+        raise ConfigError(f"precision is {precision!r}, it must be float64 or {' or '.join(get_args(Precision))}")
     device = next(model.parameters()).device
     if precision == "float64":
         place = torch.device("cpu") if device.type == "mps" else device
@@ -83,7 +86,9 @@ def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator
     like = next(model.parameters())
     size = batch_size or (32 if like.device.type == "cpu" else 256)
     for start in range(0, len(rows), size):
-        batch = torch.as_tensor(rows[start : start + size]).to(like)
+        some = rows[start : start + size]
+        # PyTorch takes no array that is read backwards
+        batch = torch.as_tensor(np.ascontiguousarray(some) if isinstance(some, np.ndarray) else some).to(like)
         yield batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c62

@@ -90,11 +90,15 @@ class Dropout(nn.Dropout):
     def forward(self, images: Tensor) -> Tensor:
         if not self.training or self.seeds is None:
             return super().forward(images)
-        positions = torch.arange(1, images[0].numel() + 1, device=images.device).view(1, *images.shape[1:])
-        bits = splitmix64(self.seeds.view(-1, *[1] * (images.ndim - 1)), positions + (self.layer << 40))
-        # 24 bits are what a float32 holds exactly
-        kept = _shifted(bits, 40) >= round(self.p * 2**24)
-        return images * kept / (1 - self.p)
+        return images * self.kept(images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) / (1 - self.p)
+
+    def kept(self, images: Tensor) -> Tensor:
+        "Which values of images `(N, H, W, C)`, in their order in memory, are not dropped."
+        count = images[0].numel()
+        # each 64 bits decide on four values, with 16 bits each
+        words = torch.arange(1, -(-count // 4) + 1, device=images.device) + (self.layer << 40)
+        bits = splitmix64(self.seeds[:, None], words).view(torch.int16)
+        return (bits[:, :count] >= round(self.p * 2**16) - 2**15).view(images.shape)
 
 
 def seed_dropout(model: nn.Module, seeds: Tensor | None):

@@ -382,13 +382,13 @@ def free_memory() -> int:
     "Bytes of memory that this process can still take: by machine, container and limit; endless where the system does not tell."
     limits = [sys.maxsize]
     try:
-        found = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
         limits.append(1024 * int(found["MemAvailable"].split()[0]))
     except (OSError, KeyError, ValueError):
         pass
     try:
         container = Path("/sys/fs/cgroup")
-        most, taken = ((container / name).read_text() for name in ("memory.max", "memory.current"))
+        most, taken = ((container / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
         limits.append(int(most) - int(taken))
     except (OSError, ValueError):  # no container, or no limit
         pass
@@ -397,7 +397,7 @@ def free_memory() -> int:
 
         addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
         if addresses != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
             limits.append(addresses - pages * resource.getpagesize())
     except (ImportError, OSError, ValueError):
         pass

@@ -305,6 +305,7 @@ def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Fi
     return fig
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c13
+@checked
 def contact_sheet(
     cells: CellImages,
     n: int = 60,  # how many are shown, at random and in their order

@@ -1,41 +1,17 @@
 "What people stumbled over with data of their own, from the command line: each kind once, with made-up data."
 
 import json
-import os
-import subprocess
-import sys
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
+from test_app import here
 
 import microvae as mv
-from microvae.app.cli import main
 
 PHASES = ("G1", "S", "M")
-
-
-def here(*words, cwd):
-    "A command in this process."
-    before, arguments, out, err, code = Path.cwd(), sys.argv, StringIO(), StringIO(), 0
-    os.chdir(cwd)
-    sys.argv = ["microvae", *map(str, words)]
-    try:
-        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
-            warnings.simplefilter("always")
-            main()
-    except SystemExit as end:
-        code = end.code or 0
-    finally:
-        os.chdir(before)
-        sys.argv = arguments
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def done(*words, cwd):

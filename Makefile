@@ -76,7 +76,7 @@ site: install
 	@$(BIN)/microvae book || test -e build/book/failed.json
 
 readme: install
-	@$(BIN)/python -c "from microvae.study.book import write_readme; write_readme()"
+	@$(BIN)/python -c "from microvae.book.site import write_readme; write_readme()"
 
 map: install
 	@$(BIN)/python -c "from microvae.app.map import draw_map, train_map; train_map(); draw_map()"
@@ -109,7 +109,7 @@ questions: install
 	@for phase in rule downstream disentangle modalities orientation; do rm -rf results/$(PROFILE)/$$phase; cp -r build/$(PROFILE)/$$phase/results results/$(PROFILE)/$$phase; done
 
 gallery: install
-	@$(BIN)/python -c "from microvae.study.gallery import make_gallery; make_gallery('$(REAL)')"
+	@$(BIN)/python -c "from microvae.book.gallery import make_gallery; make_gallery('$(REAL)')"
 
 bench: install
 	@$(BIN)/microvae bench data --fields $(REAL)/dsb2018_nuclei/fluorescence

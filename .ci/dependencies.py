@@ -18,7 +18,7 @@ import pandas as pd
 from packaging.version import InvalidVersion, Version
 from wheels import build
 
-from microvae.study.packages import requirements_of
+from microvae.book.packages import requirements_of
 from microvae.study.results import provenance
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -43,12 +43,12 @@ def test_notebooks_are_clean(path):
 
 def test_readme_is_the_front_page():
     "Who reads the README and who opens the site are told the same."
-    from microvae.study.book import readme
+    from microvae.book.site import readme
 
     assert (ROOT / "README.md").read_text() == readme(root=ROOT)
 
 
-ROOMS = ["data", "models", "training", "evaluation", "study", "app"]
+ROOMS = ["core", "data", "models", "training", "evaluation", "study", "book", "app"]
 
 
 def rooms_imported(code: str) -> set[str]:

@@ -18,7 +18,7 @@ website:
     contents:
       - nbs/index.ipynb
       - section: Pages
-        contents: [nbs/failing.ipynb, nbs/dying.ipynb, nbs/referring.ipynb, nbs/00_errors.ipynb]
+        contents: [nbs/failing.ipynb, nbs/dying.ipynb, nbs/referring.ipynb, nbs/core/00_errors.ipynb]
 """
 
 PAGES = {

@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 import microvae as mv
-from microvae.errors import MicroVAEError
+from microvae.core.errors import MicroVAEError
 from microvae.models import losses, measures, pose
 from microvae.models.autoencoders import Output
 from microvae.models.catalogue import REPORTS, THESIS

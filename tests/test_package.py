@@ -11,7 +11,7 @@ from configparser import ConfigParser
 
 import pytest
 
-from microvae.study.reliability import licences
+from microvae.book.reliability import licences
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_licences_of_the_core_are_free():
 
 def test_every_requirement_has_a_reason(root):
     "No package comes along that nobody can say the purpose of, and none is praised that is gone."
-    from microvae.study.packages import WHY, requirements_of
+    from microvae.book.packages import WHY, requirements_of
 
     asked = requirements_of((root / "settings.ini").read_text())
     assert {extra: sorted(names) for extra, names in asked.items()} == {

@@ -17,7 +17,7 @@ import microvae as mv
 from microvae.data import screens
 from microvae.data.collection import CellImages
 from microvae.data.images import list_fields
-from microvae.workers import on_cores
+from microvae.core.workers import on_cores
 
 
 def microvae(*words, cwd, **how):

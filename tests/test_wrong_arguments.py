@@ -13,8 +13,8 @@ from test_app import here, said, write_tiffs
 
 import microvae as mv
 from microvae.app.card import images_for, train_with_card
-from microvae.errors import fits
-from microvae.public import PUBLIC
+from microvae.core.errors import fits
+from microvae.core.public import PUBLIC
 
 
 @pytest.fixture(scope="module")

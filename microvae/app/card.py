@@ -26,10 +26,10 @@ from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import held_apart
 from ..data.treatment import Clip, Treatment, essential, in_short
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
-from ..files import read_json, regular_file, replace_file, unreadable, write_json, write_table
+from ..core.files import read_json, regular_file, replace_file, unreadable, write_json, write_table
 from ..models.catalogue import count_parameters
 from ..models.losses import kl_from_prior
 from ..training.checkpoint import paused

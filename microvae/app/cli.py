@@ -22,8 +22,8 @@ from typing import Annotated
 import typer
 
 from .terminal import AsJson, Overwrite, stoppable, tell
-from ..errors import MicroVAEError, unknown_name
-from ..files import free
+from ..core.errors import MicroVAEError, unknown_name
+from ..core.files import free
 
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -185,7 +185,7 @@ def _scale(images: str, maximum: float | None, stretch: str | None) -> dict:
     "How pixels of files come to [0, 1]. Raises `ConfigError` for a stored set, whose pixels are there already."
     from microvae.app.cropping import treatment_of
     from microvae.data.storage import is_stored
-    from microvae.errors import ConfigError
+    from microvae.core.errors import ConfigError
 
     if maximum is None and stretch is None:
         return {}
@@ -417,7 +417,7 @@ def _use_threads(threads: int | None):
     import torch
 
     from microvae.app.terminal import busy_machine
-    from microvae.errors import ConfigError
+    from microvae.core.errors import ConfigError
 
     if threads is not None and threads < 1:
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
@@ -636,8 +636,8 @@ def detect(
     """
     from microvae.app.card import images_for
     from microvae.app.outputs import plot_strange, strange_cells
-    from microvae.files import check_table, write_table
-    from microvae.style import write_figure
+    from microvae.core.files import check_table, write_table
+    from microvae.core.style import write_figure
 
     check_table(out)
     for file in (out, out.with_suffix(".png")):
@@ -816,8 +816,8 @@ def export(
     from microvae.app.card import open_run
     from microvae.app.export import FORMATS, push
     from microvae.app.outputs import embedding
-    from microvae.errors import ConfigError
-    from microvae.files import replace_folder
+    from microvae.core.errors import ConfigError
+    from microvae.core.files import replace_folder
 
     if kind == "hub":
         if name is None:
@@ -897,7 +897,7 @@ def runs(
     Example: `microvae runs sweep --out runs.csv`
     """
     from microvae.app.card import list_runs
-    from microvae.files import check_table, write_table
+    from microvae.core.files import check_table, write_table
 
     if out is not None:
         check_table(out)
@@ -964,7 +964,7 @@ def study(
 
     Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
     """
-    from microvae.files import read_json
+    from microvae.core.files import read_json
     from microvae.study.runner import NotebookError, parameters_of, phase_named, run_chapter
     from microvae.study.show import some_taken
 
@@ -1034,11 +1034,11 @@ def bench(
         raise unknown_name("benchmark", what, ["training", "data", "all"])
     tables = {}
     if what in ("training", "all"):
-        from microvae.study.speed import run_speed
+        from microvae.book.speed import run_speed
 
         tables["training"] = run_speed(out / "speed", device, rounds)
     if what in ("data", "all"):
-        from microvae.study.benchmarks import run_benchmarks
+        from microvae.book.benchmarks import run_benchmarks
 
         tables["data"] = run_benchmarks(fields, labels, out / "benchmarks")
     tell(as_json, "\n".join(f"tables are in {folder}" for folder in tables.values()), **tables)
@@ -1076,7 +1076,7 @@ def book(
 
     Example: `microvae book --pdf microvae.pdf`
     """
-    from microvae.study.book import build_book, print_book
+    from microvae.book.site import build_book, print_book
     from microvae.study.runner import in_words, noted_failures
 
     print(f"open {build_book(work=work, site=site).resolve()}")

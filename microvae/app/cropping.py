@@ -17,7 +17,7 @@ from ..data.crops import LEAVES
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from ..models.depth import interpolated_depth
 
 # %% ../../nbs/app/00_cropping.ipynb #c04
@@ -106,7 +106,7 @@ def crop_to(
 ) -> Cropped:
     "Cut a screen into a stored set, with a contact sheet and a quality plot beside it."
     from microvae.evaluation.plots import contact_sheet, quality_plot
-    from microvae.style import write_figure
+    from microvae.core.style import write_figure
 
     cells = crop_fields(
         source,

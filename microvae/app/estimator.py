@@ -30,11 +30,11 @@ from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.treatment import CUT, Clip, Percentile, Scale, Treatment, has_negatives, natural_maximum
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_values
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_values
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
-from ..files import free, replace_folder
+from ..core.files import free, replace_folder
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.step import resolve_device
 

@@ -28,13 +28,13 @@ from .card import in_words
 from .export import write_onnx
 from .outputs import latent_columns
 from ..data.collection import CellImages
-from ..errors import ConfigError, FileError, ShapeError, unknown_name
+from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
 from ..evaluation.pictures import two_axes, widest
 from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
-from ..files import free, regular_file, replace_file
-from ..style import MISSING, PALETTE
+from ..core.files import free, regular_file, replace_file
+from ..core.style import MISSING, PALETTE
 from ..training.engine import Run
 
 # %% ../../nbs/app/04_explorer.ipynb #c05

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from .card import save_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
-from ..errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
-from ..files import replace_file, replace_folder
+from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
+from ..core.files import replace_file, replace_folder
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
 

@@ -14,8 +14,8 @@ from ..data.collection import CellImages
 from ..data.splits import held_apart
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import embed
-from ..files import replace_folder
-from ..style import write_figure
+from ..core.files import replace_folder
+from ..core.style import write_figure
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
 

@@ -17,13 +17,13 @@ import tifffile
 
 from .card import in_words, treated_alike
 from ..data.collection import CellImages
-from ..errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
+from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
-from ..files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
-from ..style import write_figure
+from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
+from ..core.style import write_figure
 from ..training.engine import Run
 
 # %% ../../nbs/app/02_outputs.ipynb #c05

@@ -36,7 +36,7 @@ from microvae.evaluation.pictures import (
 )
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import reconstruct
-from ..files import free, replace_file
+from ..core.files import free, replace_file
 from ..training.engine import Run
 
 # %% ../../nbs/app/05_report.ipynb #c04

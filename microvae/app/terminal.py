@@ -22,7 +22,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import typer
 
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 
 # %% ../../nbs/app/07_terminal.ipynb #c04
 #: The option that every command with a result has.
@@ -93,7 +93,7 @@ def busy_machine(threads: int, load: float | None = None) -> str:
 
     Parameters: threads, of torch; load, programs that want a core, by the system's own count if not given.
     """
-    from microvae.workers import cores
+    from microvae.core.workers import cores
 
     if load is None:
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -161,7 +161,7 @@ def _devices() -> Iterator[Finding]:
     import torch
 
     from microvae.training.step import instruction_set
-    from microvae.workers import cores
+    from microvae.core.workers import cores
 
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from ..errors import ConfigError, ShapeError, check_fields
+from ..core.errors import ConfigError, ShapeError, check_fields
 
 # %% ../../nbs/data/09_augment.ipynb #c05
 @dataclass(frozen=True)

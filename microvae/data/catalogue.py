@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from ..arrays import packed_more
+from ..core.arrays import packed_more
 from .collection import CellImages
 from .crops import crop_boxes, crop_cells, pooled
 from .images import Field, join_table, list_fields, load_images, read_array
@@ -30,8 +30,8 @@ from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
-from ..errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
-from ..files import read_table, regular_file
+from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
+from ..core.files import read_table, regular_file
 
 # %% ../../nbs/data/13_catalogue.ipynb #c04
 def stained_nuclei(size: int = 32) -> CellImages:

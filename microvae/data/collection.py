@@ -25,8 +25,8 @@ from microvae.data.storage import (
     unchanged,
     write_stored,
 )
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
-from ..files import check_parquet, open_npz, parsed_json, replace_file
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
+from ..core.files import check_parquet, open_npz, parsed_json, replace_file
 
 # %% ../../nbs/data/01_collection.ipynb #c05
 def check_images(

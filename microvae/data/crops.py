@@ -19,8 +19,8 @@ from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
 from .treatment import Treatment
-from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked
-from ..files import read_table
+from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked
+from ..core.files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c04
 @dataclass(frozen=True)

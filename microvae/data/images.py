@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..arrays import open_checked, packed_more, read_attributes, read_layout
+from ..core.arrays import open_checked, packed_more, read_attributes, read_layout
 from .collection import CellImages
 from .storage import is_stored
 from .treatment import Sample, Treatment, certain_maximum
-from ..errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
-from microvae.files import (
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
+from microvae.core.files import (
     BELIEVED,
     PACKED,
     check_npy,

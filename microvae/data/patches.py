@@ -14,9 +14,9 @@ import pandas as pd
 from .collection import CellImages
 from .images import folder_column, join_table, list_fields
 from .treatment import Treatment
-from ..errors import ConfigError, ShapeError, checked
-from ..files import write_table
-from ..progress import progress_bar
+from ..core.errors import ConfigError, ShapeError, checked
+from ..core.files import write_table
+from ..core.progress import progress_bar
 
 # %% ../../nbs/data/08_patches.ipynb #c04
 @checked

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .collection import CellImages
 from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/data/12_phantoms.ipynb #c05
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.

@@ -24,8 +24,8 @@ from .images import Field, folder_column, join_table, list_fields
 from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .treatment import Treatment, finite
-from ..errors import ConfigError, FileError, ImageError, MicroVAEError, checked
-from microvae.files import (
+from ..core.errors import ConfigError, FileError, ImageError, MicroVAEError, checked
+from microvae.core.files import (
     alone,
     being_written,
     beside,
@@ -36,8 +36,8 @@ from microvae.files import (
     to_disk,
     write_table,
 )
-from ..progress import progress_bar
-from ..workers import ATTEMPTS, cores, on_cluster, on_cores
+from ..core.progress import progress_bar
+from ..core.workers import ATTEMPTS, cores, on_cluster, on_cores
 
 # %% ../../nbs/data/11_screens.ipynb #c05
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from .images import Field
 from .treatment import opened_background
-from ..errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
+from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
 
 METHODS = ("threshold", "laplacian", "cellpose")
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from .collection import CellImages
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/data/04_simulate.ipynb #c05
 def random_stream(seed: int, *number: int) -> np.random.Generator:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import CellImages
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/data/10_splits.ipynb #c05
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:

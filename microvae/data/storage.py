@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..arrays import OPENINGS, CheckedArray, open_checked, read_attributes, read_layout
-from ..errors import FileError, ImageError, MicroVAEError, ShapeError
-from ..files import alone, followed, not_written, read_table, replace_folder, to_disk, unreadable, write_table
+from ..core.arrays import OPENINGS, CheckedArray, open_checked, read_attributes, read_layout
+from ..core.errors import FileError, ImageError, MicroVAEError, ShapeError
+from ..core.files import alone, followed, not_written, read_table, replace_folder, to_disk, unreadable, write_table
 
 #: Pixels are stored as 0 to 65535.
 LEVELS = np.float32(65535)

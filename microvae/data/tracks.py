@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .collection import CellImages
-from ..errors import ConfigError, checked, require
+from ..core.errors import ConfigError, checked, require
 
 # %% ../../nbs/data/07_tracks.ipynb #c04
 def _frames(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
+from ..core.errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
 
 # %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]

@@ -13,11 +13,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, checked, unknown_name
+from ..core.errors import ConfigError, checked, unknown_name
 from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
-from ..style import PALETTE, styled
+from ..core.style import PALETTE, styled
 
 #: Ways to say how strange an image is.
 SCORES = ("error", "elbo", "distance")

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
-from ..errors import ShapeError, checked
+from ..core.errors import ShapeError, checked
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
-from ..style import PALETTE, styled
+from ..core.style import PALETTE, styled
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:

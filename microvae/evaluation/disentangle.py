@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
-from ..errors import CollapseError, ConfigError, ShapeError, checked
-from ..style import styled
+from ..core.errors import CollapseError, ConfigError, ShapeError, checked
+from ..core.style import styled
 
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20

@@ -15,9 +15,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, ShapeError, checked, unknown_name
+from ..core.errors import ConfigError, ShapeError, checked, unknown_name
 from .statistics import Interval
-from ..style import PALETTE, shared_legend, styled
+from ..core.style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c04
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:

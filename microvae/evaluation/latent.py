@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data.collection import CellImages
-from ..errors import ShapeError, checked
+from ..core.errors import ShapeError, checked
 from .reconstruction import decoded, embed
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c04

@@ -11,9 +11,9 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..errors import checked
+from ..core.errors import checked
 from ..models.autoencoders import Autoencoder
-from ..style import styled
+from ..core.style import styled
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
 @checked

@@ -15,11 +15,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import CollapseError, ConfigError, checked
+from ..core.errors import CollapseError, ConfigError, checked
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..models.pose import turned
-from ..style import PALETTE, styled
+from ..core.style import PALETTE, styled
 
 #: Angles, in degrees, by which cells are turned.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)

@@ -14,11 +14,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, ShapeError, checked
+from ..core.errors import ConfigError, ShapeError, checked
 from .plots import composite, display_of, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
-from ..style import PALETTE, styled, wrapped
+from ..core.style import PALETTE, styled, wrapped
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03a
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:

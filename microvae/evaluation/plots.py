@@ -16,9 +16,9 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
-from ..style import MISSING, PALETTE, channel_colours, shared_legend, styled, true_colour, wrapped
+from ..core.style import MISSING, PALETTE, channel_colours, shared_legend, styled, true_colour, wrapped
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c02b
 def named(channels: tuple[str, ...], count: int) -> tuple[str, ...]:

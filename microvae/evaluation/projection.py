@@ -13,9 +13,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..errors import ConfigError, ShapeError, checked, require, unknown_name
+from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
 from .plots import scatter_classes
-from ..style import styled
+from ..core.style import styled
 
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}

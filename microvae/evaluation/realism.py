@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, DeviceError, ShapeError, checked
+from ..core.errors import ConfigError, DeviceError, ShapeError, checked
 from ..training.step import resolve_device
 
 # %% ../../nbs/evaluation/08_realism.ipynb #c04

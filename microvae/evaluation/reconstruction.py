@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from ..data.collection import CellImages
-from ..errors import ConfigError, checked
-from ..files import write_table
+from ..core.errors import ConfigError, checked
+from ..core.files import write_table
 from ..models import measures
 from ..models.autoencoders import Autoencoder
-from ..progress import progress_bar
+from ..core.progress import progress_bar
 from ..training.config import Precision
 from ..training.step import missing_operators, resolve_precision, true_float32
 

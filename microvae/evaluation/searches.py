@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..errors import ConfigError, require
-from ..style import PALETTE, styled
+from ..core.errors import ConfigError, require
+from ..core.style import PALETTE, styled
 from ..training.search import Space, distribution
 
 # %% ../../nbs/evaluation/09_searches.ipynb #c04

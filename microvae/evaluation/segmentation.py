@@ -8,7 +8,7 @@ __all__ = ['match_counts', 'f1_scores']
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c03
 import numpy as np
 
-from ..errors import ConfigError, ShapeError, checked
+from ..core.errors import ConfigError, ShapeError, checked
 
 # %% ../../nbs/evaluation/03_segmentation.ipynb #c04
 @checked

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c05
 class Interval(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ConfigError, ShapeError
+from ..core.errors import ConfigError, ShapeError
 from microvae.models.blocks import (
     Activation,
     DownBlock,

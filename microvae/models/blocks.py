@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 
 Downsampling = Literal["maxpool", "strided"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "tanh", "none"]

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..errors import ConfigError, ShapeError, checked, require, unknown_name
+from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
 from .autoencoders import Architecture, Autoencoder, VariationalAutoencoder
 from .depth import interpolated_depth
 

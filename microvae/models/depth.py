@@ -8,7 +8,7 @@ __all__ = ['THESIS_ANCHORS', 'deepest', 'interpolated_depth', 'bottleneck_depth'
 # %% ../../nbs/models/00_depth.ipynb #c03
 from math import log2
 
-from ..errors import ConfigError, checked
+from ..core.errors import ConfigError, checked
 
 #: (pixels, blocks) of the two experiments that define the rule: 20×20 and 140×140.
 THESIS_ANCHORS = ((400, 2), (19600, 4))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ConfigError, ShapeError, checked
+from ..core.errors import ConfigError, ShapeError, checked
 from .autoencoders import Output
 
 # %% ../../nbs/models/05_losses.ipynb #c04

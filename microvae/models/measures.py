@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ..errors import ShapeError
+from ..core.errors import ShapeError
 
 # %% ../../nbs/models/06_measures.ipynb #c04
 def _pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

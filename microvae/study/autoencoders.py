@@ -15,7 +15,7 @@ import torch
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions

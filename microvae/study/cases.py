@@ -17,10 +17,10 @@ import pandas as pd
 
 from ..data.catalogue import load
 from ..data.collection import CellImages
-from ..errors import ConfigError, unknown_name
+from ..core.errors import ConfigError, unknown_name
 from ..evaluation.quality import MEASURES
 from ..evaluation.reconstruction import reconstruct
-from ..files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
+from ..core.files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from ..models.losses import LIKELIHOODS
 from .results import provenance, taken_of, thinned
 from .runs import evaluate_run, run_all

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import ConfigError
-from ..files import read_table
+from ..core.errors import ConfigError
+from ..core.files import read_table
 
 # %% ../../nbs/study/24_compare.ipynb #c04
 #: Columns that are another each time.

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from .cases import Findings
 from .results import Results
 from .runner import CASES
-from ..style import PALETTE, styled
+from ..core.style import PALETTE, styled
 
 # %% ../../nbs/study/18_comparison.ipynb #c04
 #: Columns of the comparison, with their headings.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.splits import held_apart
-from ..errors import CollapseError
+from ..core.errors import CollapseError
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
 from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
 from ..data.splits import held_apart, hold_out
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
 from microvae.evaluation.downstream import (
     CLASSIFIERS,

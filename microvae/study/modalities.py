@@ -20,7 +20,7 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
 from .downstream import config_of
-from ..style import PALETTE, shared_legend, styled
+from ..core.style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/study/22_modalities.ipynb #c03
 #: Profile -> how much: images of each set, side, epochs, seeds, latent sizes; donors that are left out in turn, and images for that.

@@ -15,7 +15,7 @@ from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..data.splits import held_apart
-from ..errors import CollapseError
+from ..core.errors import CollapseError
 from ..evaluation.disentangle import dci, true_factors
 from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.orientation import ANGLES, code_movement, turned_cells

@@ -8,7 +8,7 @@ __all__ = ['BETAS_1', 'BETAS_2', 'TEN', 'PROFILES', 'Profile', 'profile']
 # %% ../../nbs/study/01_profiles.ipynb #c03
 from dataclasses import dataclass
 
-from ..errors import unknown_name
+from ..core.errors import unknown_name
 
 # %% ../../nbs/study/01_profiles.ipynb #c04
 @dataclass(frozen=True)

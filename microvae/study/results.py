@@ -22,8 +22,8 @@ import pandas as pd
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, ShapeError
-from microvae.files import (
+from ..core.errors import ConfigError, ShapeError
+from microvae.core.files import (
     open_npz,
     read_json,
     read_pictures,
@@ -37,7 +37,7 @@ from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run, save_model
 from ..training.step import instruction_set, resolve_device
-from ..workers import cores
+from ..core.workers import cores
 
 # %% ../../nbs/study/02_results.ipynb #c05
 def _cpu() -> str:

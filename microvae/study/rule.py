@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from ..data.catalogue import CATALOGUE
 from ..data.splits import held_apart
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
-from ..style import PALETTE, shared_legend, styled
+from ..core.style import PALETTE, shared_legend, styled
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c05

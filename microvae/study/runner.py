@@ -17,9 +17,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import NamedTuple
 
-from ..errors import ConfigError, MicroVAEError, require, unknown_name
-from ..files import beside, followed, read_json, replace_file, take_place, write_json
-from ..progress import progress_bar
+from ..core.errors import ConfigError, MicroVAEError, require, unknown_name
+from ..core.files import beside, followed, read_json, replace_file, take_place, write_json
+from ..core.progress import progress_bar
 
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
 CHAPTERS = {

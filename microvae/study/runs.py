@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.collection import CellImages
-from ..errors import ConfigError
+from ..core.errors import ConfigError
 from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
-from ..files import read_json, replace_file, write_json
+from ..core.files import read_json, replace_file, write_json
 from ..models.catalogue import count_parameters
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run

@@ -21,7 +21,7 @@ from ..data.splits import hold_out, label_folds, split
 from ..data.treatment import Denoise
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
-from ..files import write_json
+from ..core.files import write_json
 from .cases import Findings, Setting, pictures_of
 from .claims import after_training, check, stated
 from .results import spread_over

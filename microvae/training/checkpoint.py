@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..errors import ImageError, MicroVAEError
-from ..files import check_promise, parsed_json, read_json, regular_file, replace_file, unreadable
+from ..core.errors import ImageError, MicroVAEError
+from ..core.files import check_promise, parsed_json, read_json, regular_file, replace_file, unreadable
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Generator
 
 from ..data.augment import Augmentation
-from ..errors import ConfigError, check_fields, in_a_line
+from ..core.errors import ConfigError, check_fields, in_a_line
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
 from ..models.losses import LIKELIHOODS

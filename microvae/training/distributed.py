@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, distributed
 
 from ..data.collection import CellImages
-from ..errors import DeviceError
+from ..core.errors import DeviceError
 
 # %% ../../nbs/training/03_distributed.ipynb #c04
 @dataclass(frozen=True)

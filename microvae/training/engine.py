@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
-from ..errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
-from ..files import alone, read_table, write_json, write_table
+from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
+from ..core.files import alone, read_table, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from ..progress import progress_bar
+from ..core.progress import progress_bar
 from .checkpoint import load_tensors, paused, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side

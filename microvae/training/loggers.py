@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError, require, unknown_name
+from ..core.errors import FileError, require, unknown_name
 from .config import RunConfig
 
 # %% ../../nbs/training/05_loggers.ipynb #c04

@@ -25,16 +25,16 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, checked, kind_of, require
-from ..files import read_json, regular_file, write_json
-from ..progress import progress_bar
+from ..core.errors import ConfigError, checked, kind_of, require
+from ..core.files import read_json, regular_file, write_json
+from ..core.progress import progress_bar
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import fit
 from .schedule import judged
 from .step import resolve_device
 from .sweep import with_values
-from ..workers import cores
+from ..core.workers import cores
 
 #: What may be tried: a list of choices, or a pair (low, high) of numbers; fractions are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from ..errors import DivergenceError
+from ..core.errors import DivergenceError
 from ..models.blocks import ConvTranspose2d, Dropout
 from ..models.losses import elbo_terms
 from .config import RunConfig

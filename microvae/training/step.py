@@ -21,7 +21,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, DeviceError
+from ..core.errors import ConfigError, DeviceError
 from ..models.blocks import Dropout, seed_dropout
 from ..models.losses import elbo_terms, kl_between
 from .config import Objective, Precision, RunConfig

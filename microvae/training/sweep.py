@@ -24,16 +24,16 @@ import torch
 
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..errors import ConfigError, DeviceError, checked, kind_of, require
-from ..files import replace_file, write_json
-from ..progress import progress_bar
+from ..core.errors import ConfigError, DeviceError, checked, kind_of, require
+from ..core.files import replace_file, write_json
+from ..core.progress import progress_bar
 from .checkpoint import save_tensors
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
-from ..workers import ATTEMPTS, connect, cores, end_with
+from ..core.workers import ATTEMPTS, connect, cores, end_with
 
 # %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:

@@ -30,7 +30,7 @@ from readers import Reader, ome_zarr, readers
 
 import microvae as mv
 from microvae.app.outputs import read_embedding
-from microvae.files import read_json, read_pictures, read_table
+from microvae.core.files import read_json, read_pictures, read_table
 from microvae.training.checkpoint import load_tensors
 
 GB = 10**9

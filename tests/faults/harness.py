@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from microvae.files import write_json
+from microvae.core.files import write_json
 from microvae.study.results import provenance
 
 FULL = os.environ.get("MICROVAE_FAULTS") == "full"

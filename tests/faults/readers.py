@@ -14,7 +14,7 @@ import tifffile
 import microvae as mv
 from microvae.app.card import in_words, open_run, read_card, readme_of, train_with_card
 from microvae.app.outputs import embedding, read_embedding, write_embedding
-from microvae.files import read_json, read_pictures, write_pictures
+from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import Model, Training
 from microvae.training.engine import load_model

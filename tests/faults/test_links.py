@@ -11,9 +11,9 @@ import pytest
 from harness import contents
 
 import microvae as mv
-from microvae.files import free, write_json, write_pictures, write_table
+from microvae.core.files import free, write_json, write_pictures, write_table
 from microvae.study.runner import run_chapter
-from microvae.style import write_figure
+from microvae.core.style import write_figure
 
 CELLS = mv.CellImages(np.random.default_rng(0).random((24, 1, 16, 16), np.float32))
 

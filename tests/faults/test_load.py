@@ -15,7 +15,7 @@ from harness import FULL, record, so_many
 
 import microvae as mv
 from microvae.app.card import train_with_card
-from microvae.files import read_table, write_table
+from microvae.core.files import read_table, write_table
 from microvae.training.config import Model, RunConfig, Training
 
 STREAMED = """

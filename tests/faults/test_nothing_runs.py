@@ -25,7 +25,7 @@ from microvae.app.card import read_card, train_with_card, write_card
 from microvae.app.explorer import explorer_page
 from microvae.app.outputs import embedding
 from microvae.app.report import write_report
-from microvae.files import read_pictures, read_table
+from microvae.core.files import read_pictures, read_table
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import Model, RunConfig, Training
 from microvae.training.engine import load_model

@@ -16,7 +16,7 @@ from harness import context, run, so_many, unfinished
 
 import microvae as mv
 from microvae.data.storage import read_stored, write_stored
-from microvae.files import alone, take_place
+from microvae.core.files import alone, take_place
 
 BLOCKS = so_many(40, 4)
 

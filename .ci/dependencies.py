@@ -42,7 +42,8 @@ def releases_of(package: str) -> dict:
         uploaded = datetime.fromisoformat(file["upload-time"].replace("Z", "+00:00"))
         if not version.is_prerelease:
             dates[version] = min(uploaded, dates.get(version, uploaded))
-    newest, since = max(dates), datetime.now(timezone.utc) - timedelta(days=730)
+    newest = max(dates)
+    since = datetime.now(timezone.utc) - timedelta(days=730)
     recent = sum(date > since for date in dates.values())
     return dict(package=package, newest=str(newest), released=f"{dates[newest]:%Y-%m-%d}", releases=recent)
 
@@ -66,7 +67,8 @@ def measured_times() -> dict:
         env = Path(folder) / "env"
         subprocess.run([sys.executable, "-m", "venv", env], check=True)
         programs = env / ("Scripts" if os.name == "nt" else "bin")
-        python, start = programs / "python", perf_counter()
+        python = programs / "python"
+        start = perf_counter()
         subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
         took = perf_counter() - start
         size = sum(file.stat().st_size for file in env.rglob("*") if file.is_file() and not file.is_symlink())

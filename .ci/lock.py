@@ -39,7 +39,8 @@ def resolved(extras: str) -> list[dict]:
 
 def line_of(package: dict) -> str:
     "A requirement with its hash."
-    about, archive = package["metadata"], package["download_info"].get("archive_info", {})
+    about = package["metadata"]
+    archive = package["download_info"].get("archive_info", {})
     digest = archive.get("hashes", {}).get("sha256") or archive.get("hash", "=").split("=")[1]
     return f"{about['name'].lower()}=={about['version']} --hash=sha256:{digest}"
 

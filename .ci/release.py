@@ -29,7 +29,8 @@ def notes_of(version: str) -> str:
 
 
 if __name__ == "__main__":
-    version, out = sys.argv[1], Path(sys.argv[2])
+    version = sys.argv[1]
+    out = Path(sys.argv[2])
     notes = notes_of(version)
     with tempfile.TemporaryDirectory() as folder:
         built = build(Path(folder))

@@ -20,7 +20,8 @@ KEPT = Path(__file__).parent / "reference" / "golden.json"
 
 def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
     "A run of each kind of network and objective."
-    lung, memory = mv.lung_fret(128), mv.memory_b(64, size=40)
+    lung = mv.lung_fret(128)
+    memory = mv.memory_b(64, size=40)
     plain = RunConfig(training=Training(epochs=3, seed=3, precision="float32"))
     return {
         "MP2_64": (lung, replace(plain, model=Model("MP2_64"))),

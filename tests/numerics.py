@@ -123,7 +123,8 @@ def table_of(found: dict[str, dict[str, list[str]]]) -> str:
 
 
 def main(wanted: str) -> int:
-    settings, start = SETTINGS[wanted], perf_counter()
+    settings = SETTINGS[wanted]
+    start = perf_counter()
     with ThreadPoolExecutor(2) as pool:
         answers = dict(zip(settings, pool.map(run_in, settings.values())))
     found = {setting: results for setting, (results, _) in answers.items()}

@@ -41,7 +41,11 @@ def microvae(*words, cwd, **settings):
 
 def here(*words, cwd):
     "The same command in this process, which need not import everything anew."
-    before, arguments, out, err, code = Path.cwd(), sys.argv, StringIO(), StringIO(), 0
+    before = Path.cwd()
+    arguments = sys.argv
+    out = StringIO()
+    err = StringIO()
+    code = 0
     os.chdir(cwd)
     sys.argv = ["microvae", *map(str, words)]
     try:
@@ -58,7 +62,8 @@ def here(*words, cwd):
 
 def said(done, *words):
     "Bad input: exit code 2, one sentence, no traceback."
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("microvae: ")]
     assert len(told) == 1, done.stderr
     for word in words:
@@ -103,13 +108,13 @@ def test_the_readmes_eight_lines(place):
         env=os.environ | {"MPLBACKEND": "agg"},
     )
     assert done.returncode == 0, done.stderr
-    assert "explains" in done.stdout and tifffile.imread(place / "my_crops" / "cell000.tif").shape == (20, 20)
+    assert "explains" in done.stdout
+    assert tifffile.imread(place / "my_crops" / "cell000.tif").shape == (20, 20)
     import imageio.v3 as imageio
 
     assert imageio.imread(place / "map.png").std() > 10
-    assert (place / "map.html").stat().st_size > 1_000_000 and mv.MicroVAE.load(place / "my_model").transform(
-        mv.load_images(place / "my_crops")
-    ).shape == (60, 2)
+    assert (place / "map.html").stat().st_size > 1_000_000
+    assert mv.MicroVAE.load(place / "my_model").transform(mv.load_images(place / "my_crops")).shape == (60, 2)
 
 
 def test_the_readmes_commands(place, trained):
@@ -125,15 +130,14 @@ def test_the_readmes_commands(place, trained):
             assert "brighter" in done.stderr, "treated cells are brighter than any for training, and that is told"
     strange = pd.read_csv(place / "strange.csv")
     assert set(strange.file[:10].str.extract(r"(\d+)")[0].astype(int)) == set(range(0, 30, 3)), "noise is the strangest"
-    assert strange.strange[:10].all() and (place / "strange.png").exists()
+    assert strange.strange[:10].all()
+    assert (place / "strange.png").exists()
     import anndata
 
     codes = anndata.read_h5ad(place / "codes.h5ad")
-    assert (
-        codes.obsm["X_microvae"].shape == (60, 2)
-        and codes.obs.file.nunique() == 60
-        and json.loads(codes.uns["microvae"]["card"])["run"] == Path(trained["folder"]).name
-    )
+    assert codes.obsm["X_microvae"].shape == (60, 2)
+    assert codes.obs.file.nunique() == 60
+    assert json.loads(codes.uns["microvae"]["card"])["run"] == Path(trained["folder"]).name
     import onnxruntime
 
     images = mv.load_images(place / "my_crops").images
@@ -155,15 +159,19 @@ def test_json_is_one_object_and_nothing_else(place, trained):
         ("doctor",),
     ):
         done = here(*words, "--json", cwd=place)
-        assert done.returncode == 0 and isinstance(json.loads(done.stdout), dict), (words, done)
+        assert done.returncode == 0, (words, done)
+        assert isinstance(json.loads(done.stdout), dict), (words, done)
     stack = tifffile.imread(place / "j.tif")
-    assert stack.shape[0] == 60 and stack.shape[-2:] == (20, 20)
+    assert stack.shape[0] == 60
+    assert stack.shape[-2:] == (20, 20)
 
 
 def test_a_log_has_lines_and_no_bars(place, trained):
     "What goes to a file can be read in it."
     done = microvae("train", "my_crops/", "--epochs", 4, cwd=place)
-    assert "\r" not in done.stderr and "%|" not in done.stderr and done.stdout.startswith("runs/")
+    assert "\r" not in done.stderr
+    assert "%|" not in done.stderr
+    assert done.stdout.startswith("runs/")
 
 
 @pytest.mark.posix
@@ -185,9 +193,12 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     time.sleep(4)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from there" in stderr and "Traceback" not in stderr, stderr
+    assert process.returncode == 130, stderr
+    assert "goes on from there" in stderr, stderr
+    assert "Traceback" not in stderr, stderr
     done = here(*words, "--time-budget", 0, "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["epochs"] > 2 and not json.loads(done.stdout)["finished"]
+    assert json.loads(done.stdout)["epochs"] > 2
+    assert not json.loads(done.stdout)["finished"]
 
 
 def test_help_has_examples_and_completion_can_be_had(place):
@@ -243,9 +254,11 @@ def test_what_cannot_work_costs_a_sentence(place, trained, tmp_path):
     said(here("export", home, "onnx", "mine", "--overwrite", cwd=tmp_path), "something else")
     said(here("export", home, "hub", tmp_path / "hub", cwd=tmp_path), "--name OWNER/NAME")
     said(here("train", place / "my_crops", "--log", "tensorbord", cwd=tmp_path), "tensorboard")
-    assert not (tmp_path / "x.csv").exists() and not list(tmp_path.glob("**/*.part*"))
+    assert not (tmp_path / "x.csv").exists()
+    assert not list(tmp_path.glob("**/*.part*"))
     wrong = microvae("embed", home, cwd=tmp_path)
-    assert wrong.returncode == 2 and "Missing argument" in wrong.stderr
+    assert wrong.returncode == 2
+    assert "Missing argument" in wrong.stderr
     said(microvae("embed", home, "x.txt", cwd=tmp_path), "x.txt", ".h5ad")
 
 
@@ -255,10 +268,8 @@ def test_the_source_of_a_run_that_has_gone(tmp_path):
     assert here("train", "crops", "--epochs", 1, cwd=tmp_path).returncode == 0
     (tmp_path / "crops").rename(tmp_path / "moved")
     said(here("embed", "runs", "codes.csv", cwd=tmp_path), "crops", "not at")
-    assert (
-        here("embed", "runs", "codes.csv", "--images", "moved", cwd=tmp_path).returncode == 0
-        and len(pd.read_csv(tmp_path / "codes.csv")) == 12
-    )
+    assert here("embed", "runs", "codes.csv", "--images", "moved", cwd=tmp_path).returncode == 0
+    assert len(pd.read_csv(tmp_path / "codes.csv")) == 12
 
 
 def test_a_saved_model_is_a_run_and_a_hub_is_a_folder(tmp_path):
@@ -270,9 +281,8 @@ def test_a_saved_model_is_a_run_and_a_hub_is_a_folder(tmp_path):
     assert here("export", home, "hub", "hub", "--name", "lab/lung", cwd=tmp_path).returncode == 0
     pulled = here("pull", "lab/lung", "--hub", "hub", cwd=tmp_path).stdout.strip()
     again = mv.MicroVAE.load(pulled, device="cpu")
-    assert np.array_equal(again.transform(mv.lung_fret(9)), vae.transform(mv.lung_fret(9))) and read_card(
-        pulled
-    ) == read_card(home)
+    assert np.array_equal(again.transform(mv.lung_fret(9)), vae.transform(mv.lung_fret(9)))
+    assert read_card(pulled) == read_card(home)
     for file in home.iterdir():
         assert file.read_bytes()[:2] not in (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK"), file
     said(here("pull", "lab/nothing", "--hub", "hub", cwd=tmp_path), "lab/nothing")
@@ -297,10 +307,8 @@ def test_a_search_goes_on(tmp_path):
     ]
     first = json.loads(here(*words, "--trials", 2, cwd=tmp_path).stdout)
     more = json.loads(here(*words, "--trials", 6, cwd=tmp_path).stdout)
-    assert (
-        first["trials"] in (2, 3)
-        and more["trials"] in (6, 7)
-        and more["value"] <= first["value"]
-        and set(more["best"]) == {"learning_rate", "latent_dim"}
-    )
+    assert first["trials"] in (2, 3)
+    assert more["trials"] in (6, 7)
+    assert more["value"] <= first["value"]
+    assert set(more["best"]) == {"learning_rate", "latent_dim"}
     said(here("search", "lung_fret", "--try", "latent_dims=2..4", cwd=tmp_path), "latent_dims")

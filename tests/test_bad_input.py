@@ -22,7 +22,8 @@ def short(epochs=1, **training):
 
 def says(error, *words):
     text = str(error.value)
-    assert "\n" not in text and len(text) < 400, text
+    assert "\n" not in text, text
+    assert len(text) < 400, text
     for word in words:
         assert word in text, text
 
@@ -111,7 +112,8 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
             for group in optimizers[-1].param_groups:
                 group["params"][0].data.fill_(float("inf"))
 
-    optimizers, original = [], torch.optim.Adam
+    optimizers = []
+    original = torch.optim.Adam
 
     class Seen(original):
         def __init__(self, *args, **kwargs):
@@ -127,13 +129,15 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
     says(error, "epoch 2: the loss of batch 0 of")
     [checkpoint] = tmp_path.rglob("state.safetensors")
     tensors, about = load_tensors(checkpoint)
-    assert len(about["history"]) == 2 and all(t.isfinite().all() for t in tensors.values())
+    assert len(about["history"]) == 2
+    assert all(t.isfinite().all() for t in tensors.values())
     assert not list(tmp_path.rglob("model.safetensors"))
 
 
 def lost(given, images) -> float:
     "Share of neighbouring grey values that are told apart in what was given, and no longer in the images."
-    given, images = given.ravel(), images.ravel()
+    given = given.ravel()
+    images = images.ravel()
     order = np.argsort(given)
     apart = np.diff(given[order].astype(float)) > 0
     return float((np.diff(images[order].astype(float))[apart] <= 0).mean())
@@ -154,7 +158,8 @@ def test_negative_integers_keep_their_values(kind, channels, tmp_path):
         "npy": mv.load_images(str(tmp_path / "*.npy")).images,
     }
     scaled = given.astype(float)
-    low, high = scaled.min((0, 2, 3), keepdims=True), scaled.max((0, 2, 3), keepdims=True)
+    low = scaled.min((0, 2, 3), keepdims=True)
+    high = scaled.max((0, 2, 3), keepdims=True)
     for name, images in found.items():
         assert np.allclose(images, (scaled - low) / (high - low), atol=1e-5), name
     rows = given.reshape(len(given), -1)
@@ -197,4 +202,5 @@ def test_crops_of_floats_that_are_no_numbers(value, tmp_path):
     cells = mv.crop_fields(tmp_path, 16, treatment=treatment, workers=1, progress=False)
     assert len(cells) == 12
     [failed] = cells.about["failed"]
-    assert failed["file"] == "f3.tif" and "NaN or infinite" in failed["reason"]
+    assert failed["file"] == "f3.tif"
+    assert "NaN or infinite" in failed["reason"]

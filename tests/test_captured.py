@@ -205,7 +205,8 @@ def test_what_cannot_be_captured_is_refused(name):
 
 def test_a_replay_repeats_what_was_captured_and_nothing_else():
     "A number of the host is frozen, and an input of another shape does not fit: the emulation sees what a GPU would."
-    factor, place = [2.0], torch.ones(3)
+    factor = [2.0]
+    place = torch.ones(3)
     replay, found = emulated(lambda: place * factor[0])
     factor[0] = 5.0
     place.copy_(torch.arange(3.0))

@@ -44,7 +44,8 @@ def open_page(browser):
 
     def go(address, **settings):
         page = browser.new_page(**{"viewport": {"width": 1280, "height": 800}} | settings)
-        page.said, page.foreign = [], []
+        page.said = []
+        page.foreign = []
         page.on(
             "console",
             lambda message: (
@@ -68,7 +69,8 @@ def open_page(browser):
 
     yield go
     for page in opened:
-        assert page.said == [] and page.foreign == []
+        assert page.said == []
+        assert page.foreign == []
         page.close()
 
 
@@ -133,14 +135,16 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
     page.mouse.up()
     page.wait_for_timeout(500)
     x, y = page.evaluate("window.microvae.state.probe")
-    cell, values = page.evaluate("window.microvae.state.cell"), codes[["latent_1", "latent_2", "latent_3"]].to_numpy()
+    cell = page.evaluate("window.microvae.state.cell")
+    values = codes[["latent_1", "latent_2", "latent_3"]].to_numpy()
     code = (
         values.mean(0) if cell < 0 else values[cell].copy()
     )  # a double click on a cell takes it: its third number is kept
     code[:2] = x, y
     expected = levels(decoded(run.model, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
     drawn = picture(page, "probe-picture")
-    assert drawn.shape == (32, 32, 3) and np.abs(drawn.astype(int) - expected).max() <= 1
+    assert drawn.shape == (32, 32, 3)
+    assert np.abs(drawn.astype(int) - expected).max() <= 1
     assert drawn.std() > 5
 
 
@@ -185,7 +189,8 @@ def test_lasso_contact_sheet_and_csv(made, open_page):
         page.mouse.move(x, y, steps=4)
     page.mouse.up()
     inside = [cell for cell in range(len(cells)) if at(page, cell)[0] > middle]
-    assert 10 < len(inside) < 290 and f"{len(inside)} cells" in page.inner_text("#selected")
+    assert 10 < len(inside) < 290
+    assert f"{len(inside)} cells" in page.inner_text("#selected")
     assert page.locator("#sheet canvas").count() == 1
     with page.expect_download() as download:
         page.click("#csv")
@@ -240,7 +245,8 @@ def test_each_cell_names_its_file_and_frame(trained, open_page, tmp_path, files)
 def test_filters_colours_theme_and_keys(made, open_page):
     _, cells, _, pages = made
     page = open_page(pages["onnx"].as_uri())
-    assert "MS" in page.inner_text("#legend") and "HC" in page.inner_text("#legend")
+    assert "MS" in page.inner_text("#legend")
+    assert "HC" in page.inner_text("#legend")
     page.select_option("#filter-column", label="cohort")
     page.click("#add-filter")
     page.uncheck("#filters input >> nth=0")
@@ -254,7 +260,8 @@ def test_filters_colours_theme_and_keys(made, open_page):
         == f"{((cells.table.cohort == 'MS') & (cells.table.radius >= middle)).sum()} of 300 cells"
     )
     page.select_option("#colour", label="radius")
-    assert "radius" in page.inner_text("#legend") and "to" in page.inner_text("#legend")
+    assert "radius" in page.inner_text("#legend")
+    assert "to" in page.inner_text("#legend")
     page.focus("#over")
     theme = page.get_attribute("html", "data-theme")
     page.keyboard.press("d")
@@ -262,7 +269,8 @@ def test_filters_colours_theme_and_keys(made, open_page):
     before = page.evaluate("window.microvae.state.probe")
     settled(page, lambda: page.keyboard.press("ArrowRight"))
     after = page.evaluate("window.microvae.state.probe")
-    assert after[0] > before[0] and after[1] == before[1]
+    assert after[0] > before[0]
+    assert after[1] == before[1]
     settled(page, lambda: page.keyboard.press("Enter"))
     assert page.is_visible("#cell-section")
     page.keyboard.press("?")
@@ -275,11 +283,11 @@ def test_filters_colours_theme_and_keys(made, open_page):
 def test_the_atlas_stands_in_for_the_decoder(made, open_page):
     _, _, _, pages = made
     page = open_page(pages["atlas"].as_uri())
-    assert page.get_attribute("html", "data-decoder") == "atlas" and "Drawn beforehand" in page.inner_text(
-        "#decoder-note"
-    )
+    assert page.get_attribute("html", "data-decoder") == "atlas"
+    assert "Drawn beforehand" in page.inner_text("#decoder-note")
     settled(page, lambda: page.evaluate("window.microvae.pick(3)"))
-    assert picture(page, "probe-picture").std() > 5 and not page.is_visible("#remade-figure")
+    assert picture(page, "probe-picture").std() > 5
+    assert not page.is_visible("#remade-figure")
 
 
 def test_on_a_phone(made, open_page):
@@ -316,7 +324,8 @@ def test_on_a_phone(made, open_page):
 
     settled(page, drag)
     moved = page.evaluate("window.microvae.state.probe")
-    assert moved[0] != probe[0] and box["width"] <= 390
+    assert moved[0] != probe[0]
+    assert box["width"] <= 390
     home = at(page, cell)
     assert home == (x, y), "the map moved under the finger that held the ring"
 

@@ -52,11 +52,9 @@ def test_gradients_of_the_whole_objective(settings_of):
     "Through encoder, sampling and decoder of a small network, to every weight and to the image."
     torch.manual_seed(0)
     model = mv.build("MP2_64", (1, 8, 8), 2).double().eval()
-    images, noise, random = (
-        torch.rand(3, 1, 8, 8, dtype=torch.float64),
-        torch.randn(3, 2, dtype=torch.float64),
-        torch.Generator().manual_seed(1),
-    )
+    images = torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    noise = torch.randn(3, 2, dtype=torch.float64)
+    random = torch.Generator().manual_seed(1)
 
     def objective():
         mean, log_variance = model.posterior(images)
@@ -69,7 +67,9 @@ def test_gradients_of_the_whole_objective(settings_of):
 
     objective().backward()
     for name, weight in model.named_parameters():
-        at, step, ends = tuple(int(torch.randint(side, (1,), generator=random)) for side in weight.shape), 1e-6, []
+        at = tuple(int(torch.randint(side, (1,), generator=random)) for side in weight.shape)
+        step = 1e-6
+        ends = []
         before = weight.data[at].item()
         for there in (before + step, before - step):
             weight.data[at] = there
@@ -82,7 +82,8 @@ def test_gradients_of_the_whole_objective(settings_of):
 def test_kl_against_sampling():
     "The closed form is the mean of log q - log p over samples, within four standard errors."
     torch.manual_seed(0)
-    mean, log_variance = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    mean = torch.randn(5, 3, dtype=torch.float64)
+    log_variance = torch.randn(5, 3, dtype=torch.float64)
     q = Normal(mean, (log_variance / 2).exp())
     samples = q.sample((200_000,))
     ratios = (q.log_prob(samples) - Normal(0.0, 1.0).log_prob(samples)).sum(2)
@@ -94,9 +95,11 @@ def test_kl_against_sampling():
 def test_elbo_of_a_linear_model_is_the_likelihood():
     "A linear decoder with Gaussian noise of variance 1/2 has a known likelihood: the ELBO equals it at the true posterior, and is below it by the KL elsewhere."
     torch.manual_seed(0)
-    d, pixels = 2, 9
+    d = 2
+    pixels = 9
     variance = 0.5  # with which the squared error is -log p but for a constant
-    images, offset = torch.rand(6, pixels, dtype=torch.float64), torch.randn(pixels, dtype=torch.float64)
+    images = torch.rand(6, pixels, dtype=torch.float64)
+    offset = torch.randn(pixels, dtype=torch.float64)
     # weights whose columns are orthogonal have posteriors with independent dimensions, as a VAE's are
     weight = torch.linalg.qr(torch.randn(pixels, d, dtype=torch.float64))[0] * torch.tensor(
         [1.5, 0.7], dtype=torch.float64
@@ -105,7 +108,8 @@ def test_elbo_of_a_linear_model_is_the_likelihood():
         images
     )
     precision = torch.diagonal(torch.eye(d, dtype=torch.float64) + weight.T @ weight / variance)
-    true_mean, true_log = (images - offset) @ weight / variance / precision, -precision.log().expand(6, d)
+    true_mean = (images - offset) @ weight / variance / precision
+    true_log = -precision.log().expand(6, d)
     constant = 0.5 * pixels * math.log(2 * math.pi * variance)
 
     def bound(mean, log_variance):
@@ -116,7 +120,8 @@ def test_elbo_of_a_linear_model_is_the_likelihood():
         return -(expected + losses.kl_from_prior(mean, log_variance)) - constant
 
     torch.testing.assert_close(bound(true_mean, true_log), exact)
-    other_mean, other_log = true_mean + 0.3, true_log - 0.4
+    other_mean = true_mean + 0.3
+    other_log = true_log - 0.4
     gap = losses.kl_between((other_mean, other_log), (true_mean, true_log))
     torch.testing.assert_close(exact - bound(other_mean, other_log), gap)
 
@@ -164,12 +169,13 @@ def test_the_adaptable_network_takes_any_size(height, width, channels, latent, n
     images = torch.rand(n, channels, height, width)
     with torch.no_grad():
         out = model(images)
-    assert out.reconstruction.shape == images.shape and out.mean.shape == out.log_variance.shape == (n, latent)
-    assert 0 <= out.reconstruction.min() and out.reconstruction.max() <= 1 and out.mean.isfinite().all()
-    assert (
-        1 <= model.architecture.depth <= max(1, int(math.log2(max(height, width))))
-        and mv.interpolated_depth(height, width) >= 1
-    )
+    assert out.reconstruction.shape == images.shape
+    assert out.mean.shape == out.log_variance.shape == (n, latent)
+    assert 0 <= out.reconstruction.min()
+    assert out.reconstruction.max() <= 1
+    assert out.mean.isfinite().all()
+    assert 1 <= model.architecture.depth <= max(1, int(math.log2(max(height, width))))
+    assert mv.interpolated_depth(height, width) >= 1
 
 
 @few
@@ -196,7 +202,8 @@ def test_a_step_is_pytorch_s_own():
     "One epoch of the engine is a plain loop of PyTorch over the same batches: the engine's speed changes no number."
     from microvae.training.engine import begin, prepare
 
-    cells, rate = mv.lung_fret(64), 1e-4
+    cells = mv.lung_fret(64)
+    rate = 1e-4
     # Adam's first step has the size of the learning rate whatever the gradient is, so that the sign of a gradient that
     # is nothing but rounding would count; SGD's step is the gradient. notebook training/04_step compares Adam in float64
     training = mv.Training(
@@ -206,7 +213,8 @@ def test_a_step_is_pytorch_s_own():
 
     config = prepare("MP2_64", cells, None, run.config)
     loop, _ = begin(None, cells, config, None, torch.device("cpu"))
-    model, images = loop.model, torch.from_numpy(cells.images)
+    model = loop.model
+    images = torch.from_numpy(cells.images)
     noise = loop.noise(images)
     batch = images[loop.order(images)]
     mean, log_variance = model.posterior(batch)

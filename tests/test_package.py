@@ -44,9 +44,9 @@ def test_the_wheel_is_whole(built, root, tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and str(tmp_path) in done.stdout and (tmp_path / "map.html").stat().st_size > 1e5, (
-        done.stderr[-2000:]
-    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert str(tmp_path) in done.stdout, done.stderr[-2000:]
+    assert (tmp_path / "map.html").stat().st_size > 1e5, done.stderr[-2000:]
 
 
 def test_the_sdist_builds_the_same_wheel(built, tmp_path):
@@ -69,7 +69,8 @@ def test_the_sdist_builds_the_same_wheel(built, tmp_path):
         check=True,
     )
     [again] = (tmp_path / "dist").glob("*.whl")
-    first, second = zipfile.ZipFile(wheel), zipfile.ZipFile(again)
+    first = zipfile.ZipFile(wheel)
+    second = zipfile.ZipFile(again)
     assert sorted(first.namelist()) == sorted(second.namelist())
     assert all(
         first.read(name) == second.read(name) for name in first.namelist() if not name.endswith(("RECORD", "METADATA"))
@@ -105,7 +106,8 @@ def test_licences_of_the_core_are_free():
     unknown = core[
         ~core.licence.str.contains(free) & ~core.package.str.startswith("cuda-")
     ]  # what torch brings of NVIDIA does not always tell
-    assert len(core) > 30 and unknown.empty, unknown.to_string()
+    assert len(core) > 30, unknown.to_string()
+    assert unknown.empty, unknown.to_string()
 
 
 def test_every_requirement_has_a_reason(root):

@@ -75,7 +75,9 @@ def test_a_phase_runs_and_argues_with_intervals(name, tmp_path, root, kept):
         and line.rsplit("| ", 1)[1].split()[0].rstrip(":") in ("holds", "fails", "open", "undertrained")
         and "holds here" not in line
     ]
-    assert rows and all(", n = " in row for row in rows) and "claims, **" in told
+    assert rows
+    assert all(", n = " in row for row in rows)
+    assert "claims, **" in told
     # one epoch is too little for a claim to fail
     assert not any(row.rsplit("| ", 1)[1].startswith("fails") for row in rows)
 
@@ -105,11 +107,9 @@ def test_a_phase_on_ones_own_cells(tmp_path, root, kept):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     scores = pd.read_csv(tmp_path / "out" / "downstream" / "results" / "scores.csv")
-    assert (
-        set(scores.features) == {"VAE codes", "PCA", "raw pixels", "shape features"}
-        and scores.auc.between(0, 1).all()
-        and (scores.groups <= 12).all()
-    )
+    assert set(scores.features) == {"VAE codes", "PCA", "raw pixels", "shape features"}
+    assert scores.auc.between(0, 1).all()
+    assert (scores.groups <= 12).all()
 
 
 def test_what_cannot_be_asked_is_a_sentence(tmp_path, root, kept):
@@ -126,4 +126,6 @@ def test_what_cannot_be_asked_is_a_sentence(tmp_path, root, kept):
             *kept,
             cwd=root,
         )
-        assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == 2, done.stderr
+        assert part in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr

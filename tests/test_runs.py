@@ -47,7 +47,8 @@ def test_simulators_are_exact_and_nested():
     "The same seed gives the same cells, and every donor belongs to one cohort."
     first = mv.memory_b(150)
     assert (first.images[:30] == mv.memory_b(30).images).all()
-    assert first.table.donor.nunique() == 12 and first.table.groupby("donor").cohort.nunique().max() == 1
+    assert first.table.donor.nunique() == 12
+    assert first.table.groupby("donor").cohort.nunique().max() == 1
 
 
 def test_parts_of_the_objective_agree_with_torch():

@@ -33,7 +33,8 @@ def test_golden_values(name):
     of_sums = likely_rounding_of_sum(cells.images[:].size)
     found = of_training(name)
     for part, expected in kept["numbers"][name].items():
-        expected, spread = np.asarray(expected), np.asarray(kept["spread"][name][part])
+        expected = np.asarray(expected)
+        spread = np.asarray(kept["spread"][name][part])
         scale = np.abs(expected).max() if part == "codes" else np.abs(expected)
         off = np.abs(np.asarray(found[part]) - expected) / (steps * spread + of_sums * scale + 1e-9)
         assert (off <= 1).all(), (
@@ -44,7 +45,8 @@ def test_golden_values(name):
 @pytest.mark.parametrize("name", SIMULATED)
 def test_simulated_images_are_where_they_were(name):
     "No sum is in float32 here; what is allowed is for other versions of NumPy, SciPy and scikit-image."
-    expected, found = json.loads(KEPT.read_text())["numbers"][f"simulated {name}"], of_simulation(name)
+    expected = json.loads(KEPT.read_text())["numbers"][f"simulated {name}"]
+    found = of_simulation(name)
     for part in expected:
         np.testing.assert_allclose(found[part], expected[part], rtol=5e-3, atol=1e-4, err_msg=part)
 
@@ -55,7 +57,8 @@ def test_twice_the_same_bits(tmp_path):
     for name in ("first", "second"):
         subprocess.run([sys.executable, "-c", script, str(tmp_path / name), str(KEPT.parents[1])], check=True)
     files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
-    assert len(files) == 5 * len(configs()) and files == sorted(
+    assert len(files) == 5 * len(configs())
+    assert files == sorted(
         path.relative_to(tmp_path / "second") for path in (tmp_path / "second").rglob("*") if path.is_file()
     )
     for file in files:
@@ -75,13 +78,11 @@ def test_the_environment_is_written_into_each_run(tmp_path):
     cells, config = configs()["MP2_64"]
     run = mv.fit(None, cells, config, folder=tmp_path, device="cpu", progress=False)
     told = json.loads((run.folder / "environment.json").read_text())
-    assert (
-        told["torch"] == torch.__version__.split("+")[0]
-        and told["numpy"] == np.__version__
-        and told["python"] == sys.version.split()[0]
-        and told["device"] == "cpu"
-        and told["system"]
-    )
+    assert told["torch"] == torch.__version__.split("+")[0]
+    assert told["numpy"] == np.__version__
+    assert told["python"] == sys.version.split()[0]
+    assert told["device"] == "cpu"
+    assert told["system"]
 
 
 #: What must be the same for two computers to round in the same way.
@@ -91,7 +92,8 @@ ROUNDING = ("hardware", "instructions", "threads", "torch", "device")
 @pytest.mark.parametrize("phase", ["phase1", "phase2", "phase3"])
 def test_recorded_tables_can_be_made_again(root, phase):
     "What `make study` has just made is what was recorded: to a thousandth where roundings are the same, elsewhere the same tables of the same runs, since long training amplifies a rounding without a limit."
-    made, recorded = root / "build" / "quick" / phase / "results", root / "results" / "quick" / phase
+    made = root / "build" / "quick" / phase / "results"
+    recorded = root / "results" / "quick" / phase
     if not made.exists():
         pytest.skip("make study has not been run here")
     here, then = (json.loads((folder / "provenance.json").read_text()) for folder in (made, recorded))

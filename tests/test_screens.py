@@ -14,10 +14,10 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import microvae as mv
+from microvae.core.workers import on_cores
 from microvae.data import screens
 from microvae.data.collection import CellImages
 from microvae.data.images import list_fields
-from microvae.core.workers import on_cores
 
 
 def microvae(*words, cwd, **how):
@@ -62,7 +62,8 @@ def crop(plate, out, **how):
 def test_a_dask_cluster_gives_the_same_bytes_and_survives_the_loss_of_a_worker(plate, tmp_path):
     distributed = pytest.importorskip("distributed")
     alone = crop(plate, tmp_path / "alone.zarr", workers=1)
-    assert len(alone) == 8 * 9 and not alone.about["failed"]
+    assert len(alone) == 8 * 9
+    assert not alone.about["failed"]
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         crop(plate, tmp_path / "cluster.zarr", scheduler=cluster.scheduler_address)
         os.kill(next(iter(cluster.workers.values())).pid, 9)
@@ -125,7 +126,8 @@ def test_the_command_names_what_it_could_not_use(plate, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("plate.zarr: 72 cells of 8 files") and "2 blocks" in lines[0]
+    assert lines[0].startswith("plate.zarr: 72 cells of 8 files")
+    assert "2 blocks" in lines[0]
     unused = {line.split("/")[-1].split("_")[0]: line for line in lines if line.startswith("not used")}
     for name, word in {
         "text": "cannot be read",
@@ -136,15 +138,15 @@ def test_the_command_names_what_it_could_not_use(plate, tmp_path):
         "cut": "truncated",
     }.items():
         assert word in unused[name], unused[name]
-    assert (
-        sorted(unused) == sorted(bad)
-        and (tmp_path / "plate_cells.png").stat().st_size > 5000
-        and (tmp_path / "plate_quality.png").exists()
-    )
+    assert sorted(unused) == sorted(bad)
+    assert (tmp_path / "plate_cells.png").stat().st_size > 5000
+    assert (tmp_path / "plate_quality.png").exists()
     cells = mv.load_images(tmp_path / "plate.zarr")
-    assert cells.channels == ("DNA", "actin") and cells.table.groupby("dose").size().tolist() == [9] * 8
+    assert cells.channels == ("DNA", "actin")
+    assert cells.table.groupby("dose").size().tolist() == [9] * 8
     trained = microvae("train", "plate.zarr", "--epochs", 1, "--out", "runs", "--device", "cpu", cwd=tmp_path)
-    assert trained.returncode == 0 and "1 epochs" in trained.stdout, trained.stderr[-2000:]
+    assert trained.returncode == 0, trained.stderr[-2000:]
+    assert "1 epochs" in trained.stdout, trained.stderr[-2000:]
 
 
 def test_labels_must_fit_their_images(plate, tmp_path):
@@ -183,7 +185,8 @@ def test_a_full_disk_leaves_nothing_half_written(plate, tmp_path, words):
         env=os.environ | {"MPLCONFIGDIR": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 2, done.stdout + done.stderr[-1500:]
-    assert "cannot be written" in done.stderr.splitlines()[-1] and "nothing was changed" in done.stderr
+    assert "cannot be written" in done.stderr.splitlines()[-1]
+    assert "nothing was changed" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
@@ -213,16 +216,20 @@ def test_a_set_larger_than_the_memory_trains_from_disk(tmp_path, monkeypatch):
     cells = mv.lung_fret(600)
     monkeypatch.setattr("microvae.data.collection.IN_MEMORY", 100_000)
     stored = mv.load_images(cells.to_zarr(tmp_path / "cells.zarr"))
-    assert stored.stored and isinstance(stored, CellImages) and stored.fingerprint() == stored.in_memory().fingerprint()
+    assert stored.stored
+    assert isinstance(stored, CellImages)
+    assert stored.fingerprint() == stored.in_memory().fingerprint()
     run = mv.fit("adaptable", stored, mv.RunConfig(training=mv.Training(epochs=3)), progress=False, device="cpu")
-    assert run.history.total.iloc[-1] < run.history.total.iloc[0] and run.history.validation_total.notna().all()
+    assert run.history.total.iloc[-1] < run.history.total.iloc[0]
+    assert run.history.validation_total.notna().all()
 
 
 def test_a_missing_channel_costs_one_field(plate):
     "Fifteen wells of sixteen are still a plate."
     (plate / "w4_F.TIF").unlink()
     cells = mv.crop_fields(plate, 24, CHANNELS, progress=False, workers=1)
-    assert len(cells) == 7 * 9 and [f["file"] for f in cells.about["failed"]] == ["w4_D.TIF"]
+    assert len(cells) == 7 * 9
+    assert [f["file"] for f in cells.about["failed"]] == ["w4_D.TIF"]
     assert "no partner for channel actin" in cells.about["failed"][0]["reason"]
     with pytest.raises(mv.MicroVAEError, match="no partner for channel actin"):
         mv.load_images(plate, channels=CHANNELS)

@@ -32,7 +32,8 @@ def test_every_check_of_the_notebooks_passed(root):
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.foreign, page.broken = [], []
+    page.foreign = []
+    page.broken = []
     page.on(
         "request",
         lambda request: request.url.startswith(("file:", "data:", "blob:")) or page.foreign.append(request.url),
@@ -48,7 +49,8 @@ def test_every_page_loads_alone_and_whole(page):
     "A biologist on a plane reads the report, with every picture in its place."
     for name in PAGES:
         page.goto((SITE / name).as_uri())
-        assert page.foreign == [] and page.broken == [], name
+        assert page.foreign == [], name
+        assert page.broken == [], name
         blank = page.eval_on_selector_all(
             "img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)"
         )
@@ -77,7 +79,8 @@ def test_a_chapter_has_numbered_figures_and_a_claims_table(page, chapter):
     captions = page.eval_on_selector_all("figcaption .caption-number", "all => all.map(c => c.textContent)")
     assert len(captions) >= (
         2 if chapter in ("phases/4_rule", "phases/7_modalities") else 3 if chapter == "phases/8_orientation" else 4
-    ) and all(re.match(r"Figure \d+", c) for c in captions)
+    )
+    assert all(re.match(r"Figure \d+", c) for c in captions)
     assert page.locator("table:has-text('holds here')").count() == 1
     text = page.inner_text("main")
     assert not re.search(r"@fig-|@tbl-|\[@|\{numref\}|:::|#\|", text)
@@ -92,8 +95,10 @@ def test_front_page_shows_a_picture_the_commands_and_the_map(page):
     "A biologist sees what it is for, what to type, and a map to click on."
     page.goto((SITE / "index.html").as_uri())
     text = page.inner_text("main")
-    assert "microvae train my_crops/" in text and "microvae explore runs" in text
-    assert page.locator("main img").count() >= 1 and page.locator(".doors a").count() == 7
+    assert "microvae train my_crops/" in text
+    assert "microvae explore runs" in text
+    assert page.locator("main img").count() >= 1
+    assert page.locator(".doors a").count() == 7
     page.locator("main iframe").scroll_into_view_if_needed()
     page.frame_locator("main iframe").get_by_text(re.compile(r"[\d,]+ of [\d,]+ cells")).wait_for(timeout=30_000)
 
@@ -119,7 +124,8 @@ class Places(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.links, self.ids = [], set()
+        self.links = []
+        self.ids = set()
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):

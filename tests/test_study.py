@@ -64,7 +64,8 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     assert "Claims that were made for the thesis' cells" in page
     assert "50 were taken; --cells 60 takes all" in page
     assert not re.search(r"@(fig|tbl)-|\[@", page), "a reference that leads nowhere"
-    assert "**Figure 1.**" in page and "**Table 1.**" in page
+    assert "**Figure 1.**" in page
+    assert "**Table 1.**" in page
     verdicts = re.findall(r"^\| .* \| (\w+)[^|]* \|$", page.split("| claim |")[1].split("\n\n")[0], flags=re.M)
     assert "undertrained" in verdicts
     assert "fails" not in verdicts
@@ -89,7 +90,9 @@ def test_errors_are_one_sentence_on_the_command_line(tmp_path):
         (("depth", "1", "9"), "1×9"),
     ]:
         done = microvae(*words, cwd=tmp_path)
-        assert done.returncode == 2 and part in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == 2, done.stderr
+        assert part in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
 
 
 def test_library_imports_no_notebook_tool(root):

@@ -36,7 +36,8 @@ def test_two_processes_that_want_one_folder_end_with_one_run(tmp_path):
     assert all(process.returncode == 0 for process in started), said
     assert said[0][0] == said[1][0]
     [home] = tmp_path.iterdir()
-    assert not (home / ".lock").exists() and len(mv.load_run(home).history) == 25
+    assert not (home / ".lock").exists()
+    assert len(mv.load_run(home).history) == 25
 
 
 def test_a_script_under_torchrun_trains_one_run_in_two_processes(tmp_path):
@@ -79,7 +80,8 @@ torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv
 @pytest.mark.posix
 def test_a_killed_worker_of_a_sweep_costs_time_only(tmp_path):
     "One of many runs is killed from outside; its run is done again and equals one that was left alone."
-    cells, configs = lung_fret(200), mv.grid(mv.RunConfig(training=Training(40, 32)), seed=range(3))
+    cells = lung_fret(200)
+    configs = mv.grid(mv.RunConfig(training=Training(40, 32)), seed=range(3))
 
     def kill_a_worker():
         for _ in range(600):
@@ -102,7 +104,8 @@ def test_a_killed_worker_of_a_sweep_costs_time_only(tmp_path):
     killer.start()
     runs = mv.sweep(configs, cells, folder=tmp_path, device="cpu", progress=False)
     killer.join()
-    assert killed and [len(run.history) for run in runs] == [40] * 3
+    assert killed
+    assert [len(run.history) for run in runs] == [40] * 3
     again = mv.sweep(configs, cells, folder=tmp_path.with_name("calm"), device="cpu", progress=False)
     assert all(a.history.equals(b.history) for a, b in zip(runs, again))
 
@@ -110,7 +113,8 @@ def test_a_killed_worker_of_a_sweep_costs_time_only(tmp_path):
 def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
     "Workers that share no folder with the caller send their runs back."
     distributed = pytest.importorskip("distributed")
-    cells, configs = lung_fret(120), mv.grid(mv.RunConfig(training=Training(2, 32)), beta=[0.5, 2.0])
+    cells = lung_fret(120)
+    configs = mv.grid(mv.RunConfig(training=Training(2, 32)), beta=[0.5, 2.0])
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path / "dask"
     ) as cluster:
@@ -122,7 +126,9 @@ def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
         )
     here = mv.sweep(configs, cells, folder=tmp_path / "here", device="cpu", progress=False)
     for a, b, c in zip(far, here, again):
-        assert a.folder.name == b.folder.name and a.history.equals(b.history) and a.history.equals(c.history)
+        assert a.folder.name == b.folder.name
+        assert a.history.equals(b.history)
+        assert a.history.equals(c.history)
         assert all(np.array_equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
 
 

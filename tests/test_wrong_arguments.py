@@ -230,6 +230,7 @@ def test_a_slip_in_a_call_costs_a_sentence(cells, run, call, words):
 
 def test_what_is_printed_fits_a_line(cells, run):
     for thing in (cells, run, run.config, mv.RunConfig()):
-        assert len(repr(thing)) < 250 and "\n" not in repr(thing)
+        assert len(repr(thing)) < 250
+        assert "\n" not in repr(thing)
         assert repr(thing) in repr([thing, thing])
     assert repr(mv.RunConfig()) == "RunConfig()"

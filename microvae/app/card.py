@@ -21,15 +21,15 @@ import pandas as pd
 import torch
 from pyarrow.parquet import ParquetFile
 
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
+from ..core.files import read_json, regular_file, replace_file, unreadable, write_json, write_table
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import held_apart
 from ..data.treatment import Clip, Treatment, essential, in_short
-from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked, in_a_line
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
-from ..core.files import read_json, regular_file, replace_file, unreadable, write_json, write_table
 from ..models.catalogue import count_parameters
 from ..models.losses import kl_from_prior
 from ..training.checkpoint import paused
@@ -45,18 +45,19 @@ def measured(run: Run, held: CellImages) -> dict[str, float]:
     kl = float(kl_from_prior(posterior[0], posterior[1]).mean()) if run.config.model.variational else 0.0
     return quality(held.images[:], made) | {"kl": kl}
 
-
+# %% ../../nbs/app/01_card.ipynb #7b21b9a4
 #: Format of cards; readers refuse what is newer.
 FORMAT = 1
 
-
+# %% ../../nbs/app/01_card.ipynb #b1b2e963
 def make_card(
     run: Run,
     cells: CellImages,  # all that the run was given, trained on and held out
     held: CellImages | None,  # held out
 ) -> dict:
     "The card of a run."
-    config, model = run.config, run.model
+    config = run.config
+    model = run.model
     some = cells.sample(2000).images[:]
     known = {name: text for name in ("licence", "source") if isinstance(text := cells.about.get(name), str)}
     return {
@@ -95,7 +96,7 @@ def make_card(
         "metrics": {} if held is None else measured(run, held),
     }
 
-
+# %% ../../nbs/app/01_card.ipynb #3e946a38
 #: What a card must tell, and of what type; a list of one type means any number of such.
 SHAPE = {
     "format": int,
@@ -117,11 +118,10 @@ SHAPE = {
     "training": dict(epochs=int, asked=int, beta=(int, float), seed=int),
 }
 
-
 #: Measures that every card has had.
 ALWAYS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-
+# %% ../../nbs/app/01_card.ipynb #c7c6d79b
 def _shape_of(card: dict) -> dict:
     "The shape of a card; metrics are all or none."
     metrics = card.get("metrics")
@@ -131,7 +131,7 @@ def _shape_of(card: dict) -> dict:
         else SHAPE | {"metrics": dict.fromkeys([*ALWAYS, *metrics], (int, float))}
     )
 
-
+# %% ../../nbs/app/01_card.ipynb #8c62f82a
 def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
     "What a tree lacks of a shape."
     if isinstance(shape, dict):
@@ -155,7 +155,7 @@ def _lacking(found, shape, name: str = "the card") -> Iterator[str]:
     elif not isinstance(found, shape) or isinstance(found, bool) and shape is not bool:
         yield f"{in_a_line(repr(name))} is {in_a_line(repr(found))[:40]}"
 
-
+# %% ../../nbs/app/01_card.ipynb #09dfbed9
 def read_card(folder) -> dict:
     "The card in a folder. Raises `ConfigError` where it is none, or of a newer format."
     path = f"{folder}/card.json"
@@ -167,7 +167,7 @@ def read_card(folder) -> dict:
         raise ConfigError(f"{path} is no model card: {lacking}; it must be the JSON file that microvae wrote")
     return card
 
-
+# %% ../../nbs/app/01_card.ipynb #1e124e0a
 def _tree_of(path: str) -> dict:
     "What a card holds, of whatever shape, if it is not of a newer format, which may have any."
     try:
@@ -218,7 +218,7 @@ def in_words(card: dict) -> str:
             lines.append(f"It could use more. {advice(training)}")
     return "\n".join(lines)
 
-
+# %% ../../nbs/app/01_card.ipynb #665f30ce
 def readme_of(card: dict) -> str:
     "A card as the README.md that model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
@@ -249,7 +249,7 @@ def write_card(folder, card: dict):
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-
+# %% ../../nbs/app/01_card.ipynb #539f1e9a
 def train_with_card(
     cells: CellImages,
     config: RunConfig,
@@ -275,7 +275,7 @@ def train_with_card(
         write_card(run.folder, card)
     return run, card
 
-
+# %% ../../nbs/app/01_card.ipynb #7f402aba
 def save_folder(run: Run, card: dict, folder: Path):
     "Write a run as a folder that stands for itself."
     save_model(run.model, run.config, folder / "model.safetensors")
@@ -283,7 +283,7 @@ def save_folder(run: Run, card: dict, folder: Path):
     write_table(folder / "history.parquet", run.history)
     write_card(folder, card)
 
-
+# %% ../../nbs/app/01_card.ipynb #db523aa2
 def newest_run(folder: Path) -> Path:
     """The folder itself where it is a run, or the newest finished run in it, with a warning where a newer one is not finished.
 
@@ -305,12 +305,12 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-
+# %% ../../nbs/app/01_card.ipynb #35bd45b1
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-
+# %% ../../nbs/app/01_card.ipynb #ee04e54c
 @checked
 def open_run(folder: str | os.PathLike) -> tuple[Run, dict]:
     """A run and its card, from its folder or from a folder of runs, of which the newest is taken.
@@ -318,10 +318,11 @@ def open_run(folder: str | os.PathLike) -> tuple[Run, dict]:
     Runs without a card get what their config tells.
     """
     home = newest_run(Path(folder))
-    card, run = read_card(home), load_run(home)
+    card = read_card(home)
+    run = load_run(home)
     return run, card or make_card(run, _nothing_of(run), None)
 
-
+# %% ../../nbs/app/01_card.ipynb #174ca099
 def _nothing_of(run: Run) -> CellImages:
     "A stand-in for cells that are not known any more: one black image."
     data = run.config.data
@@ -330,13 +331,15 @@ def _nothing_of(run: Run) -> CellImages:
 # %% ../../nbs/app/01_card.ipynb #a27e3f1c
 def _measures_of(home: str) -> dict:
     "The measures of a run's card, or of its evaluation; none where it has neither."
-    card, evaluation = f"{home}/card.json", f"{home}/evaluation.json"
+    card = f"{home}/card.json"
+    evaluation = f"{home}/evaluation.json"
     measures = _tree_of(card).get("metrics", {}) if os.path.exists(card) else {}
     if not isinstance(measures, dict):
         raise ConfigError(f"{card} is no model card: its metrics are no table")
     place = card
     if not measures and os.path.exists(evaluation):
-        measures, place = read_json(evaluation), evaluation
+        measures = read_json(evaluation)
+        place = evaluation
     found = {name: measures[name] for name in TOLD if measures.get(name) is not None}
     if not all(type(value) in (int, float) for value in found.values()):
         raise ConfigError(f"{place} holds no measures: they must be numbers")
@@ -364,10 +367,11 @@ def _losses_of(home: str, config: RunConfig) -> dict:
 #: What a list of runs tells of a config, and of a card.
 COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
 TOLD = ("explained", "psnr", "active_units")
+
 #: What it tells of a history: losses of the epoch whose weights were kept, the best or the last one.
 LOSSES = ("total", "validation_total", "validation_kl")
 
-
+# %% ../../nbs/app/01_card.ipynb #617a58d8
 @checked
 def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is, as far as its card, its evaluation and its history tell.
@@ -377,7 +381,8 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     A run whose files are damaged, or of a newer version, has a sentence that says so in the column `problem`, which is empty for
     all others. Raises `ConfigError` where there are no runs.
     """
-    folder, rows = Path(folder), []
+    folder = Path(folder)
+    rows = []
     places = (
         [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
         if folder.is_dir()
@@ -404,7 +409,7 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
 
-
+# %% ../../nbs/app/01_card.ipynb #b3f588b5
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run tells and, where it is finished, its losses and measures; weights are not looked at."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
@@ -426,14 +431,16 @@ def _row_of(home: str, finished: bool) -> dict:
 FROM_FILES = "give the image files themselves, which are treated as those of the run, or make the set anew with the steps of the run"
 IN_PYTHON = "read or crop them with treatment=mv.Treatment.from_list(run.config.data.treatment), where run is the model's (`run_` of a MicroVAE)"
 
-
+# %% ../../nbs/app/01_card.ipynb #a5bf4648
 def treated_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
     Where only the value that became 1 is another, they are rescaled, with a warning; where one side does not say how it was treated, a warning says so. Raises `ConfigError`, which names both treatments, where they differ in more.
     """
-    source, trained_on = cells.about.get("treatment", ()), run.config.data.treatment
-    theirs, wanted = essential(source, cells.name), essential(trained_on, f"run {run.config.identity()}")
+    source = cells.about.get("treatment", ())
+    trained_on = run.config.data.treatment
+    theirs = essential(source, cells.name)
+    wanted = essential(trained_on, f"run {run.config.identity()}")
     if theirs == wanted:
         return cells
     if not (theirs and wanted):
@@ -451,16 +458,17 @@ def treated_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> CellI
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {run.config.identity()} by {in_short(wanted)}; {advice}"
     )
 
-
+# %% ../../nbs/app/01_card.ipynb #fa4ca1b1
 def _last_maximum(steps: list[dict]) -> float | None:
     "The value by which the last step divides, where it does."
     value = steps[-1].get("maximum") if steps[-1]["step"] == "Scale" else None
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
-
+# %% ../../nbs/app/01_card.ipynb #9c622006
 def _warn_of_unknown(cells: CellImages, run: Run, theirs: list[dict], wanted: list[dict]):
     "Say that the treatments of cells and run cannot be compared, since one of them is not known."
-    known, unknown = f"those of run {run.config.identity()}", cells.name
+    known = f"those of run {run.config.identity()}"
+    unknown = cells.name
     if theirs:
         known, unknown = unknown, known
     warnings.warn(
@@ -500,13 +508,13 @@ def images_for(
         ) from error
     return fitting(cells if n is None else cells.sample(n), run, card, FROM_FILES)
 
-
+# %% ../../nbs/app/01_card.ipynb #76518064
 def _channels_of(kept: dict, source) -> dict:
     "How files were joined to channels for training, for other files to be read alike; stored sets need none of it."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
     return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
 
-
+# %% ../../nbs/app/01_card.ipynb #e90391f3
 def _table_of(kept: dict) -> dict:
     "The table that was given for training; with a warning, and without it, where it is not there any more."
     if not kept.get("table"):
@@ -519,7 +527,7 @@ def _table_of(kept: dict) -> dict:
         return {}
     return {name: kept.get(name) for name in ("table", "on", "part")}
 
-
+# %% ../../nbs/app/01_card.ipynb #85487c3f
 def _own(run: Run, *where, **reading) -> CellImages:
     "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
     try:
@@ -527,7 +535,7 @@ def _own(run: Run, *where, **reading) -> CellImages:
     except ImageError:
         return _told_of_bright(_loaded(run, *where, **reading))
 
-
+# %% ../../nbs/app/01_card.ipynb #9eecfdc6
 def _loaded(
     run: Run, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
@@ -539,7 +547,7 @@ def _loaded(
     cells = load_images(source, size=run.model.image_shape[1:], treatment=treatment, **reading)
     return cells if n is None else cells.sample(n)
 
-
+# %% ../../nbs/app/01_card.ipynb #6c3320be
 def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
@@ -554,13 +562,14 @@ def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-
+# %% ../../nbs/app/01_card.ipynb #1aab6826
 def fitting(cells: CellImages, run: Run, card: dict, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 
     Raises `ShapeError` or `ConfigError` for other channels, or another treatment, than the model's.
     """
-    names, mine = tuple(card["model"]["channels"]), cells.channels
+    names = tuple(card["model"]["channels"])
+    mine = cells.channels
     channels, *size = run.model.image_shape
     if len(mine) != channels:
         raise ShapeError(

@@ -25,6 +25,7 @@ from .terminal import AsJson, Overwrite, stoppable, tell
 from ..core.errors import MicroVAEError, unknown_name
 from ..core.files import free
 
+# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
     no_args_is_help=True,
@@ -32,7 +33,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="A first try, without images at hand: `microvae train lung_fret`, then `microvae explore runs`. Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
-
 RUN = "a run's folder, what MicroVAE.save wrote, or a folder of runs, of which the newest is taken"
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help=RUN)]
 Images = Annotated[
@@ -106,7 +106,7 @@ def models(
     ]
     tell(as_json, "\n".join(told), models=rows)
 
-
+# %% ../../nbs/app/08_cli.ipynb #8f11256f
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Say how many blocks the rule gives for an image size.
@@ -117,7 +117,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-
+# %% ../../nbs/app/08_cli.ipynb #9ddd148f
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def data(
@@ -162,7 +162,7 @@ def data(
         columns=list(map(str, cells.table.columns)),
     )
 
-
+# %% ../../nbs/app/08_cli.ipynb #8f33d7f5
 def _reading(table: Path | None, on: str | None, part: bool, channel: list[str], z: str) -> dict:
     "How image files are read and joined with a table, as `load` takes it, and a card keeps it."
     from microvae.app.cropping import channels_of
@@ -175,17 +175,17 @@ def _reading(table: Path | None, on: str | None, part: bool, channel: list[str],
         z=None if z == "max" else _slice(z),
     )
 
-
+# %% ../../nbs/app/08_cli.ipynb #990ca0df
 def _slice(z: str) -> str | int:
     "The number of a slice, or a word as it is."
     return int(z) if z.lstrip("-").isdigit() else z
 
-
+# %% ../../nbs/app/08_cli.ipynb #6dd9185b
 def _scale(images: str, maximum: float | None, stretch: str | None) -> dict:
     "How pixels of files come to [0, 1]. Raises `ConfigError` for a stored set, whose pixels are there already."
     from microvae.app.cropping import treatment_of
-    from microvae.data.storage import is_stored
     from microvae.core.errors import ConfigError
+    from microvae.data.storage import is_stored
 
     if maximum is None and stretch is None:
         return {}
@@ -193,7 +193,7 @@ def _scale(images: str, maximum: float | None, stretch: str | None) -> dict:
         raise ConfigError(f"the pixels of {images} lie in [0, 1] already; --maximum and --stretch are for image files")
     return dict(treatment=treatment_of(maximum=maximum, stretch=stretch))
 
-
+# %% ../../nbs/app/08_cli.ipynb #5fab2ecb
 # options of `microvae crop`
 Source = Annotated[str, typer.Argument(help="a folder (plates are the folders in it), a pattern in quotes, or a file")]
 Out = Annotated[Path | None, typer.Option(help="the .zarr folder to write; named like the source if not given")]
@@ -221,7 +221,7 @@ Border = Annotated[
 Scheduler = Annotated[str | None, typer.Option(help="address of a Dask scheduler; this machine's cores if not given")]
 Workers = Annotated[int | None, typer.Option(help="processes on this machine")]
 
-
+# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
 @app.command()
 @stoppable("the fields that are done are kept; the same command goes on")
 def crop(
@@ -318,7 +318,7 @@ Threads = Annotated[
     ),
 ]
 
-
+# %% ../../nbs/app/08_cli.ipynb #8c50200d
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command goes on from there")
 def train(
@@ -404,14 +404,15 @@ def train(
         processes=processes,
         log=log,
     )
-    done, told = len(run.history), dict(folder=run.folder, finished=run.finished, epochs=len(run.history))
+    done = len(run.history)
+    told = dict(folder=run.folder, finished=run.finished, epochs=len(run.history))
     if run.finished:
         text = f"{run.folder}\n{in_words(card)}\nNext: microvae explore {run.folder}"
         tell(as_json, text, **told, metrics=card["metrics"])
     else:
         tell(as_json, f"the time is up after {done} of {training.epochs} epochs; the same command goes on", **told)
 
-
+# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
 def _use_threads(threads: int | None):
     "Give torch so many threads, or say where other programs make fewer faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -426,13 +427,13 @@ def _use_threads(threads: int | None):
     elif busy := busy_machine(torch.get_num_threads()):
         print(f"microvae: note: {busy}", file=sys.stderr)
 
-
+# %% ../../nbs/app/08_cli.ipynb #092f0509
 def _sets() -> dict:
     from microvae.data.catalogue import CATALOGUE
 
     return CATALOGUE
 
-
+# %% ../../nbs/app/08_cli.ipynb #b764b66e
 @app.command()
 @stoppable("finished trials are kept; the same command goes on")
 def search(
@@ -474,7 +475,8 @@ def search(
         name=name,
         device=device,
     )
-    table, best = found.table, found.study.best_trial
+    table = found.table
+    best = found.study.best_trial
     told = table.sort_values("value").head(10).drop(columns="run").round(4).to_string(index=False)
     settings = " ".join(
         f"--{field.replace('_', '-')} {value:g}"
@@ -510,7 +512,7 @@ def _opened(
     run.model.to(resolve_device(device))
     return run, card, images_for(run, card, images, n, data_folder, **(reading or {}))
 
-
+# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def embed(
@@ -557,7 +559,7 @@ def embed(
         columns=list(map(str, codes.columns)),
     )
 
-
+# %% ../../nbs/app/08_cli.ipynb #fea25f7c
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def reconstruct(
@@ -597,7 +599,7 @@ def reconstruct(
         cells=len(cells),
     )
 
-
+# %% ../../nbs/app/08_cli.ipynb #ad098766
 # options of `microvae detect`
 DetectOut = Annotated[Path, typer.Argument(help=".csv or .parquet; a picture of the strangest cells is put beside it")]
 Normal = Annotated[
@@ -607,7 +609,7 @@ Normal = Annotated[
 Kind = Annotated[str, typer.Option(help="error: of the reconstruction; elbo: that and the KL; distance: of the code")]
 Quantile = Annotated[float, typer.Option(help="share of normal cells below the threshold")]
 
-
+# %% ../../nbs/app/08_cli.ipynb #a1fadd35
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def detect(
@@ -678,7 +680,7 @@ Decoder = Annotated[
 Serve = Annotated[bool, typer.Option("--serve", help="show it on 127.0.0.1 until Ctrl-C")]
 Port = Annotated[int, typer.Option(help="for --serve; 0 takes any that is free")]
 
-
+# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
 @app.command()
 @stoppable("nothing is served any more")
 def explore(
@@ -745,7 +747,7 @@ def explore(
         finally:
             server.server_close()
 
-
+# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def report(
@@ -780,7 +782,7 @@ def report(
     page = write_report(out, trained, card, cells, embedding(trained, cells, progress=True), colour, overwrite)
     tell(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-
+# %% ../../nbs/app/08_cli.ipynb #589a4f43
 @app.command()
 @stoppable("nothing was written; the same command begins anew")
 def export(
@@ -830,7 +832,9 @@ def export(
     out = out or Path("cells.zarr" if kind == "omezarr" else kind)
     sign, writer = FORMATS[kind]
     free(out, overwrite, sign=sign)
-    cells, codes, off = None, None, {}
+    cells = None
+    codes = None
+    off = {}
     if kind == "omezarr":
         trained, _, cells = _opened(run, images, n, data_folder, "cpu", _reading(table, on, part, channel, z))
         codes = embedding(trained, cells)
@@ -844,7 +848,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {apart}"
     tell(as_json, text, folder=folder, files=files, differences=off)
 
-
+# %% ../../nbs/app/08_cli.ipynb #0a2e8738
 @app.command()
 @stoppable("what was fetched is kept; the same command goes on")
 def pull(
@@ -863,7 +867,7 @@ def pull(
     folder = fetch(name, hub)
     tell(as_json, str(folder), name=name, folder=folder)
 
-
+# %% ../../nbs/app/08_cli.ipynb #299978b7
 @app.command()
 def doctor(as_json: AsJson = False):
     """Say what is installed, which device there is, and what is wrong.
@@ -881,7 +885,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-
+# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -933,7 +937,7 @@ Parameter = Annotated[
 Notebooks = Annotated[Path, typer.Option(help="the folder of notebooks")]
 StudyOut = Annotated[Path | None, typer.Option(help="where results go; build/PROFILE if not given")]
 
-
+# %% ../../nbs/app/08_cli.ipynb #fb865fdd
 @app.command()
 @stoppable("finished runs are kept; the same command goes on")
 def study(
@@ -1005,7 +1009,7 @@ def study(
     if failed:
         raise NotebookError("; ".join(failed))
 
-
+# %% ../../nbs/app/08_cli.ipynb #a949187d
 @app.command()
 @stoppable("the same command begins anew")
 def bench(
@@ -1043,7 +1047,7 @@ def bench(
         tables["data"] = run_benchmarks(fields, labels, out / "benchmarks")
     tell(as_json, "\n".join(f"tables are in {folder}" for folder in tables.values()), **tables)
 
-
+# %% ../../nbs/app/08_cli.ipynb #9950f6ce
 @app.command()
 def compare(
     recorded: Annotated[Path, typer.Argument(help="tables that were recorded, e.g. results/standard")],
@@ -1062,7 +1066,7 @@ def compare(
     if (found.difference > tolerance).any():
         raise typer.Exit(1)
 
-
+# %% ../../nbs/app/08_cli.ipynb #67695d7f
 @app.command()
 @stoppable("finished pages are kept; the same command goes on")
 def book(

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ..core.errors import ConfigError
 from ..data.collection import CellImages
 from ..data.crops import LEAVES
 from ..data.screens import crop_fields
 from ..data.segmentation import Segmentation
 from ..data.treatment import Denoise, FlatField, Percentile, Scale, SubtractBackground, Treatment
-from ..core.errors import ConfigError
 from ..models.depth import interpolated_depth
 
 # %% ../../nbs/app/00_cropping.ipynb #c04
@@ -28,7 +28,7 @@ def channels_of(words: list[str]) -> dict[str, str] | tuple[str, ...]:
         raise ConfigError(f"channels are {', '.join(words)}; give NAME=PATTERN for each, or a plain NAME for each")
     return dict(pairs) if pairs and len(pairs[0]) == 2 else tuple(words)
 
-
+# %% ../../nbs/app/00_cropping.ipynb #0e178d6b
 def treatment_of(
     flat_field: bool = False,
     background: float | None = None,
@@ -79,7 +79,8 @@ class Cropped(NamedTuple):
 
     def lines(self) -> Iterator[str]:
         "For people. What could not be used is among them."
-        cells, side = self.cells, self.cells.image_shape[1]
+        cells = self.cells
+        side = self.cells.image_shape[1]
         depth = interpolated_depth(side, side)
         yield f"{self.folder}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {depth} block{'s' * (depth > 1)}"
         dropped = self.dropped()
@@ -94,7 +95,7 @@ class Cropped(NamedTuple):
             yield f"not used: {field['reason']}"
         yield f"Next: microvae train {self.folder}"
 
-
+# %% ../../nbs/app/00_cropping.ipynb #911016eb
 def crop_to(
     source,
     out: Path,
@@ -105,8 +106,8 @@ def crop_to(
     **settings,  # more of `crop_fields`
 ) -> Cropped:
     "Cut a screen into a stored set, with a contact sheet and a quality plot beside it."
-    from microvae.evaluation.plots import contact_sheet, quality_plot
     from microvae.core.style import write_figure
+    from microvae.evaluation.plots import contact_sheet, quality_plot
 
     cells = crop_fields(
         source,

@@ -25,23 +25,25 @@ from .card import fitting, images_for, in_words, open_run, save_folder, train_wi
 from .explorer import write_explorer
 from .outputs import embedding
 from .report import write_report
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_values
+from ..core.files import free, replace_folder
 from ..data.augment import Augmentation
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.treatment import CUT, Clip, Percentile, Scale, Treatment, has_negatives, natural_maximum
-from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_values
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
-from ..core.files import free, replace_folder
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.step import resolve_device
 
 # %% ../../nbs/app/06_estimator.ipynb #c05
-PATIENCE, LONGEST = 300, 20_000  # steps
+# steps
+PATIENCE = 300
+LONGEST = 20_000
 
-
+# %% ../../nbs/app/06_estimator.ipynb #51adaacc
 def epochs_and_patience(
     images: int,  # that are trained on
     batch_size: int,
@@ -55,7 +57,8 @@ class Form:
     "How arrays become images, and images arrays again."
 
     def __init__(self, image_shape: tuple[int, int, int], rows: bool, low=0.0, high=1.0):
-        self.image_shape, self.rows = tuple(image_shape), rows
+        self.image_shape = tuple(image_shape)
+        self.rows = rows
         self.low, self.high = (np.asarray(limit, np.float64) for limit in (low, high))
 
     @classmethod
@@ -88,7 +91,8 @@ class Form:
         if images.min() >= 0 and images.max() <= 1:
             return 0.0, 1.0
         axes = (0,) if per_column else (0, 2, 3)
-        low, high = images.min(axes, keepdims=True)[0].astype(float), images.max(axes, keepdims=True)[0].astype(float)
+        low = images.min(axes, keepdims=True)[0].astype(float)
+        high = images.max(axes, keepdims=True)[0].astype(float)
         with np.errstate(over="ignore"):
             if not np.isfinite(high - low).all():
                 raise ImageError(
@@ -139,14 +143,14 @@ class Form:
 class UntrainedError(MicroVAEError, NotFittedError):
     "An estimator was asked for what only a trained one has."
 
-
+# %% ../../nbs/app/06_estimator.ipynb #2ff50647
 def untrained(estimator) -> UntrainedError:
     "The error of an estimator that is not trained."
     return UntrainedError(
         f"this {type(estimator).__name__} is not trained; call fit(images) first, or take {type(estimator).__name__}.load(folder) for a saved one"
     )
 
-
+# %% ../../nbs/app/06_estimator.ipynb #edd22994
 def check_fitted(estimator):
     "Raises `UntrainedError`, which is a `NotFittedError` too, for an estimator that is not trained."
     try:
@@ -154,7 +158,7 @@ def check_fitted(estimator):
     except NotFittedError as error:
         raise untrained(estimator) from error
 
-
+# %% ../../nbs/app/06_estimator.ipynb #7154a300
 def _check_settings(estimator):
     "Raises `ConfigError` for a setting that is not of the type that the estimator's signature tells."
     start = type(estimator).__init__
@@ -212,24 +216,24 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         log: str | None = None,  # tensorboard, mlflow or wandb
         verbose: bool = True,  # a bar with losses and images/s
     ):
-        self.latent_dim, self.beta, self.depth, self.epochs, self.early_stopping, self.batch_size = (
-            latent_dim,
-            beta,
-            depth,
-            epochs,
-            early_stopping,
-            batch_size,
-        )
-        self.learning_rate, self.likelihood, self.augmentation, self.upright, self.image_shape, self.held_out = (
-            learning_rate,
-            likelihood,
-            augmentation,
-            upright,
-            image_shape,
-            held_out,
-        )
+        self.latent_dim = latent_dim
+        self.beta = beta
+        self.depth = depth
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.likelihood = likelihood
+        self.augmentation = augmentation
+        self.upright = upright
+        self.image_shape = image_shape
+        self.held_out = held_out
         self.kl_warmup = kl_warmup
-        self.random_state, self.device, self.folder, self.log, self.verbose = random_state, device, folder, log, verbose
+        self.random_state = random_state
+        self.device = device
+        self.folder = folder
+        self.log = log
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -296,8 +300,12 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self._take(run, card)
 
     def _take(self, run, card: dict) -> "MicroVAE":
-        self.run_, self.card_, self.model_, self.history_ = run, card, run.model, run.history
-        self.depth_, self._n_features_out = run.model.architecture.depth, run.model.latent_dim
+        self.run_ = run
+        self.card_ = card
+        self.model_ = run.model
+        self.history_ = run.history
+        self.depth_ = run.model.architecture.depth
+        self._n_features_out = run.model.latent_dim
         return self
 
     def _cells(self, X, first: bool = False) -> CellImages:
@@ -311,7 +319,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             X = load(X) if isinstance(X, str) else load_images(X)
         if isinstance(X, CellImages):
             if first:
-                self.form_, self.n_features_in_ = Form(X.image_shape, rows=False), prod(X.image_shape)
+                self.form_ = Form(X.image_shape, rows=False)
+                self.n_features_in_ = prod(X.image_shape)
             return X if first else fitting(X, self.run_, self.card_)
         X = as_array(X)
         rows = getattr(X, "ndim", 2) < 3
@@ -408,7 +417,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises `ConfigError` where it is none, or newer than this library.
         """
         run, card = open_run(folder)
-        c, name = run.config, run.config.model.name
+        c = run.config
+        name = run.config.model.name
         est = cls(
             c.model.latent_dim,
             c.objective.beta,

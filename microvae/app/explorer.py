@@ -27,45 +27,48 @@ from PIL import Image
 from .card import in_words
 from .export import write_onnx
 from .outputs import latent_columns
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
+from ..core.files import free, regular_file, replace_file
+from ..core.style import MISSING, PALETTE
+from ..data.collection import CellImages
 from ..evaluation.pictures import two_axes, widest
 from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
-from ..core.files import free, regular_file, replace_file
-from ..core.style import MISSING, PALETTE
 from ..training.engine import Run
 
 # %% ../../nbs/app/04_explorer.ipynb #c05
 #: Pixels of all thumbnails together, at most: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
+
 #: Side of a sheet of thumbnails, at most.
 SHEET = 2048
 
-
+# %% ../../nbs/app/04_explorer.ipynb #d9437e2a
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as the page shows them, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-
+# %% ../../nbs/app/04_explorer.ipynb #89164eb3
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-
+# %% ../../nbs/app/04_explorer.ipynb #7f0b6846
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
 
-
+# %% ../../nbs/app/04_explorer.ipynb #c71e7877
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "How thumbnails lie on their sheets, and the sheets, as WebP."
     height, width = thumbnail_size(len(cells), *cells.image_shape[1:])
-    across, down = max(1, SHEET // width), max(1, SHEET // height)
-    small, sheets = len(cells) * height * width <= THUMBNAIL_PIXELS / 40, []
+    across = max(1, SHEET // width)
+    down = max(1, SHEET // height)
+    small = len(cells) * height * width <= THUMBNAIL_PIXELS / 40
+    sheets = []
     for start in range(0, len(cells), across * down):
         part = cells[start : start + across * down]
         tiles = np.concatenate(
@@ -86,12 +89,13 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
 #: A text column with more different values than that can neither colour nor filter.
 MOST_LEVELS = 1000
 
-
+# %% ../../nbs/app/04_explorer.ipynb #64f51da4
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns that colour and filter: name, and range or levels; and their values `(columns, N)`, of levels their
     number, NaN where there is none. Columns with one value, or with too many different texts, are none of them.
     """
-    kept, values = [], []
+    kept = []
+    values = []
     for name in table:
         column = table[name]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
@@ -115,14 +119,16 @@ IDENTITY = ("file", "frame", "label")
 #: Characters of further text columns together, at most; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-
+# %% ../../nbs/app/04_explorer.ipynb #397af944
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table beside the given columns, by name, and the names of those that the page has no room for.
 
     Those of `IDENTITY` are always there. Others are where they have many different values, while there is room.
     """
     there = {column["name"] for column in columns}
-    texts, left_out, size = {}, [], 0
+    texts = {}
+    left_out = []
+    size = 0
     for name in sorted(table, key=lambda name: str(name) not in IDENTITY):
         column = table[name]
         if str(name) in there or (str(name) not in IDENTITY and column.nunique() < 2):
@@ -156,29 +162,28 @@ def asset(name: str, binary: bool = False):
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-
+# %% ../../nbs/app/04_explorer.ipynb #191d0ae9
 def as_json(content) -> str:
     "JSON that may stand in a page: nothing in it ends a script or begins a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-
+# %% ../../nbs/app/04_explorer.ipynb #a705e33e
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-
+# %% ../../nbs/app/04_explorer.ipynb #9b5433f8
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-
+# %% ../../nbs/app/04_explorer.ipynb #4b947830
 #: What the page may do: run what stands in it, show what stands in it, and nothing else.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
 #: Weights of a decoder that a page takes, bytes.
 LARGEST_DECODER = 64_000_000
-
 DECODERS = ("auto", "onnx", "atlas")
 
-
+# %% ../../nbs/app/04_explorer.ipynb #2c4d22f8
 def decoder_kind(run: Run, asked: str = "auto") -> str:
     """What draws cells in the page: `onnx`, the network itself, or `atlas`, cells drawn beforehand.
 
@@ -200,18 +205,20 @@ def decoder_kind(run: Run, asked: str = "auto") -> str:
         else "atlas"
     )
 
-
+# %% ../../nbs/app/04_explorer.ipynb #84febc4a
 def _network(run: Run) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
         write_onnx(run.model, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
-
+# %% ../../nbs/app/04_explorer.ipynb #ae0dedb1
 def _atlas(run: Run, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a grid over two axes, the others at their mean."
-    x, y = axes[0], axes[-1]
-    low, high = np.quantile(codes, 0.005, axis=0), np.quantile(codes, 0.995, axis=0)
+    x = axes[0]
+    y = axes[-1]
+    low = np.quantile(codes, 0.005, axis=0)
+    high = np.quantile(codes, 0.995, axis=0)
     grid = np.tile(codes.mean(0), (steps, steps, 1))
     grid[..., x] = np.linspace(low[x], high[x], steps)[None, :]
     if y != x:
@@ -228,7 +235,7 @@ def _atlas(run: Run, codes: np.ndarray, axes: list[int], display: dict, steps: i
         picture, False
     )
 
-
+# %% ../../nbs/app/04_explorer.ipynb #2d9403b7
 def _linear(codes: np.ndarray) -> dict | None:
     "The two principal components of codes with more than two dimensions."
     if codes.shape[1] < 3:
@@ -238,14 +245,14 @@ def _linear(codes: np.ndarray) -> dict | None:
     found = PCA(2, random_state=0).fit(codes)
     return dict(mean=found.mean_.astype(float).tolist(), components=found.components_.astype(float).tolist())
 
-
+# %% ../../nbs/app/04_explorer.ipynb #18bf00d2
 def _first_colour(known: list[dict]) -> int:
     "Which column gives the colours at first: one of few words, else one of numbers; -1 for none, as of file names."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     numbers = (k for k, column in enumerate(known) if "levels" not in column)
     return next(few, next(numbers, -1))
 
-
+# %% ../../nbs/app/04_explorer.ipynb #1f7070c3
 def explorer_page(
     run: Run,
     card: dict,
@@ -261,8 +268,10 @@ def explorer_page(
 
     Raises `ShapeError` where codes are not those of the cells, `ConfigError` for a column that is not there.
     """
-    values, kind = _checked_codes(codes, cells), decoder_kind(run, decoder)
-    about, blobs = {}, {}
+    values = _checked_codes(codes, cells)
+    kind = decoder_kind(run, decoder)
+    about = {}
+    blobs = {}
     for part in (
         _map_parts(values, projections),
         _table_parts(codes, colour),
@@ -287,7 +296,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-
+# %% ../../nbs/app/04_explorer.ipynb #800594c1
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table, or a `ShapeError` where they are not numbers, one row a cell."
     if len(codes) != len(cells):
@@ -299,11 +308,11 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-
+# %% ../../nbs/app/04_explorer.ipynb #2d1d3224
 #: What a part of the page is told in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-
+# %% ../../nbs/app/04_explorer.ipynb #aff6adcb
 def _map_parts(values: np.ndarray, projections: tuple[str, ...]) -> Parts:
     "Codes, and further maps of them."
     for method in projections:
@@ -321,7 +330,7 @@ def _map_parts(values: np.ndarray, projections: tuple[str, ...]) -> Parts:
     )
     return about, {"codes": _floats(values)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()}
 
-
+# %% ../../nbs/app/04_explorer.ipynb #3abeb6fd
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "What is known of the cells, and which column gives the colours at first."
     table = codes.drop(columns=[*latent_columns(codes), "model"], errors="ignore")
@@ -335,7 +344,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-
+# %% ../../nbs/app/04_explorer.ipynb #65c14b2d
 def _picture_parts(run: Run, cells: CellImages, values: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and what draws cells: the network, or cells drawn beforehand."
     display = display_of(cells.sample(500).images[:], cells.channels)
@@ -348,7 +357,7 @@ def _picture_parts(run: Run, cells: CellImages, values: np.ndarray, kind: str) -
     grid, picture = _atlas(run, values, list(two_axes(values)), display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-
+# %% ../../nbs/app/04_explorer.ipynb #ddc3f3b2
 def write_explorer(
     path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from .card import save_folder
-from ..data.collection import CellImages
-from ..data.images import read_array
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
+from ..data.collection import CellImages
+from ..data.images import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
 
@@ -38,7 +38,8 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, model: Autoencoder):
         super().__init__()
-        self.model, self.inputs = model, ("images",)
+        self.model = model
+        self.inputs = ("images",)
         self.outputs = (("mean", "log_variance") if hasattr(model, "posterior") else ("mean",)) + (
             ("pose",) if model.architecture.upright else ()
         )
@@ -47,25 +48,24 @@ class EncoderGraph(nn.Module):
         found = self.model.posterior(images) if hasattr(self.model, "posterior") else (self.model.encode(images),)
         return found + ((self.model.pose(images),) if self.model.architecture.upright else ())
 
-
+# %% ../../nbs/app/03_export.ipynb #4af9acdd
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
 
     def __init__(self, model: Autoencoder):
         super().__init__()
-        self.model, self.inputs, self.outputs = (
-            model,
-            ("latent", "pose") if model.architecture.upright else ("latent",),
-            ("images",),
-        )
+        self.model = model
+        self.inputs = ("latent", "pose") if model.architecture.upright else ("latent",)
+        self.outputs = ("images",)
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-
+# %% ../../nbs/app/03_export.ipynb #d93974b6
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
-    model, generator = deepcopy(model).eval().cpu(), torch.Generator().manual_seed(0)
+    model = deepcopy(model).eval().cpu()
+    generator = torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
     pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.upright else ()
     return {
@@ -73,17 +73,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-
+# %% ../../nbs/app/03_export.ipynb #50465403
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-
+# %% ../../nbs/app/03_export.ipynb #06433715
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes, of which large ones
 #: count as a share: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-
+# %% ../../nbs/app/03_export.ipynb #51df1c56
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
 
@@ -151,7 +151,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-
+# %% ../../nbs/app/03_export.ipynb #2bc8d658
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
     off = {}
@@ -163,7 +163,7 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-
+# %% ../../nbs/app/03_export.ipynb #cf28539b
 def _as_arrays(found) -> list[np.ndarray]:
     with torch.no_grad():
         return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
@@ -184,7 +184,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-
+# %% ../../nbs/app/03_export.ipynb #2c3ac8b5
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
     return [
@@ -192,7 +192,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-
+# %% ../../nbs/app/03_export.ipynb #4dedafd0
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -200,7 +200,8 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     from ome_zarr.format import FormatV04
     from ome_zarr.writer import write_image, write_labels
 
-    columns, (_, height, width) = ceil(sqrt(len(cells))), cells.image_shape
+    columns = ceil(sqrt(len(cells)))
+    (_, height, width) = cells.image_shape
 
     def levels(i: int) -> np.ndarray:
         return np.round(cells.images[i : i + 1][0] * 65535).astype(np.uint16)
@@ -210,7 +211,8 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
         len(cells), lambda i: np.full((height, width), i + 1, np.uint32), (height, width), np.uint32, columns
     )
     window = dict(start=0, end=65535, min=0, max=65535)
-    group, common = zarr.open_group(str(folder), mode="w", zarr_format=2), dict(fmt=FormatV04(), scale_factors=[])
+    group = zarr.open_group(str(folder), mode="w", zarr_format=2)
+    common = dict(fmt=FormatV04(), scale_factors=[])
     write_image(
         image,
         group,
@@ -259,7 +261,7 @@ def napari_layer(
         "points",
     )
 
-
+# %% ../../nbs/app/03_export.ipynb #4eba41d4
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
@@ -275,7 +277,7 @@ def _repository(name: str) -> str:
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-
+# %% ../../nbs/app/03_export.ipynb #7609fca2
 @checked
 def push(
     run: Run,
@@ -302,18 +304,16 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-
+# %% ../../nbs/app/03_export.ipynb #9ebaa174
 def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
-    home, revision = (
-        folder / f"models--{name.replace('/', '--')}",
-        sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest(),
-    )
+    home = folder / f"models--{name.replace('/', '--')}"
+    revision = sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest()
     made = replace_folder(home / "snapshots" / revision, lambda part: save_folder(run, card, part))
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-
+# %% ../../nbs/app/03_export.ipynb #f8cd4a23
 @checked
 def pull(
     name: str,  # owner/name

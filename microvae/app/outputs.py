@@ -16,14 +16,14 @@ import pandas as pd
 import tifffile
 
 from .card import in_words, treated_alike
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
+from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
+from ..core.style import write_figure
+from ..data.collection import CellImages
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
-from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
-from ..core.style import write_figure
 from ..training.engine import Run
 
 # %% ../../nbs/app/02_outputs.ipynb #c05
@@ -31,7 +31,7 @@ def latent_columns(table) -> list[str]:
     "The columns of codes in a table, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
-
+# %% ../../nbs/app/02_outputs.ipynb #94c12cc9
 @checked
 def embedding(
     run: Run,
@@ -53,7 +53,7 @@ def embedding(
 # %% ../../nbs/app/02_outputs.ipynb #c07
 KINDS = (".csv", ".parquet", ".h5ad")
 
-
+# %% ../../nbs/app/02_outputs.ipynb #bbc7c2e7
 def check_kind(path) -> Path:
     "A path whose ending says how a table of codes is written."
     path = Path(path)
@@ -65,7 +65,7 @@ def check_kind(path) -> Path:
         require("anndata", "anndata")
     return path
 
-
+# %% ../../nbs/app/02_outputs.ipynb #4040c022
 def as_anndata(codes: pd.DataFrame, card: dict):
     """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obs` the table, `uns['microvae']` the card.
 
@@ -89,7 +89,7 @@ def as_anndata(codes: pd.DataFrame, card: dict):
         uns={"microvae": {"card": json.dumps(card), "summary": in_words(card)}},
     )
 
-
+# %% ../../nbs/app/02_outputs.ipynb #ff1af2fc
 @checked
 def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     "Write a table of codes, whole or not at all, as its name's ending says. Raises `ConfigError` for another ending."
@@ -99,18 +99,20 @@ def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
     data = as_anndata(codes, card)
     return replace_file(path, data.write_h5ad)
 
-
+# %% ../../nbs/app/02_outputs.ipynb #d525a64a
 #: Filters of HDF5 that are read: those that come with it, and LZF of h5py. Others are programs that it would look for.
 HDF5_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+
 #: Groups and arrays that an HDF5 file may have.
 HDF5_OBJECTS = 100_000
 
-
+# %% ../../nbs/app/02_outputs.ipynb #7f0b210b
 def check_hdf5(path: Path):
     "Raise `ImageError` for an HDF5 file that goes on in other files, names other filters, or promises more than it can hold."
     import h5py
 
-    seen, promised = set(), 0
+    seen = set()
+    promised = 0
     with h5py.File(path, "r") as file:
         left = [file]
         while left:
@@ -131,7 +133,7 @@ def check_hdf5(path: Path):
                     promised += (part.size or 0) * max(4, part.dtype.itemsize)
     check_promise(path, promised)
 
-
+# %% ../../nbs/app/02_outputs.ipynb #e12d0422
 def _check_dataset(path: Path, part):
     if part.external or part.is_virtual:
         raise ImageError(f"{path} goes on in another file, at {in_a_line(part.name)}; it is not read")
@@ -143,7 +145,7 @@ def _check_dataset(path: Path, part):
         )
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
-
+# %% ../../nbs/app/02_outputs.ipynb #fc1ccee7
 @checked
 def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """What `write_embedding` wrote.
@@ -179,7 +181,8 @@ def read_embedding(path, run: Run | None = None, cells: CellImages | None = None
     if words:
         raise ConfigError(f"{path} holds no codes: its column {words[0]} has values that are no numbers")
     if run is not None:
-        names, size = codes["model"].astype(str).unique(), run.config.model.latent_dim
+        names = codes["model"].astype(str).unique()
+        size = run.config.model.latent_dim
         if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size:
             raise ConfigError(
                 f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model"
@@ -188,7 +191,7 @@ def read_embedding(path, run: Run | None = None, cells: CellImages | None = None
         _check_cells(path, codes, run, cells)
     return codes
 
-
+# %% ../../nbs/app/02_outputs.ipynb #32a9d2de
 def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
     "Whether codes are those of the cells, by some of them."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
@@ -251,7 +254,7 @@ def strange_cells(
     table = cells.table.assign(row_id=range(len(cells)), score=scores, strange=scores > threshold)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
-
+# %% ../../nbs/app/02_outputs.ipynb #791f3d4f
 def plot_strange(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "The strangest cells and the most usual ones."
     rows = table.row_id.to_numpy()

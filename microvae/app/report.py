@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from .card import in_words
 from .explorer import POLICY, asset
 from .outputs import latent_columns
+from ..core.files import free, replace_file
 from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
@@ -36,7 +37,6 @@ from microvae.evaluation.pictures import (
 )
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import reconstruct
-from ..core.files import free, replace_file
 from ..training.engine import Run
 
 # %% ../../nbs/app/05_report.ipynb #c04
@@ -53,7 +53,7 @@ def plot_training(history: pd.DataFrame) -> Figure:
         pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part"
     )
 
-
+# %% ../../nbs/app/05_report.ipynb #e6321011
 class Figured(NamedTuple):
     "A figure of the report with what is to be seen in it."
 
@@ -61,10 +61,11 @@ class Figured(NamedTuple):
     caption: str
     figure: Figure
 
-
+# %% ../../nbs/app/05_report.ipynb #053f29bd
 def figures_of(run: Run, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "The figures of a report, one after another."
-    values, random = codes[latent_columns(codes)].to_numpy(), cells.sample(8)
+    values = codes[latent_columns(codes)].to_numpy()
+    random = cells.sample(8)
     axes = two_axes(values)
     yield Figured(
         "Training",
@@ -107,7 +108,7 @@ def figures_of(run: Run, cells: CellImages, codes: pd.DataFrame, colour: str | N
         ),
     )
 
-
+# %% ../../nbs/app/05_report.ipynb #c232e2e3
 def _picture(figure: Figure) -> str:
     "A figure as a PNG in a page; the figure is closed."
     kept = BytesIO()
@@ -115,10 +116,11 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
-
+# %% ../../nbs/app/05_report.ipynb #22c6abc6
 def tables_of(run: Run, card: dict, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Heading -> rows of name and value."
-    values, config = codes[latent_columns(codes)].to_numpy(), run.config
+    values = codes[latent_columns(codes)].to_numpy()
+    config = run.config
     kl = empirical_kl(values).tolist() if len(values) > 1 else []
     metrics = {name.replace("_", " "): f"{value:.4g}" for name, value in card["metrics"].items()}
     steps = ", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"
@@ -147,7 +149,7 @@ def tables_of(run: Run, card: dict, codes: pd.DataFrame) -> dict[str, list[tuple
         "Made with": [*card["versions"].items(), ("run", config.identity()), ("date", card["created"])],
     }
 
-
+# %% ../../nbs/app/05_report.ipynb #f4876bdc
 def write_report(
     path,
     run: Run,

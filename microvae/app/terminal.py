@@ -29,12 +29,12 @@ from ..core.errors import ConfigError
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout instead of lines")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
 
-
+# %% ../../nbs/app/07_terminal.ipynb #8eda91e9
 def tell(as_json: bool, text: str, **content):
     "A result for people, or for machines, where a number that is none is null, as JSON has no other word for it."
     print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else text)
 
-
+# %% ../../nbs/app/07_terminal.ipynb #9777b931
 def _plain(content):
     "The same without numbers that JSON does not know."
     if isinstance(content, dict):
@@ -43,7 +43,7 @@ def _plain(content):
         return [_plain(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
 
-
+# %% ../../nbs/app/07_terminal.ipynb #94aa664c
 def stoppable(going_on: str) -> Callable:
     "Ctrl-C ends a command with a sentence that says how to go on, and exit code 130."
 
@@ -60,7 +60,7 @@ def stoppable(going_on: str) -> Callable:
 
     return wrapped
 
-
+# %% ../../nbs/app/07_terminal.ipynb #05d92081
 def space_of(words: list[str]) -> dict[str, list | tuple]:
     """Fields of a config to be searched, from texts FIELD=LOW..HIGH and FIELD=A,B,C.
 
@@ -109,7 +109,7 @@ class Finding(NamedTuple):
     state: str  # ok, missing (an extra, and what it is for), or wrong
     text: str
 
-
+# %% ../../nbs/app/07_terminal.ipynb #97be03d2
 #: Extra -> (module, what it is for).
 EXTRAS = {
     "onnx": ("onnxscript", "the decoder in the explorer; ONNX files"),
@@ -131,7 +131,7 @@ EXTRAS = {
     "bench": ("lightning", "microvae bench"),
 }
 
-
+# %% ../../nbs/app/07_terminal.ipynb #cfadccfd
 def _torch_pair() -> Finding:
     "torch and torchvision work together only as built for one another."
     try:
@@ -147,7 +147,7 @@ def _torch_pair() -> Finding:
             f"{type(error).__name__}: {str(error).splitlines()[0]}; install both in one call: pip install --force-reinstall torch torchvision",
         )
 
-
+# %% ../../nbs/app/07_terminal.ipynb #26b88b22
 def _precision(device: str) -> str:
     "The precision of training on a device, where a run leaves it to the machine."
     import torch
@@ -156,12 +156,12 @@ def _precision(device: str) -> str:
 
     return str(resolve_precision("auto", torch.device(device))).removeprefix("torch.")
 
-
+# %% ../../nbs/app/07_terminal.ipynb #57437ede
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from microvae.training.step import instruction_set
     from microvae.core.workers import cores
+    from microvae.training.step import instruction_set
 
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
@@ -197,7 +197,7 @@ def _devices() -> Iterator[Finding]:
     )
     yield Finding("processor", "ok", f"{text}; {busy}" if busy else text)
 
-
+# %% ../../nbs/app/07_terminal.ipynb #0caedd51
 def _place(what: str, folder: Path, least: float) -> Finding:
     "Whether a folder can be written, and how much fits."
     free = shutil.disk_usage(folder).free / 2**30
@@ -211,7 +211,7 @@ def _place(what: str, folder: Path, least: float) -> Finding:
         f"{folder}, {free:.1f} GiB free" + ("" if free > least else "; make room"),
     )
 
-
+# %% ../../nbs/app/07_terminal.ipynb #1114e749
 def examine() -> list[Finding]:
     "What is installed, which device there is, and what is wrong."
     from importlib.util import find_spec
@@ -232,7 +232,7 @@ def examine() -> list[Finding]:
         )
     return found
 
-
+# %% ../../nbs/app/07_terminal.ipynb #40ebc2eb
 def _version(name: str) -> str:
     try:
         return version(name)
@@ -248,7 +248,7 @@ def _range_of(cells) -> str:
     some = cells.sample(500).images[:]
     return f"pixels in [0, 1], from {some.min():.2g} to {some.max():.2g}"
 
-
+# %% ../../nbs/app/07_terminal.ipynb #34aba689
 def _scaling_of(cells) -> str:
     "How pixels come to [0, 1], and why."
     steps = cells.about.get("treatment") or []
@@ -271,7 +271,7 @@ def _scaling_of(cells) -> str:
         why = f"divided by {top:g}, the largest value that these files can have or that was given"
     return f"{before}{why}, the same for all images, so that brightness stays comparable"
 
-
+# %% ../../nbs/app/07_terminal.ipynb #32d35dc6
 def _dark(cells) -> str:
     "A further sentence where few pixels use the upper part of [0, 1], which makes a model learn little."
     top = float(np.quantile(cells.sample(200).images[:], 0.998))
@@ -279,7 +279,7 @@ def _dark(cells) -> str:
         return ""
     return f"; 99.8 % of the pixels are below {top:.2g}, since a few are very bright: --stretch set would use the whole range"
 
-
+# %% ../../nbs/app/07_terminal.ipynb #6c39ccf1
 def summary_before(
     cells,  # `CellImages`, trained on and held out
     config,  # the `RunConfig`
@@ -293,7 +293,8 @@ def summary_before(
     channels, height, width = cells.image_shape
     with torch.random.fork_rng(devices=[]):  # a network that is looked at must not change what is drawn at random
         model = config.model.network(cells.image_shape)
-    training, objective = config.training, config.objective
+    training = config.training
+    objective = config.objective
     names = f" ({', '.join(cells.channels)})" if channels < 6 else ""
     yield f"Images: {len(cells):,} of {cells.name}, {height}×{width} pixels, {channels} channel{'s' * (channels > 1)}{names}, {_range_of(cells)}"
     yield f"Scaling: {_scaling_of(cells)}{_dark(cells)}"

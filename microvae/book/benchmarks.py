@@ -19,6 +19,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from ..core.files import write_json, write_table
+from ..core.progress import progress_bar
+from ..core.workers import cores
 from ..data.collection import CellImages
 from ..data.crops import Cutting
 from ..data.images import Field, list_fields, read_array
@@ -27,10 +30,7 @@ from ..data.segmentation import Segmentation
 from ..data.storage import read_stored, write_stored
 from ..data.treatment import Scale, Treatment
 from ..evaluation.segmentation import f1_scores, match_counts
-from ..core.files import write_json, write_table
-from ..core.progress import progress_bar
 from ..study.results import provenance
-from ..core.workers import cores
 
 # %% ../../nbs/book/02_benchmarks.ipynb #c04
 def plain_watershed(plane: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     labels[(np.bincount(labels.ravel()) < 30)[labels]] = 0
     return labels
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #96c3648a
 CHANGES = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
@@ -69,10 +69,11 @@ CHANGES = {
     "background 2.5": dict(background=2.5),
 }
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #d3cba7f6
 def _score_field(field: Field) -> list[dict]:
     "Matches of the baseline and each candidate in one field."
-    plane, truth = field.read().mean(0), read_array(field.labels)
+    plane = field.read().mean(0)
+    truth = read_array(field.labels)
     found = {"plain watershed": plain_watershed(plane)} | {
         name: Segmentation(**change)(plane) for name, change in CHANGES.items()
     }
@@ -81,7 +82,7 @@ def _score_field(field: Field) -> list[dict]:
         for name, labels in found.items()
     ]
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #79cd8702
 def segmentation_scores(
     source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True
 ) -> pd.DataFrame:
@@ -101,16 +102,17 @@ def segmentation_scores(
         ]
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #765d647f
 COUNTS = ["found", "wrong", "missed"]
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #dabb20fd
 def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Counts of each field by the candidate that the other folds chose; and which candidate each fold was given."
     fields = np.array(sorted(scores.field.unique()))
     fold = dict(zip(np.random.default_rng(seed).permutation(fields), np.arange(len(fields)) % k))
     candidates = scores[scores.method.isin(CHANGES)].assign(fold=scores.field.map(fold))
-    held, chosen = [], []
+    held = []
+    chosen = []
     for i in range(k):
         by_method = (
             candidates[candidates.fold != i]
@@ -121,7 +123,7 @@ def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd
         held.append(candidates[(candidates.fold == i) & (candidates.method == by_method.idxmax())])
     return pd.concat(held), pd.DataFrame(chosen)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #c4f3ebd4
 def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
     "F1 of every method, and of the cross-validated choice: mean over images, and pooled."
     held, _ = cross_validated(scores)
@@ -163,7 +165,7 @@ def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     noisy = 3000 * gaussian_filter(planes, (0, 1.5, 1.5)) + 300 + random.normal(0, 60, planes.shape)
     return noisy.clip(0, 65535).astype(np.uint16)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #cc6cc13b
 def _seconds(call, times: int) -> float:
     "The median time of some calls."
     spent = []
@@ -173,7 +175,7 @@ def _seconds(call, times: int) -> float:
         spent.append(perf_counter() - start)
     return median(spent)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #514acc4e
 def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
     "Fields a second, found, measured and cut, by number of processes, with the start of the processes left out."
     import tifffile
@@ -191,7 +193,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #2e9c0db6
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops a second decoded from a TIFF each, from one Zarr store in random order, and how many training takes."
     import tifffile
@@ -225,7 +227,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         ]
     )
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #bbe908ce
 def peak_memory() -> float:
     "The most memory that this process has taken, in GB; NaN on Windows, which does not tell."
     status = Path("/proc/self/status")
@@ -237,10 +239,12 @@ def peak_memory() -> float:
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #34b9e0d0
 def _store_many(path: str, n: int, side: int) -> dict:
     "Write and stream a large set in a process of its own; seconds, and the most memory that it took."
-    table, block, random = pd.DataFrame({"cell": range(50_000)}), 50_000, np.random.default_rng(0)
+    table = pd.DataFrame({"cell": range(50_000)})
+    block = 50_000
+    random = np.random.default_rng(0)
     images = random.random((block, 1, side, side), dtype=np.float32)
     start = perf_counter()
     for i in range(0, n, block):
@@ -254,7 +258,7 @@ def _store_many(path: str, n: int, side: int) -> dict:
         gigabytes=peak_memory(),
     )
 
-
+# %% ../../nbs/book/02_benchmarks.ipynb #e6c71b93
 def storage_speed(n: int = 1_000_000, side: int = 20) -> pd.DataFrame:
     """Crops a second written to Zarr and streamed back for one epoch in random order, and the most memory that the
     process took.
@@ -277,7 +281,8 @@ def run_benchmarks(source=None, labels: str = "*_labels.tif", out="results/bench
     """Run the benchmarks of speed and, where a folder of fields with labels is given, of segmentation; keep tables as
     CSV with what machine they come from.
     """
-    out, start = Path(out), perf_counter()
+    out = Path(out)
+    start = perf_counter()
     tables = {"fields": field_speed(), "reading": reading_speed(), "storage": storage_speed()}
     if source is not None:
         scores = segmentation_scores(source, labels)

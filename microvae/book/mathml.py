@@ -13,21 +13,21 @@ def to_mathml(latex: str, display: str = "inline") -> str:
     "A LaTeX formula as MathML; `display` is inline or block."
     return require("latex2mathml.converter", "book").convert(latex, display=display)
 
-
+# %% ../../nbs/book/01_mathml.ipynb #07a35a9e
 def _inline(writer, node):
     from docutils.nodes import SkipNode
 
     writer.body.append(to_mathml(node.astext()))
     raise SkipNode
 
-
+# %% ../../nbs/book/01_mathml.ipynb #c67ef7bb
 def _block(writer, node):
     from docutils.nodes import SkipNode
 
     writer.body.append(f'<div class="math">{to_mathml(node.astext(), "block")}</div>')
     raise SkipNode
 
-
+# %% ../../nbs/book/01_mathml.ipynb #5e317143
 def setup(app) -> dict:
     "Register the renderer with Sphinx."
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core.files import read_json, read_table
 from .reliability import licence_of
+from ..core.files import read_json, read_table
 
+# %% ../../nbs/book/06_packages.ipynb #886eb5d0
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -94,27 +95,28 @@ WHY = {
     },
 }
 
-
+# %% ../../nbs/book/06_packages.ipynb #b096a9da
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-
+# %% ../../nbs/book/06_packages.ipynb #c5e46783
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
     for extra, packages in WHY.items():
         for name, (why, lost) in packages.items() if extras is None or extra in extras else ():
             try:
-                here, licence = distribution(name).version, licence_of(name)
+                here = distribution(name).version
+                licence = licence_of(name)
             except PackageNotFoundError:
                 here = licence = ""
             rows.append(dict(package=name, extra=extra, why=why, lost=lost, version=here, licence=licence))
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-
+# %% ../../nbs/book/06_packages.ipynb #7ac2428e
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

@@ -40,12 +40,14 @@ class LastRun:
     def disks(self) -> str:
         "What full disks did."
         parts = self.of("full_disk_")
-        tried, refused = sum(part["disks"] for part in parts.values()), sum(part["refused"] for part in parts.values())
+        tried = sum(part["disks"] for part in parts.values())
+        refused = sum(part["refused"] for part in parts.values())
         return f"The same on {tried} disks of different sizes, of which {refused} were too small: each time there was one sentence that names the file, what had been there was there, and with more room the job ended as it would have. A disk that may only be read gives the same sentence."
 
     def fuzzed(self) -> str:
         "How many bad files were tried."
-        plain, guided = self.figures["fuzzing"], self.figures.get("guided", {"inputs": 0, "readers": {}})
+        plain = self.figures["fuzzing"]
+        guided = self.figures.get("guided", {"inputs": 0, "readers": {}})
         refused = sum(part["refused"] for part in plain["readers"].values())
         return (
             f"Changed at random: {plain['inputs']:,} files for {len(plain['readers'])} readers in {plain['seconds'] / 60:.0f} minutes, of which {refused:,} were refused in a sentence and the rest read; with any other outcome: {len(plain['wrong'])}. "
@@ -82,7 +84,7 @@ class LastRun:
             )
         )
 
-
+# %% ../../nbs/book/05_reliability.ipynb #5d8702bb
 def last_run(folder="results/reliability") -> LastRun:
     "The figures in a folder. Raises `ConfigError` where there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
@@ -100,7 +102,7 @@ JOBS = {
     "phase": "a phase of the study",
 }
 
-
+# %% ../../nbs/book/05_reliability.ipynb #26631651
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row a job that was killed."
     return pd.DataFrame(
@@ -116,7 +118,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
         ]
     )
 
-
+# %% ../../nbs/book/05_reliability.ipynb #875404de
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Bars from the left, one a name, of parts that add up."
     with styled():
@@ -132,13 +134,13 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
             axis.legend(fontsize=8, loc="lower right")
     return fig
 
-
+# %% ../../nbs/book/05_reliability.ipynb #0c5ef881
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
 
-
+# %% ../../nbs/book/05_reliability.ipynb #94f1cec7
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row a reader: bad files that were refused, and read, of both ways to make them."
     counts: dict[str, dict] = {}
@@ -150,7 +152,7 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
                 kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
-
+# %% ../../nbs/book/05_reliability.ipynb #b6a4cce0
 #: Readers whose names begin so are one for a picture.
 FAMILIES = {
     "tiff": "TIFF",
@@ -173,7 +175,7 @@ FAMILIES = {
     "card": "card.json",
 }
 
-
+# %% ../../nbs/book/05_reliability.ipynb #956478b4
 def plot_bad_files(found: LastRun) -> Figure:
     "What became of bad files, by reader."
     table = bad_files_table(found)
@@ -189,7 +191,7 @@ def _key(name: str) -> str:
     "A package's name as indices write it."
     return re.sub(r"[-_.]+", "-", name).lower()
 
-
+# %% ../../nbs/book/05_reliability.ipynb #1e92cd4b
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed ones that it needs, without extras."
     seen = set() if seen is None else seen
@@ -205,7 +207,7 @@ def needed(name: str, seen: set[str] | None = None) -> set[str]:
             needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
 
-
+# %% ../../nbs/book/05_reliability.ipynb #0a1918cf
 def licence_of(name: str) -> str:
     "What a package says of its licence, in a line."
     about = distribution(name).metadata
@@ -217,7 +219,7 @@ def licence_of(name: str) -> str:
     told, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
     return told or classified or (text or "not told").splitlines()[0]
 
-
+# %% ../../nbs/book/05_reliability.ipynb #fbb4d53d
 def licences(name: str) -> pd.DataFrame:
     "A row a package that another one brings: version and licence."
     return pd.DataFrame(

@@ -32,6 +32,7 @@ from ..core.errors import ConfigError, MicroVAEError, require
 from ..core.files import read_json, replace_file, replace_folder, write_json
 from ..core.progress import progress_bar
 from ..core.public import PUBLIC
+from ..core.workers import cores
 from microvae.study.runner import (
     CHAPTERS,
     FailedCheck,
@@ -44,11 +45,11 @@ from microvae.study.runner import (
     note_failures,
     plain_traceback,
 )
-from ..core.workers import cores
 
 # %% ../../nbs/book/00_site.ipynb #c05
 def _citation(match: re.Match) -> str:
-    keys, notes = [], []
+    keys = []
+    notes = []
     for part in match[1].split(";"):
         key, _, note = part.strip().lstrip("@").partition(",")
         keys.append(key.strip())
@@ -56,15 +57,16 @@ def _citation(match: re.Match) -> str:
             notes.append(note.strip())
     return f"{{cite:p}}`{','.join(keys)}`" + (f" ({'; '.join(notes)})" if notes else "")
 
-
+# %% ../../nbs/book/00_site.ipynb #a3c5096e
 def _callout(match: re.Match) -> str:
-    kind, body = match[1], match[2].strip()
+    kind = match[1]
+    body = match[2].strip()
     heading = re.match(r"#+ (.+)\n", body)
     if heading:
         return f":::{{admonition}} {heading[1]}\n:class: {kind}\n{body[heading.end() :].strip()}\n:::"
     return f":::{{{kind}}}\n{body}\n:::"
 
-
+# %% ../../nbs/book/00_site.ipynb #8612448c
 def translate_text(text: str) -> str:
     "Quarto's Markdown as MyST."
     text = re.sub(r"^::: ?\{\.callout-(\w+)\}\n(.*?)^:::$", _callout, text, flags=re.M | re.S)
@@ -79,13 +81,13 @@ def split_options(source: str) -> tuple[dict[str, str], str]:
     options = dict(re.findall(r"^#\| ([\w-]+): *(.*?) *$", source, flags=re.M))
     return {k: v.strip('"') for k, v in options.items()}, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
 
-
+# %% ../../nbs/book/00_site.ipynb #a351d3c5
 def _markdown_of(cell) -> str | None:
     "The Markdown that a code cell has put out, if any."
     found = [o["data"]["text/markdown"] for o in cell.get("outputs", []) if "text/markdown" in o.get("data", {})]
     return "\n\n".join("".join(text) for text in found) if found else None
 
-
+# %% ../../nbs/book/00_site.ipynb #6217809b
 def translate_code(cell) -> list:
     "A code cell as the cells that stand for it."
     from nbformat.v4 import new_markdown_cell
@@ -131,7 +133,7 @@ def failure_box(cell):
     lines = [f"::::{{admonition}} {title}", ":class: danger", "", "~~~~~~~~text", code, "~~~~~~~~", "", advice, "::::"]
     return new_markdown_cell("\n".join(lines))
 
-
+# %% ../../nbs/book/00_site.ipynb #ef523723
 def stand_in(cell):
     "The output that stands for the figure or table of a cell that has put out none."
     from nbformat.v4 import new_output
@@ -144,11 +146,11 @@ def stand_in(cell):
         return [new_output("display_data", {"text/markdown": f"| |\n|:--|\n| {NOT_MADE} |"})]
     return []
 
-
+# %% ../../nbs/book/00_site.ipynb #3c5284f6
 #: What a stand-in says.
 NOT_MADE = "could not be made on this machine"
 
-
+# %% ../../nbs/book/00_site.ipynb #8bb1fd05
 def _blank_picture() -> str:
     "A picture that says that there is none, as a notebook holds it."
     picture = Image.new("L", (480, 60), 235)
@@ -164,16 +166,18 @@ def _plainly_typed(thing):
     if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()):
         return thing
     copy = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__)
-    copy.__doc__, copy.__module__, copy.__annotations__ = thing.__doc__, thing.__module__, get_type_hints(thing)
+    copy.__doc__ = thing.__doc__
+    copy.__module__ = thing.__module__
+    copy.__annotations__ = get_type_hints(thing)
     return copy
 
-
+# %% ../../nbs/book/00_site.ipynb #bf3ace65
 def _entry(thing) -> str:
     "A function or class as nbdev documents it, without the rule and the link to a source host."
     text = require("nbdev.showdoc", "dev").show_doc(_plainly_typed(thing), title_level=3)._repr_markdown_()
     return re.sub(r"^---\n+(\[source\]\([^)]*\)\{[^}]*\}\n+)?", "", text.lstrip())
 
-
+# %% ../../nbs/book/00_site.ipynb #313119c0
 def api_entries(source: str, module: str) -> list[str]:
     "Documentation of the public functions and classes that an exported cell defines."
     names = [
@@ -183,7 +187,7 @@ def api_entries(source: str, module: str) -> list[str]:
     ]
     return [_entry(getattr(import_module(f"microvae.{module}"), name)) for name in names]
 
-
+# %% ../../nbs/book/00_site.ipynb #f0406182
 def _exported(cell, module: str) -> list:
     "An exported cell: what it defines, and its code folded."
     from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -193,7 +197,7 @@ def _exported(cell, module: str) -> list:
         return []
     return [*map(new_markdown_cell, api_entries(code, module)), new_code_cell(code, metadata={"tags": ["hide-input"]})]
 
-
+# %% ../../nbs/book/00_site.ipynb #f87433c7
 def _translate_cell(cell, module: str) -> list:
     "A cell that ended without an error, as the cells that stand for it."
     from nbformat.v4 import new_markdown_cell
@@ -207,14 +211,14 @@ def _translate_cell(cell, module: str) -> list:
         return _exported(cell, module)
     return translate_code(cell) if cell["cell_type"] == "code" else [new_markdown_cell(translate_text(source))]
 
-
+# %% ../../nbs/book/00_site.ipynb #e6720e96
 def _translate_failed(cell) -> list:
     "A cell that ended in an error, with its code and the box, also where it is an exported or a hidden one."
     box = failure_box(cell)
     cell["outputs"] = [output for output in cell["outputs"] if output["output_type"] != "error"]
     return [*translate_code(cell), box]
 
-
+# %% ../../nbs/book/00_site.ipynb #b0a96a9f
 def translate(notebook):
     "An executed notebook as one that myst-nb renders."
     from nbformat.v4 import new_notebook
@@ -237,7 +241,7 @@ class Part(NamedTuple):
     pages: list[Path]
     below: dict[Path, list[Path]]
 
-
+# %% ../../nbs/book/00_site.ipynb #d4ff8f02
 def parts(quarto_yml="_quarto.yml") -> list[Part]:
     """Parts of the book and their pages, in order, as the sidebar of `_quarto.yml` has them.
 
@@ -259,16 +263,16 @@ def parts(quarto_yml="_quarto.yml") -> list[Part]:
         raise ConfigError(f"{quarto_yml} lists {missing[0]}, which does not exist")
     return found
 
-
+# %% ../../nbs/book/00_site.ipynb #c8474bee
 def pages_of(contents: list[Part]) -> list[Path]:
     "All pages of a book, in order."
     return [page for part in contents for top in part.pages for page in (top, *part.below.get(top, ()))]
 
-
+# %% ../../nbs/book/00_site.ipynb #0047bc3f
 #: How a page that stands within another is framed.
 FRAME = ('loading="lazy"', 'style="border: 1px solid #8886; border-radius: 8px"')
 
-
+# %% ../../nbs/book/00_site.ipynb #8d3f9a10
 def longest_results(
     chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")
 ) -> Path | None:
@@ -284,13 +288,13 @@ def longest_results(
 # %% ../../nbs/book/00_site.ipynb #c13
 ROOMS = ("core", "data", "models", "training", "evaluation", "study", "app", "book")
 
-
+# %% ../../nbs/book/00_site.ipynb #97a5e6a8
 def heading(page: Path) -> tuple[str, str]:
     "Title and first sentence of a notebook."
     text = "\n\n".join("".join(cell["source"]) for cell in read_json(page)["cells"] if cell["cell_type"] == "markdown")
     return re.search(r"^# (.+)$", text, re.M)[1], re.search(r"^> (.+)$", text, re.M)[1]
 
-
+# %% ../../nbs/book/00_site.ipynb #e78100b9
 def room_table(room: str, nbs="nbs") -> str:
     "The modules of a room as a Markdown table: what each is about, and what it offers to users."
     lines = ["| module | what it is about | `mv.` |", "|:---|:---|:---|"]
@@ -300,13 +304,13 @@ def room_table(room: str, nbs="nbs") -> str:
         lines.append(f"| [`{name}`]({page.name}) | {heading(page)[1]} | {offered} |")
     return "\n".join(lines)
 
-
+# %% ../../nbs/book/00_site.ipynb #e2c204a9
 def rooms_table(nbs="nbs") -> str:
     "The rooms of the library as a Markdown table."
     rows = [f"| [`{room}`](../{room}/index.ipynb) | {heading(Path(nbs, room, 'index.ipynb'))[1]} |" for room in ROOMS]
     return "\n".join(["| room | what it is for |", "|:---|:---|", *rows])
 
-
+# %% ../../nbs/book/00_site.ipynb #9a8eb703
 def public_table() -> str:
     "All public names as a Markdown table, by the module that defines them."
     rows = [f"| `microvae.{module}` | {', '.join(f'`{name}`' for name in names)} |" for module, names in PUBLIC.items()]
@@ -323,7 +327,7 @@ def _parameters(page: Path) -> dict:
         raise ConfigError(f"there are no results of {chapter} yet; run  microvae study  first")
     return {"recorded": str(folder)}
 
-
+# %% ../../nbs/book/00_site.ipynb #98edd9be
 def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page draws from: a chapter its own, a page of the report any."
     if parameters:
@@ -333,7 +337,7 @@ def _shown(page: Path, parameters: dict) -> list[Path]:
     kept = [folder for folder in Path("results").iterdir() if folder.name not in ("paper", "standard", "quick")]
     return [*filter(None, map(longest_results, CHAPTERS)), *sorted(kept)]
 
-
+# %% ../../nbs/book/00_site.ipynb #9a6123e0
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
     import nbformat
@@ -344,7 +348,7 @@ def _runnable(page: Path, target: Path) -> Path:
     nbformat.write(notebook, target)
     return target
 
-
+# %% ../../nbs/book/00_site.ipynb #815a642d
 def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
     "Execute a page unless the kept copy is of the same content and without a failure; the checks that failed."
     target = work / "executed" / page
@@ -368,7 +372,7 @@ def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
         write_json(stamp, dict(digest=now))
     return failed
 
-
+# %% ../../nbs/book/00_site.ipynb #c0c1f3c4
 def translate_page(page: Path, work: Path):
     "Take an executed page through the adapter into the Sphinx source folder."
     import nbformat
@@ -406,7 +410,6 @@ bibtex_reference_style = "author_year"
 exclude_patterns = []
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 """
-
 CSS = """
 div.cell_output img, figure img { max-width: 100%; height: auto; background: white; }
 table { font-size: 0.85em; }
@@ -436,13 +439,13 @@ figcaption .caption-text, table caption { color: var(--pst-color-text-base); }
 @media (min-width: 992px) { .bd-sidebar-primary { max-width: 16rem; } }
 """
 
-
+# %% ../../nbs/book/00_site.ipynb #c44f58ca
 def _toctree(pages: list[Path], beside: Path, title: str = "") -> str:
     "A hidden table of contents, as it stands on the page `beside`."
     lines = [os.path.relpath(page.with_suffix(""), beside) for page in pages]
     return "\n".join(["```{toctree}", ":hidden:", *([f":caption: {title}"] if title else []), "", *lines, "```"])
 
-
+# %% ../../nbs/book/00_site.ipynb #c533994b
 def _add_text(page: Path, text: str):
     "Put Markdown at the end of a page."
     import nbformat
@@ -451,7 +454,7 @@ def _add_text(page: Path, text: str):
     notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     nbformat.write(notebook, page)
 
-
+# %% ../../nbs/book/00_site.ipynb #e2d78002
 def _write_front(contents: list[Part], source: Path):
     "The front page moves to the root of the site, with its pictures, and carries the table of contents."
     import nbformat
@@ -469,7 +472,7 @@ def _write_front(contents: list[Part], source: Path):
         source / "index.ipynb", "\n\n".join(_toctree(part.pages, Path(), part.title) for part in contents if part.title)
     )
 
-
+# %% ../../nbs/book/00_site.ipynb #3018faf9
 def write_source(contents, work: Path, bibliography: Path):
     "Everything around the pages: settings, style, references, and the front page with the tables of contents."
     source = work / "source"
@@ -484,12 +487,12 @@ def write_source(contents, work: Path, bibliography: Path):
             _add_text(source / page, _toctree(below, page.parent))
     _write_front(contents, source)
 
-
+# %% ../../nbs/book/00_site.ipynb #32cb0b05
 def _one_thread_each():
     "Pages that share cores with several threads each would wait for one another."
     os.environ["OMP_NUM_THREADS"] = "1"
 
-
+# %% ../../nbs/book/00_site.ipynb #182df658
 def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]:
     "Execute all pages, as many at once as there are cores; the checks that failed."
     with ProcessPoolExecutor(cores(), get_context("spawn"), _one_thread_each) as pool:
@@ -504,13 +507,14 @@ def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]
             raise
     return [check for job in sorted(jobs, key=lambda job: pages.index(jobs[job])) for check in job.result()]
 
-
+# %% ../../nbs/book/00_site.ipynb #89e0df1c
 def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Path:
     """Build the site. Checks that fail, and what Sphinx complains about, are noted in `failed.json` in the folder `work`.
 
     Raises `MicroVAEError` where Sphinx makes no site at all.
     """
-    work, contents = Path(work), parts(quarto_yml)
+    work = Path(work)
+    contents = parts(quarto_yml)
     note_failures(work, [])
     (work / "files").mkdir(parents=True, exist_ok=True)  # for what pages make to stand beside them
     pages = pages_of(contents)
@@ -529,16 +533,17 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     note_failures(work, failed)
     return Path(site) / "index.html"
 
-
+# %% ../../nbs/book/00_site.ipynb #1f6e80ba
 def _is_current(work: Path, site: Path, mark: str) -> bool:
     "Whether the site was made from what has this digest."
     stamp = work / "site.json"
     return (site / "index.html").exists() and stamp.exists() and read_json(stamp)["digest"] == mark
 
-
+# %% ../../nbs/book/00_site.ipynb #20107a3c
 def _render(work: Path, site: Path) -> list[FailedCheck]:
     "Let Sphinx render the source folder; the site is replaced as a whole. What Sphinx complains about is returned."
-    made, log = work / "html", work / "sphinx.txt"
+    made = work / "html"
+    log = work / "sphinx.txt"
     (work / "site.json").unlink(missing_ok=True)
     shutil.rmtree(made, ignore_errors=True)
     settings = ["-q", "-W", "--keep-going", "-E", "-b", "html", "-d", work / "doctrees", "-j", cores()]
@@ -556,7 +561,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     complaints = [line for line in result.stderr.splitlines() if re.search("WARNING|ERROR", line)]
     return [FailedCheck("the site", "", "", line, str(log)) for line in complaints or ["Sphinx ended with an error"]]
 
-
+# %% ../../nbs/book/00_site.ipynb #4f2a37e5
 def for_everybody(html: str) -> str:
     """A page of the theme with what screen readers and keyboards miss in it: names for the switches of the sidebar,
     a landmark around its head, formulas that can be scrolled; and without roles and headings that hold nothing.
@@ -585,7 +590,7 @@ div.admonition { border-left: 3px solid #0072b2; padding: 2px 10px; margin: 8px 
 div.related, div.sphinxsidebar, div.footer, a.headerlink, iframe, .hide-input, .doors { display: none; }
 """
 
-
+# %% ../../nbs/book/00_site.ipynb #4a339076
 def _chromium() -> str:
     "The browser that prints. Raises `ConfigError` where there is none."
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")))
@@ -594,17 +599,20 @@ def _chromium() -> str:
         raise ConfigError("there is no Chromium, which prints the PDF; install it, e.g. apt-get install chromium")
     return program
 
-
+# %% ../../nbs/book/00_site.ipynb #6e5cf61b
 def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
     """Print the book, without the library's pages, as one PDF; the site must have been built.
 
     Raises `ConfigError` where it was not, or where there is no Chromium.
     """
-    program, work, out = _chromium(), Path(work), Path(out).resolve()
+    program = _chromium()
+    work = Path(work)
+    out = Path(out).resolve()
     if not (work / "source" / "index.ipynb").exists():
         raise ConfigError(f"{work} holds no book; run  microvae book  first")
     contents = [part for part in parts(quarto_yml) if part.title != "Library"]
-    source, made = work / "print", work / "paper"
+    source = work / "print"
+    made = work / "paper"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(work / "source", source, ignore=shutil.ignore_patterns("*.ipynb"))
     for page in pages_of(contents):
@@ -632,19 +640,19 @@ def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
 #: Pages that the README is made of.
 FRONT = ("nbs/index.ipynb", "nbs/guide/1_start.ipynb", "nbs/guide/2_own_images.ipynb")
 
-
+# %% ../../nbs/book/00_site.ipynb #498efa50
 def from_root(text: str, page: Path) -> str:
     "Markdown with the links of a page as seen from the project's folder."
     place = lambda match: f"]({os.path.normpath(page.parent / match[1])})"
     return re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", place, text)
 
-
+# %% ../../nbs/book/00_site.ipynb #a2fa38a3
 def _for_reading(text: str, page: Path, level: int) -> str:
     "A page's Markdown for a reader of plain Markdown: headings some levels lower, no citations, no boxes."
     text = re.sub(r"^(#+ )", "#" * level + r"\1", from_root(text, page), flags=re.M)
     return re.sub(r"^:::.*\n?| \[@[^\]]+\]", "", text, flags=re.M).strip()
 
-
+# %% ../../nbs/book/00_site.ipynb #cbe8b24d
 def readme(pages=FRONT, root=".") -> str:
     "The README's text, from the Markdown cells of the front page and of the guide."
     import nbformat

@@ -23,12 +23,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ..data.collection import CellImages
+from .benchmarks import peak_memory
 from ..core.errors import require, unknown_name
 from ..core.files import write_json, write_table
-from ..models.catalogue import build
 from ..core.progress import progress_bar
-from .benchmarks import peak_memory
+from ..data.collection import CellImages
+from ..models.catalogue import build
 from ..study.results import provenance
 from ..training.config import Model, RunConfig, Training
 from ..training.engine import fit
@@ -55,11 +55,11 @@ class Case:
         "Images to train on; what they show does not change how long that takes."
         return np.random.default_rng(0).random((self.images, *self.image_shape), dtype=np.float32)
 
-
+# %% ../../nbs/book/04_speed.ipynb #b3a97b11
 #: The two cases of the thesis.
 CASES = {"small": Case("MP2_64", (1, 20, 20), 64, 8192), "large": Case("MP4", (2, 140, 140), 16, 256)}
 
-
+# %% ../../nbs/book/04_speed.ipynb #8937f70d
 class Textbook(nn.Module):
     "The pooling network of an architecture as a textbook writes it."
 
@@ -77,17 +77,14 @@ class Textbook(nn.Module):
             for a, b, (k, p) in zip(widths[:0:-1], widths[-2::-1], model.architecture.upsampling(*case.image_shape[1:]))
             for layer in (nn.ConvTranspose2d(a, b, k, 2, 1, p), nn.ReLU())
         ]
-        self.size, self.maps, features = (
-            case.image_shape[1:],
-            model.decoder.bottleneck,
-            int(np.prod(model.decoder.bottleneck)),
-        )
-        self.down, self.mean, self.log_variance = (
-            nn.Sequential(*down, nn.Flatten()),
-            nn.Linear(features, latent_dim),
-            nn.Linear(features, latent_dim),
-        )
-        self.expand, self.up = nn.Linear(latent_dim, features), nn.Sequential(*up[:-1], nn.Sigmoid())
+        self.size = case.image_shape[1:]
+        self.maps = model.decoder.bottleneck
+        features = int(np.prod(model.decoder.bottleneck))
+        self.down = nn.Sequential(*down, nn.Flatten())
+        self.mean = nn.Linear(features, latent_dim)
+        self.log_variance = nn.Linear(features, latent_dim)
+        self.expand = nn.Linear(latent_dim, features)
+        self.up = nn.Sequential(*up[:-1], nn.Sigmoid())
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.down(images)
@@ -116,22 +113,20 @@ class Clock:
     def __call__(self, *_):
         self.times.append(perf_counter())
 
-
+# %% ../../nbs/book/04_speed.ipynb #990de56b
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
-
+# %% ../../nbs/book/04_speed.ipynb #ca9e9365
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
     from torch.utils.data import DataLoader, TensorDataset
 
     model = Textbook(case).to(device)
-    loader, optimizer = (
-        DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True),
-        torch.optim.Adam(model.parameters(), lr=1e-3),
-    )
+    loader = DataLoader(TensorDataset(torch.from_numpy(case.pixels())), case.batch_size, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(epochs):
         for (images,) in loader:
             optimizer.zero_grad()
@@ -141,7 +136,7 @@ def train_plain(case: Case, epochs: int, device: str, clock: Clock):
         loss.item()
         clock()
 
-
+# %% ../../nbs/book/04_speed.ipynb #362c01e2
 def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of pythae 0.1."
     require("pythae", "bench")
@@ -193,7 +188,7 @@ def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
             model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]
         ).train()
 
-
+# %% ../../nbs/book/04_speed.ipynb #961c5dfe
 def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of Lightning 2."
     lightning = require("lightning", "bench")
@@ -224,7 +219,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
         enable_model_summary=False,
     ).fit(Module(), loader)
 
-
+# %% ../../nbs/book/04_speed.ipynb #3b68dc69
 #: name -> trainer
 TRAINERS = {
     "microvae": train_here,
@@ -238,13 +233,14 @@ OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 # %% ../../nbs/book/04_speed.ipynb #c10
 def _tell(trainer: str, case: str, epochs: int, device: str):
     "Train in this process, and print images a second and the most memory as JSON; what `measure` starts."
-    settings, clock = json.loads(case), Clock()
+    settings = json.loads(case)
+    clock = Clock()
     given = Case(**(settings | {"image_shape": tuple(settings["image_shape"])}))
     TRAINERS[trainer](given, epochs, device, clock)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
     print("\n" + json.dumps(dict(rate=given.images / median(np.diff(clock.times)), memory=memory)))
 
-
+# %% ../../nbs/book/04_speed.ipynb #01d4d174
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:
     """`rate` (images a second, the median of all epochs but the first) and `memory` (GB) of a trainer in a process of
     its own; or `missing`, and why.
@@ -268,7 +264,7 @@ def operations(case: Case) -> float:
         Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
     return counter.get_total_flops() / 2
 
-
+# %% ../../nbs/book/04_speed.ipynb #7a1f0d61
 def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
     "Operations a second in a product of two square matrices."
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -325,20 +321,18 @@ def compare(
             )
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/book/04_speed.ipynb #fdbf02d5
 def _rate(images: int, call) -> float:
     start = perf_counter()
     call()
     return images / (perf_counter() - start)
 
-
+# %% ../../nbs/book/04_speed.ipynb #82b981a3
 def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "What else is asked for: seven β at once, a run by two processes, and codes for images that a model has never seen."
     case = CASES["small"]
-    cells, config = (
-        CellImages(case.pixels()),
-        RunConfig(model=Model(case.network), training=Training(epochs, case.batch_size)),
-    )
+    cells = CellImages(case.pixels())
+    config = RunConfig(model=Model(case.network), training=Training(epochs, case.batch_size))
     with TemporaryDirectory() as folder:
         seven = _rate(
             7 * epochs * case.images,
@@ -368,12 +362,13 @@ def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
         ]
     )
 
-
+# %% ../../nbs/book/04_speed.ipynb #92592bea
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds an epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
 
     def seconds(images=2048, side=20, latent_dim=2):
-        case, clock = Case("adaptable", (1, side, side), 64, images), Clock()
+        case = Case("adaptable", (1, side, side), 64, images)
+        clock = Clock()
         fit(
             "adaptable",
             CellImages(case.pixels()),
@@ -397,7 +392,7 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
             rows.append(("models", models, perf_counter() - start))
     return pd.DataFrame(rows, columns=["against", "value", "seconds"])
 
-
+# %% ../../nbs/book/04_speed.ipynb #8b7855e0
 def import_seconds(rounds: int = 5) -> pd.DataFrame:
     "What `import microvae` costs beyond `import torch`."
 
@@ -418,10 +413,12 @@ def import_seconds(rounds: int = 5) -> pd.DataFrame:
         ]
     )
 
-
+# %% ../../nbs/book/04_speed.ipynb #b6fff5c7
 def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Path:
     "Run all of it, print tables, and keep them as CSV with the hardware."
-    out, start, kind = Path(out), perf_counter(), resolve_device(device).type
+    out = Path(out)
+    start = perf_counter()
+    kind = resolve_device(device).type
     tables = {
         "trainers": compare(rounds=rounds, device=kind),
         "further": further(device=kind),
@@ -471,7 +468,7 @@ def plot_trainers(table: pd.DataFrame):
         ax.label_outer()
     return figure
 
-
+# %% ../../nbs/book/04_speed.ipynb #b0e92560
 def plot_scaling(table: pd.DataFrame):
     "Seconds against what is varied, both in ratio to the first point."
     from matplotlib import pyplot as plt

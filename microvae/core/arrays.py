@@ -34,7 +34,7 @@ def packed_more(kind: str, packed, limit: int) -> bool:
     find = SIZES.get(kind)
     return find is not None and find(packed, limit) > limit
 
-
+# %% ../../nbs/core/06_arrays.ipynb #af6e7def
 def _of_head(start: int) -> Callable:
     "A length that stands in four bytes of the head."
 
@@ -43,19 +43,21 @@ def _of_head(start: int) -> Callable:
 
     return find
 
-
+# %% ../../nbs/core/06_arrays.ipynb #82dd5d00
 def _deflated(packed, limit: int) -> int:
     if len(packed) * 1032 <= max(limit, BELIEVED):
         return 0
     return _streamed(lambda: zlib.decompressobj(47), packed, limit)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #129925f3
 def _streamed(make: Callable, packed, limit: int) -> int:
     "The length of what is packed in one stream or several, or some length above the limit; 0 where it is damaged."
-    total, left = 0, bytes(packed)
+    total = 0
+    left = bytes(packed)
     try:
         while left and total <= limit:
-            stream, data = make(), left
+            stream = make()
+            data = left
             while not stream.eof and total <= limit:
                 got = len(stream.decompress(data, 1 << 20))
                 data = getattr(stream, "unconsumed_tail", b"")
@@ -67,7 +69,7 @@ def _streamed(make: Callable, packed, limit: int) -> int:
         pass  # the decoder will say so
     return total
 
-
+# %% ../../nbs/core/06_arrays.ipynb #d0e56fbf
 def _zstandard(packed, limit: int) -> int:
     "What a frame of Zstandard tells; where it does not, each of its blocks has at most 128 KB."
     if bytes(packed[:4]) != b"\x28\xb5\x2f\xfd":
@@ -78,7 +80,8 @@ def _zstandard(packed, limit: int) -> int:
     size = (single, 2, 4, 8)[flags >> 6]
     if size:
         return int.from_bytes(bytes(packed[at : at + size]), "little") + (256 if size == 2 else 0)
-    total, last = 0, False
+    total = 0
+    last = False
     while not last and at + 3 <= len(packed) and total <= limit:
         head = int.from_bytes(bytes(packed[at : at + 3]), "little")
         last = bool(head & 1)
@@ -86,7 +89,7 @@ def _zstandard(packed, limit: int) -> int:
         total += 0 if last else 1 << 17
     return total
 
-
+# %% ../../nbs/core/06_arrays.ipynb #1b9bb823
 #: How long the content of a packed part is, by way of packing.
 SIZES: dict[str, Callable] = {
     "blosc": _of_head(4),
@@ -100,17 +103,19 @@ SIZES: dict[str, Callable] = {
 
 # %% ../../nbs/core/06_arrays.ipynb #c08
 PACKING = ("blosc", "zstd", "lz4", "zlib", "gzip", "bz2", "lzma")
+
 #: Codecs of Zarr 2 that are read.
 CODECS_2 = (
     *PACKING, "delta", "fixedscaleoffset", "quantize", "bitround", "shuffle", "packbits", "astype",
     "crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3",
 )  # fmt: skip
+
 #: Codecs of Zarr 3 that are read, besides those of Zarr 2 by their longer names.
 CODECS_3 = ("bytes", "transpose", "blosc", "gzip", "zstd", "crc32c", "sharding_indexed")
 NUMBERS_2 = re.compile(r"[<>|](b1|[iu][1248]|f[248])")
 NUMBERS_3 = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 
-
+# %% ../../nbs/core/06_arrays.ipynb #dff8fec4
 @dataclass(frozen=True)
 class Layout:
     "What the metadata of an array tell of its chunks."
@@ -145,13 +150,13 @@ class Layout:
         "The name of a chunk's file."
         return self.prefix + self.separator.join(map(str, place))
 
-
+# %% ../../nbs/core/06_arrays.ipynb #41f3270b
 def _lengths(found, what: str) -> tuple[int, ...]:
     if not isinstance(found, list) or not all(type(side) is int and 0 <= side < 2**53 for side in found):
         raise ValueError(f"its {what} is {in_a_line(found)[:40]}")
     return tuple(found)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #471f9faa
 def _codec(found, key: str, known: tuple[str, ...]) -> tuple[str, dict]:
     "Name and settings of a codec. Raises `ValueError` for one that is not on the list."
     found = {key: found} if isinstance(found, str) else found
@@ -170,7 +175,7 @@ def _codec(found, key: str, known: tuple[str, ...]) -> tuple[str, dict]:
         raise ValueError("its codec lzma has filters of its own")
     return plain, settings
 
-
+# %% ../../nbs/core/06_arrays.ipynb #d9bb1b6e
 def _is_numbers(name) -> bool:
     "Whether a setting of a codec names a type of numbers, in any spelling of NumPy's."
     try:
@@ -178,7 +183,7 @@ def _is_numbers(name) -> bool:
     except TypeError:
         return False
 
-
+# %% ../../nbs/core/06_arrays.ipynb #ec3ede91
 def _layout_2(about: dict) -> Layout:
     "Of Zarr 2. Raises `ValueError` for what is not read."
     dtype = about.get("dtype")
@@ -186,14 +191,17 @@ def _layout_2(about: dict) -> Layout:
         raise ValueError(f"its type is {in_a_line(repr(dtype))[:40]}, not numbers")
     codecs = [*(about.get("filters") or []), *filter(None, [about.get("compressor")])]
     names = [_codec(codec, "id", CODECS_2)[0] for codec in codecs]
-    shape, chunks = _lengths(about.get("shape"), "shape"), _lengths(about.get("chunks"), "chunk size")
+    shape = _lengths(about.get("shape"), "shape")
+    chunks = _lengths(about.get("chunks"), "chunk size")
     separator = about.get("dimension_separator", ".")
     return _checked(shape, chunks, chunks, np.dtype(dtype).itemsize, names, separator)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #d976adee
 def _layout_3(about: dict) -> Layout:
     "Of Zarr 3."
-    dtype, grid, keys = about.get("data_type"), about.get("chunk_grid"), about.get("chunk_key_encoding")
+    dtype = about.get("data_type")
+    grid = about.get("chunk_grid")
+    keys = about.get("chunk_key_encoding")
     if not isinstance(dtype, str) or not NUMBERS_3.fullmatch(dtype):
         raise ValueError(f"its type is {in_a_line(repr(dtype))[:40]}, not numbers")
     if not isinstance(grid, dict) or grid.get("name") != "regular" or about.get("storage_transformers"):
@@ -223,7 +231,7 @@ def _layout_3(about: dict) -> Layout:
     first = shard.get("index_location", "end") == "start"
     return _checked(shape, chunks, inner, itemsize, within, separator, prefix, checksum, first)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #7cffb44e
 def _checked(shape, chunks, inner, itemsize, names, separator, prefix="", checksum=None, first=False) -> Layout:
     if not len(shape) == len(chunks) == len(inner) or 0 in (*chunks, *inner) or separator not in (".", "/"):
         raise ValueError(f"chunks of {inner} in {chunks} do not fit shape {shape}")
@@ -234,11 +242,11 @@ def _checked(shape, chunks, inner, itemsize, names, separator, prefix="", checks
         return layout
     return replace(layout, index=16 * layout.parts + checksum, index_first=first)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #d02f32f5
 #: The files that describe an array, with how each is understood.
 METADATA = {".zarray": _layout_2, "zarr.json": _layout_3}
 
-
+# %% ../../nbs/core/06_arrays.ipynb #46160b51
 def read_layout(folder: Path) -> Layout:
     """The layout of an array, from its metadata alone. Raises `ImageError` for an array that is none of numbers, or
     names a codec that is not on the list.
@@ -266,10 +274,11 @@ def read_layout(folder: Path) -> Layout:
 # %% ../../nbs/core/06_arrays.ipynb #c10
 #: Chunks that may be asked for at once, whatever the array holds; beyond, there must be 16 bytes for each.
 MOST_CHUNKS = 5_000
+
 #: How often an array is opened that changes meanwhile.
 OPENINGS = 20
 
-
+# %% ../../nbs/core/06_arrays.ipynb #5b8156b8
 @dataclass(frozen=True)
 class CheckedArray:
     "A Zarr array whose chunks are checked before they are decoded; it is sliced like one."
@@ -335,18 +344,19 @@ class CheckedArray:
             if os.path.lexists(file):
                 check_chunk(file, self.layout)
 
-
+# %% ../../nbs/core/06_arrays.ipynb #3946bff4
 def _chunks_of(numbers, side: int) -> list[int] | range:
     "Numbers of the chunks in which numbers of an axis lie."
     if isinstance(numbers, range) and numbers.step == 1:
         return range(numbers.start // side, (numbers.stop - 1) // side + 1) if len(numbers) else range(0)
     return sorted({number // side for number in numbers})
 
-
+# %% ../../nbs/core/06_arrays.ipynb #e9026f59
 def check_chunk(file: Path, layout: Layout):
     "Raise `ImageError` for a chunk that is no regular file, or would become more than a chunk of its array has."
     regular_file(file)
-    length, parts = file.stat().st_size, layout.parts
+    length = file.stat().st_size
+    parts = layout.parts
     slack = 65_536
     if length > 2 * (layout.unit + 16) * parts + layout.index + slack:
         raise ImageError(f"{file} has {length:,} bytes, more than a chunk of {layout.chunks}; it is damaged")
@@ -365,7 +375,7 @@ def check_chunk(file: Path, layout: Layout):
                         f"{file} would become more than the {limit:,} bytes of a chunk; it is damaged, or packed to fill the memory"
                     )
 
-
+# %% ../../nbs/core/06_arrays.ipynb #68f83813
 def _parts_of(content, layout: Layout) -> Iterator[tuple[int, int]]:
     "Where the parts of a chunk's file lie: in a shard as its index tells."
     if not layout.index:
@@ -379,7 +389,7 @@ def _parts_of(content, layout: Layout) -> Iterator[tuple[int, int]]:
         if offset + length <= len(content):  # the others are empty, or damaged
             yield offset, offset + length
 
-
+# %% ../../nbs/core/06_arrays.ipynb #51de01ca
 def open_checked(folder) -> CheckedArray:
     "A Zarr array to be read. Raises `ImageError` for what is not on the list of what is read."
     import zarr
@@ -394,7 +404,7 @@ def open_checked(folder) -> CheckedArray:
             return CheckedArray(array, folder, layout)
     raise ImageError(f"{folder} is damaged: its shape cannot be read")
 
-
+# %% ../../nbs/core/06_arrays.ipynb #52f29036
 def read_attributes(folder) -> dict:
     "What a Zarr group or array tells of itself, in either version of the format; empty where it is none."
     folder = Path(folder)

@@ -24,39 +24,39 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 class MicroVAEError(ValueError):
     "Something the user gave cannot work; the message says what was found, where, and what would be right."
 
-
+# %% ../../nbs/core/00_errors.ipynb #35c2eefe
 class ShapeError(MicroVAEError):
     "Images or latents have another shape than the model, or the method, needs."
 
-
+# %% ../../nbs/core/00_errors.ipynb #c8bf7d79
 class ImageError(MicroVAEError):
     "An image file or array cannot be used: unreadable, empty, outside [0, 1], or not finite."
 
-
+# %% ../../nbs/core/00_errors.ipynb #07ae1041
 class FileError(MicroVAEError):
     "A file cannot be written: the disk is full, or the place is not writable."
 
-
+# %% ../../nbs/core/00_errors.ipynb #e6a1bc5e
 class UnknownNameError(MicroVAEError):
     "A name that is in no catalogue."
 
-
+# %% ../../nbs/core/00_errors.ipynb #a42aff9f
 class ConfigError(MicroVAEError):
     "A setting has a value that cannot work."
 
-
+# %% ../../nbs/core/00_errors.ipynb #2d02c720
 class CollapseError(ConfigError):
     "All codes are one: the posterior has collapsed, and nothing can be read from it."
 
-
+# %% ../../nbs/core/00_errors.ipynb #9ca8368c
 class DeviceError(MicroVAEError):
     "A device was asked for that this machine does not have."
 
-
+# %% ../../nbs/core/00_errors.ipynb #0a645425
 class DivergenceError(MicroVAEError):
     "Training reached a loss that is not finite."
 
-
+# %% ../../nbs/core/00_errors.ipynb #4d81ecf1
 class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
@@ -97,7 +97,7 @@ def kind_of(value: object) -> str:
 # %% ../../nbs/core/00_errors.ipynb #ccddf986
 Wanted = TypeVar("Wanted")
 
-
+# %% ../../nbs/core/00_errors.ipynb #5863af7e
 def check_type(
     value: object,
     wanted: type[Wanted] | tuple[type[Wanted], ...],
@@ -128,10 +128,11 @@ RIGHT = {
     "NoneType": "None",
 }
 
-
+# %% ../../nbs/core/00_errors.ipynb #04e4f9b1
 def in_type_words(hint: object) -> str:
     "A type hint as a user would say it."
-    origin, parts = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    parts = get_args(hint)
     if origin in (Union, UnionType):
         return " or ".join(dict.fromkeys(map(in_type_words, parts)))
     if origin in (list, tuple) and parts:
@@ -142,7 +143,8 @@ def in_type_words(hint: object) -> str:
 # %% ../../nbs/core/00_errors.ipynb #f0cedc7d
 def fits(value: object, hint: Any) -> bool:
     "Whether a value is what a type hint asks for."
-    origin, parts = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    parts = get_args(hint)
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in parts)
     if origin is list:
@@ -171,7 +173,7 @@ def fits(value: object, hint: Any) -> bool:
         return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
-
+# %% ../../nbs/core/00_errors.ipynb #96c0e427
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor what its type hint asks for."
     for name, value in values.items():
@@ -181,7 +183,7 @@ def check_values(values: Mapping[str, object], hints: Mapping[str, Any], default
 # %% ../../nbs/core/00_errors.ipynb #b79602bb
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-
+# %% ../../nbs/core/00_errors.ipynb #71bea6e3
 @cache
 def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, object]]:
     "Signature, type hints and defaults of a function, found when it is first called."
@@ -194,7 +196,7 @@ def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, 
     hints = {name: hint for name, hint in get_type_hints(function).items() if name in single}
     return found, hints, {name: p.default for name, p in single.items()}
 
-
+# %% ../../nbs/core/00_errors.ipynb #895aa40d
 def checked(function: Function) -> Function:
     "A public function that says in one sentence which argument is not what its type hints ask for, before it begins."
 
@@ -217,7 +219,7 @@ def check_fields(settings):
     defaults = {field.name: field.default for field in fields(settings)}
     check_values(values, _field_hints(type(settings)), defaults)
 
-
+# %% ../../nbs/core/00_errors.ipynb #b3387cea
 @cache
 def _field_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)

@@ -43,7 +43,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-
+# %% ../../nbs/core/01_files.ipynb #aadd0c4e
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
@@ -51,7 +51,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-
+# %% ../../nbs/core/01_files.ipynb #ae2ed8cc
 def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
     if isinstance(error, FileNotFoundError):
@@ -74,7 +74,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-
+# %% ../../nbs/core/01_files.ipynb #4c7222ee
 def followed(path) -> Path:
     """Where an output comes to lie: at its name, or where a link of that name points to.
 
@@ -94,7 +94,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-
+# %% ../../nbs/core/01_files.ipynb #bc7608b0
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "That a link on the way to an output leads nowhere."
     return FileError(
@@ -110,11 +110,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-
+# %% ../../nbs/core/01_files.ipynb #27b8b759
 #: This machine, as the names of unfinished files tell it: whether a process still lives is known only where it runs.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-
+# %% ../../nbs/core/01_files.ipynb #4b7b98d6
 def _lives(process: int) -> bool:
     "Whether a process of this machine is there. On Windows nobody is asked, since asking ends it."
     if os.name == "nt":
@@ -127,11 +127,11 @@ def _lives(process: int) -> bool:
         pass  # it is somebody else's
     return True
 
-
+# %% ../../nbs/core/01_files.ipynb #5852bfb4
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-
+# %% ../../nbs/core/01_files.ipynb #2e9f006b
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "What processes of this machine write beside a path, or have left there, and whether the process lives."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -139,12 +139,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-
+# %% ../../nbs/core/01_files.ipynb #8296dc6d
 def being_written(path: Path) -> bool:
     "Whether a process of this machine has something beside a path that is about to take its place."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-
+# %% ../../nbs/core/01_files.ipynb #057371c8
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left
@@ -171,24 +171,26 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-
+# %% ../../nbs/core/01_files.ipynb #a0920839
 def to_disk(path: Path, since: float = 0.0):
     "Wait until a file, or a folder with all in it that was changed since a time, is on the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-
+# %% ../../nbs/core/01_files.ipynb #1c6d79f5
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False where the system cannot."
     try:
         rename = ctypes.CDLL(None).renameat2
     except (AttributeError, TypeError, OSError):
         return False
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
+    # AT_FDCWD, RENAME_EXCHANGE of Linux
+    here = -100
+    exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-
+# %% ../../nbs/core/01_files.ipynb #8591fe14
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place, where it takes that of what was there.
 
@@ -211,7 +213,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-
+# %% ../../nbs/core/01_files.ipynb #2bd3513e
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Let `write(part)` make a file beside `path`, then move it there in one step.
 
@@ -226,7 +228,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-
+# %% ../../nbs/core/01_files.ipynb #b4d293b2
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone.
 
@@ -247,7 +249,7 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
 #: Who waits for a lock longer than so many seconds is told so.
 PATIENT = 1.0
 
-
+# %% ../../nbs/core/01_files.ipynb #87256fcd
 def _check_lock(lock: Path):
     "Raises `FileError` where the name of a lock is taken: by a link, or a file that has another name as well."
     followed(lock.parent)
@@ -256,7 +258,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-
+# %% ../../nbs/core/01_files.ipynb #df68440c
 @contextmanager
 def alone(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """The right to do what only one thread of one process may do at a time; who comes second waits.
@@ -284,7 +286,7 @@ def alone(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-
+# %% ../../nbs/core/01_files.ipynb #b244bb2e
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a
     folder without the file that is the sign of what would be written. Asked before the work begins. Raises `FileError`
@@ -310,7 +312,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-
+# %% ../../nbs/core/01_files.ipynb #3780e6f4
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -329,9 +331,10 @@ def regular_file(path, most: int | None = None) -> Path:
 
 # %% ../../nbs/core/01_files.ipynb #r05
 #: Bytes in memory that any file may promise; of more, it must hold at least one byte for so many.
-BELIEVED, PACKED = 200_000_000, 500
+BELIEVED = 200_000_000
+PACKED = 500
 
-
+# %% ../../nbs/core/01_files.ipynb #24014795
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes that a file has on the disk, or all files below a folder; of a folder no more are counted than are `enough`.
 
@@ -354,7 +357,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-
+# %% ../../nbs/core/01_files.ipynb #a59e9128
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` where a file promises more bytes than it can hold, or than there is memory for.
 
@@ -373,11 +376,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-
+# %% ../../nbs/core/01_files.ipynb #6a7c151a
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-
+# %% ../../nbs/core/01_files.ipynb #19b34dd5
 def free_memory() -> int:
     "Bytes of memory that this process can still take: by machine, container and limit; endless where the system does not tell."
     limits = [sys.maxsize]
@@ -405,9 +408,10 @@ def free_memory() -> int:
 
 # %% ../../nbs/core/01_files.ipynb #r08
 #: Bytes that a JSON file may have, and that what it says may take in memory.
-JSON_FILE, JSON_MEMORY = 100_000_000, 800_000_000
+JSON_FILE = 100_000_000
+JSON_MEMORY = 800_000_000
 
-
+# %% ../../nbs/core/01_files.ipynb #3530bf95
 def parsed_json(text: bytes | str):
     "What a JSON text says. Raises `ValueError` for a text that would take too much memory, or is none."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -421,7 +425,7 @@ def parsed_json(text: bytes | str):
 # %% ../../nbs/core/01_files.ipynb #r11
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-
+# %% ../../nbs/core/01_files.ipynb #0a56cb57
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED):
     "Raise `ImageError` where an archive holds more than its size allows, or is packed in a way that its kind is not."
     with ZipFile(path) as archive:
@@ -431,7 +435,7 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED):
         raise ImageError(f"{path} is packed in way {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-
+# %% ../../nbs/core/01_files.ipynb #25345fc2
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format whose file has a length. Raises `ValueError` for no array of numbers."
     version = np.lib.format.read_magic(file)
@@ -448,7 +452,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-
+# %% ../../nbs/core/01_files.ipynb #92762865
 def check_npz(path):
     "Raise `ImageError` where an `.npz` is no regular file, or promises more than it can hold, or holds objects."
     regular_file(path)
@@ -465,7 +469,7 @@ def check_npz(path):
         raise unreadable(path, error) from error
     check_promise(path, promised)
 
-
+# %% ../../nbs/core/01_files.ipynb #9bf4f1c1
 def check_npy(path):
     "The same of an `.npy`, whose pixels stay in the file until they are asked for."
     regular_file(path)
@@ -475,7 +479,7 @@ def check_npy(path):
     except Exception as error:
         raise unreadable(path, error) from error
 
-
+# %% ../../nbs/core/01_files.ipynb #b2adff82
 @contextmanager
 def open_npz(path) -> Iterator:
     "The arrays of an `.npz` by name, which are read when they are asked for. Raises `ImageError` as `check_npz` does."
@@ -489,7 +493,7 @@ def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-
+# %% ../../nbs/core/01_files.ipynb #1018bffa
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
     try:
@@ -500,7 +504,7 @@ def read_pictures(path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-
+# %% ../../nbs/core/01_files.ipynb #6b070fbe
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     regular_file(path, JSON_FILE)
@@ -512,7 +516,7 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-
+# %% ../../nbs/core/01_files.ipynb #2ead6a40
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(
@@ -525,7 +529,7 @@ def check_table(path):
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-
+# %% ../../nbs/core/01_files.ipynb #3cd94ed8
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."
     write = table.to_csv if Path(path).suffix == ".csv" else table.to_parquet
@@ -533,11 +537,15 @@ def write_table(path, table: pd.DataFrame) -> Path:
 
 # %% ../../nbs/core/01_files.ipynb #r14
 #: Columns that a table may have, cells that any table may have, and cells a byte of its file that a larger one may have.
-MOST_COLUMNS, BELIEVED_CELLS, CELLS_A_BYTE = 20_000, 5_000_000, 100
+MOST_COLUMNS = 20_000
+BELIEVED_CELLS = 5_000_000
+CELLS_A_BYTE = 100
+
 #: An Excel file may hold so many bytes of XML, and of more so many for each of its own.
-EXCEL_BELIEVED, EXCEL_PACKED = 20_000_000, 50
+EXCEL_BELIEVED = 20_000_000
+EXCEL_PACKED = 50
 
-
+# %% ../../nbs/core/01_files.ipynb #b6a5b512
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table that is wider than tables are, or has more cells than its file can hold."
     if columns > MOST_COLUMNS:
@@ -545,7 +553,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-
+# %% ../../nbs/core/01_files.ipynb #5fe8f364
 def _check_text_table(path: Path, separator: str):
     "The same of CSV: its first two rows say how many columns it has, its line ends how many rows; a cell takes a byte."
     import csv
@@ -560,7 +568,7 @@ def _check_text_table(path: Path, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-
+# %% ../../nbs/core/01_files.ipynb #d3129728
 def check_parquet(file, name, held: int):
     "The same of Parquet, a path or an open file: its footer says rows, columns, and bytes when unpacked."
     import pyarrow as pa
@@ -568,7 +576,8 @@ def check_parquet(file, name, held: int):
     import pyarrow.parquet as pq
 
     about = pq.ParquetFile(file)
-    fields, rows = list(about.schema_arrow), about.metadata.num_rows
+    fields = list(about.schema_arrow)
+    rows = about.metadata.num_rows
     for field in fields:
         if pa.types.is_nested(field.type) or isinstance(field.type, pa.BaseExtensionType):
             raise ImageError(f"{name} has a column of {in_a_line(field.type)}; a table holds numbers, text and dates")
@@ -588,13 +597,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-
+# %% ../../nbs/core/01_files.ipynb #77f932e7
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-
+# %% ../../nbs/core/01_files.ipynb #308ec461
 def _check_excel(path: Path):
     "The same of Excel: how far its cells reach, and that its XML defines nothing."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -611,7 +620,8 @@ def _check_excel(path: Path):
     try:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
-        columns, held = 0, path.stat().st_size
+        columns = 0
+        held = path.stat().st_size
         for rows, row in enumerate(sheet.iter_rows(values_only=True), start=1):
             columns = max(columns, len(row))
             check_cells(path, rows, columns, held)
@@ -626,7 +636,8 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """
     if isinstance(path, pd.DataFrame):
         return path
-    kind, kept = Path(path).suffix.lower(), {name: str for name in text}
+    kind = Path(path).suffix.lower()
+    kept = {name: str for name in text}
     readers = {
         ".csv": partial(_text_table, separator=",", kept=kept),
         ".tsv": partial(_text_table, separator="\t", kept=kept),
@@ -645,18 +656,18 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     except Exception as error:
         raise unreadable(path, error) from error
 
-
+# %% ../../nbs/core/01_files.ipynb #a4174145
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:
     _check_text_table(path, separator)
     # pandas' faster ways end the process on numbers like 1e940904952553134
     return pd.read_csv(path, sep=separator, dtype=kept, float_precision="round_trip")
 
-
+# %% ../../nbs/core/01_files.ipynb #d362711c
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-
+# %% ../../nbs/core/01_files.ipynb #c293901c
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     return pd.read_excel(path, dtype=kept, engine="openpyxl")

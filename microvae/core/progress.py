@@ -12,6 +12,7 @@ from time import monotonic
 from tqdm import tqdm
 from tqdm.auto import tqdm as tqdm_here
 
+# %% ../../nbs/core/02_progress.ipynb #928fd1c8
 #: Seconds between two lines of a log.
 EVERY = 20.0
 
@@ -19,12 +20,13 @@ EVERY = 20.0
 LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_fmt}, {remaining} left{postfix}"
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
-
+# %% ../../nbs/core/02_progress.ipynb #4e0f2497
 class Lines(tqdm):
     "A bar that is a line of text every now and then, for logs: a bar redrawn a thousand times is unreadable there."
 
     def __init__(self, *args, **settings):
-        self.told, self.every = monotonic(), EVERY
+        self.told = monotonic()
+        self.every = EVERY
         super().__init__(*args, **dict(bar_format=LINE) | settings | dict(mininterval=EVERY / 4, leave=False))
 
     def display(self, msg=None, pos=None) -> bool:
@@ -37,7 +39,7 @@ class Lines(tqdm):
     def clear(self, nolock=False):
         pass
 
-
+# %% ../../nbs/core/02_progress.ipynb #b731cfb1
 def progress_bar(*args, watched: bool | None = None, may_end_early: bool = False, **settings) -> tqdm:
     """tqdm's bar on a terminal or in a notebook, lines in a log; `watched` says which, where it is known.
 

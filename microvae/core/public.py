@@ -8,6 +8,7 @@ __all__ = ['PUBLIC', 'stub', 'write_stub']
 # %% ../../nbs/core/05_public.ipynb #c03
 from pathlib import Path
 
+# %% ../../nbs/core/05_public.ipynb #55f4d30b
 #: module -> names that it offers to the public
 PUBLIC = {
     "core.errors": [

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from .files import replace_file
 
+# %% ../../nbs/core/03_style.ipynb #37af4a32
 #: Okabe and Ito's palette: distinct with every common form of colour blindness, and in print.
 PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"]
 
@@ -51,12 +52,12 @@ STYLE: dict = {
     "image.interpolation": "nearest",
 }
 
-
+# %% ../../nbs/core/03_style.ipynb #c337a1bc
 def styled(grid: bool = True, **settings) -> AbstractContextManager:
     "Within it, figures look as all others here do; without a grid for pictures, and with any of matplotlib's settings."
     return plt.rc_context(STYLE | {"axes.grid": grid} | settings)
 
-
+# %% ../../nbs/core/03_style.ipynb #63337806
 def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
     "One legend above all panels of a figure (of constrained layout), each name once, though not all panels have it."
     drawn: dict = {}
@@ -65,7 +66,7 @@ def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
             drawn.setdefault(name, handle)
     fig.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=ncols, fontsize=fontsize)
 
-
+# %% ../../nbs/core/03_style.ipynb #71d42cd3
 def write_figure(path, figure: Figure, dpi: int = 150) -> Path:
     "Write a figure as a picture, whole or not at all, and close it: figures that stay open keep their memory."
     try:
@@ -97,12 +98,12 @@ DYES = {
     "orange": r"cy ?5\b|far ?red|\D(633|640|647)\b",
 }
 
-
+# %% ../../nbs/core/03_style.ipynb #53574a66
 def true_colour(channels: Sequence[str]) -> bool:
     "Whether channels are the red, green and blue of a colour image."
     return tuple(str(name).lower() for name in channels) == ("red", "green", "blue")
 
-
+# %% ../../nbs/core/03_style.ipynb #0b4eca4e
 def channel_kind(name: str) -> str:
     "`grey` for transmitted light, the colour of a known dye, or an empty text."
     words = " " + re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
@@ -110,7 +111,7 @@ def channel_kind(name: str) -> str:
         return "grey"
     return next((colour for colour, dyes in DYES.items() if re.search(dyes, words)), "")
 
-
+# %% ../../nbs/core/03_style.ipynb #b96fbb64
 def channel_colours(channels: Sequence[str]) -> np.ndarray:
     """Colours `(C, 3)` of channels that are laid over each other, as light; white, which shows grey, for one channel
     without a known dye. Grey channels have half the light, so that colours can be seen over them.
@@ -129,7 +130,7 @@ def channel_colours(channels: Sequence[str]) -> np.ndarray:
         found.append(next(free) if taken else kind)
     return np.array([CHANNEL_COLOURS.get(kind, (0.5, 0.5, 0.5)) for kind in found])
 
-
+# %% ../../nbs/core/03_style.ipynb #d44c29c7
 def wrapped(name: str, characters: int = 20) -> str:
     "A name in lines of so many characters, broken within a word only where the word is longer."
     return "\n".join(wrap(str(name), characters)) or str(name)

@@ -16,15 +16,16 @@ from time import sleep
 
 from .errors import ConfigError, require
 
+# %% ../../nbs/core/04_workers.ipynb #97964515
 #: What has ended its worker this many times is reported, and not tried again.
 ATTEMPTS = 3
 
-
+# %% ../../nbs/core/04_workers.ipynb #735cedbb
 def cores() -> int:
     "Cores that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-
+# %% ../../nbs/core/04_workers.ipynb #4e19c037
 def end_with(parent: int):
     "Let a worker end when the process that it works for is gone, which a worker that waits would not notice."
 
@@ -35,7 +36,7 @@ def end_with(parent: int):
 
     Thread(target=watch, daemon=True).start()
 
-
+# %% ../../nbs/core/04_workers.ipynb #521bc3c3
 def on_cores(job: Callable, items: list, workers: int, dead: Callable) -> Iterator:
     """Results in order; when a worker dies, the pool is made anew and what was under way is given out again.
 
@@ -44,19 +45,24 @@ def on_cores(job: Callable, items: list, workers: int, dead: Callable) -> Iterat
     """
     from loky import ProcessPoolExecutor
 
-    results, deaths, given, pool = {}, dict.fromkeys(range(len(items)), 0), 0, None
+    results = {}
+    deaths = dict.fromkeys(range(len(items)), 0)
+    given = 0
+    pool = None
     try:
         while given < len(items):
             left = [i for i in range(given, len(items)) if i not in results]
             # an item that a pool has died of is tried alone, so that it takes no other with it
             batch = [i for i in left if deaths[i]][:1] or left[: 16 * workers]
             pool = pool or ProcessPoolExecutor(workers, initializer=end_with, initargs=(os.getpid(),))
-            waiting, broken = {i: pool.submit(job, items[i]) for i in batch}, False
+            waiting = {i: pool.submit(job, items[i]) for i in batch}
+            broken = False
             for i, future in waiting.items():
                 try:
                     results[i] = future.result()
                 except BrokenProcessPool:
-                    broken, deaths[i] = True, deaths[i] + 1
+                    broken = True
+                    deaths[i] = deaths[i] + 1
                     if deaths[i] >= ATTEMPTS:
                         results[i] = dead(items[i])
                 while given in results:
@@ -80,13 +86,14 @@ def connect(address: str):
             f"there is no Dask scheduler at {address!r} ({type(error).__name__}); give its address as host:port, or leave it out to use this machine's cores"
         ) from error
 
-
+# %% ../../nbs/core/04_workers.ipynb #01a64205
 def on_cluster(job: Callable, items: list, address: str, dead: Callable) -> Iterator:
     "Results in order, from the workers of a Dask scheduler; Dask itself gives a dead worker's items to another."
     distributed = require("distributed", "cluster")
     with connect(address) as client:
         # only so many items are under way as keep all workers busy: results must not pile up in their memory
-        left, waiting = iter(items), deque()
+        left = iter(items)
+        waiting = deque()
 
         def give(count):
             waiting.extend(

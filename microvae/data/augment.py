@@ -91,16 +91,17 @@ class Augmentation:
         turn = turns(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
         return sampled(images, turn, move, "reflection")
 
-
+# %% ../../nbs/data/09_augment.ipynb #488ecfbc
 def turns(
     angle: Tensor,  # (N,) radians
     ratio: float,  # height over width of the images
 ) -> Tensor:  # (N, 2, 2)
     "Turns of columns and rows that are given as shares of half a side."
-    cos, sin = angle.cos(), angle.sin()
+    cos = angle.cos()
+    sin = angle.sin()
     return torch.stack([torch.stack([cos, -sin * ratio], 1), torch.stack([sin / ratio, cos], 1)], 1)
 
-
+# %% ../../nbs/data/09_augment.ipynb #7c6af654
 def sampled(
     images: Tensor,  # (N, C, H, W)
     turn: Tensor,  # (N, 2, 2), of `turns`
@@ -113,7 +114,7 @@ def sampled(
         grid = affine_grid(matrix, list(images.shape), align_corners=False)
         return grid_sample(images, grid, mode="bilinear", padding_mode=beyond, align_corners=False)
 
-
+# %% ../../nbs/data/09_augment.ipynb #1f870bea
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
@@ -144,13 +145,13 @@ class _Draw:
         own = torch.Generator(self.device).manual_seed(seed)
         return torch.poisson(means.to(self.device), own).to(means)
 
-
+# %% ../../nbs/data/09_augment.ipynb #84a1c152
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
-
+# %% ../../nbs/data/09_augment.ipynb #ca10c9b2
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
@@ -162,7 +163,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
         turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
 
-
+# %% ../../nbs/data/09_augment.ipynb #5b3c3d06
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
@@ -176,7 +177,7 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
         n, channels, height, width
     )
 
-
+# %% ../../nbs/data/09_augment.ipynb #7a6ec836
 def fourier_magnitude(images: Tensor) -> Tensor:
     """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
     texture when it is shifted.

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from ..core.arrays import packed_more
+from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
+from ..core.files import read_table, regular_file
 from .collection import CellImages
 from .crops import crop_boxes, crop_cells, pooled
 from .images import Field, join_table, list_fields, load_images, read_array
@@ -30,8 +32,6 @@ from .screens import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
 from .treatment import Percentile, Treatment
-from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
-from ..core.files import read_table, regular_file
 
 # %% ../../nbs/data/13_catalogue.ipynb #c04
 def stained_nuclei(size: int = 32) -> CellImages:
@@ -51,14 +51,15 @@ def stained_nuclei(size: int = 32) -> CellImages:
         min_area=60,
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #57fd876d
 def textures(size: int = 32, n: int = 400) -> CellImages:
     "Patches of brick, grass and gravel, scikit-image's three textures, `n` of each, with column `texture`."
     from skimage import data
 
     parts = []
     for i, kind in enumerate(("brick", "grass", "gravel")):
-        plane, random = getattr(data, kind)() / np.float32(255), np.random.default_rng(i)
+        plane = getattr(data, kind)() / np.float32(255)
+        random = np.random.default_rng(i)
         places = random.integers(0, np.array(plane.shape)[:, None] - size + 1, (2, n)).T
         parts.append(
             CellImages(
@@ -68,7 +69,7 @@ def textures(size: int = 32, n: int = 400) -> CellImages:
         )
     return pooled(parts, "textures")
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #acaba215
 def faces() -> CellImages:
     "100 faces and 100 pieces without one, 25×25, scikit-image's `lfw_subset`, with column `face`."
     from skimage import data
@@ -78,7 +79,7 @@ def faces() -> CellImages:
         (images / max(1.0, images.max()))[:, None], pd.DataFrame({"face": [True] * 100 + [False] * 100}), name="faces"
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #a0a4889b
 def digits() -> CellImages:
     "1,797 written digits, 8×8, of scikit-learn, with column `digit`."
     from sklearn.datasets import load_digits
@@ -95,7 +96,7 @@ def cache_folder() -> Path:
         os.environ.get("MICROVAE_DATA") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microvae"
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #92d20f4d
 def _fetched(name: str, fetch: Callable):
     "What `fetch` gives, or a sentence where it cannot be had."
     require("pooch", "fetch")
@@ -106,7 +107,7 @@ def _fetched(name: str, fetch: Callable):
             f"{name} must be fetched once, and that did not work ({in_a_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()"
         ) from error
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #5982cb7a
 def human_mitosis(size: int = 32) -> CellImages:
     "Nuclei of human cells, some dividing, of scikit-image's `human_mitosis` (CC0): segmented and cut."
     from skimage import data
@@ -114,7 +115,7 @@ def human_mitosis(size: int = 32) -> CellImages:
     plane = _fetched("human_mitosis", data.human_mitosis) / np.float32(255)
     return crop_cells(Percentile()(plane[None]), size, channels=("DNA",), name="human_mitosis")
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #d5037ac6
 def cells3d(size: int = 64) -> CellImages:
     """Cells of scikit-image's `cells3d` (Allen Institute): membranes and nuclei, largest value over the slices,
     segmented by the nuclei and cut.
@@ -126,7 +127,7 @@ def cells3d(size: int = 64) -> CellImages:
         planes, size, channels=("membrane", "nuclei"), name="cells3d", segmentation=Segmentation(channel=1)
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #6f0f73d2
 def mnist(train: bool = False, folder=None) -> CellImages:
     """Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for
     training; fetched, or from a folder of yours with the IDX files.
@@ -135,7 +136,8 @@ def mnist(train: bool = False, folder=None) -> CellImages:
 
     if folder is None:
         found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
-        images, digits = found.data, found.targets
+        images = found.data
+        digits = found.targets
     else:
         images, digits = (
             _idx(Path(folder), f"{'train' if train else 't10k'}-{kind}-ubyte")
@@ -143,11 +145,11 @@ def mnist(train: bool = False, folder=None) -> CellImages:
         )
     return CellImages(images[:, None].numpy() / np.float32(255), pd.DataFrame({"digit": digits.numpy()}), name="mnist")
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #7cac425c
 #: No file of MNIST has as many bytes.
 MNIST_BYTES = 100_000_000
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #017b8949
 def _idx(folder: Path, name: str):
     "A file of MNIST's own format, compressed or not."
     from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
@@ -174,7 +176,7 @@ def _idx(folder: Path, name: str):
                 f"{packed if packed.exists() else plain} cannot be read, it may be damaged ({type(error).__name__})"
             ) from error
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #de5a317f
 @checked
 def fetch_images(
     address: str,  # of an image, or a .zip of images, e.g. of the Broad Bioimage Benchmark Collection
@@ -196,7 +198,7 @@ def fetch_images(
         )
     return Path(found) if isinstance(found, str) else Path(os.path.commonpath(found))
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #16cab1da
 def _download_of(pooch, address: str) -> Path:
     return cache_folder() / pooch.utils.unique_file_name(address)
 
@@ -217,7 +219,7 @@ def _dsb2018(folder, kinds: tuple[str, ...], n: int | None, size: int, colour: b
     cells = pooled(parts, name)
     return cells if n is None else cells.sample(n)
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #13f61e6b
 def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages | None:
     "Nuclei of one field of view, or None where no whole window fits."
     labels = read_array(folder / row.labels)
@@ -235,7 +237,7 @@ def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages |
     cells.table.insert(1, "kind", row.kind)
     return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #7e0b0a09
 def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
     """Fluorescent nuclei of BBBC038 (2018 Data Science Bowl), cut by their labels and resized to `size` pixels.
 
@@ -244,19 +246,19 @@ def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
     """
     return replace(_dsb2018(folder, ("fluorescence",), n, size, False, "dsb2018_nuclei"), channels=("DNA",))
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #0383be70
 def dsb2018_kinds(folder, n: int | None = None, size: int = 20) -> CellImages:
     """Nuclei of all kinds of BBBC038 in grey, fluorescent, brightfield and stained, which column `kind` tells;
     otherwise as `dsb2018_nuclei`.
     """
     return _dsb2018(folder, ("fluorescence", "brightfield_gray", "stained_colour"), n, size, False, "dsb2018_kinds")
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #2f87695d
 def dsb2018_stained(folder, n: int | None = None, size: int = 32) -> CellImages:
     "Stained nuclei of BBBC038 in colour; otherwise as `dsb2018_nuclei`."
     return _dsb2018(folder, ("stained_colour",), n, size, True, "dsb2018_stained")
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #3d77f134
 def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40) -> CellImages:
     """Drosophila Kc167 cells, DNA and actin, cut with their surroundings and resized to `size` pixels.
 
@@ -274,7 +276,7 @@ def kc167_cells(folder, n: int | None = None, size: int = 140, window: int = 40)
         min_area=120,
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #994faafe
 def _stained(
     name: str,
     what: str,
@@ -305,7 +307,7 @@ def _stained(
         ) from error
     return (cells if n is None else cells.sample(n)).resized(size)
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #296f8c10
 def kc167_three(folder, n: int | None = None, size: int = 64, window: int = 40) -> CellImages:
     "As `kc167_cells`, with the third stain, that of files `*_R.TIF`, as well."
     return _stained(
@@ -320,7 +322,7 @@ def kc167_three(folder, n: int | None = None, size: int = 64, window: int = 40) 
         min_area=120,
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #852d1ded
 def ht29_cells(folder, n: int | None = None, size: int = 64, window: int = 64) -> CellImages:
     """Human HT29 cells, DNA, phospho-histone H3 and actin, cut by their nuclei.
 
@@ -337,7 +339,7 @@ def ht29_cells(folder, n: int | None = None, size: int = 64, window: int = 64) -
         Segmentation(),
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #b2363da5
 def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96) -> CellImages:
     """Random patches, 200 if `n` is not given, of a field of HeLa cells in three channels, whose cells are too large and too few to be cut out.
 
@@ -349,7 +351,7 @@ def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96)
     patches = cut_patches(file, window, n or 200, brightness=0, treatment=Treatment((Percentile(),)), progress=False)
     return replace(patches, channels=("lysosomes", "mitochondria", "nuclei"), name="hela_patches").resized(size)
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #0ae58ebc
 def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128) -> CellImages:
     """Stained blood cells, red, white and platelets by column `kind`, in colour: windows about the middle of their boxes.
 
@@ -367,7 +369,7 @@ def blood_cells(folder, n: int | None = None, size: int = 64, window: int = 128)
     )
     return cells if n is None else cells.sample(n)
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #d372acc8
 def lipss_sem(folder, n: int | None = None, size: int = 64) -> CellImages:
     """Random patches of electron micrographs of laser-textured surfaces, ±20 % brightness, with the laser's settings as columns angle, PP1, NP, EP1 and more; 100 an image if `n` is not given.
 
@@ -403,8 +405,10 @@ class DataSet:
     licence: str = ""
     source: str = ""
 
-
-_SKIMAGE, _OWN, _PHANTOMS = "scikit-image's example data", "microvae.data.simulate", "microvae.data.phantoms"
+# %% ../../nbs/data/13_catalogue.ipynb #14d88d8d
+_SKIMAGE = "scikit-image's example data"
+_OWN = "microvae.data.simulate"
+_PHANTOMS = "microvae.data.phantoms"
 CATALOGUE = {
     "memory_b": DataSet(
         memory_b,
@@ -531,7 +535,7 @@ CATALOGUE = {
     ),
 }
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #28e57fad
 def available_data() -> dict[str, str]:
     """The names that `load` knows, each with what it shows and what it needs: simulated and installed sets need
     nothing, others the network once, or the folder where you have them.
@@ -544,14 +548,14 @@ def available_data() -> dict[str, str]:
     }
     return {name: f"{entry.what} ({needs[entry.kind]})" for name, entry in CATALOGUE.items()}
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #ae7ad861
 def catalogue_table() -> pd.DataFrame:
     "The catalogue as a table: name, kind, what it shows, licence and source."
     return pd.DataFrame(
         [dict(name=name, kind=s.kind, what=s.what, licence=s.licence, source=s.source) for name, s in CATALOGUE.items()]
     )
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #5baaf546
 def _some(cells: CellImages, n: int | None, seed: int) -> CellImages:
     "At most n cells at random; where that leaves some out, `about['taken_of']` is the number of all."
     if n is None:
@@ -559,7 +563,7 @@ def _some(cells: CellImages, n: int | None, seed: int) -> CellImages:
     some = cells.sample(n, seed)
     return some if len(some) == len(cells) else replace(some, about=cells.about | {"taken_of": len(cells)})
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #8038ec3a
 @checked
 def load(
     data: str,  # a name of `available_data()`, or a file, folder or pattern of images
@@ -591,7 +595,7 @@ def load(
     cells = _by_name(entry, str(data), n, size, seed, data_folder, rendered)
     return cells if table is None else replace(cells, table=join_table(cells.table, table, on, part=part))
 
-
+# %% ../../nbs/data/13_catalogue.ipynb #c27fe52c
 def _by_name(
     entry: DataSet, data: str, n: int | None, size: int | None, seed: int, data_folder: str | None, rendered: bool
 ) -> CellImages:

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
+from ..core.files import check_parquet, open_npz, parsed_json, replace_file
 from microvae.data.storage import (
     IN_MEMORY,
     StoredImages,
@@ -25,8 +27,6 @@ from microvae.data.storage import (
     unchanged,
     write_stored,
 )
-from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
-from ..core.files import check_parquet, open_npz, parsed_json, replace_file
 
 # %% ../../nbs/data/01_collection.ipynb #c05
 def check_images(
@@ -49,7 +49,8 @@ def check_images(
         remedy = "bring their range to that" if negative else "divide by the largest possible value"
         raise ImageError(f"{source} has type {array.dtype}; images must be float in [0, 1], so {remedy} first")
     array = np.ascontiguousarray(array, dtype=np.float32)
-    low, high = array.min(), array.max()
+    low = array.min()
+    high = array.max()
     if not np.isfinite(low + high):
         raise ImageError(
             f"{source} has NaN or infinite pixels, first in image {int(np.argmin(np.isfinite(array).all((1, 2, 3))))}; every pixel must be a number"
@@ -268,7 +269,7 @@ def _read_small(path: Path) -> tuple:
     there, table, meta = read_stored(path)
     return there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, meta
 
-
+# %% ../../nbs/data/01_collection.ipynb #ffea3ddc
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
     meta = meta if isinstance(meta, dict) else {}
@@ -278,7 +279,7 @@ def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
         raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
     return tuple(channels), name, about
 
-
+# %% ../../nbs/data/01_collection.ipynb #f9c1c795
 def joined_about(first: dict, second: dict) -> dict:
     "What is known of two sets as one: that of the first, with the dropped cells and failed files of both."
     about = dict(first)

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked
+from ..core.files import read_table
 from .collection import CellImages, joined_about
 from .images import Field, file_column, read_array
 from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
 from .treatment import Treatment
-from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked
-from ..core.files import read_table
 
 # %% ../../nbs/data/06_crops.ipynb #c04
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ class Cutting:
                 f"outside is {self.outside!r}, it must be 'drop' or 'pad' (--border drop or --border pad)"
             )
 
-
+# %% ../../nbs/data/06_crops.ipynb #393419c3
 #: A window is this many times as wide as the cells of this quantile of diameters.
-ROOM, QUANTILE = 1.3, 0.95
+ROOM = 1.3
+QUANTILE = 0.95
 
-
+# %% ../../nbs/data/06_crops.ipynb #b4aac46f
 def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
@@ -81,7 +82,9 @@ def measure_cells(
     index = np.flatnonzero(np.bincount(owner))
     mean_of = lambda values: (np.bincount(owner, values) / np.maximum(np.bincount(owner), 1))[index]
     y, x = (axis.astype(float) for axis in np.divmod(at, labels.shape[1]))
-    area, row, column = np.bincount(owner)[index], mean_of(y), mean_of(x)
+    area = np.bincount(owner)[index]
+    row = mean_of(y)
+    column = mean_of(x)
     table = pd.DataFrame(
         {
             "label": index,
@@ -92,9 +95,12 @@ def measure_cells(
         }
     )
     # the ellipse with the cell's second moments
-    rows, columns, mixed = mean_of(y * y) - row**2, mean_of(x * x) - column**2, mean_of(x * y) - row * column
+    rows = mean_of(y * y) - row**2
+    columns = mean_of(x * x) - column**2
+    mixed = mean_of(x * y) - row * column
     spread = np.hypot(rows - columns, 2 * mixed)
-    long, short = rows + columns + spread, np.maximum(rows + columns - spread, 0)
+    long = rows + columns + spread
+    short = np.maximum(rows + columns - spread, 0)
     table["eccentricity"] = np.sqrt(1 - short / np.maximum(long, 1e-12))
     table["orientation"] = 0.5 * np.arctan2(2 * mixed, rows - columns)
     for name, plane in zip(names, planes):
@@ -112,18 +118,21 @@ def measure_cells(
 LEAVES = "window leaves the field"
 DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus", "reason")
 
-
+# %% ../../nbs/data/06_crops.ipynb #ae2b5c44
 def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "Which windows reach beyond the field."
     if cutting.aligned:  # the corners of a turned square reach further
         before = after = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation)))
-        row, column = table.row, table.column
+        row = table.row
+        column = table.column
     else:
-        before, after = size // 2, size - size // 2
-        row, column = table.row.round(), table.column.round()
+        before = size // 2
+        after = size - size // 2
+        row = table.row.round()
+        column = table.column.round()
     return (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
 
-
+# %% ../../nbs/data/06_crops.ipynb #fa576b19
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
     reasons = {
@@ -138,18 +147,21 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> p
         why[(why == "") & applies] = reason
     return why
 
-
+# %% ../../nbs/data/06_crops.ipynb #ce59c479
 def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutting) -> np.ndarray:
     "One cell's window `(C, size, size)`."
     if cutting.aligned:
         crop, own = _turned(planes, labels, cell, size)
     else:
-        top, left = round(cell.row) - size // 2, round(cell.column) - size // 2
-        rows, columns = slice(top, top + size), slice(left, left + size)
-        crop, own = planes[:, rows, columns], labels[rows, columns] == cell.label
+        top = round(cell.row) - size // 2
+        left = round(cell.column) - size // 2
+        rows = slice(top, top + size)
+        columns = slice(left, left + size)
+        crop = planes[:, rows, columns]
+        own = labels[rows, columns] == cell.label
     return crop * own if cutting.masked else crop
 
-
+# %% ../../nbs/data/06_crops.ipynb #f47f8b9b
 def _turned(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell turned so that its main axis lies level, and the cell's mask in it."
     from scipy.ndimage import affine_transform
@@ -167,7 +179,7 @@ def _turned(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np
         (labels[box] == cell.label).astype(np.float32), matrix, offset, (size, size), order=1
     ) > 0.5
 
-
+# %% ../../nbs/data/06_crops.ipynb #3118b014
 def _padded(planes: np.ndarray, labels: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     "A field with a frame of so many pixels, which holds each channel's background: the median of what is in no cell."
     free = planes[:, labels == 0]
@@ -176,7 +188,7 @@ def _padded(planes: np.ndarray, labels: np.ndarray, width: int) -> tuple[np.ndar
     wide = [np.pad(plane, frame, constant_values=value) for plane, value in zip(planes, ground)]
     return np.stack(wide), np.pad(labels, frame)
 
-
+# %% ../../nbs/data/06_crops.ipynb #e5a78112
 def _crops(planes: np.ndarray, labels: np.ndarray, kept: pd.DataFrame, size: int, cutting: Cutting) -> list[np.ndarray]:
     "The windows of the cells that are kept, each `(C, size, size)`."
     if cutting.outside == "pad" and len(kept):
@@ -185,7 +197,7 @@ def _crops(planes: np.ndarray, labels: np.ndarray, kept: pd.DataFrame, size: int
         kept = kept.assign(row=kept.row + width, column=kept.column + width)
     return [_cut(planes, labels, cell, size, cutting) for cell in kept.itertuples()]
 
-
+# %% ../../nbs/data/06_crops.ipynb #06c1ed6f
 @dataclass(frozen=True)
 class Cut:
     "What became of the cells of one field."
@@ -197,14 +209,14 @@ class Cut:
     size: int
     suggested: tuple[float, ...] = ()  # diameter that should be given, where large cells came out in pieces
 
-
+# %% ../../nbs/data/06_crops.ipynb #ba3a06ec
 def labels_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> np.ndarray:
     "The given labels, an array or a path, checked against the planes; those of the segmentation where none are given."
     if labels is None:
         return segmentation(planes)
     return check_labels(read_array(labels) if isinstance(labels, (str, Path)) else labels, planes.shape[1:], source)
 
-
+# %% ../../nbs/data/06_crops.ipynb #9a4e7a5f
 def cut_field(
     field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
@@ -248,12 +260,12 @@ def cut_field(
         suggested,
     )
 
-
+# %% ../../nbs/data/06_crops.ipynb #091520a3
 def whole_cells(table: pd.DataFrame) -> pd.Series:
     "Diameters of the cells that the edge does not cut; of all where it cuts all."
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
-
+# %% ../../nbs/data/06_crops.ipynb #ddea8643
 @checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
@@ -283,7 +295,7 @@ def crop_cells(
     )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
 
-
+# %% ../../nbs/data/06_crops.ipynb #504fadcc
 def why_empty(cut: Cut, source: str) -> str:
     "Why nothing came out of a field."
     if len(cut.dropped) == 0:
@@ -314,7 +326,7 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
 #: Names that box tables use for left, top, right and bottom.
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-
+# %% ../../nbs/data/06_crops.ipynb #c2e0d354
 @checked
 def crop_boxes(
     folder,  # of the images
@@ -339,7 +351,9 @@ def crop_boxes(
     boxes = boxes.rename(columns={file_column(boxes, "the table of boxes", on): "file"})
     fields = {file: Field.of(Path(folder) / str(file)) for file in boxes.file.unique()}
     treatment = treatment.fitted([field.sample() for field in fields.values()])
-    squares, parts, inside = _squares(boxes, window), [], pd.Series(False, index=boxes.index)
+    squares = _squares(boxes, window)
+    parts = []
+    inside = pd.Series(False, index=boxes.index)
     for file, part in squares.groupby(boxes.file, sort=False):
         planes = fields[file].treated(treatment)
         good = part[_within(part, planes.shape[1:])]
@@ -361,7 +375,7 @@ def crop_boxes(
     dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
     return replace(pooled(parts, name), about={"dropped": dropped, "treatment": treatment.as_list()})
 
-
+# %% ../../nbs/data/06_crops.ipynb #7a25bdda
 def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     "Middle (row, column), top, left and side of a square about each box; a tenth wider than it where no side is given."
     wide = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1)
@@ -370,7 +384,7 @@ def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     top, left = (found[middle].round().astype(int) - side // 2 for middle in ("row", "column"))
     return found.assign(top=top, left=left)
 
-
+# %% ../../nbs/data/06_crops.ipynb #99c12e78
 def _within(squares: pd.DataFrame, shape: tuple[int, int]) -> pd.Series:
     "Which squares are some, and lie inside an image `(height, width)`."
     begins = (squares.top >= 0) & (squares.left >= 0) & (squares.side > 1)

@@ -27,9 +27,6 @@ import numpy as np
 import pandas as pd
 
 from ..core.arrays import open_checked, packed_more, read_attributes, read_layout
-from .collection import CellImages
-from .storage import is_stored
-from .treatment import Sample, Treatment, certain_maximum
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
 from microvae.core.files import (
     BELIEVED,
@@ -43,7 +40,11 @@ from microvae.core.files import (
     regular_file,
     unreadable,
 )
+from .collection import CellImages
+from .storage import is_stored
+from .treatment import Sample, Treatment, certain_maximum
 
+# %% ../../nbs/data/03_images.ipynb #f99b41bd
 #: File endings that can be read.
 READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz", ".zarr")
 
@@ -60,7 +61,7 @@ def guessed_axes(shape: tuple[int, ...]) -> str:
         return "CYX" if shape[0] <= 5 else "TYX"
     return "TZCYX"[-len(shape) :] if len(shape) == 5 else "TCYX"
 
-
+# %% ../../nbs/data/03_images.ipynb #79a595f7
 def _known(axes: str, shape: tuple[int, ...], source) -> str:
     "Axes with the letters that writers use for what they do not know replaced by a guess."
     if len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
@@ -78,7 +79,7 @@ def _known(axes: str, shape: tuple[int, ...], source) -> str:
         axes = axes[:i] + free[0] + axes[i + 1 :]
     return axes
 
-
+# %% ../../nbs/data/03_images.ipynb #c66d2042
 @dataclass(frozen=True)
 class ImageFile:
     "An image file that was opened and not yet read."
@@ -143,15 +144,15 @@ class ImageFile:
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
-
 #: OME metadata may promise so many planes; of more, each takes at least so many bytes in its file.
-BELIEVED_PLANES, PLANE = 1_000_000, 50
-
+BELIEVED_PLANES = 1_000_000
+PLANE = 50
 
 #: An image may have so many frames and slices; of more, each takes at least so many bytes in its file.
-BELIEVED_FRAMES, FRAME = 2_000, 8
+BELIEVED_FRAMES = 2_000
+FRAME = 8
 
-
+# %% ../../nbs/data/03_images.ipynb #3e0e28e1
 @dataclass
 class Pixels:
     """Pixels of a file that are read when they are asked for: a small file once and whole, a large one in the parts
@@ -174,7 +175,7 @@ class Pixels:
 # what tifffile has to say of a bad file is said in our sentence; whoever sets up logging sees it all the same
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-
+# %% ../../nbs/data/03_images.ipynb #74ef2137
 def _open_tiff(path: Path, level: int) -> dict:
     "Pages stay on disk: a file of many pages is seen through tifffile's Zarr view, whose chunks are its pages."
     import tifffile
@@ -210,10 +211,12 @@ def _open_tiff(path: Path, level: int) -> dict:
             array=pixels, axes=series.axes, first=None if first.name == path.name else first, held=held, **about
         )
 
-
+# %% ../../nbs/data/03_images.ipynb #ecaf3ee9
 def _check_pages(tiff, path: Path):
     "Each page tells where the next one begins; in a damaged file they can follow one another in a circle, for ever."
-    form, file, seen = tiff.tiff, tiff.filehandle, set()
+    form = tiff.tiff
+    file = tiff.filehandle
+    seen = set()
     file.seek(4 if form.version == 42 else 8)
     while offset := _number(file, form.offsetsize, form.byteorder):
         if offset in seen:
@@ -224,11 +227,11 @@ def _check_pages(tiff, path: Path):
         file.seek(offset)
         file.seek(offset + form.tagnosize + _number(file, form.tagnosize, form.byteorder) * form.tagsize)
 
-
+# %% ../../nbs/data/03_images.ipynb #a6e7ed8d
 def _number(file, size: int, order: str) -> int:
     return int.from_bytes(file.read(size), "little" if order == "<" else "big")
 
-
+# %% ../../nbs/data/03_images.ipynb #c56b73cc
 def _check_whole(series):
     "A truncated file must not come out black where its pixels are missing; an OME-TIFF may lie in several files."
     for page in series.pages:
@@ -236,7 +239,8 @@ def _check_whole(series):
             raise ImageError(
                 f"{series.parent.filehandle.path} lacks pages: files that belong to it are not beside it, or it is truncated"
             )
-        file, needed = page.parent.filehandle, prod(page.keyframe.chunked)
+        file = page.parent.filehandle
+        needed = prod(page.keyframe.chunked)
         part = prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
         check_promise(file.path, part, file.size)
         if page.keyframe.compression != 1 and any(count > 2 * part + SLACK for count in page.databytecounts):
@@ -248,19 +252,20 @@ def _check_whole(series):
         if any(offset + count > file.size for offset, count in zip(page.dataoffsets, page.databytecounts)):
             raise ImageError(f"{file.path} is truncated: its last pixels are missing; copy it again from where it came")
 
-
+# %% ../../nbs/data/03_images.ipynb #24e44e4b
 def _first_series(tiff):
     "The series that is read."
     tiff.is_ndtiff = False  # which would open whatever files an index beside it names
     return tiff.series[0]
 
-
+# %% ../../nbs/data/03_images.ipynb #d6547124
 #: Ways in which the parts of a TIFF are packed that can swell without end, as `packed_more` calls them.
 SWELLING = {8: "zlib", 32946: "zlib", 50013: "zlib", 34925: "lzma", 34926: "zstd", 50000: "zstd"}
+
 #: Bytes that a packed part may have more than its pixels.
 SLACK = 65_536
 
-
+# %% ../../nbs/data/03_images.ipynb #b0a42d6b
 def _guarded(series):
     "The series, with each part of its pixels looked at before it is unpacked."
     for keyframe in {id(page.keyframe): page.keyframe for page in series.pages}.values():
@@ -271,7 +276,7 @@ def _guarded(series):
             keyframe.__dict__["decode"] = partial(_decoded, keyframe.decode, kind, limit)
     return series
 
-
+# %% ../../nbs/data/03_images.ipynb #182e7532
 def _decoded(decode: Callable, kind: str, limit: int, data, *rest, **more):
     if data is not None and packed_more(kind, data, limit):
         raise ImageError(
@@ -279,14 +284,14 @@ def _decoded(decode: Callable, kind: str, limit: int, data, *rest, **more):
         )
     return decode(data, *rest, **more)
 
-
+# %% ../../nbs/data/03_images.ipynb #48b17d81
 def _tiff_whole(path: Path, level: int) -> np.ndarray:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
         return _guarded(_first_series(tiff).levels[level]).asarray()
 
-
+# %% ../../nbs/data/03_images.ipynb #6d4d222f
 def _tiff_pages(path: Path, level: int):
     "A large TIFF as something that reads the pages that a slice needs."
     import tifffile
@@ -327,7 +332,7 @@ def _ome(tiff, path: Path) -> dict:
         found["maximum"] = float(2 ** int(bits) - 1)
     return found
 
-
+# %% ../../nbs/data/03_images.ipynb #dfd270b2
 def _promised_planes(root, pixels: int) -> Iterator[int]:
     "How many planes of so many pixels each part of OME metadata speaks of."
     for image in root.iterfind(".//{*}Pixels"):
@@ -335,18 +340,19 @@ def _promised_planes(root, pixels: int) -> Iterator[int]:
     for data in root.iterfind(".//{*}TiffData"):
         yield max((abs(int(value)) for value in data.attrib.values()), default=0)
 
-
+# %% ../../nbs/data/03_images.ipynb #73d2df79
 def _other_files(root) -> Iterator[str]:
     "The other files that tifffile would open for an OME-TIFF; its own name may have been another when it was written."
     for part in root.iterfind(".//{*}UUID"):
         if part.text != root.get("UUID") and part.get("FileName"):
             yield part.get("FileName")
 
-
+# %% ../../nbs/data/03_images.ipynb #f8b15bbd
 def _imagej(tiff) -> dict:
     "Channel names of an ImageJ hyperstack, where its slices are labelled alike in each channel."
     about = tiff.imagej_metadata or {}
-    channels, labels = about.get("channels", 1), about.get("Labels") or []
+    channels = about.get("channels", 1)
+    labels = about.get("Labels") or []
     if isinstance(labels, str):
         labels = [labels]  # one label stands alone
     names = tuple(labels[:channels])
@@ -370,7 +376,7 @@ def _open_zarr(path: Path, level: int) -> dict:
     names = tuple(c.get("label", "") for c in channels)
     return dict(array=array, axes=axes, **({"names": names} if names and all(names) else {}))
 
-
+# %% ../../nbs/data/03_images.ipynb #0a109d6e
 def _within(folder: Path, name) -> Path:
     "The folder of an array that lies in another one. Raises `ImageError` for names that lead elsewhere."
     found = folder / str(name)
@@ -399,11 +405,11 @@ def _picture(path: Path):
             f"{path} cannot be read: it is damaged, or no {kind.format}, though its name says so"
         ) from error
 
-
+# %% ../../nbs/data/03_images.ipynb #90ef6141
 #: Passes over its pixels that a JPEG may ask for; programs write about ten.
 SCANS = 100
 
-
+# %% ../../nbs/data/03_images.ipynb #30f37ff0
 def _open_plain(path: Path, level: int) -> dict:
     from PIL import Image
 
@@ -418,19 +424,19 @@ def _open_plain(path: Path, level: int) -> dict:
         raise ImageError(f"{path} has more than {SCANS} passes over its pixels; it is made to take for ever")
     return dict(array=Pixels(shape, one.dtype, partial(_plain_pixels, path, mode)), axes=guessed_axes(shape))
 
-
+# %% ../../nbs/data/03_images.ipynb #a54f2340
 def _mode(picture) -> str:
     "How pixels are taken: colours instead of numbers of a palette, and 16 bits where there are no more."
     if picture.mode == "P":
         return picture.palette.mode
     return "I;16" if picture.format == "PNG" and picture.mode == "I" else picture.mode
 
-
+# %% ../../nbs/data/03_images.ipynb #8de29489
 def _plain_pixels(path: Path, mode: str) -> np.ndarray:
     with _picture(path) as picture:
         return np.array(picture if picture.mode == mode else picture.convert(mode))
 
-
+# %% ../../nbs/data/03_images.ipynb #0e629bb7
 def _open_numpy(path: Path, level: int) -> dict:
     if path.suffix.lower() == ".npy":
         check_npy(path)
@@ -445,7 +451,7 @@ def _open_numpy(path: Path, level: int) -> dict:
 # %% ../../nbs/data/03_images.ipynb #c17
 OPENERS = {".tif": _open_tiff, ".tiff": _open_tiff, ".npy": _open_numpy, ".npz": _open_numpy, ".zarr": _open_zarr}
 
-
+# %% ../../nbs/data/03_images.ipynb #526c19d6
 @checked
 def open_image(
     path,
@@ -463,13 +469,13 @@ def open_image(
     same = read_layout(opened.array.folder) == opened.array.layout
     return opened if same else _opened.__wrapped__(path, axes, level, about)
 
-
+# %% ../../nbs/data/03_images.ipynb #f1d96107
 def _changed(file: Path) -> tuple[int, int]:
     "When a file was changed, and its length."
     about = file.stat()
     return about.st_mtime_ns, about.st_size
 
-
+# %% ../../nbs/data/03_images.ipynb #001fe755
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, changed: tuple) -> ImageFile:
     "A file as it is at this moment."
@@ -500,7 +506,7 @@ def _opened(path: Path, axes: str | None, level: int, changed: tuple) -> ImageFi
         opened = replace(opened, names=("red", "green", "blue") if "S" in letters and opened.channels == 3 else ())
     return opened
 
-
+# %% ../../nbs/data/03_images.ipynb #9954bf42
 def _check_size(opened: ImageFile, held: int | None):
     "Raise `ImageError` where a plane, all planes, or their number are more than the file can hold."
     planes = opened.frames * opened.size("Z")
@@ -514,7 +520,7 @@ def _check_size(opened: ImageFile, held: int | None):
             f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
         )
 
-
+# %% ../../nbs/data/03_images.ipynb #3bbc547f
 def read_array(path) -> np.ndarray:
     """The pixels of one image file as they are stored, e.g. labels.
 
@@ -587,7 +593,7 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-
+# %% ../../nbs/data/03_images.ipynb #72d8dae4
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
@@ -614,7 +620,7 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-
+# %% ../../nbs/data/03_images.ipynb #bd2ad3f7
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -632,17 +638,16 @@ def _walk(folder: Path) -> list[Path]:
 #: What the name of a label image can have behind that of its image.
 LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
 
-
 #: What folders of label images are called, mostly.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-
+# %% ../../nbs/data/03_images.ipynb #cedeb419
 def plain_stem(path: Path) -> str:
     "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
     stem = path.stem.removesuffix(".ome")
     return LABEL_ENDING.sub("", stem) or stem
 
-
+# %% ../../nbs/data/03_images.ipynb #5d79a147
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -662,7 +667,7 @@ def list_labels(
         )
     return found
 
-
+# %% ../../nbs/data/03_images.ipynb #28ce3d5f
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -670,7 +675,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-
+# %% ../../nbs/data/03_images.ipynb #47db5dce
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -685,7 +690,6 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
 # %% ../../nbs/data/03_images.ipynb #c20e
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
-
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
 CHANNEL_MARKS = (
     re.compile(r"(?:^|[ _.-])(?:channel|chan|ch)[_-]?\d{1,3}(?=$|[^A-Za-z0-9]|sk\d)", re.I),
@@ -695,7 +699,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-
+# %% ../../nbs/data/03_images.ipynb #6045d151
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -705,7 +709,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-
+# %% ../../nbs/data/03_images.ipynb #b0d8b787
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one way to mark channels."
     fields: dict[tuple, set[str]] = {}
@@ -728,7 +732,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-
+# %% ../../nbs/data/03_images.ipynb #c25b6c18
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -773,7 +777,8 @@ def list_fields(
     if not channels:
         _warn_of_channels(images)
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
-    names, fields = tuple(channels), []
+    names = tuple(channels)
+    fields = []
     alone: list[tuple[str, str]] = []
     for first, group, mask in _joined(images, masks, patterns, labels, alone):
         plate = str(first.parent.relative_to(root)) if root else first.parent.name
@@ -803,7 +808,7 @@ def list_fields(
         unreadable += alone
     return fields
 
-
+# %% ../../nbs/data/03_images.ipynb #b7032f20
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, alone: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -834,7 +839,7 @@ def _joined(
             alone.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-
+# %% ../../nbs/data/03_images.ipynb #89c7a63a
 def _by_channel(files: list[Path], patterns: dict[str, str], alone: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -861,7 +866,7 @@ def _by_channel(files: list[Path], patterns: dict[str, str], alone: list) -> dic
         if all(key in found for found in keyed.values())
     }
 
-
+# %% ../../nbs/data/03_images.ipynb #d34e58d1
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
@@ -901,12 +906,13 @@ def _paired(
     alone += without
     return joined
 
-
+# %% ../../nbs/data/03_images.ipynb #8b8fab45
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
     def likeness(mask: Path) -> int:
-        mine, theirs = image.resolve().parent.parts, mask.resolve().parent.parts
+        mine = image.resolve().parent.parts
+        theirs = mask.resolve().parent.parts
         return _alike(mine, theirs) + _alike(mine[::-1], theirs[::-1])
 
     best = sorted(set(masks), key=likeness)[-2:]
@@ -914,7 +920,7 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-
+# %% ../../nbs/data/03_images.ipynb #2c5cba88
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
@@ -924,7 +930,7 @@ def _alike(first: tuple, second: tuple) -> int:
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-
+# %% ../../nbs/data/03_images.ipynb #01516ee0
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}
@@ -943,7 +949,7 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
         )
     return on
 
-
+# %% ../../nbs/data/03_images.ipynb #b6e6eab1
 @checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`
@@ -961,7 +967,8 @@ def join_table(
         raise ConfigError(
             f"{other if isinstance(other, (str, Path)) else name} cannot be joined: these images have no file names, only {', '.join(map(str, table.columns))}; a table needs images that were read from files"
         )
-    name, other = (str(other) if isinstance(other, (str, Path)) else name), read_table(other)
+    name = str(other) if isinstance(other, (str, Path)) else name
+    other = read_table(other)
     on = file_column(other, name, on)
     # by whole path, without the ending, or by the bare name: whichever fits most files and names none twice
     keys = (Path.as_posix, lambda p: (p.parent / p.stem).as_posix(), lambda p: p.stem)
@@ -975,10 +982,12 @@ def join_table(
         ways, key=lambda way: -1 if way[0].nunique() < table.file.nunique() else way[0].isin(set(way[1])).sum()
     )
     if part:
-        other, theirs = other[theirs.isin(set(mine))], theirs[theirs.isin(set(mine))]
+        other = other[theirs.isin(set(mine))]
+        theirs = theirs[theirs.isin(set(mine))]
     if theirs.duplicated().any():
         raise ConfigError(f"{name} names {other[on][theirs.duplicated()].iloc[0]} more than once in column {on!r}")
-    lacking, extra = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
+    lacking = sorted(set(mine) - set(theirs))
+    extra = sorted(set(theirs) - set(mine))
     if lacking:
         raise ConfigError(
             f"{name} has no row for {len(lacking)} of {mine.nunique()} images, first {lacking[0]}; its column {on!r} must name every file, e.g. {table.file.iloc[0]}, and begins with {other[on].iloc[0] if len(other) else 'nothing'}"
@@ -1057,20 +1066,21 @@ def load_images(
         cells = replace(cells, table=join_table(cells.table, table, on, part=part))
     return cells if size is None else cells.resized(*_pair(size))
 
-
+# %% ../../nbs/data/03_images.ipynb #969245e9
 def _check_memory(source, fields: list[Field]):
     "Raise `ImageError` where images, all of the size of the first, do not fit into memory twice, as they must while they are joined."
     if not fields:
         return
     values = sum(file.channels * file.size("Y") * file.size("X") for file in fields[0].open())
-    needed, free = 2 * 4 * values * len(fields), free_memory()
+    needed = 2 * 4 * values * len(fields)
+    free = free_memory()
     if needed > free:
         raise ImageError(
             f"the {len(fields):,} images of {source} take {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free; "
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-
+# %% ../../nbs/data/03_images.ipynb #056db9d9
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -1085,22 +1095,23 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-
+# %% ../../nbs/data/03_images.ipynb #1cfc83cd
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-
+# %% ../../nbs/data/03_images.ipynb #55f4b897
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-
+# %% ../../nbs/data/03_images.ipynb #98666c62
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
-    (low, left), (high, right) = sides.min(0), sides.max(0)
+    (low, left) = sides.min(0)
+    (high, right) = sides.max(0)
     warnings.warn(
         f"images differ in size, {low}×{left} to {high}×{right} pixels: each is brought to {height}×{width}, the median; "
         "give size= (--size) for another; what they had is in the columns file_height and file_width",
@@ -1108,7 +1119,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-
+# %% ../../nbs/data/03_images.ipynb #72cfc7a7
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .collection import CellImages
-from .images import folder_column, join_table, list_fields
-from .treatment import Treatment
 from ..core.errors import ConfigError, ShapeError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
+from .collection import CellImages
+from .images import folder_column, join_table, list_fields
+from .treatment import Treatment
 
 # %% ../../nbs/data/08_patches.ipynb #c04
 @checked
@@ -53,7 +53,8 @@ def cut_patches(
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     treatment = treatment.fitted([field.sample() for field in fields])
-    images, places = [], []
+    images = []
+    places = []
     for i, field in enumerate(progress_bar(fields, desc="images", unit="image", disable=not progress)):
         planes = field.treated(treatment)
         if min(planes.shape[1:]) < size:
@@ -75,7 +76,7 @@ def cut_patches(
         {"treatment": treatment.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
     )
 
-
+# %% ../../nbs/data/08_patches.ipynb #4344ab95
 def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:
     "Where the patches of an image `(height, width)` begin, and how much brighter each becomes."
     height, width = shape
@@ -87,13 +88,13 @@ def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random
         )
     )
 
-
+# %% ../../nbs/data/08_patches.ipynb #256910f2
 def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
     "One patch `(C, size, size)`, with its brightness."
     cut = planes[:, place.row : place.row + size, place.column : place.column + size]
     return np.clip(cut * np.float32(place.brightness), 0, 1)
 
-
+# %% ../../nbs/data/08_patches.ipynb #a6041536
 @checked
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
     """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the

@@ -12,9 +12,9 @@ from math import pi
 import numpy as np
 import pandas as pd
 
+from ..core.errors import ConfigError, checked
 from .collection import CellImages
 from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
-from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/data/12_phantoms.ipynb #c05
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.
@@ -24,9 +24,12 @@ LASER_SETTINGS = {
     "NP": (10, 20, 50, 100, 500),
     "EP1": (14, 20, 25, 33, 40, 46, 52, 61),
 }
-_WAVELENGTH, _PIXEL = 1.026, 0.0625  # µm
 
+# µm
+_WAVELENGTH = 1.026
+_PIXEL = 0.0625
 
+# %% ../../nbs/data/12_phantoms.ipynb #4833fda4
 def _stripes(place: tuple[np.ndarray, np.ndarray], direction: float, period: float, wander: float, rng) -> np.ndarray:
     "Waves of a period in pixels along a direction, whose phase wanders."
     y, x = place
@@ -34,7 +37,7 @@ def _stripes(place: tuple[np.ndarray, np.ndarray], direction: float, period: flo
     drift = smooth(rng.standard_normal(x.shape, dtype=np.float32), 0.6 * period)
     return np.cos(phase + wander * drift / max(float(drift.std()), 1e-6))
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #c53e9d11
 def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     "One patch `(1, size, size)` of a surface."
     margin = 8
@@ -55,7 +58,7 @@ def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     signal = gain * (settings["brightness"] + 0.14 * height + 1.1 * edges)
     return expose(smooth(signal, 0.6)[margin:-margin, margin:-margin], 600, 0.012, rng)[None].astype(np.float32)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #f6e09ce2
 @checked
 def laser_surfaces(
     n: int = 2000,  # patches
@@ -85,9 +88,11 @@ def laser_surfaces(
                 brightness=rng.uniform(0.18, 0.34),
             )
         )
-    images, rows = [], []
+    images = []
+    rows = []
     for i in range(n):
-        rng, settings = random_stream(seed, 6, i), known[i % surfaces]
+        rng = random_stream(seed, 6, i)
+        settings = known[i % surfaces]
         gain = rng.uniform(1 - brightness, 1 + brightness)
         images.append(_surface_patch(settings, size, gain, rng))
         rows.append({name: settings[name] for name in ("file", *LASER_SETTINGS)} | dict(gain=gain))
@@ -103,7 +108,7 @@ def laser_surfaces(
 #: Kinds of tumours, with the share of each.
 TUMOURS = {"none": 0.25, "glioma": 0.25, "meningioma": 0.25, "pituitary": 0.25}
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #3b11fa80
 def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, size: int):
     "Raises `ConfigError` for a kind that is not known, shares that are none, or images that are too small."
     if size < 32:
@@ -113,41 +118,44 @@ def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, 
     if min(shares.values()) < 0 or not sum(shares.values()) > 0:
         raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #b524384d
 def _drawn(shares: dict[str, float], rng) -> str:
     "A kind at random, by the shares."
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #8995cb40
 def _simulated(
     name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable
 ) -> CellImages:
     "`n` images with their factors, each from random numbers of its own."
-    rows, images = [], []
+    rows = []
+    images = []
     for i in range(n):
         rng = random_stream(seed, stream, i)
         rows.append(factors(rng))
         images.append(image(rows[-1], rng))
     return CellImages(np.stack(images), pd.DataFrame(rows), channels, name, dict(simulator=name, seed=seed))
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #ce5cf5f1
 def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], turn: float = 0.0) -> np.ndarray:
     """Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows,
     columns).
     """
     y, x = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
-    y, x = y - place[0], x - place[1]
-    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    y = y - place[0]
+    x = x - place[1]
+    along = x * np.cos(turn) + y * np.sin(turn)
+    across = y * np.cos(turn) - x * np.sin(turn)
     return (np.hypot(across / half[0], along / half[1]) - 1) * min(half)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #9afcf10f
 def _folds(size: int, width: float, rng) -> np.ndarray:
     "Windings of the cortex: where a band of random waves is near zero, in [0, 1]."
     noise = rng.standard_normal((size, size), dtype=np.float32)
     band = smooth(noise, width) - smooth(noise, 2 * width)
     return np.exp(-((band / (0.45 * band.std())) ** 2))
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #deb168a2
 def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
     "Where a tumour lies, relative to the middle, in pixels, and how large it is."
     around = rng.uniform(-pi, pi)
@@ -158,18 +166,23 @@ def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
         "meningioma": rng.uniform(0.12, 0.24),
         "pituitary": rng.uniform(0.08, 0.14),
     }[kind] * min(half)
-    row, column = reach * half[0] * np.sin(around), reach * half[1] * np.cos(around)
+    row = reach * half[0] * np.sin(around)
+    column = reach * half[1] * np.cos(around)
     if kind == "pituitary":
-        row, column = 0.42 * half[0] + rng.normal(0, 1), rng.normal(0, 1)
+        row = 0.42 * half[0] + rng.normal(0, 1)
+        column = rng.normal(0, 1)
     return dict(tumour_row=row, tumour_column=column, tumour_radius=radius)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #3b4c08b5
 def _head_image(row: dict, size: int, rng) -> np.ndarray:
     "One slice `(1, size, size)`."
-    scale, middle = size / 128, (row["shift_y"], row["shift_x"])
-    head, side = (row["height"], row["width"]), row["view"] == "side"
+    scale = size / 128
+    middle = (row["shift_y"], row["shift_x"])
+    head = (row["height"], row["width"])
+    side = row["view"] == "side"
     around = _ellipse(size, middle, head, row["turn"])
-    skull, brain = around + 3.2 * scale, around + 7.0 * scale
+    skull = around + 3.2 * scale
+    brain = around + 7.0 * scale
     matter = (
         0.42
         + 0.16 * soft_edge(brain + 8 * scale, 5 * scale)
@@ -212,10 +225,11 @@ def _head_image(row: dict, size: int, rng) -> np.ndarray:
         np.hypot(signal + rng.normal(0, row["noise"], signal.shape), rng.normal(0, row["noise"], signal.shape)), 0, 1
     )[None].astype(np.float32)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #b6ad1f32
 def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size: int, rng) -> np.ndarray:
     "An image with its tumour: a ring around a dark core in swollen tissue, or an even bright mass."
-    glioma, scale = row["tumour"] == "glioma", size / 128
+    glioma = row["tumour"] == "glioma"
+    scale = size / 128
     distance, _ = outline(
         size,
         (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]),
@@ -230,7 +244,7 @@ def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size
     core = 0.75 * soft_edge(distance + 0.45 * row["tumour_radius"], 3 * scale) if glioma else 0.0
     return image * (1 - mass) + mass * row["tumour_brightness"] * (1 - core)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #4a13c8d2
 def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one slice."
     view = ("above", "side")[rng.integers(2)]
@@ -258,7 +272,7 @@ def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
         noise=rng.uniform(0.01, 0.03),
     )
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #80d6930f
 @checked
 def head_phantoms(
     n: int = 1000,  # slices
@@ -283,10 +297,11 @@ def head_phantoms(
         lambda row, rng: _head_image(row, size, rng),
     )
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #48d1fa16
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
     "Where the tumours of `head_phantoms` lie, `(N, H, W)`: discs of `wide` times their radius."
-    size, t = cells.image_shape[1], cells.table
+    size = cells.image_shape[1]
+    t = cells.table
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     place = [
         (t[f"shift_{axis}"] + t[f"tumour_{name}"]).to_numpy()[:, None, None]
@@ -298,7 +313,7 @@ def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
 #: Places, with the share of each; all but the polyp are healthy.
 PLACES = {"cecum": 0.25, "pylorus": 0.25, "z-line": 0.25, "polyp": 0.25}
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #eb5706ca
 def _vessels(size: int, n: int, rng) -> np.ndarray:
     "Thin wandering lines, in [0, 1]."
     drawn = np.zeros((size, size), np.float32)
@@ -313,7 +328,7 @@ def _vessels(size: int, n: int, rng) -> np.ndarray:
         np.maximum.at(drawn, (y[kept].astype(int), x[kept].astype(int)), rng.uniform(0.4, 1.0))
     return np.clip(smooth(drawn, 0.7 * size / 96) * 1.8, 0, 1)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #77886e34
 def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     "Height of the surface in pixels, and how dark the lumen makes it, in [0, 1]."
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
@@ -340,7 +355,7 @@ def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
         height = height + 1.0 * np.sqrt(np.clip(-dome, 0, None) * row["polyp_radius"])
     return height, hole
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #42ce4a43
 def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
     "One view `(3, size, size)`."
     scale = size / 96
@@ -392,7 +407,7 @@ def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
         image[:, -side + 3 : -3, side // 2] = 0.8
     return np.stack([expose(smooth(plane, 0.5 * scale), 400, 0.006, rng) for plane in image]).astype(np.float32)
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #9871dcef
 def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one view."
     place = _drawn(shares, rng)
@@ -417,7 +432,7 @@ def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
         recorder=bool(rng.random() < 0.25),
     )
 
-
+# %% ../../nbs/data/12_phantoms.ipynb #52f1637d
 @checked
 def mucosa(
     n: int = 1000,  # views

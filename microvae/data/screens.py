@@ -18,12 +18,6 @@ from time import monotonic, sleep, time
 import numpy as np
 import pandas as pd
 
-from .collection import CellImages
-from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
-from .images import Field, folder_column, join_table, list_fields
-from .segmentation import Segmentation, warn_of_pieces
-from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
-from .treatment import Treatment, finite
 from ..core.errors import ConfigError, FileError, ImageError, MicroVAEError, checked
 from microvae.core.files import (
     alone,
@@ -38,6 +32,12 @@ from microvae.core.files import (
 )
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, cores, on_cluster, on_cores
+from .collection import CellImages
+from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
+from .images import Field, folder_column, join_table, list_fields
+from .segmentation import Segmentation, warn_of_pieces
+from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
+from .treatment import Treatment, finite
 
 # %% ../../nbs/data/11_screens.ipynb #c05
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Job:
         except MemoryError:
             return f"{field.files[0]} does not fit into the memory"
 
-
+# %% ../../nbs/data/11_screens.ipynb #81db69eb
 def _dead(field: Field) -> str:
     "What is told of a field that no worker has survived."
     return f"{field.files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
@@ -65,7 +65,7 @@ def _dead(field: Field) -> str:
 #: Fields that are written to disk at a time.
 BLOCK = 32
 
-
+# %% ../../nbs/data/11_screens.ipynb #959282fa
 @checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
@@ -124,7 +124,7 @@ def crop_fields(
     warn_of_pieces(made.suggested, len(fields))
     return cells
 
-
+# %% ../../nbs/data/11_screens.ipynb #eafdc2b1
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int) -> Iterator[Cut | str]:
     "Results of fields in order, from a cluster, from cores, or from here."
     if scheduler is not None:
@@ -133,24 +133,25 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int)
         return on_cores(job, fields, min(workers, len(fields)), _dead)
     return map(job, fields)
 
-
+# %% ../../nbs/data/11_screens.ipynb #d5dd1062
 def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:
     "What the table knows of each file, a row a file; nothing is left over, but of the table where files are a part of it."
     return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on, part=part)
 
-
+# %% ../../nbs/data/11_screens.ipynb #d0ca6d0a
 def _named_like(source: Path) -> str:
     "The last part of a path that is a name and no pattern."
     return next((Path(part).stem for part in reversed(source.parts) if not set(part) & set("*?[")), "cells")
 
-
+# %% ../../nbs/data/11_screens.ipynb #379d5575
 def _absolute(field: Field) -> Field:
     return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())
 
-
+# %% ../../nbs/data/11_screens.ipynb #caf2a319
 def _with_samples(fields: list[Field], treatment: Treatment, failed: list):
     "Fields that can be opened and, where the treatment has to learn from them, read; the others go to `failed`."
-    good, samples = [], []
+    good = []
+    samples = []
     for field in fields:
         try:
             sample = field.sample()
@@ -171,10 +172,11 @@ def _with_samples(fields: list[Field], treatment: Treatment, failed: list):
             readable.append(field)
     return readable, [field.sample() for field in readable]
 
-
+# %% ../../nbs/data/11_screens.ipynb #ea493d30
 def _window(fields: list[Field], treatment: Treatment, segmentation: Segmentation, most: int = 24) -> int:
     "A window for the cells of some fields, evenly spread."
-    diameters, reasons = [], []
+    diameters = []
+    reasons = []
     for i in np.unique(np.linspace(0, len(fields) - 1, most).astype(int)):
         try:
             planes = fields[i].treated(treatment)
@@ -240,7 +242,8 @@ class Collected:
 
     def pixels(self) -> tuple[np.ndarray, pd.DataFrame]:
         "Images and table of the cells that were taken, which are then forgotten."
-        cuts, self.cuts = self.cuts, []
+        cuts = self.cuts
+        self.cuts = []
         return np.concatenate([c.images for c in cuts]), pd.concat([c.table for c in cuts], ignore_index=True)
 
     def whole(self) -> dict:
@@ -332,7 +335,8 @@ class Collected:
             ),
             append=True,
         )
-        self.kept, self.dropped = self.done, []
+        self.kept = self.done
+        self.dropped = []
 
     def go_on(self, part: Path):
         "Go on behind the last block that the same job wrote; what another one left is taken away."
@@ -348,7 +352,8 @@ class Collected:
             shutil.rmtree(part)
             return
         self.done = self.kept = found["done"]
-        self.channels, self.failed = tuple(found["channels"]), [tuple(told) for told in found["failed"]]
+        self.channels = tuple(found["channels"])
+        self.failed = [tuple(told) for told in found["failed"]]
         for done, left in numbered(part / "dropped").items():
             if done > self.done:
                 left.unlink()
@@ -365,22 +370,22 @@ class Collected:
             repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8
         ).hexdigest()
 
-
+# %% ../../nbs/data/11_screens.ipynb #3dd87745
 def _frame_name(field: Field) -> str:
     return field.name if field.frame == 0 else f"{field.name}, frame {field.frame}"
 
-
+# %% ../../nbs/data/11_screens.ipynb #1563c7f9
 #: So many seconds a job waits for another that is done and puts its set in place.
 PLACING = 60
 
-
+# %% ../../nbs/data/11_screens.ipynb #0b419c58
 def _settle(place: Path):
     "Wait while a job that has just released the lock puts its set in place."
     end = monotonic() + PLACING
     while being_written(place) and monotonic() < end:
         sleep(0.05)
 
-
+# %% ../../nbs/data/11_screens.ipynb #bd248320
 def _put(whole: Path, place: Path, overwrite: bool, since: float):
     "Move a set to its place, in turn with those who append to the one that is there."
     if not (overwrite and is_stored(place)):
@@ -390,7 +395,7 @@ def _put(whole: Path, place: Path, overwrite: bool, since: float):
         take_place(whole, place, since=since)
         shutil.rmtree(whole, ignore_errors=True)  # the old one; who waited to append to it finds the new one
 
-
+# %% ../../nbs/data/11_screens.ipynb #77396e30
 def check_place(out: Path, overwrite: bool):
     """Raises `ConfigError` or `FileError` where a stored set must not be written; where a link leads nowhere, too."""
     followed(out)

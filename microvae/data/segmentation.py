@@ -14,10 +14,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
 from .images import Field
 from .treatment import opened_background
-from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
 
+# %% ../../nbs/data/05_segmentation.ipynb #749530dd
 METHODS = ("threshold", "laplacian", "cellpose")
 
 # %% ../../nbs/data/05_segmentation.ipynb #c05
@@ -42,7 +43,7 @@ def as_field(field, channel: int | None = None) -> np.ndarray:
         raise ConfigError(f"channel is {channel}, the field of view has {len(planes)} channels, counted from 0")
     return planes[channel]
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #4ab3cb06
 def check_labels(labels: np.ndarray, shape: tuple[int, int], source: str = "labels") -> np.ndarray:
     "Labels as 32-bit integers `(H, W)`. Raises `ShapeError` or `ImageError` where they do not fit the field."
     labels = np.squeeze(np.asarray(labels))
@@ -68,20 +69,21 @@ def typical_diameter(smooth: np.ndarray) -> float:
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #d42bd3c6
 def _found_diameter(smooth: np.ndarray) -> float:
     """The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands
     out of them.
     """
-    diameter, side = typical_diameter(smooth), min(smooth.shape)
+    diameter = typical_diameter(smooth)
+    side = min(smooth.shape)
     return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #6296f03f
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
     "A plane less what is wider than `reach` cells."
     return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #231c87e0
 def noise_level(plane: np.ndarray) -> float:
     "Standard deviation of the noise from pixel to pixel, robust to everything that is smooth."
     mixed = plane[1:, 1:] - plane[:-1, 1:] - plane[1:, :-1] + plane[:-1, :-1]
@@ -89,9 +91,10 @@ def noise_level(plane: np.ndarray) -> float:
 
 # %% ../../nbs/data/05_segmentation.ipynb #c13b
 #: Objects at least so many times as wide as the diameter that was found, whose brightness varies less than so much.
-WIDER, EVEN = 3.0, 0.13
+WIDER = 3.0
+EVEN = 0.13
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #5f82c2e7
 def suggested_diameter(plane: np.ndarray) -> float | None:
     """The diameter to give where a plane `(H, W)` holds few large cells that would be divided into pieces; None where
     the diameter that is found in it fits.
@@ -119,7 +122,7 @@ def suggested_diameter(plane: np.ndarray) -> float | None:
     bright = float(smooth[inner].mean() - np.median(smooth[~objects]))
     return round(width) if float(detail[inner].std()) < EVEN * bright else None
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #446a0073
 def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     "Twice the largest depth of the object to which the median pixel belongs, in pixels; 0 where there is none."
     from scipy import ndimage
@@ -134,7 +137,7 @@ def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     middle = np.searchsorted(np.cumsum(areas[index][order]), areas[index].sum() / 2)
     return float(widths[order][middle])
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #7a8043a5
 def warn_of_pieces(suggested: list[float], fields: int):
     "A warning where fields hold pieces of larger cells. Parameters: the diameters suggested, and how many fields there are."
     if suggested:
@@ -237,7 +240,7 @@ class Segmentation:
         model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
         return np.asarray(model.eval(plane, diameter=self.diameter)[0]).astype(np.int32)
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #d6769b31
 def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     "Each label where it reaches a share of its own brightness (its 90th percentile), and of that the largest piece."
     from skimage.measure import label
@@ -246,7 +249,8 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     if count == 0:
         return labels
     inside = labels > 0
-    owner, values = labels[inside], level[inside]
+    owner = labels[inside]
+    values = level[inside]
     # by label, then by value
     order = np.argsort(owner + values.astype(np.float64) / (2 * max(float(values.max()), 1e-12)))
     sizes = np.bincount(owner, minlength=count + 1)
@@ -256,14 +260,15 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     top[there] = values[order][ends[there] - 1 - (0.1 * sizes[there]).astype(int)]
     labels = np.where(level > share * top[labels], labels, 0)
     pieces = label(labels, background=0, connectivity=1)
-    area, own = np.bincount(pieces.ravel()), np.zeros(pieces.max() + 1, int)
+    area = np.bincount(pieces.ravel())
+    own = np.zeros(pieces.max() + 1, int)
     own[pieces.ravel()] = labels.ravel()
     largest = np.zeros(count + 1, int)
     ascending = np.argsort(area[1:], kind="stable") + 1
     largest[own[ascending]] = ascending
     return np.where((largest[own[pieces]] == pieces) & (labels > 0), labels, 0)
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #5447121c
 def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: float, min_area: float) -> np.ndarray:
     "Labels that are bright and large enough, numbered from 1."
     if labels.max() == 0:
@@ -275,7 +280,7 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     keep = bright & (area >= max(min_area, smallest * usual))
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
-
+# %% ../../nbs/data/05_segmentation.ipynb #94a2387c
 @checked
 def segment_cells(
     field, channel: int = 0, method: str = "laplacian", diameter: float | None = None, **settings

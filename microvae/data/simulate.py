@@ -13,21 +13,21 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from .collection import CellImages
 from ..core.errors import ConfigError, checked
+from .collection import CellImages
 
 # %% ../../nbs/data/04_simulate.ipynb #c05
 def random_stream(seed: int, *number: int) -> np.random.Generator:
     return np.random.default_rng([seed, *number])
 
-
+# %% ../../nbs/data/04_simulate.ipynb #a0ea102a
 def check_count(n: int, seed: int):
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise ConfigError(f"n is {n!r}, it must be a whole number of at least 1")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError(f"seed is {seed!r}, it must be a whole number of at least 0")
 
-
+# %% ../../nbs/data/04_simulate.ipynb #57acd81e
 def expose(
     signal: np.ndarray,  # (H, W) expected brightness, 1 = full well
     photons: float,  # photons at brightness 1
@@ -52,33 +52,35 @@ def outline(
     "Signed distance from a wavy ellipse, and the angle around its centre."
     stretch = (1 - eccentricity**2) ** 0.25
     rows, columns = np.mgrid[:size, :size].astype(np.float32) - np.float32((size - 1) / 2)
-    y, x = rows - centre[0], columns - centre[1]
+    y = rows - centre[0]
+    x = columns - centre[1]
     along = (x * np.cos(orientation) + y * np.sin(orientation)) * stretch
     across = (y * np.cos(orientation) - x * np.sin(orientation)) / stretch
     angle = np.arctan2(across, along)
     return np.hypot(along, across) - radius * (1 + _around(angle, waves, first=2)), angle
 
-
+# %% ../../nbs/data/04_simulate.ipynb #2d8de426
 def _around(angle: np.ndarray, waves: np.ndarray, first: int) -> np.ndarray:
     "Sum of the waves `first`, `first + 1`, ... along an angle."
     turn = np.exp(np.complex64(1j) * angle)
-    power, total = turn**first, np.zeros_like(angle)
+    power = turn**first
+    total = np.zeros_like(angle)
     for wave in waves:
         total += (np.complex64(wave) * power).real
         power = power * turn
     return total
 
-
+# %% ../../nbs/data/04_simulate.ipynb #15381ecc
 def smooth(plane: np.ndarray, width: float) -> np.ndarray:
     "Gaussian blur; in single precision and cut at three widths, since it takes most of the time."
     return gaussian_filter(plane.astype(np.float32, copy=False), width, truncate=3)
 
-
+# %% ../../nbs/data/04_simulate.ipynb #53e620c4
 def random_waves(rng: np.random.Generator, n: int, amplitude: float) -> np.ndarray:
     "Random complex amplitudes that fall off with the wave number."
     return amplitude * (rng.normal(size=n) + 1j * rng.normal(size=n)) / np.arange(1, n + 1)
 
-
+# %% ../../nbs/data/04_simulate.ipynb #aee0cbd5
 def soft_edge(distance: np.ndarray, width: float) -> np.ndarray:
     "1 inside, 0 outside, with an edge of that width in pixels."
     return 1 / (1 + np.exp(np.clip(4 * distance / width, -40, 40)))
@@ -101,7 +103,7 @@ MEMORY_B_FACTORS = pd.DataFrame(
     columns=["factor", "mean", "sd", "ms_shift", "donor_sd", "low", "high"],
 ).set_index("factor")
 
-
+# %% ../../nbs/data/04_simulate.ipynb #82b651ce
 def _memory_b_factors(number: int, donors: int, seed: int) -> dict:
     "The true factors of one cell."
     rng = random_stream(seed, 1, number)
@@ -127,7 +129,8 @@ def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(2, size, size)`: protein, membrane."
     rng = random_stream(seed, 2, row["cell"])
     scale = size / 140
-    radius, blur = row["radius"] * scale, row["blur"] * scale
+    radius = row["radius"] * scale
+    blur = row["blur"] * scale
     place = (row["shift_y"] * scale, row["shift_x"] * scale), radius, row["eccentricity"], row["orientation"]
     distance, angle = outline(size, *place, random_waves(rng, 4, 0.02))
     inside = soft_edge(distance, 2 * scale)
@@ -149,7 +152,7 @@ def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     planes = [smooth(row["background"] + plane, blur) for plane in (protein, membrane)]
     return np.stack([expose(plane, row["photons"], row["read_noise"], rng) for plane in planes])
 
-
+# %% ../../nbs/data/04_simulate.ipynb #0b9260f0
 def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) -> np.ndarray:
     "Bright spots at random places of the cytoplasm."
     size = len(distance)
@@ -161,7 +164,7 @@ def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) ->
     width = 1.8 * scale
     return smooth(spots, width) * 2 * pi * width**2
 
-
+# %% ../../nbs/data/04_simulate.ipynb #c64a28b3
 @checked
 def memory_b(
     n: int = 2000,  # cells
@@ -189,12 +192,13 @@ def memory_b(
 # %% ../../nbs/data/04_simulate.ipynb #c18
 def _best_auc(probability: np.ndarray, event: np.ndarray) -> float:
     "Area under the ROC curve of a probability (Mann-Whitney, ties as half)."
-    yes, no = probability[event], probability[~event]
+    yes = probability[event]
+    no = probability[~event]
     if not len(yes) or not len(no):
         return float("nan")
     return float((yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean())
 
-
+# %% ../../nbs/data/04_simulate.ipynb #69db95dd
 def _erk_trace(rng, hours: np.ndarray, sensitivity: float) -> np.ndarray:
     "ERK activity in [0, 1]: a baseline, and pulses that rise fast and decay over about two hours."
     rate = 0.16 * np.exp(-0.8 * sensitivity)  # pulses an hour; sensitive cells pulse less
@@ -205,7 +209,7 @@ def _erk_trace(rng, hours: np.ndarray, sensitivity: float) -> np.ndarray:
     ).sum(1)
     return np.clip(0.25 - 0.08 * sensitivity + 0.6 * pulses, 0, 1)
 
-
+# %% ../../nbs/data/04_simulate.ipynb #5a071505
 def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
     "The true factors of one tracked cell, a row a frame."
     rng = random_stream(seed, 3, number)
@@ -214,7 +218,8 @@ def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
     dies = bool(rng.random() < p_death)
     end = np.clip(rng.gamma(6, 6), 8, 70) if dies else 72.0
     hours = np.arange(0, end + 1e-9, interval)
-    cycle, first = rng.uniform(18, 30), rng.uniform(4, 30)
+    cycle = rng.uniform(18, 30)
+    first = rng.uniform(4, 30)
     to_division = (first - hours) % cycle if not dies else np.full_like(hours, 99.0)
     rounding = np.exp(-0.5 * (to_division / 1.2) ** 2)
     dying = np.clip(1 - (end - hours) / 6, 0, 1) if dies else np.zeros_like(hours)
@@ -242,7 +247,7 @@ def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
         )
     )
 
-
+# %% ../../nbs/data/04_simulate.ipynb #f5423351
 def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     "Render one frame, `(1, size, size)`."
     rng = random_stream(seed, 4, int(row.track), number)
@@ -261,7 +266,7 @@ def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     signal = row.background + level * (body * (1 - 0.3 * nucleus * (1 - row.rounding)) + 0.5 * blebs)
     return expose(smooth(signal, 0.7 * scale), row.photons, 0.012, rng)[None]
 
-
+# %% ../../nbs/data/04_simulate.ipynb #fa4c3c45
 @checked
 def lung_fret(
     n: int = 4000,  # images; tracks are added until there are as many
@@ -278,7 +283,8 @@ def lung_fret(
         raise ConfigError(
             f"interval is {interval} h and size {size}; the interval must be in (0, 72] h and the size at least 8 pixels"
         )
-    tracks, frames = [], 0
+    tracks = []
+    frames = 0
     while frames < n:
         tracks.append(_lung_track(len(tracks), interval, seed))
         frames += len(tracks[-1])
@@ -316,10 +322,11 @@ def _phase_contrast_factors(number: int, seed: int) -> dict:
         photons=rng.uniform(200, 500),
     )
 
-
+# %% ../../nbs/data/04_simulate.ipynb #081c8f1e
 def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(1, size, size)`."
-    rng, scale = random_stream(seed, 6, row["cell"]), size / 64
+    rng = random_stream(seed, 6, row["cell"])
+    scale = size / 64
     radius = row["radius"] * scale
     distance, _ = outline(
         size,
@@ -338,7 +345,7 @@ def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
         smooth(0.45 + surroundings - (1 - 1.6 * row["rounding"]) * delay, 0.7 * scale), row["photons"], 0.01, rng
     )[None]
 
-
+# %% ../../nbs/data/04_simulate.ipynb #4a3c9cce
 @checked
 def phase_contrast(
     n: int = 2000,  # cells

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .collection import CellImages
 from ..core.errors import ConfigError, checked
+from .collection import CellImages
 
 # %% ../../nbs/data/10_splits.ipynb #c05
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
@@ -27,7 +27,7 @@ def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
         )
     return cells.table[name]
 
-
+# %% ../../nbs/data/10_splits.ipynb #74742ec4
 def strata(
     values: pd.Series,  # classes, or numbers
     bins: int = 5,  # into which numbers with more different values than that are put, by quantile
@@ -37,7 +37,7 @@ def strata(
         return pd.qcut(values, bins, labels=False, duplicates="drop").to_numpy()
     return pd.factorize(values)[0]
 
-
+# %% ../../nbs/data/10_splits.ipynb #502d9ad5
 def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed: int) -> np.ndarray:
     "The fold, 0 to k-1, of each row."
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -116,7 +116,7 @@ def k_folds(
     "The fold in which each image is tested. Raises `ConfigError` where there are too few groups or images of a kind."
     return replace(cells, table=cells.table.assign(**{column: _folds(cells, k, by, stratify, bins, seed)}))
 
-
+# %% ../../nbs/data/10_splits.ipynb #b937259e
 @checked
 def label_folds(
     cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0
@@ -126,7 +126,7 @@ def label_folds(
         cells = k_folds(cells, k, by, label, bins, seed, f"fold {label}")
     return cells
 
-
+# %% ../../nbs/data/10_splits.ipynb #fdae5969
 @checked
 def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellImages, CellImages]]:
     "For each fold the images that train and those that test."
@@ -156,7 +156,7 @@ def hold_out(
     held = np.isin(groups, np.random.default_rng(seed).permutation(names)[:count])
     return cells[~held], cells[held]
 
-
+# %% ../../nbs/data/10_splits.ipynb #bda9d62b
 def held_apart(cells: CellImages, fraction: float, seed: int = 0) -> tuple[CellImages, CellImages]:
     "Cells for training, and those held out; whole tracks where cells are followed over time."
     tracked = "track" in cells.table and cells.table.track.nunique() > 1

@@ -21,10 +21,21 @@ import pandas as pd
 
 from ..core.arrays import OPENINGS, CheckedArray, open_checked, read_attributes, read_layout
 from ..core.errors import FileError, ImageError, MicroVAEError, ShapeError
-from ..core.files import alone, followed, not_written, read_table, replace_folder, to_disk, unreadable, write_table
+from microvae.core.files import (
+    alone,
+    followed,
+    not_written,
+    read_table,
+    replace_folder,
+    to_disk,
+    unreadable,
+    write_table,
+)
 
+# %% ../../nbs/data/00_storage.ipynb #bd8f9a70
 #: Pixels are stored as 0 to 65535.
 LEVELS = np.float32(65535)
+
 #: Sets below this many bytes as float32 are loaded whole; larger ones stay on disk and are streamed.
 IN_MEMORY = 1_000_000_000
 
@@ -33,12 +44,12 @@ def to_levels(images: np.ndarray) -> np.ndarray:
     "Pixels of [0, 1] as 16-bit integers."
     return np.round(images * LEVELS).astype(np.uint16)
 
-
+# %% ../../nbs/data/00_storage.ipynb #140cfc52
 def from_levels(levels: np.ndarray) -> np.ndarray:
     "What `to_levels` made, as float32."
     return levels.astype(np.float32) / LEVELS
 
-
+# %% ../../nbs/data/00_storage.ipynb #0439809c
 def nbytes(shape: tuple[int, ...]) -> int:
     "Bytes of an array of this shape as float32."
     return 4 * int(np.prod(shape, dtype=np.int64))
@@ -46,7 +57,7 @@ def nbytes(shape: tuple[int, ...]) -> int:
 # %% ../../nbs/data/00_storage.ipynb #c05b
 Mark = tuple[int, int]
 
-
+# %% ../../nbs/data/00_storage.ipynb #fe4b05ed
 def mark_of(path: Path) -> Mark | None:
     "What tells a stored set from another that takes its place; None where there is no set."
     try:
@@ -55,7 +66,7 @@ def mark_of(path: Path) -> Mark | None:
         return None
     return first.st_mtime_ns, first.st_size
 
-
+# %% ../../nbs/data/00_storage.ipynb #63b15cf4
 def unchanged(path, read: Callable[[Path], Any]):
     """What `read(path)` finds in a stored set; it is called again where the set was replaced in between.
 
@@ -160,7 +171,8 @@ class StoredImages:
 
         With a seed the order is random: of chunks, and of images among `mixed` chunks at a time. Without one it is that of the set.
         """
-        chunks, random = self.chunks(), np.random.default_rng(seed)
+        chunks = self.chunks()
+        random = np.random.default_rng(seed)
         if seed is not None:
             chunks = [chunks[i] for i in random.permutation(len(chunks))]
         groups = [chunks[i : i + mixed] for i in range(0, len(chunks), mixed)]
@@ -190,12 +202,12 @@ def _group(path: Path, mode: str):
 
     return zarr.open_group(str(path), mode=mode)
 
-
+# %% ../../nbs/data/00_storage.ipynb #18e57fb8
 def _chunk(shape: tuple[int, int, int]) -> int:
     "Images a chunk, so that a chunk has some 4 MB."
     return int(np.clip(4_000_000 // (2 * np.prod(shape)), 1, 16_384))
 
-
+# %% ../../nbs/data/00_storage.ipynb #6db0509a
 def is_stored(path) -> bool:
     "Whether a folder is a stored set of this library."
     try:
@@ -203,12 +215,12 @@ def is_stored(path) -> bool:
     except Exception:
         return False
 
-
+# %% ../../nbs/data/00_storage.ipynb #0f998623
 def numbered(folder: Path) -> dict[int, Path]:
     "Tables of a folder by the number that is their name, in order; what a writer that died has left half is none."
     return {int(path.stem): path for path in sorted(folder.glob("[0-9]*.parquet"))}
 
-
+# %% ../../nbs/data/00_storage.ipynb #9467d75d
 def writing(path: Path) -> AbstractContextManager[Path]:
     """The right to add to a stored set, or to replace it, which one writer has at a time.
 
@@ -216,11 +228,11 @@ def writing(path: Path) -> AbstractContextManager[Path]:
     """
     return alone(path / ".writer", f"writes to {path.name}", stays=True)
 
-
+# %% ../../nbs/data/00_storage.ipynb #6eb727e1
 #: What is known of a set, or what becomes of what was known of the one that is appended to ({} where there is none).
 About = dict | Callable[[dict], dict]
 
-
+# %% ../../nbs/data/00_storage.ipynb #a5670d0f
 def write_stored(path, images, table: pd.DataFrame, about: About, append: bool = False) -> Path:
     """Write images and table as a stored set, or append to one, whose `about` then takes the place of what was known.
 
@@ -247,13 +259,13 @@ def write_stored(path, images, table: pd.DataFrame, about: About, append: bool =
         raise not_written(path, error) from error
     return path
 
-
+# %% ../../nbs/data/00_storage.ipynb #e3831095
 def _fill(part: Path, images, table: pd.DataFrame, about: About):
     "Make a set in a folder that nobody else knows."
     _create(part, images.shape[1:])
     _append(part, images, table, about)
 
-
+# %% ../../nbs/data/00_storage.ipynb #2613f528
 def _create(path: Path, shape):
     import zarr
 
@@ -261,7 +273,7 @@ def _create(path: Path, shape):
     zarr.open_array(str(path / "images"), mode="w", shape=(0, *shape), chunks=(_chunk(shape), *shape), dtype="uint16")
     group.attrs["microvae"] = {"n": 0}
 
-
+# %% ../../nbs/data/00_storage.ipynb #23f77adf
 def _append(path: Path, images, table: pd.DataFrame, about: About):
     import zarr
 
@@ -269,12 +281,15 @@ def _append(path: Path, images, table: pd.DataFrame, about: About):
         raise FileError(f"{path} was taken away while this waited to write to it")
     known = about(_known(path)) if callable(about) else about
     read_layout(path / "images")  # before Zarr sees it
-    group, array = _group(path, "a"), zarr.open_array(str(path / "images"), mode="a")
+    group = _group(path, "a")
+    array = zarr.open_array(str(path / "images"), mode="a")
     if tuple(array.shape[1:]) != tuple(images.shape[1:]):
         raise ShapeError(
             f"{path} holds images of shape {tuple(array.shape[1:])}, those to be appended have {tuple(images.shape[1:])}"
         )
-    start, step, began = group.attrs["microvae"]["n"], array.chunks[0], time()
+    start = group.attrs["microvae"]["n"]
+    step = array.chunks[0]
+    began = time()
     # of a writer that died
     for left in [
         *(part for first, part in numbered(path / "table").items() if first >= start),
@@ -291,18 +306,18 @@ def _append(path: Path, images, table: pd.DataFrame, about: About):
     to_disk(path / "images", began - 2)  # before they count as written
     group.attrs["microvae"] = {"n": start + len(images), **known}
 
-
+# %% ../../nbs/data/00_storage.ipynb #a4848b69
 def _known(path: Path) -> dict:
     "What is known of a set that holds images; nothing of one that is being made."
     return read_stored(path)[2] if _group(path, "r").attrs["microvae"]["n"] else {}
 
-
+# %% ../../nbs/data/00_storage.ipynb #dbb9c6df
 def describe_stored(path, about: dict):
     "Replace what is known of a stored set."
     group = _group(Path(path), "a")
     group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
 
-
+# %% ../../nbs/data/00_storage.ipynb #b1975e13
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     """Images (on disk), table and what is known of a stored set, as it is now, whatever is appended later.
 
@@ -310,7 +325,7 @@ def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
     """
     return unchanged(path, _open_stored)
 
-
+# %% ../../nbs/data/00_storage.ipynb #2ed2d8a0
 def _open_stored(path: Path) -> tuple[StoredImages, pd.DataFrame, dict]:
     mark = mark_of(path)
     try:

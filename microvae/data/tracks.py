@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .collection import CellImages
 from ..core.errors import ConfigError, checked, require
+from .collection import CellImages
 
 # %% ../../nbs/data/07_tracks.ipynb #c04
 def _frames(table: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def _frames(table: pd.DataFrame) -> pd.DataFrame:
         }
     )
 
-
+# %% ../../nbs/data/07_tracks.ipynb #94193480
 def link_positions(
     positions: pd.DataFrame,  # columns series, time, row, column, and area where divisions are wanted
     search_range: float,  # pixels that a cell moves between two frames, at most
@@ -45,7 +45,8 @@ def link_positions(
     trackpy.quiet()
     if not search_range > 0:
         raise ConfigError(f"search_range is {search_range}, it must be above 0 pixels")
-    out, first = pd.DataFrame({"track": -1, "parent": -1}, index=positions.index), 0
+    out = pd.DataFrame({"track": -1, "parent": -1}, index=positions.index)
+    first = 0
     for _, part in positions.groupby("series", sort=True):
         try:
             linked = trackpy.link(
@@ -66,12 +67,14 @@ def link_positions(
         first += int(tracks.max()) + 1
     return out
 
-
+# %% ../../nbs/data/07_tracks.ipynb #e9121948
 def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     "The parent of each cell; `tracks` are renumbered in place where a division ends one."
-    parents, following = {}, int(tracks.max()) + 1
+    parents = {}
+    following = int(tracks.max()) + 1
     for time in sorted(part.time.unique())[1:]:
-        now, before = part[part.time == time], part[part.time == time - 1]
+        now = part[part.time == time]
+        before = part[part.time == time - 1]
         known = set(tracks[part.time < time])
         for row in now[~tracks[now.index].isin(known)].itertuples():
             mother = _mother(row, before, now, tracks, reach)
@@ -80,11 +83,12 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
             # the sister that went on under the mother's number gets her own
             later = tracks.index[(tracks == mother) & (part.time >= time)]
             tracks[later] = following
-            parents[following], parents[tracks[row.Index]] = mother, mother
+            parents[following] = mother
+            parents[tracks[row.Index]] = mother
             following += 1
     return tracks.map(lambda track: parents.get(track, -1))
 
-
+# %% ../../nbs/data/07_tracks.ipynb #133cff7c
 def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
     """The track that a new cell has split from: its nearest neighbour a frame ago, if that goes on, and is larger than
     each daughter.
@@ -101,7 +105,7 @@ def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, rea
     grown = "area" in now and max(row.area, now.area[sister[0]]) > 0.9 * before.area[nearest]
     return None if grown else int(tracks[nearest])
 
-
+# %% ../../nbs/data/07_tracks.ipynb #0d71afa2
 @checked
 def track_cells(
     cells: CellImages,  # of a time series, as `crop_fields` gives them

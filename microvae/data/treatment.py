@@ -22,7 +22,7 @@ from ..core.errors import ConfigError, ImageError, check_fields, in_a_line, unkn
 # %% ../../nbs/data/02_treatment.ipynb #c05
 Scope = Literal["image", "plate", "set"]
 
-
+# %% ../../nbs/data/02_treatment.ipynb #337c5947
 class Sample(NamedTuple):
     "One image of a set: where it belongs and how to get it."
 
@@ -30,39 +30,38 @@ class Sample(NamedTuple):
     read: Callable[[], np.ndarray]  # gives (C, H, W) as stored
     maximum: float | None = None  # the largest value that the file can hold, where the file says so
 
-
+# %% ../../nbs/data/02_treatment.ipynb #be0e16bb
 def certain_maximum(dtype: np.dtype) -> float | None:
     """The largest value of a type where the type says enough: 255 for 8 bits, 1 for booleans and floats; cameras
     rarely fill 16 bits.
     """
     return {"f": 1.0, "b": 1.0}.get(dtype.kind, 255.0 if dtype.itemsize == 1 and dtype.kind == "u" else None)
 
-
+# %% ../../nbs/data/02_treatment.ipynb #1462485e
 def natural_maximum(array: np.ndarray) -> float:
     "The value that becomes 1 where none is given: that of the type, or the largest that occurs."
     return certain_maximum(array.dtype) or float(max(array.max(), 1))
 
-
+# %% ../../nbs/data/02_treatment.ipynb #639f68b4
 def has_negatives(array: np.ndarray) -> bool:
     "Whether pixels are signed integers and some lie below 0: then no value of the type says what is black."
     return array.dtype.kind == "i" and bool(array.min() < 0)
 
-
+# %% ../../nbs/data/02_treatment.ipynb #1d00197c
 def finite(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, or an `ImageError` where a pixel is not a number."
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise ImageError(f"{source} has NaN or infinite pixels; every pixel must be a number")
     return planes
 
-
+# %% ../../nbs/data/02_treatment.ipynb #93a4d3de
 #: Of an image, the share of pixels that are cut without a warning.
 CUT = 0.001
-
 
 #: A step that learns from the whole set looks at this many images of it, evenly spread.
 ENOUGH = 200
 
-
+# %% ../../nbs/data/02_treatment.ipynb #f0967709
 def _spread(samples: list[Sample]) -> list[Sample]:
     return (
         samples
@@ -70,7 +69,7 @@ def _spread(samples: list[Sample]) -> list[Sample]:
         else [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
     )
 
-
+# %% ../../nbs/data/02_treatment.ipynb #a5744a94
 def _checked_scope(scope: str):
     if scope not in ("image", "plate", "set"):
         raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
@@ -108,13 +107,13 @@ class Scale:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or natural_maximum(planes))
 
-
+# %% ../../nbs/data/02_treatment.ipynb #00e9a3ab
 def _range_of(planes: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
     "Whether planes have negative integers, and the smallest and largest value of each channel."
     flat = planes.reshape(len(planes), -1)
     return has_negatives(planes), flat.min(1).astype(float), flat.max(1).astype(float)
 
-
+# %% ../../nbs/data/02_treatment.ipynb #3dbb4932
 def _whole_range(ranges: list[tuple[np.ndarray, np.ndarray]]) -> "Percentile":
     "From the smallest to the largest value of each channel of a set; images of other channels are refused later."
     channels = len(ranges[0][0])
@@ -172,7 +171,7 @@ class Percentile:
             raise unknown_name("plate", key, list(self.limits))
         return self.limits[key]
 
-
+# %% ../../nbs/data/02_treatment.ipynb #6e8836c8
 def _tell_of_cut(outside: np.ndarray):
     "A warning where many pixels lie outside the whole range of the images that a step has learned from."
     if outside.mean() > CUT:
@@ -197,7 +196,7 @@ def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
     )
     return resize(ground, smooth.shape, order=1, preserve_range=True) if step > 1 else ground
 
-
+# %% ../../nbs/data/02_treatment.ipynb #89dd4682
 @dataclass(frozen=True)
 class SubtractBackground:
     "Take away what varies more slowly than cells; below zero becomes zero."
@@ -311,7 +310,8 @@ class Denoise:
     def _plane(self, plane: np.ndarray) -> np.ndarray:
         from skimage import restoration
 
-        low, high = float(plane.min()), float(plane.max())
+        low = float(plane.min())
+        high = float(plane.max())
         if high == low:
             return plane
         unit = (plane - low) / (high - low)
@@ -327,7 +327,7 @@ class Denoise:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return np.stack([self._plane(plane) for plane in planes.astype(np.float32)]).astype(np.float32)
 
-
+# %% ../../nbs/data/02_treatment.ipynb #9718eb77
 @dataclass(frozen=True)
 class Clip:
     "Cut what lies outside [0, 1]: for images that shall be scaled as others were, and may be brighter."
@@ -342,11 +342,12 @@ class Clip:
 # %% ../../nbs/data/02_treatment.ipynb #c22
 STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
 
-
+# %% ../../nbs/data/02_treatment.ipynb #6b4ed5a0
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
     finite(planes, source)
-    low, high = float(planes.min()), float(planes.max())
+    low = float(planes.min())
+    high = float(planes.max())
     if low < 0 or high > 1:
         scale = f"--maximum {high:.6g} (maximum={high:.6g}), the value that becomes 1, or " if low >= 0 else ""
         raise ImageError(
@@ -354,7 +355,7 @@ def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
         )
     return planes.astype(np.float32, copy=False)
 
-
+# %% ../../nbs/data/02_treatment.ipynb #15dbb717
 @dataclass(frozen=True)
 class Treatment:
     "Steps that are applied in order; at the end every pixel lies in [0, 1]."
@@ -387,7 +388,8 @@ class Treatment:
 
     def fitted(self, samples: Iterable[Sample]) -> "Treatment":
         "The same treatment after each step has learned from the samples what it needs, as the steps before leave them."
-        samples, done = list(samples), []
+        samples = list(samples)
+        done = []
         for step in self.steps:
             before = tuple(done)
             done.append(
@@ -418,13 +420,13 @@ class Treatment:
             made.append(STEPS[name](**settings))
         return cls(tuple(made))
 
-
+# %% ../../nbs/data/02_treatment.ipynb #f5876a5c
 def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
     for step in steps:
         planes = step(planes, plate)
     return planes
 
-
+# %% ../../nbs/data/02_treatment.ipynb #25133ace
 def _read_through(steps, sample: Sample) -> np.ndarray:
     return _through(steps, sample.read(), sample.plate)
 

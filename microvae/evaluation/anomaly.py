@@ -12,13 +12,14 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, checked, unknown_name
+from ..core.style import PALETTE, styled
+from ..data.collection import CellImages
 from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
-from ..core.style import PALETTE, styled
 
+# %% ../../nbs/evaluation/06_anomaly.ipynb #bcbdde00
 #: Ways to say how strange an image is.
 SCORES = ("error", "elbo", "distance")
 
@@ -53,7 +54,7 @@ def anomaly_scores(
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)
 
-
+# %% ../../nbs/evaluation/06_anomaly.ipynb #e3aecd91
 @checked
 def detection(
     scores: np.ndarray,  # (N,), larger is stranger
@@ -67,7 +68,8 @@ def detection(
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    scores, anomalous = np.asarray(scores, float), np.asarray(anomalous, bool)
+    scores = np.asarray(scores, float)
+    anomalous = np.asarray(anomalous, bool)
     if anomalous.all() or not anomalous.any():
         raise ConfigError(f"{int(anomalous.sum())} of {len(anomalous)} images are anomalous; both kinds are needed")
     if not 0 < quantile < 1:
@@ -105,7 +107,7 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/06_anomaly.ipynb #6ca4febe
 def plot_scores(
     scores: np.ndarray,
     anomalous: np.ndarray,
@@ -114,7 +116,8 @@ def plot_scores(
     label: str = "squared error per image",
 ) -> Figure:
     "Two histograms and the threshold."
-    scores, anomalous = np.asarray(scores), np.asarray(anomalous, bool)
+    scores = np.asarray(scores)
+    anomalous = np.asarray(anomalous, bool)
     with styled():
         fig, axis = plt.subplots(figsize=(5.4, 3.0))
         edges = np.linspace(scores.min(), scores.max(), 30)

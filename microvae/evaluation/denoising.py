@@ -14,12 +14,12 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..core.errors import ShapeError, checked
+from ..core.style import PALETTE, styled
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
-from ..core.errors import ShapeError, checked
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
-from ..core.style import PALETTE, styled
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
@@ -27,7 +27,7 @@ def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
     add = Augmentation(gaussian_noise=deviation)
     return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
-
+# %% ../../nbs/evaluation/05_denoising.ipynb #b695d08e
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
     """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN
     where either has no pixel.
@@ -41,7 +41,7 @@ def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.n
         means = [(plane * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, around)]
     return means[0] - means[1]
 
-
+# %% ../../nbs/evaluation/05_denoising.ipynb #b7653f47
 @checked
 def denoise(
     model: Autoencoder,
@@ -55,7 +55,8 @@ def denoise(
 
     Level 0 is the model alone.
     """
-    clean, found = cells.in_memory(), []
+    clean = cells.in_memory()
+    found = []
     for level in (0.0, *levels):
         given = noisy(clean, level, seed) if level else clean
         made = reconstruct(model, given)["reconstruction"]

@@ -12,11 +12,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..data.collection import CellImages
-from ..data.simulate import FACTORS
 from ..core.errors import CollapseError, ConfigError, ShapeError, checked
 from ..core.style import styled
+from ..data.collection import CellImages
+from ..data.simulate import FACTORS
 
+# %% ../../nbs/evaluation/11_disentangle.ipynb #93f9af59
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20
 
@@ -57,7 +58,7 @@ def true_factors(
             )
     return found.reset_index(drop=True)
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #a758b98a
 def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
     "Codes `(N, d)` as float64, or a `ShapeError` or `ConfigError` that says what is wrong with them."
     codes = np.asarray(codes, float)
@@ -73,7 +74,7 @@ def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
         )
     return codes
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #9a23290d
 def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     """The bin of each value, of `bins` of equal width between the smallest and the largest; values that are few anyway
     keep their own.
@@ -83,7 +84,7 @@ def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
         return np.searchsorted(levels, values)
     return np.digitize(values, np.histogram_bin_edges(values, bins)[1:-1])
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #f8a8417d
 def _continuous(values: np.ndarray) -> bool:
     return len(np.unique(values)) > BINS
 
@@ -97,7 +98,7 @@ def mutual_information(codes, factors: pd.DataFrame) -> np.ndarray:
         [[mutual_info_score(column, code) for column in columns] for code in map(binned, check_codes(codes, factors).T)]
     )
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #61caa6b4
 @checked
 def mig(codes, factors: pd.DataFrame) -> float:
     """Mutual information gap: mean over factors of (I₁ − I₂) / H, where I₁ and I₂ are a factor's largest mutual information with a latent dimension and the next one, and H is its entropy.
@@ -107,7 +108,7 @@ def mig(codes, factors: pd.DataFrame) -> float:
     found = np.sort(np.pad(mutual_information(codes, factors), ((1, 0), (0, 0))), axis=0)[::-1]
     return float(((found[0] - found[1]) / _entropies(factors)).mean())
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #283c74c7
 def _entropies(factors: pd.DataFrame) -> np.ndarray:
     "Entropy of each binned factor, nats."
     from scipy.stats import entropy
@@ -131,7 +132,8 @@ def dci(
 
     codes = check_codes(codes, factors)
     train = np.random.default_rng(seed).random(len(codes)) < 0.7
-    importance, right = [], []
+    importance = []
+    right = []
     for values in factors.to_numpy().T:
         model = (GradientBoostingRegressor if _continuous(values) else GradientBoostingClassifier)(
             n_estimators=60, subsample=0.7, random_state=seed
@@ -176,7 +178,7 @@ def separability(codes, factors: pd.DataFrame, seed: int = 0) -> np.ndarray:
                 )
     return scores
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #f00b51f1
 @checked
 def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
     """Separated attribute predictability: mean over factors of the gap between the two dimensions that tell it best.
@@ -200,7 +202,8 @@ def factor_vae_score(
     Dimensions whose variance is under 0.05 do not vote. Batches share a bin of a factor, of 20 with equal width, since a finite set rarely has one value twice.
     Source: Kim and Mnih 2018, section 4; batch size, pruning and vote as in `disentanglement_lib`'s `factor_vae.py`.
     """
-    codes, random = check_codes(codes, factors), np.random.default_rng(seed)
+    codes = check_codes(codes, factors)
+    random = np.random.default_rng(seed)
     variance = codes.var(0)
     active = variance >= 0.05
     if not active.any():
@@ -215,7 +218,7 @@ def factor_vae_score(
     vote = ballot[0].argmax(1)
     return float(ballot[1][np.arange(len(vote)), vote].sum() / max(1, ballot[1].sum()))
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #f40c7ab8
 def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
     "Rows of each bin of a factor that has at least a few."
     place = binned(values)
@@ -228,7 +231,7 @@ def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
 #: The scores of `disentanglement`, all of which are better when larger.
 SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informativeness")
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #681abb4a
 @checked
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
@@ -244,7 +247,7 @@ def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, fl
         )
     )
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #bad7c760
 @checked
 def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which axis carries which biology: a row a latent dimension, the factors whose rank correlation with it is at least so large, strongest first, and how much of its variance all factors together explain.
@@ -253,7 +256,8 @@ def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame
     """
     from sklearn.linear_model import LinearRegression
 
-    codes, rows = check_codes(codes, factors), []
+    codes = check_codes(codes, factors)
+    rows = []
     related = rank_correlations(codes, factors)
     for axis, line in related.iterrows():
         strong = line[line.abs() >= least].sort_values(key=np.abs, ascending=False)[:4]
@@ -270,15 +274,16 @@ def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame
         )
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #41a52a03
 def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
     "Spearman's rank correlation of each latent dimension (row) and each factor (column); 0 for a constant dimension."
     codes = check_codes(codes, factors)
-    ranks, of_factors = pd.DataFrame(codes).rank().to_numpy(), factors.rank().to_numpy()
+    ranks = pd.DataFrame(codes).rank().to_numpy()
+    of_factors = factors.rank().to_numpy()
     both = [(side - side.mean(0)) / np.maximum(side.std(0), 1e-12) for side in (ranks, of_factors)]
     return pd.DataFrame(both[0].T @ both[1] / len(codes), [f"z{i + 1}" for i in range(codes.shape[1])], factors.columns)
 
-
+# %% ../../nbs/evaluation/11_disentangle.ipynb #7f37bb85
 def plot_axes(related: pd.DataFrame) -> Figure:
     "Rank correlations of latent dimensions and factors as a picture."
     with styled(grid=False):

@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, ShapeError, checked, unknown_name
-from .statistics import Interval
 from ..core.style import PALETTE, shared_legend, styled
+from ..data.collection import CellImages
+from .statistics import Interval
 
 # %% ../../nbs/evaluation/12_downstream.ipynb #c04
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
@@ -32,7 +32,7 @@ def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     )
     return small.images[:].reshape(len(cells), -1)
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #95c486d9
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
 SHAPE = (
     "area",
@@ -45,7 +45,7 @@ SHAPE = (
     "euler_number",
 )
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #98499a60
 @checked
 def shape_features(cells: CellImages) -> pd.DataFrame:
     """Classical features of each cell: shape of the region nearest to the middle, and brightness and contrast of each channel in it and about it.
@@ -88,7 +88,7 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
 #: Names of classifiers, from scikit-learn.
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #11b79dc5
 def _classifier(name: str, components: int | None, seed: int):
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -107,7 +107,7 @@ def _classifier(name: str, components: int | None, seed: int):
     first = [] if components is None else [StandardScaler(with_std=False), PCA(components, random_state=seed)]
     return make_pipeline(*first, StandardScaler(), last)
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #4eba6a20
 class Predicted(NamedTuple):
     "Held-out predictions of a classifier."
 
@@ -116,7 +116,7 @@ class Predicted(NamedTuple):
     probability: np.ndarray  # (N, classes), of cells that were not trained on
     groups: np.ndarray  # (N,) what was held out together
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #89c9446b
 @checked
 def classify(
     features,  # (N, k): codes, pixels, measures
@@ -136,7 +136,8 @@ def classify(
 
     if classifier not in CLASSIFIERS:
         raise unknown_name("classifier", classifier, CLASSIFIERS)
-    features, labels = np.asarray(features, float), np.asarray(labels)
+    features = np.asarray(features, float)
+    labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     _check_features(features, labels, groups)
     classes, truth = np.unique(labels, return_inverse=True)
@@ -153,7 +154,7 @@ def classify(
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #2f856b54
 def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
     "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
     if features.ndim != 2 or not len(features) == len(labels) == len(groups):
@@ -169,7 +170,7 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
             "all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed"
         )
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #d2b0842e
 def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, folds: int) -> int:
     "As many folds as are asked for, or as there are groups of the rarest class."
     if len(classes) < 2:
@@ -188,7 +189,7 @@ def area_under_roc(predicted: Predicted) -> float:
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #9b0d593c
 def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     """The area from ranks: a bootstrap asks for it hundreds of times, and scikit-learn's function checks its input
     longer than it computes.
@@ -202,11 +203,12 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
         else float("nan")
     )
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #b4fab001
 @checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
-    random, names = np.random.default_rng(seed), np.unique(predicted.groups)
+    random = np.random.default_rng(seed)
+    names = np.unique(predicted.groups)
     rows = {name: np.flatnonzero(predicted.groups == name) for name in names}
     found = []
     for _ in range(resamples):
@@ -217,14 +219,15 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #f6f75887
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
     """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: what was said, what came true, of how many.
 
     With two classes of the second, otherwise of the class that is said to be likeliest.
     """
-    p, truth = predicted.probability, predicted.truth
+    p = predicted.probability
+    truth = predicted.truth
     said, came = (p[:, 1], truth == 1) if p.shape[1] == 2 else (p.max(1), truth == p.argmax(1))
     place = np.clip(np.digitize(said, np.linspace(0, 1, bins + 1)[1:-1]), 0, bins - 1)
     curve = (
@@ -236,7 +239,7 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     brier = float(np.square(p - np.eye(p.shape[1])[truth]).sum(1).mean())
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #c53d0de0
 def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
     predicted = classify(features, labels, groups, classifier, **settings)
@@ -249,7 +252,8 @@ def plot_areas(
     best: dict[str, float] | None = None,  # task -> the best that is possible, where it is known
 ) -> Figure:
     "Area under the ROC curve by features and classifier, a panel a task; points are seeds, bars their means."
-    tasks, kinds = scores.task.unique(), scores.classifier.unique()
+    tasks = scores.task.unique()
+    kinds = scores.classifier.unique()
     across = min(3, len(tasks))
     down = -(-len(tasks) // across)
     size = 3.6 * across + 0.6, 2.9 * down + 0.5
@@ -267,7 +271,7 @@ def plot_areas(
         shared_legend(fig)
     return fig
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #527078ab
 def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     "Bars of one task: a group for each kind of features, in it a bar for each classifier."
     for j, kind in enumerate(kinds):
@@ -275,14 +279,15 @@ def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
             values = scores[(scores.features == name) & (scores.classifier == kind)].auc
             if values.empty:
                 continue
-            place, label = i + 0.26 * (j - (len(kinds) - 1) / 2), kind if i == 0 else None
+            place = i + 0.26 * (j - (len(kinds) - 1) / 2)
+            label = kind if i == 0 else None
             axis.bar(place, values.mean() - 0.4, 0.24, bottom=0.4, color=PALETTE[j], label=label, alpha=0.85)
             axis.plot(np.full(len(values), place), values, ".", color="0.15", ms=3)
     axis.axhline(0.5, color="0.5", ls=":", lw=1)
     axis.set(xticks=range(len(names)), ylim=(0.4, 1.02))
     axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
 
-
+# %% ../../nbs/evaluation/12_downstream.ipynb #7e4ff521
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """What was said against what came true, a line for each value of a column; the size of a point is its number of
     cells.
@@ -324,7 +329,8 @@ def cluster_agreement(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    features, k = np.asarray(features, float), len(np.unique(labels))
+    features = np.asarray(features, float)
+    k = len(np.unique(labels))
     if method not in ("mixture", "kmeans"):
         raise unknown_name("clustering", method, ("mixture", "kmeans"))
     if k < 2 or len(features) <= k:

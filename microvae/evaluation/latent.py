@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.collection import CellImages
 from ..core.errors import ShapeError, checked
+from ..data.collection import CellImages
 from .reconstruction import decoded, embed
 
 # %% ../../nbs/evaluation/01_latent.ipynb #c04
@@ -30,7 +30,7 @@ def empirical_kl(
     variance = latents.var(0, unbiased=False)
     return 0.5 * (latents.mean(0).square() + variance - variance.log() - 1)
 
-
+# %% ../../nbs/evaluation/01_latent.ipynb #1391ad13
 def sample_posterior(mean, log_variance, seed: int = 0) -> np.ndarray:
     "One draw `(N, d)` from each posterior."
     return mean + np.exp(0.5 * np.asarray(log_variance)) * np.random.default_rng(seed).standard_normal(np.shape(mean))
@@ -44,7 +44,7 @@ def active_units(
     "Number of latent dimensions whose posterior mean varies with the image. Source: Burda et al. 2016."
     return int((np.var(np.asarray(means), axis=0) > threshold).sum())
 
-
+# %% ../../nbs/evaluation/01_latent.ipynb #d5abce31
 def reconstruction_variety(
     reconstructions,  # (N, C, H, W)
     images,  # (N, C, H, W)
@@ -63,7 +63,8 @@ def interpolate(
     steps: int = 8,  # both ends included
 ) -> np.ndarray:  # (k, steps, C, H, W)
     "Images on the straight line between the codes of pairs of images."
-    start, end = np.asarray(start, np.float32), np.asarray(end, np.float32)
+    start = np.asarray(start, np.float32)
+    end = np.asarray(end, np.float32)
     if start.shape != end.shape or steps < 2:
         raise ShapeError(
             f"images have shapes {start.shape} and {end.shape}, and steps is {steps}; both must have one shape (k, C, H, W), and 2 steps are the least"

@@ -12,15 +12,16 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import checked
-from ..models.autoencoders import Autoencoder
 from ..core.style import styled
+from ..models.autoencoders import Autoencoder
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder, images: np.ndarray) -> dict[str, np.ndarray]:
     "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
-    caught, hooks = {}, []
+    caught = {}
+    hooks = []
 
     def catch(name):
         def hook(layer, given, made):
@@ -42,7 +43,7 @@ def activations(model: Autoencoder, images: np.ndarray) -> dict[str, np.ndarray]
         model.train(was_training)
     return caught
 
-
+# %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each brought to [0, 1];
     empty ones where there are fewer channels.
@@ -50,11 +51,12 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     spread = maps.std((2, 3))
     order = np.argsort(-spread, axis=1, kind="stable")[:, :n]
     chosen = np.take_along_axis(maps, order[:, :, None, None], 1)
-    low, high = chosen.min((2, 3), keepdims=True), chosen.max((2, 3), keepdims=True)
+    low = chosen.min((2, 3), keepdims=True)
+    high = chosen.max((2, 3), keepdims=True)
     chosen = (chosen - low) / np.where(high > low, high - low, 1)
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
-
+# %% ../../nbs/evaluation/07_layers.ipynb #d772d702
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
     """Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is
     the same everywhere; `maps` may have been brought to those already.

@@ -14,13 +14,14 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..data.collection import CellImages
 from ..core.errors import CollapseError, ConfigError, checked
+from ..core.style import PALETTE, styled
+from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..models.pose import turned
-from ..core.style import PALETTE, styled
 
+# %% ../../nbs/evaluation/13_orientation.ipynb #2d972f96
 #: Angles, in degrees, by which cells are turned.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 
@@ -29,7 +30,7 @@ def turned_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, turned about the middle of their images."
     return replace(cells, images=turned(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
-
+# %% ../../nbs/evaluation/13_orientation.ipynb #f28e4fee
 @checked
 def code_movement(
     model: Autoencoder,
@@ -69,7 +70,7 @@ def code_movement(
         ]
     )
 
-
+# %% ../../nbs/evaluation/13_orientation.ipynb #b59c4f62
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Movement against the angle, a line for each value of a column, mean over seeds and their range."
     with styled():

@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, ShapeError, checked
+from ..core.style import PALETTE, styled, wrapped
+from ..data.collection import CellImages
 from .plots import composite, display_of, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
-from ..core.style import PALETTE, styled, wrapped
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03a
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
@@ -29,12 +29,15 @@ def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tupl
     """
     places = np.asarray(places, float)
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
-    middle, reach = (low + high) / 2, most * max(float((high - low).max()), 1e-6) / 2
-    low, high = np.maximum(places.min(0), middle - reach), np.minimum(places.max(0), middle + reach)
-    (x, y), half = (low + high) / 2, max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
+    middle = (low + high) / 2
+    reach = most * max(float((high - low).max()), 1e-6) / 2
+    low = np.maximum(places.min(0), middle - reach)
+    high = np.minimum(places.max(0), middle + reach)
+    (x, y) = (low + high) / 2
+    half = max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
     return x - half, x + half, y - half, y + half
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #0176d09b
 def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     "How many points `(N, 2)` do not lie within left, right, bottom and top, in words; empty for none."
     left, right, bottom, top = bounds
@@ -62,7 +65,9 @@ def plot_marginals(
         fig, axes = plt.subplots(
             2, 2, figsize=(5.4, 5.2), width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row"
         )
-        main, top, side = axes[1, 0], axes[0, 0], axes[1, 1]
+        main = axes[1, 0]
+        top = axes[0, 0]
+        side = axes[1, 1]
         axes[0, 1].axis("off")
         reach = float(max(2.2, *np.abs(limits(points[[x, y]].to_numpy()))))
         scatter_classes(main, points[x], points[y], shown, 8, 0.6, counts=True)
@@ -92,7 +97,7 @@ def plot_marginals(
         fig.tight_layout(pad=0.5)
     return fig
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #91f4f9c7
 @checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
@@ -144,10 +149,11 @@ def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: t
         )
     line = np.linspace(-reach, reach, steps)
     codes = np.zeros((steps, steps, model.latent_dim))
-    codes[..., axes[0]], codes[..., axes[1]] = line[None, :], line[::-1, None]
+    codes[..., axes[0]] = line[None, :]
+    codes[..., axes[1]] = line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #e261160b
 @checked
 def traversals(
     model: Autoencoder,
@@ -165,7 +171,7 @@ def traversals(
         codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #2401038b
 @checked
 def plot_grid(
     images: np.ndarray,
@@ -190,7 +196,7 @@ def plot_grid(
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #95ecc4e4
 @checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
@@ -217,7 +223,8 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
     """
     k = len(originals)
     gain = display_of(originals, channels)["gain"]
-    before, after = planes(originals, channels, gain), planes(reconstructions, channels, gain)
+    before = planes(originals, channels, gain)
+    after = planes(reconstructions, channels, gain)
     error = reconstructions - originals
     if len(before) < error.shape[1]:
         error = error.mean(1, keepdims=True)
@@ -250,7 +257,8 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little
     and more.
     """
-    cost, gain = table[smaller].to_numpy(float), table[larger].to_numpy(float)
+    cost = table[smaller].to_numpy(float)
+    gain = table[larger].to_numpy(float)
     better = (
         (cost[None] <= cost[:, None])
         & (gain[None] >= gain[:, None])
@@ -258,7 +266,7 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     )
     return ~better.any(1)
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #75fe6042
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Mean of each name over seeds, and the front of those that no other beats."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
@@ -278,19 +286,20 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #1abaf7db
 def at_one_rate(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> tuple[float, pd.DataFrame]:
     """A rate in nats that all lines of `plot_rate_distortion` reach, and their distortions there, between their points:
     columns `by` and reconstruction. An empty table where no rate is common to all.
     """
     points = runs.groupby([by, mark], sort=False)[["kl", "reconstruction"]].mean().reset_index().sort_values("kl")
     ends = points.groupby(by).kl.agg(["min", "max"])
-    low, high = ends["min"].max(), ends["max"].min()
+    low = ends["min"].max()
+    high = ends["max"].min()
     rate = float(low + high) / 2
     rows = [(name, np.interp(rate, line.kl, line.reconstruction)) for name, line in points.groupby(by, sort=False)]
     return rate, pd.DataFrame(rows if low <= high else [], columns=[by, "reconstruction"])
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #5c32126c
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
     """Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over
     seeds; points are marked with the values of another.
@@ -319,13 +328,13 @@ def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, the widest first."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #2e792ea5
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice where there is one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #528ce567
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1
     where none lies within its square; and left, right, bottom, top of the lattice.
@@ -334,14 +343,15 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
 
     left, right, bottom, top = limits(places)
     reach = (right - left) / 2
-    x, y = (left + right) / 2, (bottom + top) / 2
+    x = (left + right) / 2
+    y = (bottom + top) / 2
     pitch = 2 * reach / steps
     line = (np.arange(steps) + 0.5) * pitch - reach
     lattice = np.stack(np.meshgrid(x + line, y - line), -1)
     found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #92f38677
 @checked
 def plot_map(
     codes: np.ndarray,
@@ -364,7 +374,8 @@ def plot_map(
     places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)
     rows, extent = nearest_to_lattice(places, steps)
     drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
-    number, (height, width) = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}, cells.image_shape[1:]
+    number = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}
+    (height, width) = cells.image_shape[1:]
     side = max(height, width)
     sheet = np.ones((steps * side, steps * side, 3))
     for (a, b), row in np.ndenumerate(rows):
@@ -388,7 +399,7 @@ def plot_map(
         right.set_title("the cell nearest to each place", fontsize=9, loc="left")
     return fig
 
-
+# %% ../../nbs/evaluation/14_pictures.ipynb #5431416c
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Points in the colours of a column's values, with a legend or a scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5

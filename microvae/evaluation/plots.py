@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, checked
-from ..models.depth import THESIS_ANCHORS, interpolated_depth
 from ..core.style import MISSING, PALETTE, channel_colours, shared_legend, styled, true_colour, wrapped
+from ..data.collection import CellImages
+from ..models.depth import THESIS_ANCHORS, interpolated_depth
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c02b
 def named(channels: tuple[str, ...], count: int) -> tuple[str, ...]:
@@ -126,7 +126,8 @@ def plot_curves(
                 axis.fill_between(mean.index + 1, runs.min(), runs.max(), color=colours[name], alpha=0.15, lw=0)
             # a spike of the first third must not flatten everything after it
             settled = late[late.epoch >= late.epoch.max() / 3][column]
-            low, high = settled.min(), settled.max()
+            low = settled.min()
+            high = settled.max()
             axis.set(
                 xlabel="epoch",
                 ylabel=label,
@@ -147,7 +148,7 @@ def plot_curves(
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #525e2936
 def _natural(value):
     return (0, value, "") if isinstance(value, (int, float, np.number)) else (1, 0, str(value))
 
@@ -213,7 +214,8 @@ def plot_against_parameters(
         colours = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(sorted(runs.model.unique()))}
         for axis, (name, part) in zip(axes[0], panels):
             for model, seeds in part.groupby("model"):
-                mean, x = seeds[value].mean(), seeds.parameters.iloc[0] / 1e3
+                mean = seeds[value].mean()
+                x = seeds.parameters.iloc[0] / 1e3
                 axis.errorbar(
                     x,
                     mean,
@@ -232,7 +234,7 @@ def plot_against_parameters(
         shared_legend(fig, min(6, 3 * len(panels)), 9)
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #c8ac30b6
 def plot_latent(
     latents: pd.DataFrame,  # columns z1, z2, `panel` and `colour`
     panel: str = "beta",  # a panel for each value
@@ -264,7 +266,7 @@ def plot_latent(
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #7949bd53
 def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Figure:
     "The line through two anchors in log₂ pixels, the steps that rounding makes of it, and marked image sides."
     sides = np.arange(8, 513)
@@ -324,7 +326,8 @@ def contact_sheet(
     blocks = [
         (name, np.arange(len(cells)) if by is None else np.flatnonzero(cells.table[by] == name)) for name in names
     ]
-    random, each = np.random.default_rng(seed), max(columns, n // len(blocks) // columns * columns)
+    random = np.random.default_rng(seed)
+    each = max(columns, n // len(blocks) // columns * columns)
     picked = [(name, len(rows), cells[np.sort(random.permutation(rows)[:each])].images) for name, rows in blocks]
     lines = [-(-len(images) // columns) for _, _, images in picked]
     size = "×".join(map(str, cells.image_shape[1:]))
@@ -339,7 +342,8 @@ def contact_sheet(
         )
         colours = composite(np.concatenate([images for _, _, images in picked]), cells.channels)
         for axis, (name, count, images) in zip(axes[:, 0], picked):
-            shown, colours = colours[: len(images)], colours[len(images) :]
+            shown = colours[: len(images)]
+            colours = colours[len(images) :]
             axis.imshow(_tiled(shown, columns), interpolation="nearest")
             axis.axis("off")
             what = f"{count:,} of {len(cells):,}" if by is not None else f"{len(images)} of {len(cells):,}"
@@ -349,7 +353,7 @@ def contact_sheet(
         _channel_legend(fig, cells.channels)
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #8e9525c3
 def plot_images(
     groups: dict[str, np.ndarray],  # name -> (k, C, H, W) in [0, 1]
     columns: int = 8,
@@ -373,7 +377,7 @@ def plot_images(
         fig.tight_layout(pad=0.3)
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #a6c7c9d2
 def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
     "Colours `(N, H, W, 3)` as one picture with white lines between."
     n, height, width, _ = shown.shape
@@ -381,11 +385,12 @@ def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
     rows = -(-n // columns)
     sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, 3))
     for i, image in enumerate(shown):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        top = (i // columns) * (height + gap)
+        left = (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #5672c557
 def _channel_legend(fig: Figure, channels: tuple[str, ...]) -> Legend | None:
     "Names of overlaid channels beside their colours, below the figure, in as many lines as they need."
     if len(channels) < 2 or true_colour(channels):
@@ -494,7 +499,7 @@ def track_plot(cells: CellImages, shown: int = 4) -> Figure:
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/02_plots.ipynb #bab30329
 def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
     """A picture with a row a track and a column a frame, white where a cell was not cut; families are apart.
 
@@ -503,7 +508,8 @@ def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
     times = np.sort(cells.table.time.unique())
     times = times[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).astype(int))]
     height, width = cells.image_shape[1:]
-    display, lines = display_of(cells.sample(500).images[:], cells.channels), []
+    display = display_of(cells.sample(500).images[:], cells.channels)
+    lines = []
     for _, tracks in families:
         for track in tracks:
             part = cells.table[cells.table.track == track]

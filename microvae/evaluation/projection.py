@@ -14,9 +14,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
-from .plots import scatter_classes
 from ..core.style import styled
+from .plots import scatter_classes
 
+# %% ../../nbs/evaluation/04_projection.ipynb #efca34c4
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
@@ -53,7 +54,7 @@ def project(
         warnings.simplefilter("ignore")  # that a seed means one core
         return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
 
-
+# %% ../../nbs/evaluation/04_projection.ipynb #b481e85a
 @checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0

@@ -11,10 +11,11 @@ import numpy as np
 from .latent import active_units, reconstruction_variety
 from .reconstruction import psnr, ssim
 
+# %% ../../nbs/evaluation/15_quality.ipynb #89fb31c9
 #: What is measured, in this order.
 MEASURES = ("squared_error", "pixel_error", "explained", "variety", "psnr", "ssim", "active_units")
 
-
+# %% ../../nbs/evaluation/15_quality.ipynb #74fff5a4
 def quality(
     images: np.ndarray,  # (N, C, H, W) in [0, 1], that the model was not trained on
     made: dict[str, np.ndarray],  # what `reconstruct` gave for them

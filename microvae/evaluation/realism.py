@@ -17,9 +17,10 @@ from ..training.step import resolve_device
 
 # %% ../../nbs/evaluation/08_realism.ipynb #c04
 # what ImageNet's weights expect
-_MEAN, _DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+_MEAN = torch.tensor([0.485, 0.456, 0.406])
+_DEVIATION = torch.tensor([0.229, 0.224, 0.225])
 
-
+# %% ../../nbs/evaluation/08_realism.ipynb #1b55b6d7
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and which weights it has."
     from torchvision.models import ResNet18_Weights, resnet18
@@ -40,7 +41,7 @@ def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     network.fc = nn.Identity()
     return network.eval().requires_grad_(False), "imagenet" if wanted else "random"
 
-
+# %% ../../nbs/evaluation/08_realism.ipynb #9ea98d7b
 @torch.no_grad()
 def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> Tensor:
     "512 numbers for each image; grey images, and those of other channels, are seen as their mean in three."
@@ -54,7 +55,7 @@ def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> T
         found.append(network((batch - _MEAN.to(device)[:, None, None]) / _DEVIATION.to(device)[:, None, None]))
     return torch.cat(found)
 
-
+# %% ../../nbs/evaluation/08_realism.ipynb #c771b0a0
 @checked
 def real_or_reconstructed(
     images: np.ndarray,  # (N, C, H, W) in [0, 1]
@@ -68,7 +69,8 @@ def real_or_reconstructed(
     "How well a classifier tells images from reconstructions, on images that it was not trained on: 0.5 is not at all."
     from sklearn.metrics import roc_auc_score
 
-    images, reconstructions = np.asarray(images, np.float32), np.asarray(reconstructions, np.float32)
+    images = np.asarray(images, np.float32)
+    reconstructions = np.asarray(reconstructions, np.float32)
     if images.shape != reconstructions.shape or images.ndim != 4:
         raise ShapeError(
             f"images have shape {images.shape}, reconstructions {reconstructions.shape}; both must be the same (N, C, H, W)"
@@ -100,7 +102,7 @@ def real_or_reconstructed(
         weights=which,
     )
 
-
+# %% ../../nbs/evaluation/08_realism.ipynb #7745f5c0
 def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_size: int = 32) -> nn.Module:
     "The report's head, trained with Adam on features that are brought to one scale."
     with torch.random.fork_rng():

@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError, checked
 from ..core.files import write_table
+from ..core.progress import progress_bar
+from ..data.collection import CellImages
 from ..models import measures
 from ..models.autoencoders import Autoencoder
-from ..core.progress import progress_bar
 from ..training.config import Precision
 from ..training.step import missing_operators, resolve_precision, true_float32
 
@@ -36,7 +36,7 @@ def _measured(measure, a, b) -> np.ndarray:
         )
     ).numpy()
 
-
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #52ca2db3
 @checked
 def psnr(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -45,7 +45,7 @@ def psnr(
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
     return _measured(measures.psnr, a, b)
 
-
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #8c8aecde
 @checked
 def ssim(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -100,7 +100,7 @@ class Pass(NamedTuple):
     mean: Tensor  # (N, d)
     log_variance: Tensor  # (N, d)
 
-
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #637db109
 def passes(
     model: Autoencoder,  # see `ready`
     cells: CellImages,

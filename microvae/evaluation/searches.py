@@ -37,27 +37,27 @@ def study_of(trials: pd.DataFrame, space: Space):
         )
     return study
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #d74f1361
 def _choice(value, values):
     "A value as the space has it: a table of numbers makes 16 of 16.0."
     if isinstance(values, list):
         return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #d3f7039e
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
     "Share of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
     shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
     return {name: float(share) for name, share in shares.items()}
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #9abe0b69
 def _variance_explained():
     "fANOVA. Optuna's default asks what the best tenth of the trials has in common: of seven, that is one."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #1e20cc61
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "One of Optuna's pictures: history, parallel (coordinates), importance."
     require("optuna", "search")
@@ -103,7 +103,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.get_legend() and axis.get_legend().remove()
     return figure
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #233426cc
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """The loss after each epoch of the best trials; columns number, epoch, value.
 
@@ -130,7 +130,7 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         fig.tight_layout()
     return fig
 
-
+# %% ../../nbs/evaluation/09_searches.ipynb #bf803df7
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")
     return part.epoch, part.value

@@ -27,13 +27,14 @@ def match_counts(
     if iou < 0.5:
         raise ConfigError(f"iou is {iou}, it must be at least 0.5: below, a cell could be matched twice")
     labels, truth = (relabel_sequential(np.asarray(a))[0].astype(np.int64) for a in (labels, truth))
-    n, m = int(labels.max()), int(truth.max())
+    n = int(labels.max())
+    m = int(truth.max())
     both = np.bincount((labels * (m + 1) + truth).ravel(), minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
     union = both.sum(1)[1:, None] + both.sum(0)[None, 1:] - both[1:, 1:]
     found = int((both[1:, 1:] > iou * union).sum())
     return found, n - found, m - found
 
-
+# %% ../../nbs/evaluation/03_segmentation.ipynb #b8577751
 @checked
 def f1_scores(counts) -> tuple[float, float]:
     "F1 as the mean over images, and pooled over all cells; an image without cells in which none are found counts as 1."

@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 where all of the interval is above zero, −1 where all is below, 0 where it holds zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-
+# %% ../../nbs/evaluation/10_statistics.ipynb #eacf525c
 @checked
 def interval(
     values,  # (n,) numbers
@@ -60,7 +60,9 @@ def interval(
         if together is None
         else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
     )
-    sums, counts, mean = np.bincount(unit, values), np.bincount(unit), float(values.mean())
+    sums = np.bincount(unit, values)
+    counts = np.bincount(unit)
+    mean = float(values.mean())
     if len(sums) == 1:
         return Interval(mean, float("nan"), float("nan"), 1)
     if np.ptp(values) == 0:
@@ -119,7 +121,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-
+# %% ../../nbs/evaluation/10_statistics.ipynb #6bcc3c32
 @checked
 def against(
     runs: pd.DataFrame,

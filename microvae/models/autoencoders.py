@@ -150,7 +150,8 @@ class Architecture:
                 ((k, k), (p, p))
                 for k, p in zip(self.decoder_kernels, self.output_paddings or (0,) * len(self.decoder_kernels))
             ]
-        rows, columns = self.sides(height)[::-1], self.sides(width)[::-1]
+        rows = self.sides(height)[::-1]
+        columns = self.sides(width)[::-1]
         steps = zip(zip(rows, rows[1:]), zip(columns, columns[1:]), self.decoder_steps)
         return [
             tuple(zip(undo(*row), undo(*column))) if stride == 2 else ((3, 3), (0, 0))  # type: ignore[misc]
@@ -180,7 +181,8 @@ class Encoder(nn.Sequential):
     "Images `(N, C, H, W)` to feature maps."
 
     def __init__(self, channels: int, architecture: Architecture):
-        a, widths = architecture, [channels, *architecture.channels]
+        a = architecture
+        widths = [channels, *architecture.channels]
         places = zip(widths, widths[1:], a.pool_paddings, a.strides or (2,) * a.depth)
         super().__init__(
             *[
@@ -189,20 +191,22 @@ class Encoder(nn.Sequential):
             ]
         )
 
-
+# %% ../../nbs/models/03_autoencoders.ipynb #bcab1c5d
 def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
     "Linear layers from each width to the next, each with an activation; the first may read maps."
     return nn.Sequential(
         *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
     )
 
-
+# %% ../../nbs/models/03_autoencoders.ipynb #8bceb2d0
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture):
         super().__init__()
-        a, (channels, *self.size), self.tanh = architecture, image_shape, architecture.output == "tanh"
+        a = architecture
+        (channels, *self.size) = image_shape
+        self.tanh = architecture.output == "tanh"
         self.bottleneck = check_shape(image_shape, latent_dim, a)
         active = a.decoder_activation or a.activation
         dense = [latent_dim, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
@@ -211,7 +215,8 @@ class Decoder(nn.Module):
             nn.Unflatten(1, self.bottleneck) if a.latent == "maps" else VectorToMaps(dense[-1], self.bottleneck)
         )
         inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
-        widths, upsampling = [self.bottleneck[0], *inner, channels], a.upsampling(*self.size)
+        widths = [self.bottleneck[0], *inner, channels]
+        upsampling = a.upsampling(*self.size)
         places = zip(widths, widths[1:], upsampling, a.decoder_steps)
         self.blocks = nn.Sequential(
             *[
@@ -249,7 +254,7 @@ class Output(NamedTuple):
     mean: Tensor | None = None  # (N, d) of the posterior
     log_variance: Tensor | None = None  # (N, d) of the posterior
 
-
+# %% ../../nbs/models/03_autoencoders.ipynb #1a879ba2
 class Autoencoder(nn.Module):
     "A deterministic autoencoder: `decode(encode(images))`."
 
@@ -266,7 +271,8 @@ class Autoencoder(nn.Module):
         changes: tuple = (),  # (field, value) in which the architecture differs from the catalogue's
     ):
         super().__init__()
-        a, maps = architecture, architecture.latent == "maps"
+        a = architecture
+        maps = architecture.latent == "maps"
         own = prod(check_shape(image_shape, 1, a)) if maps else a.latent_dim
         if maps and latent_dim not in (None, own):
             raise ConfigError(
@@ -279,13 +285,11 @@ class Autoencoder(nn.Module):
         latent_dim = own if latent_dim is None else latent_dim
         widths = [prod(check_shape(image_shape, latent_dim, a)), *a.dense]
         channels, height, width = image_shape
-        self.image_shape, self.latent_dim, self.architecture, self.name, self.changes = (
-            (channels, height, width),
-            latent_dim,
-            a,
-            name,
-            tuple(changes),
-        )
+        self.image_shape = (channels, height, width)
+        self.latent_dim = latent_dim
+        self.architecture = a
+        self.name = name
+        self.changes = tuple(changes)
         self.encoder = Encoder(image_shape[0], a)
         self.hidden = _fully_connected(widths, a.activation)
         for head in self.heads:
@@ -334,7 +338,7 @@ def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
     device = like.device if generator is None else generator.device
     return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype).to(like.device)
 
-
+# %% ../../nbs/models/03_autoencoders.ipynb #fdc65f97
 class VariationalAutoencoder(Autoencoder):
     """A VAE with a diagonal Gaussian posterior and a standard normal prior.
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..core.errors import ConfigError
 
+# %% ../../nbs/models/01_blocks.ipynb #6067c931
 Downsampling = Literal["maxpool", "strided"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "tanh", "none"]
 
@@ -27,7 +28,7 @@ def halved(side: int, downsampling: Downsampling, padding: int = 0, kernel: int 
         return (side + 2 * padding) // 2
     return (side + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
 
-
+# %% ../../nbs/models/01_blocks.ipynb #1d311899
 def halvings(
     side: int,
     downsampling: Downsampling,
@@ -46,12 +47,12 @@ def margin(kernel: int) -> int:
     "Padding of a transposed convolution: none for a kernel that covers only its own pixels."
     return 1 if kernel > 2 else 0
 
-
+# %% ../../nbs/models/01_blocks.ipynb #a560248f
 def doubled(side: int, kernel: int, output_padding: int, stride: int = 2) -> int:
     "Side after one upsampling block; one of stride 1 and kernel 3 leaves it as it is."
     return stride * (side - 1) - 2 * margin(kernel) + kernel + output_padding
 
-
+# %% ../../nbs/models/01_blocks.ipynb #501203f0
 def undo(side: int, target: int) -> tuple[int, int]:
     """Kernel and output padding of the upsampling block that takes `side` to exactly `target` (2·side − 1, 2·side or
     2·side + 1).
@@ -61,12 +62,12 @@ def undo(side: int, target: int) -> tuple[int, int]:
 # %% ../../nbs/models/01_blocks.ipynb #c25
 _GAMMA, _FIRST, _SECOND = (number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
-
+# %% ../../nbs/models/01_blocks.ipynb #a80839d5
 def _shifted(numbers: Tensor, bits: int) -> Tensor:
     "Logical right shift of int64, whose own shift repeats the sign."
     return (numbers >> bits) & (2 ** (64 - bits) - 1)
 
-
+# %% ../../nbs/models/01_blocks.ipynb #4869c43a
 def splitmix64(seeds: Tensor, counters: Tensor) -> Tensor:
     """64 random bits, as int64, for each seed and counter (int64, broadcast against each other).
 
@@ -100,7 +101,7 @@ class Dropout(nn.Dropout):
         bits = splitmix64(self.seeds[:, None], words).view(torch.int16)
         return (bits[:, :count] >= round(self.p * 2**16) - 2**15).view(images.shape)
 
-
+# %% ../../nbs/models/01_blocks.ipynb #8d7978b8
 def seed_dropout(model: nn.Module, seeds: Tensor | None):
     "Give every dropout layer of a model the seeds `(N,)` of the next batch."
     for number, layer in enumerate(layer for layer in model.modules() if isinstance(layer, Dropout)):
@@ -117,14 +118,14 @@ _ACTIVATIONS = {
     "none": nn.Identity,
 }
 
-
+# %% ../../nbs/models/01_blocks.ipynb #613f1f80
 def activation(name: Activation) -> nn.Module:
     "A layer by name; the slope of `leaky_relu` is 0.1. Raises `ConfigError` with the names that there are."
     if name not in _ACTIVATIONS:
         raise ConfigError(f"activation is {name!r}, it must be one of {', '.join(_ACTIVATIONS)}")
     return _ACTIVATIONS[name]()
 
-
+# %% ../../nbs/models/01_blocks.ipynb #aad6c5a5
 class DownBlock(nn.Sequential):
     """Halve an image `(N, in_channels, H, W)`: a convolution that is followed by max pooling, or is strided; batch
     norm and dropout where wanted; an activation.
@@ -167,7 +168,7 @@ def _phases(weight: Tensor) -> Tensor:
         taps.permute(1, 3, 4, 5, 0, 2).reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
     )
 
-
+# %% ../../nbs/models/01_blocks.ipynb #8136a59c
 class _Upsample(torch.autograd.Function):
     "A transposed convolution of stride 2 and padding 1, by operations that a CPU is fast at."
 
@@ -187,7 +188,8 @@ class _Upsample(torch.autograd.Function):
         for i in (0, 1):
             # the first phase begins one row above the image, so its row 1 is the image's row 1
             for j in (0, 1):
-                place, first = made[:, 1 - i :: 2, 1 - j :: 2], (2 * i + j) * channels
+                place = made[:, 1 - i :: 2, 1 - j :: 2]
+                first = (2 * i + j) * channels
                 place.copy_(
                     found[:, 1 - i : 1 - i + place.shape[1], 1 - j : 1 - j + place.shape[2], first : first + channels]
                 )
@@ -196,7 +198,8 @@ class _Upsample(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         images, weight = ctx.saved_tensors
-        (n, inputs, height, width), (_, channels, rows, columns) = images.shape, weight.shape
+        (n, inputs, height, width) = images.shape
+        (_, channels, rows, columns) = weight.shape
         gradient = gradient.permute(0, 2, 3, 1)
         beyond = [
             max(1, 2 * side - 3 + k - have)
@@ -220,7 +223,7 @@ class _Upsample(torch.autograd.Function):
         whole = torch.promote_types(weight.dtype, torch.float32)
         return back, kernel.to(whole), gradient.sum((0, 1, 2), dtype=whole), None
 
-
+# %% ../../nbs/models/01_blocks.ipynb #d13a751f
 class ConvTranspose2d(nn.ConvTranspose2d):
     """PyTorch's transposed convolution, padded by `margin`; with stride 2 and padding 1 on a CPU by faster operations
     that give the same numbers.
@@ -274,7 +277,7 @@ def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:
     "Rows of a `(C·H·W, d)` table as the pixels lie in memory: the channels of a pixel together."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)
 
-
+# %% ../../nbs/models/01_blocks.ipynb #61903cac
 class MapsToVector(nn.Linear):
     """A linear layer from feature maps `(N, C, H, W)`, or from vectors, to `(N, d)`, in float32; its weights are those
     of `nn.Linear` on the flattened maps.
@@ -290,7 +293,7 @@ class MapsToVector(nn.Linear):
                 self.bias,
             )
 
-
+# %% ../../nbs/models/01_blocks.ipynb #f3c498f4
 class VectorToMaps(nn.Linear):
     """A linear layer from `(N, d)` to feature maps `(N, C, H, W)`, in float32; its weights are those of `nn.Linear`
     before unflattening.

@@ -91,21 +91,21 @@ def stacked(depth: int) -> Architecture:
     "The thesis' pooling block, `depth` times: 32 channels, doubling up to 256."
     return Architecture(tuple(min(32 * 2**i, 256) for i in range(depth)))
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #d4548f4a
 #: What is adaptable is fully connected where there is nothing to halve: lines of pixels, spectra, rows of a table.
 NO_BLOCKS = Architecture(channels=(), dense=(128,))
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #692520c1
 def _fixed_depth(name: str) -> int | None:
     digits = name.removeprefix("depth")
     return int(digits) if name.startswith("depth") and digits.isdigit() and int(digits) > 0 else None
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #21aa76b6
 def available() -> list[str]:
     "Names that `build` knows; `depthN` stands for any number of blocks."
     return ["adaptable", "depthN", *THESIS, *REPORTS]
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #8114b909
 def architecture(name: str, height: int, width: int) -> Architecture:
     "The architecture of that name for images of that size. Raises `UnknownNameError` with the nearest names."
     if name in THESIS or name in REPORTS:
@@ -146,7 +146,7 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
         base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
     )
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #0366ca9d
 @checked
 def build(
     name: str,  # one of `available()`
@@ -173,7 +173,7 @@ def build(
         empty = kind(image_shape, latent_dim, found, name, tuple(sorted(changes.items())))
     return initialised(empty.to_empty(device="cpu"), generator)
 
-
+# %% ../../nbs/models/04_catalogue.ipynb #970b86dc
 @checked
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."

@@ -10,6 +10,7 @@ from math import log2
 
 from ..core.errors import ConfigError, checked
 
+# %% ../../nbs/models/00_depth.ipynb #31baf51e
 #: (pixels, blocks) of the two experiments that define the rule: 20×20 and 140×140.
 THESIS_ANCHORS = ((400, 2), (19600, 4))
 

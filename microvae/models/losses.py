@@ -32,24 +32,24 @@ def kl_from_prior(
     kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
     return (kl.clamp(min=free_bits) if free_bits else kl).sum(1)
 
-
+# %% ../../nbs/models/05_losses.ipynb #87c80a7f
 def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Squared error of each image `(N,)`, summed over channels and pixels."
     return (reconstruction - images).square().flatten(1).sum(1)
 
-
+# %% ../../nbs/models/05_losses.ipynb #81655130
 def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Binary cross-entropy of each image `(N,)` in nats, summed over channels and pixels."
     return F.binary_cross_entropy(reconstruction, images, reduction="none").flatten(1).sum(1)
 
-
+# %% ../../nbs/models/05_losses.ipynb #86542d60
 class Likelihood(NamedTuple):
     "How far a reconstruction is from its image, and what that is called."
 
     loss: Callable[[Tensor, Tensor], Tensor]  # reconstruction, images -> (N,)
     called: str
 
-
+# %% ../../nbs/models/05_losses.ipynb #586a3148
 #: What an objective may ask for, by name.
 LIKELIHOODS = {"mse": Likelihood(squared_error, "squared error"), "bce": Likelihood(cross_entropy, "cross-entropy")}
 
@@ -58,7 +58,7 @@ def log_density(latent: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     "Logarithm of a Gaussian's density, each dimension by itself; shapes broadcast."
     return -0.5 * ((latent - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
-
+# %% ../../nbs/models/05_losses.ipynb #4c4537f8
 def total_correlation_of(
     latent: Tensor,  # (N, d) samples of the posteriors
     mean: Tensor,  # (N, d)
@@ -71,16 +71,18 @@ def total_correlation_of(
     """
     # of image i's sample under image j's posterior, (N, N, d)
     each = log_density(latent[:, None], mean[None], log_variance[None])
-    together, alone = each.sum(2).logsumexp(1), each.logsumexp(1).sum(1)
+    together = each.sum(2).logsumexp(1)
+    alone = each.logsumexp(1).sum(1)
     return together - alone + (latent.shape[1] - 1) * math.log(len(latent))
 
-
+# %% ../../nbs/models/05_losses.ipynb #3ed15457
 def kl_between(
     first: tuple[Tensor, Tensor],  # mean and log-variance (N, d)
     second: tuple[Tensor, Tensor],  # of the same shape
 ) -> Tensor:  # (N,) nats
     "KL(first ‖ second) of diagonal Gaussians, summed over dimensions."
-    (mean, log_variance), (other, other_log) = first, second
+    (mean, log_variance) = first
+    (other, other_log) = second
     return 0.5 * (
         other_log - log_variance + (log_variance.exp() + (mean - other).square()) * (-other_log).exp() - 1
     ).sum(1)
@@ -100,7 +102,7 @@ class ElboTerms:
         "`reconstruction + beta · kl`, `(N,)`; or the KL as it is minimised where that is another, and what is added."
         return self.reconstruction + beta * (self.kl if self.paid is None else self.paid) + self.further
 
-
+# %% ../../nbs/models/05_losses.ipynb #97073c5c
 @checked
 def elbo_terms(
     output: Output,  # what a model returned

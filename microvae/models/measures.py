@@ -21,7 +21,7 @@ def _pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     whole = torch.float32 if a.device.type == "mps" else torch.float64
     return a.to(whole), b.to(whole)
 
-
+# %% ../../nbs/models/06_measures.ipynb #172d2c09
 def psnr(
     a: Tensor,  # (N, C, H, W) in [0, 1]
     b: Tensor,  # of the same shape
@@ -30,7 +30,7 @@ def psnr(
     a, b = _pair(a, b)
     return -10 * (a - b).square().mean((1, 2, 3)).log10()
 
-
+# %% ../../nbs/models/06_measures.ipynb #4272056b
 def ssim(
     a: Tensor,  # (N, C, H, W) in [0, 1]
     b: Tensor,  # of the same shape
@@ -44,12 +44,11 @@ def ssim(
     window = min(7, shortest - 1 + shortest % 2)
     sample = window**2 / max(1, window**2 - 1)  # variances of samples, not of populations
     mean_a, mean_b, square_a, square_b, product = (avg_pool2d(x, window, 1) for x in (a, b, a * a, b * b, a * b))
-    variance_a, variance_b, covariance = (
-        sample * (square_a - mean_a**2),
-        sample * (square_b - mean_b**2),
-        sample * (product - mean_a * mean_b),
-    )
-    brightness, structure = 0.01**2, 0.03**2
+    variance_a = sample * (square_a - mean_a**2)
+    variance_b = sample * (square_b - mean_b**2)
+    covariance = sample * (product - mean_a * mean_b)
+    brightness = 0.01**2
+    structure = 0.03**2
     found = (
         (2 * mean_a * mean_b + brightness)
         * (2 * covariance + structure)

@@ -23,7 +23,7 @@ def _weights(images: Tensor) -> Tensor:
     disc = torch.sigmoid((0.9 - (rows[:, None].square() + columns[None].square()).sqrt()) * 20)
     return strange * disc + 1e-9
 
-
+# %% ../../nbs/models/02_pose.ipynb #3123ded1
 @torch.no_grad()
 def pose_of(
     images: Tensor,  # (N, C, H, W)
@@ -39,8 +39,10 @@ def pose_of(
         for side in (height, width)
     )
     total = weights.sum((1, 2))
-    row, column = (weights.sum(2) @ rows) / total, (weights.sum(1) @ columns) / total
-    y, x = rows[None, :, None] - row[:, None, None], columns[None, None, :] - column[:, None, None]
+    row = (weights.sum(2) @ rows) / total
+    column = (weights.sum(1) @ columns) / total
+    y = rows[None, :, None] - row[:, None, None]
+    x = columns[None, None, :] - column[:, None, None]
     both = 2 * (weights * x * y).sum((1, 2))
     difference = (weights * (x.square() - y.square())).sum((1, 2))
     spread = (weights * (x.square() + y.square())).sum((1, 2))
@@ -51,20 +53,20 @@ def pose_of(
     angle = angle + math.pi * ((weights * along**3).sum((1, 2)) > 1e-6 * total)
     return torch.stack([angle, row / (height / 2), column / (width / 2)], 1)
 
-
+# %% ../../nbs/models/02_pose.ipynb #3e8a125c
 def straightened(images: Tensor, pose: Tensor) -> Tensor:
     "Images `(N, C, H, W)` with their long axis level and their centre in the middle."
     turn = turns(pose[:, 0], images.shape[2] / images.shape[3])
     return sampled(images, turn, pose[:, 1:].flip(1), "border")
 
-
+# %% ../../nbs/models/02_pose.ipynb #0022176b
 def laid(images: Tensor, pose: Tensor) -> Tensor:
     "Straight images as they would lie in a pose: what undoes `straightened`."
     back = turns(-pose[:, 0], images.shape[2] / images.shape[3])
     centre = pose[:, 1:].flip(1)
     return sampled(images, back, -(back @ centre[:, :, None])[:, :, 0], "border")
 
-
+# %% ../../nbs/models/02_pose.ipynb #43a2143a
 def turned(images: Tensor, degrees: float | Tensor) -> Tensor:
     "Images turned about their middle, by one angle or one each; what comes in from outside is the edge."
     angle = torch.as_tensor(degrees, device=images.device, dtype=images.dtype).expand(len(images)) * (math.pi / 180)

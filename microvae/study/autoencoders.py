@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..core.errors import ConfigError
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
-from ..core.errors import ConfigError
 from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
@@ -43,7 +43,7 @@ REPORT = {
     "rate": 0.0015,
 }
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #8a29b42d
 def three_parts(cells: CellImages, seed: int = 0) -> tuple[CellImages, CellImages, CellImages]:
     "Three fifths that train, a fifth that sets thresholds, a fifth that tests."
     rest, test = hold_out(cells, 0.2, seed=seed)
@@ -55,10 +55,11 @@ def _ways(model, cells: CellImages, steps: int = 8) -> np.ndarray:
     pairs = min(3, len(cells) // 2)
     return interpolate(model, cells.images[:pairs], cells.images[pairs : 2 * pairs], steps)
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #2d4a4067
 def judge_faces(setting: Setting) -> tuple[dict, dict]:
     "Networks trained on normal images: how well each tells what is none, and what it makes of both."
-    cells, size = setting.cells, setting.size
+    cells = setting.cells
+    size = setting.size
     normal = normal_ones(cells, "face")
     if normal.sum() < 10:
         raise ConfigError(
@@ -70,16 +71,20 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
     strange = None if normal.all() else cells[~normal]
     return _told_apart(runs, test, strange, aside, setting.first), _drawn(runs, test, strange, setting.first)
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #b68db17b
 def _told_apart(
     runs: dict, test: CellImages, strange: CellImages | None, aside: CellImages, first: int
 ) -> dict[str, pd.DataFrame]:
     "Errors of normal and strange images, the threshold that others have set, and what it finds."
     parts = [part.images[:] for part in (test, strange) if part is not None]
     both = CellImages(np.concatenate(parts), channels=test.channels, name=test.name)
-    odd, found, curves, scores = np.arange(len(both)) >= len(test), [], [], []
+    odd = np.arange(len(both)) >= len(test)
+    found = []
+    curves = []
+    scores = []
     for (name, seed), run in runs.items():
-        error, kept = anomaly_scores(run.model, both), anomaly_scores(run.model, aside)
+        error = anomaly_scores(run.model, both)
+        kept = anomaly_scores(run.model, aside)
         about = dict(model=name, seed=seed)
         scores.append(pd.DataFrame(dict(score=error, strange=odd, threshold=np.quantile(kept, 0.95))).assign(**about))
         if strange is not None:
@@ -93,7 +98,7 @@ def _told_apart(
         "scores": pd.concat(scores, ignore_index=True),
     }
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #3a83a46d
 def _drawn(runs: dict, test: CellImages, strange: CellImages | None, first: int) -> dict[str, np.ndarray]:
     "A few images and their reconstructions; draws from the prior of each VAE, and ways between images."
     few = {"normal": test[:8]} | ({} if strange is None else {"strange": strange[:8]})
@@ -120,7 +125,8 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     plain = RunConfig(model=Model("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
     varied = replace(plain, model=Model("mnist_fc_ae", variational=True))
     runs = setting.train({"digits": plain, "digits, VAE": varied}, train, held, seeds=(0,))
-    run, vae = runs["digits", 0], runs["digits, VAE", 0]
+    run = runs["digits", 0]
+    vae = runs["digits, VAE", 0]
     values = int(np.prod(digits.image_shape))
     rows = []
     for i, (theirs, held_theirs) in enumerate(zip(REPORT["train"], REPORT["validation"]), 1):
@@ -149,13 +155,14 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     }
     return {"losses": pd.DataFrame(rows), "prediction": kept[columns]}, pictures
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #7004b27c
 def study_with(digits: str, digits_folder: str | None):
     "The case, with digits by their name: digits, which come with scikit-learn, or mnist."
 
     def study(setting: Setting) -> tuple[dict, dict]:
         shown = load(digits, data_folder=digits_folder or None)
-        faces, written = judge_faces(setting), judge_digits(setting, shown)
+        faces = judge_faces(setting)
+        written = judge_digits(setting, shown)
         return faces[0] | written[0], faces[1] | written[1]
 
     return study
@@ -169,7 +176,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         rows += _digit_claims(losses, runs[runs.name == "digits"].iloc[0])
     return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #1b00acfb
 def _detection_claims(found: pd.DataFrame) -> list[dict]:
     return [
         check(
@@ -181,7 +188,7 @@ def _detection_claims(found: pd.DataFrame) -> list[dict]:
         for name in (("fcn_ae", "conv_ae") if len(found) else ())
     ]
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #319cb045
 def _blur_claims(runs: pd.DataFrame) -> list[dict]:
     def below(less, more):
         return lambda part: ((psnr := part.set_index("name").psnr)[less] < psnr[more], dict(psnr[[less, more]]))
@@ -205,10 +212,11 @@ def _blur_claims(runs: pd.DataFrame) -> list[dict]:
     ]
     return [check(claim, said, runs, ask) for claim, said, ask in asked]
 
-
+# %% ../../nbs/study/17_autoencoders.ipynb #b90157ec
 def _digit_claims(losses: pd.DataFrame, written: pd.Series) -> list[dict]:
     "Losses after as many steps as the report's; of other digits than MNIST's they cannot be compared."
-    last, near = losses.iloc[-1], abs(losses.validation.iloc[-1] / losses.report_validation.iloc[-1] - 1) < 0.15
+    last = losses.iloc[-1]
+    near = abs(losses.validation.iloc[-1] / losses.report_validation.iloc[-1] - 1) < 0.15
     theirs = last.report_validation, last.report_train
     rows = [
         stated(

@@ -38,7 +38,7 @@ REPORT = {
 #: Standard deviations of the noise that is to be removed.
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
-
+# %% ../../nbs/study/15_brain.ipynb #4d747fa8
 def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
     "The report's choices (Tables 1 and 2), with the profile's epochs."
     return {
@@ -48,7 +48,7 @@ def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
         "latent_dim": [512, 1024, 2048],
     }
 
-
+# %% ../../nbs/study/15_brain.ipynb #101ae3d6
 def kinds() -> dict[str, RunConfig]:
     "The two models: squared error for the autoencoder, cross-entropy and KL for the VAE."
     return {
@@ -63,10 +63,11 @@ def masks_of(cells: CellImages) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     return tumour_mask(cells, 0.9), tumour_mask(cells, 1.9) & ~tumour_mask(cells, 1.25)
 
-
+# %% ../../nbs/study/15_brain.ipynb #0c9d0602
 def look_for(setting: Setting, train: CellImages, held: CellImages) -> dict[str, Search]:
     "Both searches."
-    space, found = space_of(setting.size["epochs"]), {}
+    space = space_of(setting.size["epochs"])
+    found = {}
     for (name, config), trials in zip(kinds().items(), setting.size["trials"]):
         found[name] = search(
             config,
@@ -81,7 +82,7 @@ def look_for(setting: Setting, train: CellImages, held: CellImages) -> dict[str,
         )
     return found
 
-
+# %% ../../nbs/study/15_brain.ipynb #cfc4db03
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the case."
     rest, test = hold_out(setting.cells, 0.12)
@@ -89,7 +90,8 @@ def study(setting: Setting) -> tuple[dict, dict]:
     found = look_for(setting, train, held)
     # with seed 0 the runs of the best trials, which are there already
     runs = setting.train({name: each.best for name, each in found.items()}, train, held)
-    tables, pictures = {}, {}
+    tables = {}
+    pictures = {}
     few = test[spread_over(test, "tumour" if "tumour" in test.table else None, 8)]
     pictures["test"] = few.images[:]
     for name, each in found.items():
@@ -113,13 +115,15 @@ def _by_choice(trials: pd.DataFrame, setting: str) -> pd.Series:
     done = trials[trials.state == "complete"]
     return done.groupby(setting).value.mean()
 
-
+# %% ../../nbs/study/15_brain.ipynb #1ab89fcf
 def _best_choice(findings: Findings, setting: str, wanted, claim: str, report: str) -> dict:
     "Whether the best trials, and the mean over trials, prefer a value of a setting."
-    here, wins = [], []
+    here = []
+    wins = []
     for name in ("AE", "VAE"):
         trials = findings.tables[f"trials_{name}"]
-        means, best = _by_choice(trials, setting), trials.loc[trials.value.idxmin(), setting]
+        means = _by_choice(trials, setting)
+        best = trials.loc[trials.value.idxmin(), setting]
         here.append(
             f"{name}: best {best:g}, means " + ", ".join(f"{choice:g}: {value:,.4g}" for choice, value in means.items())
         )
@@ -127,7 +131,7 @@ def _best_choice(findings: Findings, setting: str, wanted, claim: str, report: s
     verdicts = ("fails (both searches)", "mixed (one of two searches)", "holds (both searches)")
     return stated(claim, report, "; ".join(here), verdicts[sum(wins)])
 
-
+# %% ../../nbs/study/15_brain.ipynb #1a27bfd8
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
     noise = findings.tables["denoising_AE"].groupby("noise").mean()
@@ -142,11 +146,13 @@ def claims(findings: Findings) -> pd.DataFrame:
     ]
     return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
-
+# %% ../../nbs/study/15_brain.ipynb #4fbcc199
 def _loss_claims(findings: Findings) -> list[dict]:
     "The best losses, and which network reconstructs better."
-    runs, values = findings.tables["runs"], int(np.prod(findings.provenance["image_shape"]))
-    error, vae = runs[runs.name == "AE"].pixel_error.mean(), findings.tables["trials_VAE"].value.min()
+    runs = findings.tables["runs"]
+    values = int(np.prod(findings.provenance["image_shape"]))
+    error = runs[runs.name == "AE"].pixel_error.mean()
+    vae = findings.tables["trials_VAE"].value.min()
     best, summed = (REPORT[name]["loss"] for name in ("AE", "VAE"))
 
     def blurrier(part):
@@ -169,7 +175,7 @@ def _loss_claims(findings: Findings) -> list[dict]:
         check("The autoencoder reconstructs better than the VAE (PSNR)", "VAE “quite blurry”", runs, blurrier),
     ]
 
-
+# %% ../../nbs/study/15_brain.ipynb #5862770a
 def _noise_claim(strong: pd.Series, weak: pd.Series) -> dict:
     return stated(
         f"The autoencoder removes strong noise (σ = {max(LEVELS):g})",
@@ -179,7 +185,7 @@ def _noise_claim(strong: pd.Series, weak: pd.Series) -> dict:
         "holds" if strong.psnr_after > strong.psnr_before else "fails",
     )
 
-
+# %% ../../nbs/study/15_brain.ipynb #29e9250d
 def _tumour_claims(noise: pd.DataFrame) -> list[dict]:
     "What becomes of tumours, whose true contrast is known."
     kept = noise.contrast_after / noise.contrast_true

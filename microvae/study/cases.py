@@ -15,12 +15,20 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from ..core.errors import ConfigError, unknown_name
+from microvae.core.files import (
+    read_json,
+    read_pictures,
+    read_table,
+    replace_folder,
+    write_json,
+    write_pictures,
+    write_table,
+)
 from ..data.catalogue import load
 from ..data.collection import CellImages
-from ..core.errors import ConfigError, unknown_name
 from ..evaluation.quality import MEASURES
 from ..evaluation.reconstruction import reconstruct
-from ..core.files import read_json, read_pictures, read_table, replace_folder, write_json, write_pictures, write_table
 from ..models.losses import LIKELIHOODS
 from .results import provenance, taken_of, thinned
 from .runs import evaluate_run, run_all
@@ -131,7 +139,7 @@ class Setting:
         self.trained += [(name, run, held) for (name, _), run in found.items()]
         return found
 
-
+# %% ../../nbs/study/13_cases.ipynb #00a12790
 def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray:
     """Which images are normal `(N,)`: where a column of truth values says so, or the subfolder `normal` that they come
     from; all where nothing is known.
@@ -143,7 +151,7 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
             return (cells.table[name].str.lower() == "normal").to_numpy()
     return np.ones(len(cells), bool)
 
-
+# %% ../../nbs/study/13_cases.ipynb #069b8dbd
 def objective_of(run: Run) -> str:
     "The objective in words."
     o = run.config.objective
@@ -160,14 +168,15 @@ def objective_of(run: Run) -> str:
         [f"{error} + {'' if o.beta == 1 else f'{o.beta:g} '}KL", *(text for text, there in further.items() if there)]
     )
 
-
+# %% ../../nbs/study/13_cases.ipynb #ccc3df27
 def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
     """A row a run with what every case can tell of it: network, parameters, objective, data, time, reconstruction, use
     of the latent space.
     """
     rows = []
     for name, run, held in trained:
-        c, kept = run.config, run.folder / "seconds.json"
+        c = run.config
+        kept = run.folder / "seconds.json"
         numbers = evaluate_run(run, held)
         rows.append(
             dict(
@@ -189,14 +198,15 @@ def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
         )
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/study/13_cases.ipynb #bfb6594d
 def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
     """A row an epoch of every run, losses per value of an image: name, seed, epoch, train, validation, kl, psnr, ssim,
     thinned to some 100 epochs.
     """
     parts = []
     for name, run, _ in trained:
-        h, values = run.history, np.prod(run.config.data.image_shape)
+        h = run.history
+        values = np.prod(run.config.data.image_shape)
         part = pd.DataFrame(
             dict(
                 epoch=h.epoch,
@@ -212,7 +222,7 @@ def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
         parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
 
-
+# %% ../../nbs/study/13_cases.ipynb #a6d4050b
 def pictures_of(run: Run, cells: CellImages) -> np.ndarray:
     "What a run makes of a few images."
     return reconstruct(run.model, cells)["reconstruction"]
@@ -239,11 +249,13 @@ def run_case(
     """
     if recorded:
         return Findings.load(recorded)
-    size, start = _changed(name, sizes, profile, changes), perf_counter()
+    size = _changed(name, sizes, profile, changes)
+    start = perf_counter()
     names, folders = _sets(data, data_folder)
     setting = Setting(names, size, Path(out), Path(runs), device, name, image_side, folders)
     tables, pictures = study(setting)
-    first, compared = setting.trained[0][1].config.data, footing(setting.trained)
+    first = setting.trained[0][1].config.data
+    compared = footing(setting.trained)
     seen = len(setting.cells) if "cells" in vars(setting) else first.n_train + first.n_validation
     about = provenance(profile, ", ".join(names), device, perf_counter() - start) | dict(
         case=name,
@@ -257,7 +269,7 @@ def run_case(
     findings.save(Path(out) / "results")
     return findings
 
-
+# %% ../../nbs/study/13_cases.ipynb #0094fa96
 def _changed(name: str, sizes: dict[str, dict], profile: str, changes: dict) -> dict:
     "The numbers of a profile, with those that are given in their place."
     if profile not in sizes:
@@ -268,7 +280,7 @@ def _changed(name: str, sizes: dict[str, dict], profile: str, changes: dict) -> 
         raise ConfigError(f"{name} has no {sorted(unknown)[0]!r}; it has {', '.join(sizes[profile])}")
     return sizes[profile] | given
 
-
+# %% ../../nbs/study/13_cases.ipynb #917a8e43
 def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | list[str]]:
     "Names of sets, and the folder where all lie, or one for each."
     names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))

@@ -34,7 +34,7 @@ def check(
     many = f"{yes} of {len(answers)} seeds" if len(answers) > 1 else "one seed"
     return stated(claim, thesis, here, f"{verdict} ({many})")
 
-
+# %% ../../nbs/study/04_claims.ipynb #9b4a5078
 def _told(name: str, values) -> str:
     "`name mean [low, high]`, with its bootstrap interval over seeds; one number for one seed."
     if not np.isfinite(values).all():
@@ -42,12 +42,12 @@ def _told(name: str, values) -> str:
     mean = abs(np.mean(values))
     return f"{name} {interval(values).text(0 if mean >= 1000 else 1 if mean >= 10 else 2)}"
 
-
+# %% ../../nbs/study/04_claims.ipynb #ba5bc2d9
 def stated(claim: str, thesis: str, here: str, verdict: str) -> dict:  # claim, thesis, here, holds here
     "One row whose answer is no matter of seeds: arithmetic, or one number beside another."
     return {"claim": claim, "thesis": thesis, "here": here, "holds here": verdict}
 
-
+# %% ../../nbs/study/04_claims.ipynb #ff1af84f
 def weighed(
     claim: str,  # a sentence
     source: str,  # what was said of it, and by whom
@@ -75,7 +75,7 @@ STILL_FALLS = 0.01
 #: What the word in a claims table means.
 UNDERTRAINED = f"Undertrained: the total loss still falls by more than {100 * STILL_FALLS:g} % per tenth of the epochs in most runs (held-out images, over the last 30 % of the epochs), so that a claim that does not hold cannot be said to fail."
 
-
+# %% ../../nbs/study/04_claims.ipynb #618291a0
 def fall_at_end(history: pd.DataFrame) -> float:
     """By which fraction the total loss of one run falls per tenth of its epochs, at their end; NaN where there is no
     such loss, infinite where there are fewer than two epochs to tell by.

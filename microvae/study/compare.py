@@ -18,7 +18,7 @@ from ..core.files import read_table
 #: Columns that are another each time.
 OTHERWISE = ("seconds", "minutes", "run", "date", "commit", "hardware", "speed")
 
-
+# %% ../../nbs/study/24_compare.ipynb #62c8006c
 def difference_of(recorded: pd.Series, made: pd.Series) -> float:
     "How far two columns of one length are apart: 0 where they are the same, infinite where a word or a gap is another."
     if len(recorded) != len(made):
@@ -27,19 +27,18 @@ def difference_of(recorded: pd.Series, made: pd.Series) -> float:
         pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) for column in (recorded, made)
     ):
         return 0.0 if recorded.astype(str).tolist() == made.astype(str).tolist() else np.inf
-    old, new = recorded.to_numpy(float), made.to_numpy(float)
+    old = recorded.to_numpy(float)
+    new = made.to_numpy(float)
     known = np.isfinite(old)
     if not np.array_equal(known, np.isfinite(new)):
         return np.inf
     if not known.any():
         return 0.0
-    apart, spread = (
-        np.abs(old[known] - new[known]).max(),
-        max(np.ptp(old[known]), 1e-3 * np.abs(old[known]).max(), 1e-12),
-    )
+    apart = np.abs(old[known] - new[known]).max()
+    spread = max(np.ptp(old[known]), 1e-3 * np.abs(old[known]).max(), 1e-12)
     return float(apart / spread)
 
-
+# %% ../../nbs/study/24_compare.ipynb #8c168c89
 def tables_of(folder: Path) -> dict[str, Path]:
     "Tables of a folder of results by chapter and name, whether it was recorded or is a study's own."
     found = [
@@ -49,13 +48,14 @@ def tables_of(folder: Path) -> dict[str, Path]:
     ]
     return {"/".join(part for part in path.relative_to(folder).parts if part != "results"): path for path in found}
 
-
+# %% ../../nbs/study/24_compare.ipynb #652c6af7
 def compare_results(recorded, made) -> pd.DataFrame:
     """A row a column of every recorded table: table, column, rows, and how far what was made is from it.
 
     Raises `ConfigError` where there is nothing to compare.
     """
-    old, new = tables_of(Path(recorded)), tables_of(Path(made))
+    old = tables_of(Path(recorded))
+    new = tables_of(Path(made))
     common = [name for name in old if name in new]
     if not common:
         raise ConfigError(
@@ -63,7 +63,8 @@ def compare_results(recorded, made) -> pd.DataFrame:
         )
     rows = []
     for name in common:
-        before, after = read_table(old[name]), read_table(new[name])
+        before = read_table(old[name])
+        after = read_table(new[name])
         rows += [
             dict(
                 table=name,
@@ -76,7 +77,7 @@ def compare_results(recorded, made) -> pd.DataFrame:
         ]
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/study/24_compare.ipynb #f4c50864
 def in_lines(found: pd.DataFrame, tolerance: float) -> str:
     "What was compared, and what differs."
     off = found[found.difference > tolerance].sort_values("difference", ascending=False)

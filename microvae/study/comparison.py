@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..core.style import PALETTE, styled
 from .cases import Findings
 from .results import Results
 from .runner import CASES
-from ..core.style import PALETTE, styled
 
 # %% ../../nbs/study/18_comparison.ipynb #c04
 #: Columns of the comparison, with their headings.
@@ -40,10 +40,11 @@ HEADINGS = {
     "variety": "variety",
 }
 
-
+# %% ../../nbs/study/18_comparison.ipynb #b31c9a3d
 def _of_phase(results: Results) -> pd.DataFrame:
     "A phase's architectures as rows of a case."
-    p, runs = results.provenance, results.of("architectures")
+    p = results.provenance
+    runs = results.of("architectures")
     return runs.assign(
         name=runs.model,
         network=runs.model,
@@ -53,7 +54,7 @@ def _of_phase(results: Results) -> pd.DataFrame:
         pixels="×".join(map(str, p["image_shape"])),
     )
 
-
+# %% ../../nbs/study/18_comparison.ipynb #02c400bf
 def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row a training of every chapter, from the folders of their results, mean over seeds."
     parts = []
@@ -70,7 +71,7 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     numbers = [column for column in HEADINGS if column not in words]
     return whole.groupby(words, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
 
-
+# %% ../../nbs/study/18_comparison.ipynb #0f8d514a
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "PSNR and variety against how many values of an image one latent number stands for."
     with styled():

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ..data.splits import held_apart
 from ..core.errors import CollapseError
+from ..data.splits import held_apart
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
 from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
@@ -38,18 +38,19 @@ OBJECTIVES: dict[str, dict[float, Objective]] = {
     "capacity": {nats: Objective(beta=4.0, capacity=nats) for nats in (5.0, 10.0, 20.0)},
 }
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #f3a821a6
 def study_with(factors: list[str] | None = None) -> Callable[[Setting], tuple[dict, dict]]:
     "The chapter, for a set of one's own with the columns of its factors."
     return lambda setting: study(setting, factors)
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #7bf59f94
 def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dict]:
     "All of the chapter, on one set."
     cells = setting.load(setting.names[0], side=setting.size["side"])
     true_factors(cells, factors)  # what is missing is told before anything is trained
     train, held = held_apart(cells, 0.3)
-    truth, labels = true_factors(held, factors), asked_for(setting.size)
+    truth = true_factors(held, factors)
+    labels = asked_for(setting.size)
     runs = setting.train({label: config for label, (_, _, config) in labels.items()}, train, held)
     codes = {key: embed(run.model, held, precision="float32") for key, run in runs.items()}
     rows = [
@@ -70,7 +71,7 @@ def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dic
     ways = traversals(runs[best, setting.first].model, 9, 2.5, axes=widest(mine, 8))
     return tables, {"traversals": ways.reshape(-1, *held.image_shape)}
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #bfddec2c
 def asked_for(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
     "Name -> kind of objective, weight, and config, for every latent size."
     training = Training(size["epochs"], size["batch_size"])
@@ -85,7 +86,7 @@ def asked_for(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
         for weight, objective in weights.items()
     }
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #d4f41579
 def _scored(run: Run, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
     "What a network pays, and how readable its axes are; nothing is read from a code that is constant."
     last = run.history.iloc[-1]
@@ -99,7 +100,8 @@ def _scored(run: Run, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict
 # %% ../../nbs/study/21_disentangle.ipynb #c04
 def claims(findings: Findings) -> pd.DataFrame:
     "What objectives do, each with a paired bootstrap interval over latent sizes and seeds."
-    scores, pair = findings.tables["scores"], ["latent_dim", "seed"]
+    scores = findings.tables["scores"]
+    pair = ["latent_dim", "seed"]
     scores = scores.assign(which=scores.objective + " " + scores.weight.map("{:g}".format))
     asked = [
         ("A higher β disentangles more (MIG, β = 1 against 0.1)", "Higgins et al. 2017", "MIG", "β-VAE 1", "β-VAE 0.1"),
@@ -151,22 +153,24 @@ def claims(findings: Findings) -> pd.DataFrame:
     ]
     return after_training([*rows, *_size_claims(scores), *_seed_claims(scores)], findings.tables["history"])
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #0b726f35
 def _size_claims(scores: pd.DataFrame) -> list[dict]:
     if scores.latent_dim.nunique() < 2:
         return []
-    few, many = scores.latent_dim.min(), scores.latent_dim.max()
+    few = scores.latent_dim.min()
+    many = scores.latent_dim.max()
     gap = paired(scores, "MIG", "latent_dim", few, many, ["which", "seed"])
     return [
         weighed(f"{few} dimensions are disentangled more than {many} (MIG)", "not asked", gap, "difference of MIG", 3)
     ]
 
-
+# %% ../../nbs/study/21_disentangle.ipynb #41775c5d
 def _seed_claims(scores: pd.DataFrame) -> list[dict]:
     if scores.seed.nunique() < 2:
         return []
     of_seeds = scores.groupby(["latent_dim", "which"]).MIG.std()
     of_objectives = scores.groupby(["latent_dim", "seed"]).MIG.std()
-    claim, source = "Objectives change MIG more than seeds do (standard deviations)", "Locatello et al. 2019 say no"
+    claim = "Objectives change MIG more than seeds do (standard deviations)"
+    source = "Locatello et al. 2019 say no"
     gap = interval(of_objectives.mean() - of_seeds)
     return [weighed(claim, source, gap, "of objectives less of seeds", 3)]

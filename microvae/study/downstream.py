@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from ..core.errors import ConfigError
 from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
 from ..data.splits import held_apart, hold_out
-from ..core.errors import ConfigError
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
 from microvae.evaluation.downstream import (
     CLASSIFIERS,
@@ -85,7 +85,7 @@ STRANGE: dict[str, tuple[Callable, Callable]] = {
     "phase_contrast": (lambda t: t.rounding < 0.2, lambda t: t.rounding > 0.6),
 }
 
-
+# %% ../../nbs/study/20_downstream.ipynb #c7774703
 def unseen(
     setting: Setting, name: str, n: int | None, side: int | None, group: str | None
 ) -> tuple[CellImages, CellImages]:
@@ -94,7 +94,7 @@ def unseen(
         return setting.load(name, n, side), setting.load(name, n, side, seed=1)
     return hold_out(setting.load(name, None if n is None else 2 * n, side), 0.5, by=group)
 
-
+# %% ../../nbs/study/20_downstream.ipynb #f6294752
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     """The adaptable network with a latent size, the profile's if not given; β is 0.1, since with 1 squared errors of
     small images pay for one dimension or two.
@@ -105,12 +105,13 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
         training=Training(size["epochs"], size["batch_size"]),
     )
 
-
+# %% ../../nbs/study/20_downstream.ipynb #841615e8
 def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | None]]:
     """Name -> features (N, k) and how many principal components are made of them inside each fold: codes, as many
     components, pixels, and measures.
     """
-    raw, measures = pixels(cells, 20), shape_features(cells).to_numpy()
+    raw = pixels(cells, 20)
+    measures = shape_features(cells).to_numpy()
     return {
         "VAE codes": (embed(run.model, cells), None),
         "PCA": (raw, run.config.model.latent_dim),
@@ -118,7 +119,7 @@ def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | Non
         "shape features": (measures, None),
     }
 
-
+# %% ../../nbs/study/20_downstream.ipynb #430a8aa1
 def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and last value of each feature over the frames of each track up to a time, of tracks that are still there
     then; the tracks' first rows, and their numbers.
@@ -147,7 +148,7 @@ def compare_features(task: str, features: dict, labels, groups, seed: int) -> li
         for kind in CLASSIFIERS
     ]
 
-
+# %% ../../nbs/study/20_downstream.ipynb #bc321aaa
 def tell_classes(
     setting: Setting, name: str, label: str, group: str | None
 ) -> tuple[list[dict], list[dict], list[pd.DataFrame], pd.DataFrame]:
@@ -157,8 +158,12 @@ def tell_classes(
         raise ConfigError(
             f"{name} has no column {label!r} of classes; it has {', '.join(map(str, held.table.columns))}; give one with --set label=..."
         )
-    labels, groups = held.table[label].to_numpy(), None if group is None else held.table[group].to_numpy()
-    scores, clusters, curves, plane = [], [], [], pd.DataFrame()
+    labels = held.table[label].to_numpy()
+    groups = None if group is None else held.table[group].to_numpy()
+    scores = []
+    clusters = []
+    curves = []
+    plane = pd.DataFrame()
     for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
         features = features_of(run, held)
         scores += compare_features(f"{name}: {label}", features, labels, groups, seed)
@@ -188,7 +193,7 @@ def tell_classes(
             )
     return scores, clusters, curves, plane
 
-
+# %% ../../nbs/study/20_downstream.ipynb #d9350f39
 def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
     "Features, or as many principal components of them."
     if components is None:
@@ -197,13 +202,14 @@ def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
 
     return PCA(min(components, *values.shape), random_state=0).fit_transform(values)
 
-
+# %% ../../nbs/study/20_downstream.ipynb #13133359
 def tell_fates(setting: Setting, name: str = "lung_fret") -> tuple[list[dict], dict[str, float]]:
     """Rows of scores for the fate of tracks from their first hours, and the best area that is possible for the same
     tracks: that of the true probability.
     """
     train, held = unseen(setting, name, setting.size["lung_images"], None, "track")
-    scores, best = [], {}
+    scores = []
+    best = {}
     for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
         features = features_of(run, held)
         for hours in setting.size["hours"]:
@@ -221,15 +227,17 @@ def tell_fates(setting: Setting, name: str = "lung_fret") -> tuple[list[dict], d
                 best[task] = float(roc_auc_score(fate == "dies", held.table.p_death.to_numpy()[first]))
     return scores, best
 
-
+# %% ../../nbs/study/20_downstream.ipynb #ab38c6f5
 def find_strange(setting: Setting, name: str) -> list[dict]:
     "Rows of areas under the ROC curve of all anomaly scores, of networks that have seen normal cells only."
     is_normal, is_strange = STRANGE[name]
     n, side = (setting.size["lung_images"], None) if name == "lung_fret" else (None, setting.size["side"])
     train, held = unseen(setting, name, n, side, TASKS.get(name, (None, None))[1])
-    train, strange = train[is_normal(train.table).to_numpy()], is_strange(held.table).to_numpy()
+    train = train[is_normal(train.table).to_numpy()]
+    strange = is_strange(held.table).to_numpy()
     asked = held[strange | is_normal(held.table).to_numpy()]
-    truth, rows = is_strange(asked.table).to_numpy(), []
+    truth = is_strange(asked.table).to_numpy()
+    rows = []
     for (_, seed), run in setting.train(
         {f"{name}, normal ones": config_of(setting.size)}, *held_apart(train, 0.1)
     ).items():
@@ -246,7 +254,7 @@ def find_strange(setting: Setting, name: str) -> list[dict]:
             )
     return rows
 
-
+# %% ../../nbs/study/20_downstream.ipynb #f7cc0316
 def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Codes of tracks of a network with two latent dimensions, what its plane decodes to, and cells with their
     reconstructions.
@@ -269,12 +277,19 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
         "cells again": reconstruct(run.model, few)["reconstruction"],
     }
 
-
+# %% ../../nbs/study/20_downstream.ipynb #9140c0b4
 def study_with(label: str = "", group: str = "") -> Callable[[Setting], tuple[dict, dict]]:
     "The chapter, for a set of one's own with the columns of its classes and groups."
 
     def study(setting: Setting) -> tuple[dict, dict]:
-        scores, clusters, curves, planes, strange, best, tables, pictures = [], [], [], [], [], {}, {}, {}
+        scores = []
+        clusters = []
+        curves = []
+        planes = []
+        strange = []
+        best = {}
+        tables = {}
+        pictures = {}
         for name in setting.names:
             if name == "lung_fret":
                 found, best = tell_fates(setting)
@@ -310,7 +325,8 @@ def study_with(label: str = "", group: str = "") -> Callable[[Setting], tuple[di
 # %% ../../nbs/study/20_downstream.ipynb #c10
 def claims(findings: Findings) -> pd.DataFrame:
     "What codes know, each with a paired bootstrap interval over tasks and seeds, classifiers together."
-    scores, tables = findings.tables["scores"], findings.tables
+    scores = findings.tables["scores"]
+    tables = findings.tables
     codes = scores[scores.features == "VAE codes"]
     best = dict(tables["best"].itertuples(index=False))
     rows = [*_chance_claims(codes), *_feature_claims(scores), *_fate_claims(codes, best)]
@@ -320,7 +336,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         rows.append(_cluster_claim(tables["clusters"].query("features == 'VAE codes'")))
     return after_training(rows, findings.tables["history"])
 
-
+# %% ../../nbs/study/20_downstream.ipynb #3c4db662
 def _chance_claims(codes: pd.DataFrame) -> list[dict]:
     return [
         weighed(
@@ -332,10 +348,11 @@ def _chance_claims(codes: pd.DataFrame) -> list[dict]:
         for task, part in codes.groupby("task", sort=False)
     ]
 
-
+# %% ../../nbs/study/20_downstream.ipynb #5455e50a
 def _feature_claims(scores: pd.DataFrame) -> list[dict]:
     "Codes against every other kind of features."
-    pair, together = ["task", "classifier", "seed"], ["task", "seed"]
+    pair = ["task", "classifier", "seed"]
+    together = ["task", "seed"]
     return [
         weighed(
             f"Codes tell more than {other}",
@@ -348,13 +365,14 @@ def _feature_claims(scores: pd.DataFrame) -> list[dict]:
         if other != "VAE codes"
     ]
 
-
+# %% ../../nbs/study/20_downstream.ipynb #133f4c58
 def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
     "Whether more hours tell more, and how much is left to what could be known."
     fates = codes[codes.task.str.startswith("fate")].assign(hours=lambda t: t.task.str.extract(r"(\d+)")[0].astype(int))
     rows = []
     if fates.hours.nunique() > 1:
-        early, late = fates.hours.min(), fates.hours.max()
+        early = fates.hours.min()
+        late = fates.hours.max()
         gain = paired(fates, "auc", "hours", late, early, ["classifier", "seed"], ["seed"])
         claim = f"Fate is told better from {late} h than from {early} h"
         rows.append(weighed(claim, "early signs of fate", gain, "difference of areas", 3))
@@ -364,7 +382,7 @@ def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
         rows.append(weighed(claim, "not asked", left, "best less codes", 3))
     return rows
 
-
+# %% ../../nbs/study/20_downstream.ipynb #c752bd6e
 def _strange_claims(strange: pd.DataFrame) -> list[dict]:
     return [
         weighed(
@@ -377,7 +395,7 @@ def _strange_claims(strange: pd.DataFrame) -> list[dict]:
         for score in ("elbo", "distance")
     ]
 
-
+# %% ../../nbs/study/20_downstream.ipynb #44cb0575
 def _cluster_claim(clusters: pd.DataFrame) -> dict:
     return weighed(
         "Clusters of codes agree with the known groups more than chance",

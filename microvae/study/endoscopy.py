@@ -44,14 +44,14 @@ REPORT = {
     ),
 }
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #0aa3afe5
 def reported(measure: str, digits: int) -> str:
     "The report's means ± standard deviations of a measure, in words."
     return ", ".join(
         f"{REPORT[name][measure][0]:.{digits}f} ± {REPORT[name][measure][1]:.{digits}f} with {name}" for name in REPORT
     )
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #8c6c08f9
 def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
     "Both losses, and the latent size that the report would try next."
 
@@ -68,13 +68,16 @@ def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
 # %% ../../nbs/study/16_endoscopy.ipynb #c07
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the case. Images are healthy where a column `polyp` says no, or where they come from a subfolder `normal`."
-    cells, size = setting.cells, setting.size
+    cells = setting.cells
+    size = setting.size
     healthy = normal_ones(cells, "polyp", False)
     train, held = hold_out(cells[healthy], 0.2)
     ill = cells[~healthy] if not healthy.all() else None
     runs = setting.train(configs(size["epochs"], size["batch"]), train, held)
     groups = {"healthy, trained": train, "healthy, held out": held} | ({} if ill is None else {"polyp": ill})
-    quality, classified, pictures = [], [], {}
+    quality = []
+    classified = []
+    pictures = {}
     for (name, seed), run in runs.items():
         made = {kind: reconstruct(run.model, some)["reconstruction"] for kind, some in groups.items()}
         for kind, some in groups.items():
@@ -113,7 +116,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
         "channels": pd.DataFrame({"channel": cells.channels}),
     }, pictures
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #457b9f2e
 def summary(findings: Findings) -> pd.DataFrame:
     "PSNR and SSIM as mean ± standard deviation over images, a row a model and kind of image."
     table = (
@@ -144,10 +147,11 @@ def claims(findings: Findings) -> pd.DataFrame:
     ]
     return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #19c39534
 def _size_claim() -> dict:
     network = build("endovae", (3, 96, 96))
-    whole, decoder = count_parameters(network), count_parameters(network.decoder)
+    whole = count_parameters(network)
+    decoder = count_parameters(network.decoder)
     holds = round(decoder / 1e6, 1) == 1.3 and whole > 4 * decoder
     return stated(
         "The decoder has about 1.3 million parameters, the encoder many more",
@@ -156,10 +160,11 @@ def _size_claim() -> dict:
         f"{'holds' if holds else 'fails'} (arithmetic)",
     )
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #e92117c2
 def _quality_claims(quality: pd.DataFrame) -> list[dict]:
     "PSNR of both losses, of polyps and healthy mucosa, and of more latent numbers."
-    mean, healthy = quality.groupby(["seed", "model", "kind"]).psnr.mean(), "healthy, held out"
+    mean = quality.groupby(["seed", "model", "kind"]).psnr.mean()
+    healthy = "healthy, held out"
     far = "polyp" if "polyp" in set(quality.kind) else healthy
     theirs = [REPORT[name]["psnr"][0] for name in ("MSE", "BCE")]
 
@@ -199,7 +204,7 @@ def _quality_claims(quality: pd.DataFrame) -> list[dict]:
     ]
     return [check(claim, said, quality, ask) for claim, said, ask in asked]
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #b65fb3b9
 def _realism_claim(realism: pd.DataFrame) -> dict:
     return check(
         "A classifier tells real images from reconstructions (area over 0.95)",
@@ -208,7 +213,7 @@ def _realism_claim(realism: pd.DataFrame) -> dict:
         lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "area": part.auc.mean()}),
     )
 
-
+# %% ../../nbs/study/16_endoscopy.ipynb #98c580a2
 def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame) -> dict:
     "The report's losses are sums over a batch of 128."
     (error, late_error), (kl, late_kl) = (
@@ -217,7 +222,8 @@ def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame) -> dict:
 
     def grows(part):
         curve = history[(history.name == "MSE") & (history.seed == part.seed.iloc[0])].sort_values("epoch")
-        early, late = curve.iloc[len(curve) // 60], curve.iloc[-1]
+        early = curve.iloc[len(curve) // 60]
+        late = curve.iloc[-1]
         return late.kl > early.kl and late.train < early.train, {"KL early": early.kl, "late": late.kl}
 
     return check(

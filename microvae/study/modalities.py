@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..core.style import PALETTE, shared_legend, styled
 from ..data.splits import held_apart
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.downstream import area_under_roc, classify
@@ -20,7 +21,6 @@ from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
 from .downstream import config_of
-from ..core.style import PALETTE, shared_legend, styled
 
 # %% ../../nbs/study/22_modalities.ipynb #c03
 #: Profile -> how much: images of each set, side, epochs, seeds, latent sizes; donors that are left out in turn, and images for that.
@@ -50,10 +50,12 @@ SIZES = {
     ),
 }
 
-
+# %% ../../nbs/study/22_modalities.ipynb #daf781bd
 def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     "A row a set, latent size and seed; held-out cells and their reconstructions at the smallest and the largest size."
-    size, rows, pictures = setting.size, [], {}
+    size = setting.size
+    rows = []
+    pictures = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
         train, held = held_apart(cells, 0.2)
@@ -71,13 +73,14 @@ def between_share(codes: np.ndarray, groups) -> float:
     """Share of the variance of codes (N, d), summed over dimensions, that lies between groups: the sum of squares
     between over the total.
     """
-    codes, groups = np.asarray(codes, float), pd.factorize(np.asarray(groups))[0]
+    codes = np.asarray(codes, float)
+    groups = pd.factorize(np.asarray(groups))[0]
     centred = codes - codes.mean(0)
     counts = np.bincount(groups)
     means = np.array([np.bincount(groups, column) / counts for column in centred.T]).T
     return float((counts[:, None] * means**2).sum() / max((centred**2).sum(), 1e-12))
 
-
+# %% ../../nbs/study/22_modalities.ipynb #fce9e9af
 def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") -> tuple[pd.DataFrame, pd.DataFrame]:
     """How much of the code is the donor (a row a seed), and what the loss on a donor's cells costs a network that has
     not seen this donor (a row a donor and seed).
@@ -85,9 +88,12 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
     size = setting.size
     cells = setting.load(name, size["donor_images"], size["side"])
     train, held = held_apart(cells, 0.3)
-    random, told, cost = np.random.default_rng(0), [], []
+    random = np.random.default_rng(0)
+    told = []
+    cost = []
     for (_, seed), run in setting.train({f"{name}, all donors": config_of(size, 8)}, train, held).items():
-        codes, owner = embed(run.model, held), held.table[donor].to_numpy()
+        codes = embed(run.model, held)
+        owner = held.table[donor].to_numpy()
         # folds need two cells of a donor
         often = (held.table.groupby(donor)[donor].transform("size") >= 2).to_numpy()
         told.append(
@@ -119,7 +125,7 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
                 )
     return pd.DataFrame(told), pd.DataFrame(cost)
 
-
+# %% ../../nbs/study/22_modalities.ipynb #0791e88f
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter."
     sizes, pictures = of_modalities(setting)
@@ -151,7 +157,7 @@ def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
         shared_legend(fig)
     return fig
 
-
+# %% ../../nbs/study/22_modalities.ipynb #2864d2c2
 def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
     "Images of each set and their reconstructions, on one scale a set; channels in colours."
     shown = {}
@@ -163,10 +169,11 @@ def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
         shown |= dict(zip(groups, np.split(whole, len(groups))))
     return plot_images(shown)
 
-
+# %% ../../nbs/study/22_modalities.ipynb #6e314370
 def claims(findings: Findings) -> pd.DataFrame:
     "What other modalities and donors tell, each with a paired bootstrap interval."
-    donors, cost = findings.tables["donors"], findings.tables["left_out"]
+    donors = findings.tables["donors"]
+    cost = findings.tables["left_out"]
     unseen = paired(cost, "loss", "kind", "without", "with", ["donor", "seed"], ["donor"])
     rows = [
         *_size_claims(findings.tables["sizes"]),
@@ -188,11 +195,13 @@ def claims(findings: Findings) -> pd.DataFrame:
     ]
     return after_training(rows, findings.tables["history"])
 
-
+# %% ../../nbs/study/22_modalities.ipynb #b1762db7
 def _size_claims(sizes: pd.DataFrame) -> list[dict]:
     "What the largest latent size explains, and whether each step to it still explains more."
     steps = sorted(sizes.latent_dim.unique())
-    few, many, what = steps[0], steps[-1], "difference of the share explained"
+    few = steps[0]
+    many = steps[-1]
+    what = "difference of the share explained"
 
     def more_than(other):
         return paired(sizes, "explained", "latent_dim", many, other, ["set", "seed"], ["set"])

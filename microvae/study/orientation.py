@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ..core.errors import CollapseError
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..data.splits import held_apart
-from ..core.errors import CollapseError
 from ..evaluation.disentangle import dci, true_factors
 from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.orientation import ANGLES, code_movement, turned_cells
@@ -37,7 +37,7 @@ SIZES = {
 #: Factors that say how a cell lies, which a code that does not see turns and shifts cannot and shall not know.
 POSE = ("shift_y", "shift_x")
 
-
+# %% ../../nbs/study/23_orientation.ipynb #2079300c
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four ways."
     plain = RunConfig(
@@ -53,7 +53,7 @@ def variants(size: dict) -> dict[str, RunConfig]:
         "laid straight": replace(plain, model=replace(plain.model, changes={"upright": True})),
     }
 
-
+# %% ../../nbs/study/23_orientation.ipynb #d24d9f35
 def known_factors(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Informativeness of the codes for the true factors that are not pose; 0 for a code that is constant."
     try:
@@ -63,7 +63,7 @@ def known_factors(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     except CollapseError:
         return 0.0
 
-
+# %% ../../nbs/study/23_orientation.ipynb #3c79c580
 def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     "Movement of the code by angle; NaN where all codes are one, which cannot be called robust."
     try:
@@ -71,10 +71,13 @@ def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     except CollapseError:
         return pd.DataFrame(dict(degrees=ANGLES, moved=np.nan, cells=len(cells)))
 
-
+# %% ../../nbs/study/23_orientation.ipynb #75edf3c2
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter, on each set."
-    size, moved, known, pictures = setting.size, [], [], {}
+    size = setting.size
+    moved = []
+    known = []
+    pictures = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
         train, held = held_apart(cells, 0.4)
@@ -109,11 +112,12 @@ def study(setting: Setting) -> tuple[dict, dict]:
         "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]],
     }, pictures
 
-
+# %% ../../nbs/study/23_orientation.ipynb #6b77d841
 def claims(findings: Findings) -> pd.DataFrame:
     "What the ways do against the plain network, each with a paired bootstrap interval over networks: sets and seeds."
     movement, known, quality = (findings.tables[name] for name in ("movement", "known", "quality"))
-    rows, network = [], ["set", "seed"]
+    rows = []
+    network = ["set", "seed"]
     for variant in ("turned in training", "turned and aligned", "laid straight"):
         rows.append(
             weighed(
@@ -143,7 +147,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         )
     return after_training(rows, findings.tables["history"])
 
-
+# %% ../../nbs/study/23_orientation.ipynb #f6d618f5
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
     "Movement of the plain network less a variant's, without networks that have collapsed; open where none is left."
     both = (

@@ -26,7 +26,7 @@ NETWORKS = {
     3: (("depth2", "depth3", "depth4"), None),
 }
 
-
+# %% ../../nbs/study/03_phases.ipynb #58037579
 def experiments(
     phase: int,  # 1, 2 or 3
     profile: str = "quick",  # quick, standard or paper

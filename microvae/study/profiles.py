@@ -25,7 +25,7 @@ class Profile:
     learning_rate: float = 1e-3
     gradient_clip: float | None = None
 
-
+# %% ../../nbs/study/01_profiles.ipynb #ca33edc5
 BETAS_1 = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)  # thesis, section 3.3.5.1
 BETAS_2 = (0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0)  # thesis, section 3.4.4.1
 TEN = tuple(range(10))
@@ -49,7 +49,7 @@ PROFILES = {
     },
 }
 
-
+# %% ../../nbs/study/01_profiles.ipynb #275f341c
 def profile(phase: int, name: str) -> Profile:
     "The size of a phase. Raises `UnknownNameError` with the names that exist."
     if name not in PROFILES[phase]:

@@ -19,9 +19,6 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from ..data.catalogue import load
-from ..data.collection import CellImages
-from ..data.splits import hold_out
 from ..core.errors import ConfigError, ShapeError
 from microvae.core.files import (
     open_npz,
@@ -33,11 +30,14 @@ from microvae.core.files import (
     write_pictures,
     write_table,
 )
+from ..core.workers import cores
+from ..data.catalogue import load
+from ..data.collection import CellImages
+from ..data.splits import hold_out
 from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.engine import Run, save_model
 from ..training.step import instruction_set, resolve_device
-from ..core.workers import cores
 
 # %% ../../nbs/study/02_results.ipynb #c05
 def _cpu() -> str:
@@ -54,7 +54,7 @@ def _cpu() -> str:
     )
     return names[0] if names else platform.processor() or platform.machine()
 
-
+# %% ../../nbs/study/02_results.ipynb #0dcb71c4
 def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     "Profile, data, hardware with what decides how it rounds, software, date, and the commit where there is one."
     import torch
@@ -135,7 +135,7 @@ class Results:
             read_json(folder / "provenance.json"),
         )
 
-
+# %% ../../nbs/study/02_results.ipynb #8efe65f2
 def _where(table: pd.DataFrame, equal: dict) -> pd.DataFrame:
     for column, value in equal.items():
         table = table[table[column].isin(value) if isinstance(value, (list, tuple)) else table[column] == value]
@@ -153,18 +153,18 @@ def _key(run: Run, experiment: str) -> dict:
         seed=c.training.seed,
     )
 
-
+# %% ../../nbs/study/02_results.ipynb #5b83f70d
 def _final(run: Run) -> dict:
     "Mean of the last tenth of the epochs, so that one noisy epoch does not decide a rank."
     tail = run.history.tail(max(1, len(run.history) // 10)).mean().drop(["epoch", "beta"])
     return tail.to_dict() | dict(weighted_kl=tail["kl"] * run.config.objective.beta, epochs=len(run.history))
 
-
+# %% ../../nbs/study/02_results.ipynb #c2af3bc1
 def thinned(history: pd.DataFrame, rows: int = 100) -> pd.DataFrame:
     "A table with at most so many of its rows, evenly spread; the first and the last are kept."
     return history.iloc[np.unique(np.linspace(0, len(history) - 1, min(rows, len(history))).round().astype(int))]
 
-
+# %% ../../nbs/study/02_results.ipynb #88c8d458
 def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     "Rows of `k` cells, in turn from each group of the column `label`."
     if label is None:
@@ -173,10 +173,13 @@ def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     rows = np.lexsort((cells.table[label].astype(str), turn))[:k]
     return rows[np.argsort(cells.table[label].astype(str).to_numpy()[rows], kind="stable")]
 
-
+# %% ../../nbs/study/02_results.ipynb #2372b2f1
 def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], about: dict, shown: int = 8) -> Results:
     "The pack of a list of (experiment, run)."
-    rows, history, latents, pictures = [], [], [], {}
+    rows = []
+    history = []
+    latents = []
+    pictures = {}
     shown_rows = spread_over(held[:64], labels[0] if labels else None, shown)
     sizes = pd.DataFrame(
         [(experiment, run.config.model.latent_dim) for experiment, run in grid], columns=["experiment", "size"]
@@ -260,13 +263,13 @@ def run_study(
         save_model(first.model, first.config, home / f"{selected}.safetensors", half=True)
     return results
 
-
+# %% ../../nbs/study/02_results.ipynb #9d562cd2
 def _groups(cells: CellImages, column: str | None) -> str | None:
     "The column whose groups are held out whole: the one that is asked for, or fields of view, or files."
     there = (name for name in (column, "field", "file") if name in cells.table and cells.table[name].nunique() > 1)
     return next(there, None)
 
-
+# %% ../../nbs/study/02_results.ipynb #51e42ace
 @contextmanager
 def _told_of_size(configs: list[RunConfig]) -> Iterator[None]:
     "Networks of fixed depth do not fit every size: then the sentence says how to resize."

@@ -15,14 +15,14 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ..core.errors import ConfigError
+from ..core.style import PALETTE, shared_legend, styled
 from ..data.catalogue import CATALOGUE
 from ..data.splits import held_apart
-from ..core.errors import ConfigError
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
-from ..core.style import PALETTE, shared_legend, styled
 from ..training.config import Model, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c05
@@ -63,17 +63,19 @@ SIZES = {
 #: KL, in nats per image, under which a network counts as collapsed: it says next to nothing of the image.
 COLLAPSED = 0.1
 
-
+# %% ../../nbs/study/19_rule.ipynb #7127ad38
 def epochs_for(side: int, epochs: int) -> int:
     """Epochs for images of a side: as many pixels as those of 128 see, but at most four times the epochs, and never
     fewer.
     """
     return max(epochs, min(4 * epochs, epochs * 128 // side))
 
-
+# %% ../../nbs/study/19_rule.ipynb #d7d2c108
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter: every depth that a side allows, on every set."
-    size, rows, pictures = setting.size, [], {}
+    size = setting.size
+    rows = []
+    pictures = {}
     for name in setting.names:
         drawn = name in CATALOGUE and CATALOGUE[name].kind == "simulated"
         for side in (side for side in size["sides"] if drawn or side <= size["largest_real"]):
@@ -129,7 +131,7 @@ RULES: dict[str, Rule] = {
 #: What makes a case: a set of images at a side.
 CASE = ["set", "side"]
 
-
+# %% ../../nbs/study/19_rule.ipynb #d001ebea
 def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFrame:
     """A row a rule, case and seed: the depth that the rule picks, the best one (mean over seeds), and what the choice
     costs in nats per image and in percent of the best loss. A depth that was not tried counts as the nearest that
@@ -157,7 +159,7 @@ def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFram
             ]
     return pd.DataFrame(rows)
 
-
+# %% ../../nbs/study/19_rule.ipynb #60324218
 def regret_table(found: pd.DataFrame) -> pd.DataFrame:
     "A row a rule: how often it picks the best depth, and its mean regret with its interval over cases."
     rows = []
@@ -181,12 +183,12 @@ def halves(depths: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     number = pd.factorize(depths.set)[0] + pd.factorize(depths.side, sort=True)[0]
     return depths[number % 2 == 0], depths[number % 2 == 1]
 
-
+# %% ../../nbs/study/19_rule.ipynb #e4475a56
 def line(shallow: float, deep: float) -> tuple:
     "Anchors of a line with such depths at the thesis' two sizes."
     return tuple((pixels, depth) for (pixels, _), depth in zip(THESIS_ANCHORS, (shallow, deep)))
 
-
+# %% ../../nbs/study/19_rule.ipynb #07fe6e5f
 def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
     """The anchors, as `interpolated_depth` takes them, whose line has the least mean regret (percent); of equals the
     nearest to the thesis'.
@@ -202,7 +204,7 @@ def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
     best = min(lost.index, key=lambda key: (lost[key], near[key]))
     return line(*map(float, best.split(",")))
 
-
+# %% ../../nbs/study/19_rule.ipynb #cbea2ac8
 def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     "Anchors fitted on the first half of the cases, and the regret of all rules on the second."
     first, second = halves(depths)
@@ -217,7 +219,9 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
 
     Grey fields were not tried or cannot be.
     """
-    sets, sides, tried = depths.set.unique(), sorted(depths.side.unique()), sorted(depths.depth.unique())
+    sets = depths.set.unique()
+    sides = sorted(depths.side.unique())
+    tried = sorted(depths.depth.unique())
     cost = depths.groupby([*CASE, "depth"]).total.mean()
     cost = 100 * (cost / cost.groupby(CASE).transform("min") - 1)
     top = max(1.0, float(cost.quantile(0.9)))
@@ -234,23 +238,25 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
         fig.colorbar(shown, ax=axes[0, -1], label="loss above the best (%)", extend="max")
     return fig
 
-
+# %% ../../nbs/study/19_rule.ipynb #ff58d9fc
 def _draw_costs(axis, grid: pd.DataFrame, top: float):
     "What each depth costs, as colours and numbers."
     axis.set_facecolor("0.8")
     shown = axis.imshow(grid, origin="lower", aspect="auto", cmap="cividis_r", vmin=0, vmax=top)
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
         if np.isfinite(value):
-            text, colour = f"{value:.0f}" if value >= 10 else f"{value:.1f}", "white" if value > 0.5 * top else "black"
+            text = f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+            colour = "white" if value > 0.5 * top else "black"
             axis.text(column, row - 0.32, text, ha="center", va="center", fontsize=7, color=colour)
     axis.set(xticks=range(grid.shape[1]), yticks=range(grid.shape[0]))
     axis.set(xticklabels=grid.columns, yticklabels=grid.index)
     return shown
 
-
+# %% ../../nbs/study/19_rule.ipynb #f40fa843
 def _draw_rules(axis, grid: pd.DataFrame, anchors: tuple | None):
     "Lines of the rules, and a star on the best depth of each side that was tried."
-    sides, tried = list(grid.columns), list(grid.index)
+    sides = list(grid.columns)
+    tried = list(grid.index)
     for mark, colour, label, given in (
         ("-o", PALETTE[1], "thesis' rule", THESIS_ANCHORS),
         ("--s", PALETTE[2], "fitted rule", anchors),
@@ -262,7 +268,7 @@ def _draw_rules(axis, grid: pd.DataFrame, anchors: tuple | None):
     best = [tried.index(grid[sides[place]].idxmin()) for place in there]
     axis.plot(there, best, "*", color="white", mec="black", ms=11, label="best depth")
 
-
+# %% ../../nbs/study/19_rule.ipynb #b78bd698
 def claims(findings: Findings) -> pd.DataFrame:
     "The rule, and what is said against it, each with a paired bootstrap interval over cases."
     depths = findings.tables["depths"]
@@ -280,11 +286,12 @@ def claims(findings: Findings) -> pd.DataFrame:
         rows.append(_fitted_claim(depths))
     deep = depths.assign(depth=np.where(depths.depth >= 5, "deep", "other"))
     if (deep.depth == "deep").any():
-        claim, source = "Five and six blocks collapse more often than fewer", "deeper networks “prone to collapse”"
+        claim = "Five and six blocks collapse more often than fewer"
+        source = "deeper networks “prone to collapse”"
         rows.append(weighed(claim, source, _more_collapse(deep), "share collapsed, deep less others"))
     return after_training(rows, findings.tables["history"])
 
-
+# %% ../../nbs/study/19_rule.ipynb #a3625670
 def _regret_claims(found: pd.DataFrame) -> list[dict]:
     "What the rule loses against the others; and, where images are large, whether it goes too deep."
     pair = [*CASE, "seed"]
@@ -304,7 +311,7 @@ def _regret_claims(found: pd.DataFrame) -> list[dict]:
         rows.append(weighed(claim, "not asked", interval(mine.depth - mine.best), "blocks"))
     return rows
 
-
+# %% ../../nbs/study/19_rule.ipynb #4400db04
 def _fitted_claim(depths: pd.DataFrame) -> dict:
     anchors, other_half = judged(depths)
     ends = f"{anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140"
@@ -315,13 +322,13 @@ def _fitted_claim(depths: pd.DataFrame) -> dict:
         "rule less fitted, % of the loss",
     )
 
-
+# %% ../../nbs/study/19_rule.ipynb #0faa5482
 def _hits_over_chance(depths: pd.DataFrame) -> Interval:
     mine = regrets(depths).query("rule == 'thesis'").drop_duplicates(CASE)
     tried = depths.groupby(CASE).depth.nunique()
     return interval([(row.depth == row.best) - 1 / tried[row.set, row.side] for row in mine.itertuples()])
 
-
+# %% ../../nbs/study/19_rule.ipynb #05b54db6
 def _more_collapse(depths: pd.DataFrame) -> Interval:
     share = depths.groupby([*CASE, "seed", "depth"]).collapsed.mean().unstack("depth").dropna()
     return interval(share["deep"] - share["other"], share.reset_index()[CASE])

@@ -21,6 +21,7 @@ from ..core.errors import ConfigError, MicroVAEError, require, unknown_name
 from ..core.files import beside, followed, read_json, replace_file, take_place, write_json
 from ..core.progress import progress_bar
 
+# %% ../../nbs/study/06_runner.ipynb #8b066446
 #: chapter -> notebook, below the folder of notebooks: the thesis' phases, and a case for each of the other reports
 CHAPTERS = {
     "phase1": "phases/1_memory_b.ipynb",
@@ -56,7 +57,7 @@ def digest(*files, **values) -> str:
             hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
 
-
+# %% ../../nbs/study/06_runner.ipynb #d053623a
 def library_folder() -> Path:
     "The folder of the installed package."
     import microvae
@@ -88,12 +89,12 @@ def error_of(cell) -> dict | None:
             return output
     return None
 
-
+# %% ../../nbs/study/06_runner.ipynb #2a94442d
 def plain_traceback(error) -> str:
     "The traceback of an error output, without the colours of a terminal."
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(error["traceback"]))
 
-
+# %% ../../nbs/study/06_runner.ipynb #db42dbf2
 def failed_checks(executed, notebook) -> list[FailedCheck]:
     "The cells of an executed copy of a notebook that ended in an error."
     failed = []
@@ -125,7 +126,7 @@ def keep_error(notebook, output, error: Exception):
 #: Where `make study` leaves notes of what failed: its three chapters, and the site.
 MADE_BY_STUDY = (*(f"build/quick/{chapter}" for chapter in THESIS), "build/book")
 
-
+# %% ../../nbs/study/06_runner.ipynb #39349bdf
 def note_failures(folder, failed: list[FailedCheck]):
     "Write what failed to `failed.json` in a folder; without failures there is no such file."
     file = Path(folder) / "failed.json"
@@ -134,13 +135,13 @@ def note_failures(folder, failed: list[FailedCheck]):
     else:
         file.unlink(missing_ok=True)
 
-
+# %% ../../nbs/study/06_runner.ipynb #dec0f536
 def noted_failures(folders=MADE_BY_STUDY) -> list[FailedCheck]:
     "What failed when the contents of these folders were made."
     files = [Path(folder) / "failed.json" for folder in folders]
     return [FailedCheck(**check) for file in files if file.exists() for check in read_json(file)["failed"]]
 
-
+# %% ../../nbs/study/06_runner.ipynb #4fe29f1c
 def in_words(failed: list[FailedCheck]) -> str:
     "What failed, a line for each notebook, and what to do about it."
     if not failed:
@@ -175,7 +176,7 @@ def _inline_figures():
         else:
             os.environ["MPLBACKEND"] = before
 
-
+# %% ../../nbs/study/06_runner.ipynb #f94b349a
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until told to stop."
     with progress_bar(total=1, desc=label, unit="epoch") as bar:
@@ -189,7 +190,7 @@ def _watch(progress: Path, label: str, stop: Event):
             bar.update(told["done"] - bar.n)
         bar.refresh()
 
-
+# %% ../../nbs/study/06_runner.ipynb #383e1b29
 @contextmanager
 def _bar_of(progress, label: str):
     "A bar that follows the progress file while something runs; none without a label and a file."
@@ -206,7 +207,7 @@ def _bar_of(progress, label: str):
         stop.set()
         watcher.join()
 
-
+# %% ../../nbs/study/06_runner.ipynb #c1d7da4b
 def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going: bool):
     "Let papermill execute a notebook; errors of its cells, and of its kernel, are in the copy afterwards."
     papermill = require("papermill", "study")
@@ -236,11 +237,11 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
             if part.exists():
                 take_place(part, output)
 
-
+# %% ../../nbs/study/06_runner.ipynb #2b923c54
 class NotebookError(MicroVAEError):
     "A cell of a notebook ended in an error."
 
-
+# %% ../../nbs/study/06_runner.ipynb #ccae4f03
 def execute(
     notebook,  # the notebook to run
     output,  # where its executed copy goes
@@ -272,7 +273,7 @@ def phase_named(number: int) -> str:
         raise ConfigError(f"there is no phase {number}; there are 1 to {len(PHASES)}")
     return PHASES[number - 1]
 
-
+# %% ../../nbs/study/06_runner.ipynb #4412fa01
 def parameters_of(pairs: list[str]) -> dict:
     """Parameters of a notebook from texts NAME=VALUE; a value that reads as a number, a list, true, false or null is one.
 
@@ -289,7 +290,7 @@ def parameters_of(pairs: list[str]) -> dict:
             found[name] = value
     return found
 
-
+# %% ../../nbs/study/06_runner.ipynb #9c373517
 def check_parameters(notebook: Path, names):
     "Raises `ConfigError` for a parameter that a notebook does not have: papermill would only warn."
     known = [
@@ -305,7 +306,8 @@ def check_parameters(notebook: Path, names):
 # %% ../../nbs/study/06_runner.ipynb #c08b
 def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
     "Name of each figure and table -> its number in words and its caption, from the cells' own options."
-    counts, found = {"fig": 0, "tbl": 0}, {}
+    counts = {"fig": 0, "tbl": 0}
+    found = {}
     for cell in cells:
         source = "".join(cell["source"])
         name = re.search(r"^#\| label: *(\S+)", source, flags=re.M)
@@ -326,10 +328,11 @@ def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     # of what is not on this page, no more than the word
     return re.sub(r"@(fig|tbl)-[\w-]+", lambda match: {"fig": "a figure", "tbl": "a table"}[match[1]], text)
 
-
+# %% ../../nbs/study/06_runner.ipynb #51ffbf07
 def stand_alone(notebook: dict) -> dict:
     "An executed notebook whose references resolve within it: captions stand below figures and tables, with numbers."
-    captions, cells = _captions(notebook["cells"]), []
+    captions = _captions(notebook["cells"])
+    cells = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell = cell | {"source": _standing_alone("".join(cell["source"]), captions)}
@@ -373,7 +376,8 @@ def run_chapter(
     check_parameters(source, values)
     for place in (home / "notebook.ipynb", Path(runs) / "run"):
         followed(place)
-    stamp, mark = home / "stamp.json", digest(source, library_folder(), **values)
+    stamp = home / "stamp.json"
+    mark = digest(source, library_folder(), **values)
     if stamp.exists() and read_json(stamp).get("digest") == mark:
         return False
     stamp.unlink(missing_ok=True)

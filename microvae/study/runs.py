@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.collection import CellImages
 from ..core.errors import ConfigError
+from ..core.files import read_json, replace_file, write_json
+from ..data.collection import CellImages
 from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
-from ..core.files import read_json, replace_file, write_json
 from ..models.catalogue import count_parameters
 from ..training.config import Model, Objective, RunConfig, Training
 from ..training.engine import Run
@@ -58,7 +58,7 @@ class Experiment:
 #: Of more latent dimensions than that, no numbers are kept for each.
 FEW = 64
 
-
+# %% ../../nbs/study/00_runs.ipynb #4fd40361
 def evaluate_run(run: Run, held: CellImages) -> dict:
     """Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its
     folder.

@@ -28,14 +28,14 @@ def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
-
+# %% ../../nbs/study/07_show.ipynb #d60dbffe
 def show_table(table: pd.DataFrame, digits: int = 2):
     "Display a table of a report."
     from IPython.display import Markdown
 
     return Markdown(as_markdown(table, digits))
 
-
+# %% ../../nbs/study/07_show.ipynb #80cd7249
 def ranked(
     runs: pd.DataFrame,  # a row a run
     column: str,
@@ -50,7 +50,8 @@ def ranked(
         return ""
 
     def told(place: int) -> str:
-        name, value = means.index[place], means.iloc[place]
+        name = means.index[place]
+        value = means.iloc[place]
         digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
         words = {"beta": "β = {:g}", "latent_dim": "{} latent dimensions", "depth": "{} blocks"}
         return f"{words.get(by, '{}').format(name)} ({value:,.{digits}f}{unit})"
@@ -59,7 +60,7 @@ def ranked(
     between = f", then {told(1)}" if len(means) > 2 else ""
     return f"{what} is {first} with {told(0)}{between}, and {last} with {told(-1)}."
 
-
+# %% ../../nbs/study/07_show.ipynb #e1643d45
 def show_figure(finding: str = ""):
     "Show what was drawn, with what it shows as a sentence, which the book puts into the caption."
     from IPython.display import Markdown, display
@@ -69,7 +70,7 @@ def show_figure(finding: str = ""):
     if finding:
         display(Markdown(finding))
 
-
+# %% ../../nbs/study/07_show.ipynb #c4b56fdd
 def mean_and_range(
     runs: pd.DataFrame,
     by: list[str],  # columns that name a row
@@ -90,7 +91,7 @@ def mean_and_range(
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
 
-
+# %% ../../nbs/study/07_show.ipynb #7e18dd3a
 def some_taken(provenance: dict) -> str:
     "Of which sets only some images were taken, and the option that takes all; empty where all were."
     return " ".join(
@@ -98,7 +99,7 @@ def some_taken(provenance: dict) -> str:
         for part in provenance.get("taken", [])
     )
 
-
+# %% ../../nbs/study/07_show.ipynb #bda09c16
 def caption_source(provenance: dict) -> str:
     "Where the numbers of a chapter come from, and how many of how many images were taken."
     p = provenance
@@ -108,7 +109,7 @@ def caption_source(provenance: dict) -> str:
     )
     return " ".join(filter(None, [source, some_taken(p)]))
 
-
+# %% ../../nbs/study/07_show.ipynb #04c8e364
 def other_images(provenance: dict, usual: dict, channels: tuple[str, ...] = ()) -> str:
     "A notice that a chapter ran on other images than those that the thesis' claims were made for; empty on those."
     if provenance["data"] == usual["data"]:

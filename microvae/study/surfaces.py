@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..core.files import write_json
 from ..data.augment import fourier_magnitude
 from ..data.collection import CellImages
 from ..data.patches import write_parts
@@ -21,7 +22,6 @@ from ..data.splits import hold_out, label_folds, split
 from ..data.treatment import Denoise
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
-from ..core.files import write_json
 from .cases import Findings, Setting, pictures_of
 from .claims import after_training, check, stated
 from .results import spread_over
@@ -52,7 +52,7 @@ REPORT = {
     "experiment 2": dict(psnr=12.13, ssim=0.1350),
 }
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #6c90763d
 def experiments(epochs: int, values: int) -> dict[str, RunConfig]:
     "The report's four trainings, for images of so many `values` (section 4.3 and 6.1)."
 
@@ -71,7 +71,7 @@ def experiments(epochs: int, values: int) -> dict[str, RunConfig]:
         "VAE": made(Model("dlip_vae"), learning_rate=1e-4, **adam),
     }
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #a8a53288
 def floor(images: np.ndarray) -> float:
     """The smallest mean squared error that outputs of a Sigmoid, in [0, 1], can have from images brought to [−1, 1]:
     what lies below 0 cannot be reached.
@@ -81,7 +81,8 @@ def floor(images: np.ndarray) -> float:
 # %% ../../nbs/study/14_surfaces.ipynb #c08
 def folds_of(cells: CellImages, labels: list[str], seed: int = 0) -> list[dict]:
     "label, fold and the rows that train, validate and test."
-    found, table = [], label_folds(cells, labels, seed=seed).table
+    found = []
+    table = label_folds(cells, labels, seed=seed).table
     for label in labels:
         for fold in range(5):
             train, held = (
@@ -93,10 +94,11 @@ def folds_of(cells: CellImages, labels: list[str], seed: int = 0) -> list[dict]:
             )
     return found
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #9f57d89f
 def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd.DataFrame:
     "A row a label and fold: train, validation and test loss, per value of an image."
-    values, folds = int(np.prod(cells.image_shape)), folds_of(cells, labels)
+    values = int(np.prod(cells.image_shape))
+    folds = folds_of(cells, labels)
     config = RunConfig(
         model=Model("dlip_ae"),
         training=Training(setting.size["fold_epochs"], 32, 5e-4, weight_decay=1e-5).of_means(values),
@@ -141,7 +143,7 @@ def changed(cells: CellImages, how: str) -> CellImages:
         name=f"{cells.name}, denoised",
     )
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #4284930d
 def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellImages) -> dict:
     "Experiment 2 with one seed, and the same with a tenth more epochs, as the report went on with it, by (name, seed)."
     start = perf_counter()
@@ -157,15 +159,17 @@ def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellIma
     setting.trained += [(name, run, held) for name, run in found.items()]
     return {(name, config.training.seed): run for name, run in found.items()}
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #3e3b6cd1
 def study(setting: Setting) -> tuple[dict, dict]:
     "All of the case."
-    cells, size = setting.cells, setting.size
+    cells = setting.cells
+    size = setting.size
     labels = [label for label in LABELS if label in cells.table and cells.table[label].nunique() > 1]
     parts = split(cells)
     write_parts(parts, setting.out / "parts")
     train, held, test = (parts[(parts.table.split == part).to_numpy()] for part in ("train", "validation", "test"))
-    configs, first = experiments(size["epochs"], int(np.prod(cells.image_shape))), setting.first
+    configs = experiments(size["epochs"], int(np.prod(cells.image_shape)))
+    first = setting.first
     pushed = configs.pop("experiment 2")
     runs = setting.train(configs, train, held)
     for seed in size["seeds"]:
@@ -177,10 +181,8 @@ def study(setting: Setting) -> tuple[dict, dict]:
     if "file" in cells.table and cells.table.file.nunique() > 4:
         learn, judge = hold_out(cells, 0.2, by="file")
         runs |= setting.train({"whole surfaces": configs["experiment 1"]}, learn, judge, seeds=(first,))
-    few, seen = (
-        test[spread_over(test, labels[-1] if labels else None, 8)],
-        train[spread_over(train, labels[-1] if labels else None, 8)],
-    )
+    few = test[spread_over(test, labels[-1] if labels else None, 8)]
+    seen = train[spread_over(train, labels[-1] if labels else None, 8)]
     shown = ("experiment 1", "experiment 2, longer", "experiment 3", "VAE")
     pictures = {"test": few.images, "train": seen.images} | {
         f"{part} {name}": pictures_of(runs[name, first], some)
@@ -203,7 +205,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
 def _value(runs, name: str, column: str) -> float:
     return float(runs.set_index("name")[column][name])
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #65f6b8c3
 def claims(findings: Findings) -> pd.DataFrame:
     "The report's claims against findings, a row each."
     runs, history, folds, bottom = (findings.tables[name] for name in ("runs", "history", "folds", "floor"))
@@ -212,7 +214,7 @@ def claims(findings: Findings) -> pd.DataFrame:
         rows.append(_leak_claim(runs))
     return after_training(rows, findings.tables["history"]).rename(columns={"thesis": "report"})
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #f1234074
 def _floor_claim(least: float) -> dict:
     near = abs(least / 0.184 - 1) < 0.15
     return stated(
@@ -222,13 +224,15 @@ def _floor_claim(least: float) -> dict:
         "explained: a floor of the setup, not of the network" if near else "other images, another floor",
     )
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #115656c8
 def _fold_claims(folds: pd.DataFrame) -> list[dict]:
     if not len(folds):
         return []
     of_labels = folds.groupby("label").test
-    means, ends = of_labels.mean(), of_labels.agg(["min", "max"])
-    spread, within = means.max() / means.min() - 1, float((ends["max"] / ends["min"] - 1).max())
+    means = of_labels.mean()
+    ends = of_labels.agg(["min", "max"])
+    spread = means.max() / means.min() - 1
+    within = float((ends["max"] / ends["min"] - 1).max())
     return [
         stated(
             "No label is harder to learn: labels differ less than folds of one label",
@@ -244,7 +248,7 @@ def _fold_claims(folds: pd.DataFrame) -> list[dict]:
         ),
     ]
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #fcd54508
 def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[dict]:
     last = history[history.epoch == history.groupby(["name", "seed"]).epoch.transform("max")]
 
@@ -273,7 +277,7 @@ def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[dict]:
     ]
     return [check(claim, theirs, runs, ask) for claim, theirs, ask in asked]
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #15da39f1
 def _lower(column: str, first: str, second: str):
     "Asks whether one training's number is below another's."
 
@@ -283,7 +287,7 @@ def _lower(column: str, first: str, second: str):
 
     return ask
 
-
+# %% ../../nbs/study/14_surfaces.ipynb #ff750a7d
 def _leak_claim(runs: pd.DataFrame) -> dict:
     seed = runs.seed[runs.name == "whole surfaces"].iloc[0]
     return check(

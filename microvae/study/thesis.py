@@ -67,7 +67,7 @@ RESULTS = {
 def _by(runs: pd.DataFrame, column: str, names: str = "model") -> dict:
     return runs.set_index(names)[column].to_dict()
 
-
+# %% ../../nbs/study/05_thesis.ipynb #7f633564
 def _ordered(column: str, *names, by: str = "model"):
     "Asks whether a column rises along the names."
 
@@ -77,7 +77,7 @@ def _ordered(column: str, *names, by: str = "model"):
 
     return ask
 
-
+# %% ../../nbs/study/05_thesis.ipynb #ece956ca
 def _smallest(column: str, name, by: str = "model"):
     "Asks whether one name has the smallest value of a column."
 
@@ -99,16 +99,19 @@ def _ratio(column: str, over: str, under: str, below: float):
 
     return ask
 
-
+# %% ../../nbs/study/05_thesis.ipynb #7747c05e
 def _more_dims(runs):
     values = _by(runs[runs.model == "MP4"], "reconstruction", "latent_dim")
-    few, many = min(values), max(values)
+    few = min(values)
+    many = max(values)
     return abs(values[many] / values[few] - 1) < 0.03, {f"d_z = {many} / d_z = {few}": values[many] / values[few]}
 
-
+# %% ../../nbs/study/05_thesis.ipynb #f89683f7
 def _weighted_and_plain(runs):
-    weighted, plain = _by(runs, "weighted_kl", "beta"), _by(runs, "kl", "beta")
-    low, high = min(plain), max(plain)
+    weighted = _by(runs, "weighted_kl", "beta")
+    plain = _by(runs, "kl", "beta")
+    low = min(plain)
+    high = max(plain)
     numbers = {
         f"β·KL at {low:g}": weighted[low],
         f"at {high:g}": weighted[high],
@@ -117,14 +120,14 @@ def _weighted_and_plain(runs):
     }
     return weighted[high] > weighted[low] and plain[high] < plain[low], numbers
 
-
+# %% ../../nbs/study/05_thesis.ipynb #e6e6e740
 def _pooled_kl_lower(runs):
     values = _by(runs, "kl")
     pooled = [v for k, v in values.items() if k.startswith("MP")]
     normed = [v for k, v in values.items() if k.startswith("BN")]
     return max(pooled) < min(normed), {"largest MP": max(pooled), "smallest BN": min(normed)}
 
-
+# %% ../../nbs/study/05_thesis.ipynb #6657aab4
 def _empirical_range(runs):
     columns = runs[["empirical_kl_means_1", "empirical_kl_means_2"]]
     return float(columns.max().max()) < 0.5, {
@@ -132,22 +135,23 @@ def _empirical_range(runs):
         "largest": float(columns.max().max()),
     }
 
-
+# %% ../../nbs/study/05_thesis.ipynb #afefe078
 def phase1_claims(results: Results) -> pd.DataFrame:
     "Phase 1's claims against results, a row each."
     return _two_parts(results, _claims_on_networks(results), _claims_on_beta(results.of("beta")))
 
-
+# %% ../../nbs/study/05_thesis.ipynb #21937093
 def _two_parts(results: Results, on_networks: list[dict], on_beta: list[dict]) -> pd.DataFrame:
     "Claims on both experiments, each after the training of its own runs."
     parts = {"architectures": on_networks, "beta": on_beta}
     tables = [after_training(rows, results.curves(experiment)) for experiment, rows in parts.items()]
     return pd.concat(tables, ignore_index=True)
 
-
+# %% ../../nbs/study/05_thesis.ipynb #00bf9964
 def _claims_on_networks(results: Results) -> list[dict]:
     "Six networks with few and with many latent dimensions."
-    two, many = results.of("architectures", latent_dim=2), results.of("architectures", latent_dim=20)
+    two = results.of("architectures", latent_dim=2)
+    many = results.of("architectures", latent_dim=20)
     asked = [
         (
             "Deeper pooling networks reconstruct better (d_z = 2)",
@@ -179,7 +183,7 @@ def _claims_on_networks(results: Results) -> list[dict]:
     ]
     return [check(*row) for row in asked]
 
-
+# %% ../../nbs/study/05_thesis.ipynb #86f21d74
 def _claims_on_beta(runs: pd.DataFrame) -> list[dict]:
     "β on the selected network; a profile without β = 0.5 cannot say anything on it."
     best = "β = 0.5 reconstructs best", "5,574.81 at β = 0.5", runs, _smallest("reconstruction", 0.5, "beta")
@@ -205,7 +209,8 @@ def _collapsed(model: str, against: str):
     "Asks whether a model's reconstructions are uniform while another's are not."
 
     def ask(runs):
-        variety, active = _by(runs, "variety"), _by(runs, "active_units")
+        variety = _by(runs, "variety")
+        active = _by(runs, "active_units")
         return variety[model] < 0.05 < variety[against], {
             f"variety {model}": variety[model],
             against: variety[against],
@@ -215,7 +220,7 @@ def _collapsed(model: str, against: str):
 
     return ask
 
-
+# %% ../../nbs/study/05_thesis.ipynb #c47a4fcb
 def _worst_but_close(column: str, name: str, limit: float):
     "Asks whether one model has the largest value, and less than `limit` times the smallest."
 
@@ -230,22 +235,25 @@ def _worst_but_close(column: str, name: str, limit: float):
 
     return ask
 
-
+# %% ../../nbs/study/05_thesis.ipynb #c40dfddd
 def _collapse_at_largest(runs):
-    kl, means = _by(runs, "kl", "beta"), _by(runs, "empirical_kl_means_1", "beta")
+    kl = _by(runs, "kl", "beta")
+    means = _by(runs, "empirical_kl_means_1", "beta")
     high = max(kl)
     return kl[high] < 0.1, {f"KL at β = {high:g}": kl[high], "empirical KL of means there": min(means[high], 99.0)}
 
-
+# %% ../../nbs/study/05_thesis.ipynb #700013e0
 def _rises_with_beta(runs):
     values = _by(runs, "empirical_kl_means_1", "beta")
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     return values[high] > 10 * values[low], {f"at β = {low:g}": values[low], f"at {high:g}": min(values[high], 99.0)}
 
-
+# %% ../../nbs/study/05_thesis.ipynb #3f1e4c72
 def phase2_claims(results: Results) -> pd.DataFrame:
     "Phase 2's claims against results, a row each."
-    models, beta = results.of("architectures"), results.of("beta")
+    models = results.of("architectures")
+    beta = results.of("beta")
     small = ["MP2_64", "MP2_128", "MP3_128", "MP3_256"]
     four = models[models.model.isin(small)]
     return _two_parts(
@@ -296,7 +304,7 @@ def _at_depth(column: str, depth: int, holds: Callable[[float], bool], name: str
 
     return ask
 
-
+# %% ../../nbs/study/05_thesis.ipynb #4c308851
 def phase3_claims(results: Results) -> pd.DataFrame:
     "Phase 3's claims against results, a row each."
     runs = results.of("architectures")

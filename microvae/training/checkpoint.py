@@ -29,11 +29,11 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
     content = save(tensors, {"about": json.dumps(about or {})})
     return replace_file(path, lambda part: part.write_bytes(content))
 
-
+# %% ../../nbs/training/01_checkpoint.ipynb #cd1ea7c5
 #: Bytes that the head of saved weights may have: names, shapes, and what is known of them.
 HEAD = 10_000_000
 
-
+# %% ../../nbs/training/01_checkpoint.ipynb #2e33da8e
 def _check_head(path: Path):
     "Raise `ImageError` where the head is longer than heads are, or the file is mostly holes."
     with open(path, "rb") as file:
@@ -42,7 +42,7 @@ def _check_head(path: Path):
         raise ImageError(f"{path} cannot be read as saved weights: its head has {length:,} bytes, it may be damaged")
     check_promise(path, path.stat().st_size)
 
-
+# %% ../../nbs/training/01_checkpoint.ipynb #ca19c191
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "What `save_tensors` wrote. Raises `ImageError` naming a file that is missing or damaged."
     try:
@@ -70,7 +70,7 @@ def run_state(model: nn.Module, optimizer: torch.optim.Optimizer, generator: tor
     state["generator"] = generator.get_state()
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
-
+# %% ../../nbs/training/01_checkpoint.ipynb #3c4b360e
 def restore(state: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator):
     "Put a `run_state` back."
     with torch.no_grad():
@@ -93,7 +93,8 @@ def restore(state: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.O
 # %% ../../nbs/training/01_checkpoint.ipynb #a88a03f0
 def paused_at(home: Path) -> tuple[int, int] | None:
     "Epochs that are done, and all of them, of the unfinished run in a folder; None where there is none."
-    config, checkpoint = home / "config.json", home / "checkpoint" / "state.safetensors"
+    config = home / "config.json"
+    checkpoint = home / "checkpoint" / "state.safetensors"
     if not config.is_file() or (home / "model.safetensors").exists():
         return None
     try:
@@ -108,7 +109,7 @@ def paused_at(home: Path) -> tuple[int, int] | None:
     except Exception as error:
         raise ImageError(f"{checkpoint} cannot be read as a run's state ({type(error).__name__})") from error
 
-
+# %% ../../nbs/training/01_checkpoint.ipynb #596c3af2
 def paused(home: Path) -> str | None:
     "What to say of the unfinished run in a folder; None where there is none."
     try:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from torch import Generator
 
-from ..data.augment import Augmentation
 from ..core.errors import ConfigError, check_fields, in_a_line
+from ..data.augment import Augmentation
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import build
 from ..models.losses import LIKELIHOODS
@@ -31,28 +31,26 @@ class Settings:
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-
+# %% ../../nbs/training/00_config.ipynb #fddc7399
 def _default(part):
     "The default of a dataclass' field."
     return part.default if part.default_factory is MISSING else part.default_factory()
 
 # %% ../../nbs/training/00_config.ipynb #c04
 Precision = Literal["auto", "float32", "bfloat16"]
-
 Schedule = Literal["constant", "cosine", "exponential", "plateau"]
-
 Optimizer = Literal["adam", "sgd"]
 
-
+# %% ../../nbs/training/00_config.ipynb #30157d57
 def _require(good: bool, name: str, value, right: str):
     if not good:
         raise ConfigError(f"{name} is {in_a_line(repr(value))}, it must be {right}")
 
-
+# %% ../../nbs/training/00_config.ipynb #196b8152
 def _whole(name: str, value, least: int):
     _require(isinstance(value, int) and value >= least, name, value, f"a whole number of at least {least}")
 
-
+# %% ../../nbs/training/00_config.ipynb #d46e086c
 @dataclass(frozen=True, repr=False)
 class Data(Settings):
     "Which images a model is trained on."
@@ -65,7 +63,7 @@ class Data(Settings):
     # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
     treatment: tuple = field(default=(), hash=False, repr=False)
 
-
+# %% ../../nbs/training/00_config.ipynb #1b8a666b
 @dataclass(frozen=True, repr=False)
 class Model(Settings):
     "Which network."
@@ -97,7 +95,7 @@ class Model(Settings):
         "What describes a network."
         return cls(network.name, network.latent_dim, "mean" in network.heads, network.changes)
 
-
+# %% ../../nbs/training/00_config.ipynb #083c1b2f
 @dataclass(frozen=True, repr=False)
 class Objective(Settings):
     "What is minimised: reconstruction + beta · KL, and what further terms are asked for."
@@ -141,7 +139,7 @@ class Objective(Settings):
         )
         _require(self.alignment >= 0, "alignment", self.alignment, "at least 0, e.g. 1")
 
-
+# %% ../../nbs/training/00_config.ipynb #c1ca6a08
 @dataclass(frozen=True, repr=False)
 class Training(Settings):
     "How it is minimised."

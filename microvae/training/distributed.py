@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from ..data.collection import CellImages
 from ..core.errors import DeviceError
+from ..data.collection import CellImages
 
 # %% ../../nbs/training/03_distributed.ipynb #c04
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _join(function, rank: int, size: int, meeting: str, arguments: tuple):
     finally:
         distributed.destroy_process_group()
 
-
+# %% ../../nbs/training/03_distributed.ipynb #91aa977a
 def side_by_side(function, size: int, *arguments):
     """Call an importable function in so many processes that form a group; what the first returns.
 
@@ -116,7 +116,7 @@ class Lent:
         )
         return cells if self.rows is None else cells[self.rows]
 
-
+# %% ../../nbs/training/03_distributed.ipynb #7112cbbb
 def lend(cells: CellImages | None, file: Path | None = None) -> Lent | None:
     """A handle of a collection for other processes of this machine, whose `file` must live as long as they do; or,
     without a file, for other machines.

@@ -21,14 +21,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
+from ..core.files import alone, read_table, write_json, write_table
+from ..core.progress import progress_bar
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
-from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
-from ..core.files import alone, read_table, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from ..core.progress import progress_bar
 from .checkpoint import load_tensors, paused, restore, run_state, save_tensors
 from .config import Data, Model, RunConfig
 from .distributed import Group, lend, side_by_side
@@ -57,7 +57,7 @@ from microvae.training.step import (
 #: Held-out images that are evaluated at once.
 AT_ONCE = 256
 
-
+# %% ../../nbs/training/06_engine.ipynb #334840db
 @dataclass
 class Loop:
     "One run under way: its step, its random numbers, and what has been so far."
@@ -92,7 +92,9 @@ class Loop:
 
     def batches(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None]]:
         "All images once, in random order, augmented; and the same otherwise augmented, where both shall be one cell."
-        size, change, device = self.config.training.batch_size, self.config.augmentation, self.step.device
+        size = self.config.training.batch_size
+        change = self.config.augmentation
+        device = self.step.device
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2**31, (1,), generator=self.generator))
             found = (torch.from_numpy(batch).to(device) for batch in images.batches(size, seed))
@@ -107,7 +109,9 @@ class Loop:
 
     def rates(self) -> tuple[float, float, float]:
         "β, the learning rate and the KL's capacity of the epoch that comes next."
-        number, objective, epochs = len(self.rows), self.config.objective, self.config.training.epochs
+        number = len(self.rows)
+        objective = self.config.objective
+        epochs = self.config.training.epochs
         return (
             beta_at(objective, number, epochs),
             learning_rate_at(self.config, number, self.rows),
@@ -153,7 +157,9 @@ class Loop:
 
         Raises `DivergenceError` with the first batch whose loss is not finite.
         """
-        number, (beta, rate, _), trained = len(self.rows), self.rates(), trained.cpu().double()
+        number = len(self.rows)
+        (beta, rate, _) = self.rates()
+        trained = trained.cpu().double()
         if not trained.isfinite().all():
             batch = int((~trained.isfinite()).any(1).nonzero()[0])
             raise DivergenceError(
@@ -240,12 +246,13 @@ class Run:
         return self.history.iloc[-1].to_dict()
 
     def __repr__(self) -> str:
-        model, epochs = self.config.model, len(self.history)
+        model = self.config.model
+        epochs = len(self.history)
         total = f", total {self.history.total.iloc[-1]:.4g}" if epochs else ""
         place = "" if self.folder is None else f", in {self.folder}"
         return f"<Run {self.config.identity()}: {model.name}, {model.latent_dim} latent dimensions, β = {self.config.objective.beta:g}, seed {self.config.training.seed}, {epochs} {'' if self.finished else f'of {self.config.training.epochs} '}epochs{total}{place}>"
 
-
+# %% ../../nbs/training/06_engine.ipynb #7775a10f
 def versions() -> dict[str, str]:
     "Versions of what decides a model's numbers."
     found = {"python": platform.python_version()}
@@ -256,7 +263,7 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-
+# %% ../../nbs/training/06_engine.ipynb #cc7e0dd7
 def environment(device: torch.device, dtype: torch.dtype) -> dict:
     """Where a run was trained, as `environment.json` in its folder holds it: another run has the same bits where all of
     this is the same.
@@ -272,7 +279,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> dict:
         "cuda": torch.version.cuda or "",
     }
 
-
+# %% ../../nbs/training/06_engine.ipynb #f0727e8f
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
@@ -285,13 +292,13 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
         tuple(cells.about.get("treatment", ())),
     )
 
-
+# %% ../../nbs/training/06_engine.ipynb #e782b33c
 def save_model(model: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in model.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-
+# %% ../../nbs/training/06_engine.ipynb #f8c1f686
 @checked
 def load_model(path: str | PathLike) -> tuple[Autoencoder, RunConfig]:
     """The model of a `model.safetensors`, ready for use, and its config.
@@ -312,7 +319,7 @@ def load_model(path: str | PathLike) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return model.eval(), config
 
-
+# %% ../../nbs/training/06_engine.ipynb #bd2f64b3
 @checked
 def load_run(folder: str | PathLike) -> Run:
     "A finished run from its folder. Raises `ConfigError` where there is none."
@@ -358,12 +365,12 @@ def prepare(model, cells, validation, config) -> RunConfig:
         )
     return replace(config, data=describe(cells, validation))
 
-
+# %% ../../nbs/training/06_engine.ipynb #59ca0449
 def _holds(data: Data, expected: Data) -> bool:
     "Whether two runs saw the same images."
     return (data.fingerprint, data.image_shape) == (expected.fingerprint, expected.image_shape)
 
-
+# %% ../../nbs/training/06_engine.ipynb #60744491
 def begin(
     model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
 ) -> tuple[Loop, Path | None]:
@@ -386,12 +393,12 @@ def begin(
         write_json(home / "environment.json", environment(device, step.dtype))
     return loop, checkpoint if group.rank == 0 else None
 
-
+# %% ../../nbs/training/06_engine.ipynb #64f76536
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk where they are too many."
     return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
-
+# %% ../../nbs/training/06_engine.ipynb #95bae7a7
 @checked
 def fit(
     model,  # a name of `available()`, or a model of `build`; None takes the config's
@@ -440,12 +447,13 @@ def fit(
         if home is not None and (home / "model.safetensors").exists():
             return load_run(home)
         loop, checkpoint = begin(model, cells, config, home, device, group)
-        images, held = resident(cells, device), None if validation is None else resident(validation.in_memory(), device)
+        images = resident(cells, device)
+        held = None if validation is None else resident(validation.in_memory(), device)
         with deterministic(), missing_operators(device):
             _train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 
-
+# %% ../../nbs/training/06_engine.ipynb #a0d88138
 def writing(home: Path | None, group: Group = Group()):
     "The right to write to a run's folder, for the first process of a group."
     return nullcontext() if home is None or group.rank else alone(home / ".lock", f"trains {home.name}")
@@ -464,7 +472,9 @@ def _train(
     "All epochs that are left, with checkpoints."
     start = saved = monotonic()
     # the last whole epoch: state and history
-    good, group, epochs = None, loop.step.group, loop.config.training.epochs
+    good = None
+    group = loop.step.group
+    epochs = loop.config.training.epochs
 
     def save():
         if checkpoint is not None and good is not None:
@@ -505,7 +515,7 @@ def _train(
                 break
     save()
 
-
+# %% ../../nbs/training/06_engine.ipynb #3ae39e54
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Run:
     """The run as it stands; where it is finished, its history and weights are written, the weights last, since they
     mark it as finished.
@@ -551,7 +561,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         run.model = model.eval()
     return run
 
-
+# %% ../../nbs/training/06_engine.ipynb #cdb26639
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "What each of the processes does; the first gives the model and its history back."
     cells = train()

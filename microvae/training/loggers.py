@@ -26,7 +26,7 @@ def settings_of(config: RunConfig) -> dict:
         if name not in ("fingerprint", "treatment")
     }
 
-
+# %% ../../nbs/training/05_loggers.ipynb #c2f6ff13
 class TensorBoard:
     "Curves as events in a folder."
 
@@ -46,7 +46,7 @@ class TensorBoard:
     def close(self):
         self.writer.close()
 
-
+# %% ../../nbs/training/05_loggers.ipynb #11aa5fa5
 class MLflow:
     "A run in a tracking store, a file in the folder if none is set up."
 
@@ -74,7 +74,7 @@ class MLflow:
     def close(self):
         self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
 
-
+# %% ../../nbs/training/05_loggers.ipynb #1a716869
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE says otherwise."
 
@@ -96,11 +96,11 @@ class WandB:
     def close(self):
         self.run.finish()
 
-
+# %% ../../nbs/training/05_loggers.ipynb #854bfdba
 #: Word -> logger.
 LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
-
+# %% ../../nbs/training/05_loggers.ipynb #2fb4f4cd
 @contextmanager
 def logged(
     word: str | None,  # tensorboard, mlflow or wandb; None logs nothing

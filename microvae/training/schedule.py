@@ -23,7 +23,7 @@ def beta_at(
         return objective.beta * min(1.0, 2 * within)
     return objective.beta * min(1.0, epoch / objective.kl_warmup) if objective.kl_warmup else objective.beta
 
-
+# %% ../../nbs/training/02_schedule.ipynb #97f7ff14
 def capacity_at(objective: Objective, epoch: int, epochs: int) -> float:
     """Nats that the KL shall have in an epoch, counted from 0: they rise evenly over the first half of the run, and stay.
 
@@ -37,18 +37,18 @@ def judged(row: dict, beta: float) -> float:
     part = "validation_" if "validation_kl" in row else ""
     return row[part + "reconstruction"] + beta * row[part + "kl"]
 
-
+# %% ../../nbs/training/02_schedule.ipynb #099c5bd8
 def best_epoch(rows: list[dict], beta: float) -> int:
     "The epoch with the lowest total, the first of equals."
     return min(range(len(rows)), key=lambda epoch: judged(rows[epoch], beta))
 
-
+# %% ../../nbs/training/02_schedule.ipynb #8aec0a29
 def epochs_without_gain(rows: list[dict], config: RunConfig) -> int:
     "How many epochs have brought nothing better, not counting those in which β still rose."
     settled = rows[config.objective.kl_warmup :]
     return len(settled) - 1 - best_epoch(settled, config.objective.beta) if settled else 0
 
-
+# %% ../../nbs/training/02_schedule.ipynb #676b2e06
 def should_stop(rows: list[dict], config: RunConfig) -> bool:
     "Whether the last `early_stopping` epochs brought nothing better."
     patience = config.training.early_stopping
@@ -58,7 +58,7 @@ def should_stop(rows: list[dict], config: RunConfig) -> bool:
 LOWEST = 0.01  # of the learning rate, at the end of a schedule
 PATIENCE = 10  # epochs without a better total after which a plateau halves it
 
-
+# %% ../../nbs/training/02_schedule.ipynb #22017b22
 def learning_rate_at(
     config: RunConfig,
     epoch: int,  # counted from 0
@@ -76,13 +76,16 @@ def learning_rate_at(
     }[training.schedule]()
     return training.learning_rate * warm * factor
 
-
+# %% ../../nbs/training/02_schedule.ipynb #d4afa004
 def _plateaus(rows: list[dict], beta: float) -> int:
     "How often the total stayed without improvement for `PATIENCE` epochs."
-    found, best, since = 0, float("inf"), 0
+    found = 0
+    best = float("inf")
+    since = 0
     for row in rows:
         value = judged(row, beta)
         best, since = (value, 0) if value < best else (best, since + 1)
         if since == PATIENCE:
-            found, since = found + 1, 0
+            found = found + 1
+            since = 0
     return found

@@ -23,19 +23,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..data.collection import CellImages
-from ..data.splits import hold_out
 from ..core.errors import ConfigError, checked, kind_of, require
 from ..core.files import read_json, regular_file, write_json
 from ..core.progress import progress_bar
+from ..core.workers import cores
+from ..data.collection import CellImages
+from ..data.splits import hold_out
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import fit
 from .schedule import judged
 from .step import resolve_device
 from .sweep import with_values
-from ..core.workers import cores
 
+# %% ../../nbs/training/09_search.ipynb #580c17e5
 #: What may be tried: a list of choices, or a pair (low, high) of numbers; fractions are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]
 
@@ -56,7 +57,7 @@ def check_space(space: Space, config: RunConfig):
         for value in values:
             with_values(config, **{name: value})
 
-
+# %% ../../nbs/training/09_search.ipynb #bd7d5d9c
 def distribution(values: list | tuple[float, float]):
     "What Optuna draws from for a field."
     d = require("optuna", "search").distributions
@@ -68,7 +69,7 @@ def distribution(values: list | tuple[float, float]):
         else d.FloatDistribution(*values, log=values[0] > 0)
     )
 
-
+# %% ../../nbs/training/09_search.ipynb #83389166
 def propose(trial, space: Space) -> dict[str, Any]:
     "The values that a trial is to take."
     found = {}
@@ -85,7 +86,7 @@ def propose(trial, space: Space) -> dict[str, Any]:
 class Repeated(Exception):
     "A trial whose settings were tried before."
 
-
+# %% ../../nbs/training/09_search.ipynb #17764526
 def look_elsewhere(study, space: Space, seed: int):
     "Let a study's next trial be a combination that was not tried, at random; or let it end, where there is none."
     # without end: the next proposal is another
@@ -126,7 +127,8 @@ class Trials:
 
     def one(self, trial) -> float:
         "The held-out total of one trial's last epoch."
-        optuna, space = require("optuna", "search"), dict(self.space)
+        optuna = require("optuna", "search")
+        space = dict(self.space)
         config = with_values(self.config, **propose(trial, space))
         if any(
             other.params == trial.params and other.number < trial.number
@@ -186,12 +188,12 @@ class Trials:
         torch.set_num_threads(1)
         self()
 
-
+# %% ../../nbs/training/09_search.ipynb #fbd7d26f
 def ended(study) -> list:
     "Trials that count: those that were completed, or given up."
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
-
+# %% ../../nbs/training/09_search.ipynb #7e6934bb
 def open_study(storage: str, name: str, seed: int = 0):
     """Optuna's study of that name, made if it is not there: in a journal file, or in a database if `storage` is an
     address such as sqlite:///search.db.
@@ -230,9 +232,9 @@ class Search:
         for trial in self.study.get_trials(deepcopy=False):
             if trial.user_attrs.get("repeated"):
                 continue
-            state, seconds = (
-                trial.state.name.lower(),
-                trial.user_attrs.get("seconds", None if trial.duration is None else trial.duration.total_seconds()),
+            state = trial.state.name.lower()
+            seconds = trial.user_attrs.get(
+                "seconds", None if trial.duration is None else trial.duration.total_seconds()
             )
             value = trial.value if state == "complete" else float("nan")
             rows.append(
@@ -265,7 +267,7 @@ class Search:
             raise ConfigError(f"none of the {len(self.table)} trials was completed; allow more")
         return with_values(self.config, **self.study.best_params)
 
-
+# %% ../../nbs/training/09_search.ipynb #c0786086
 @checked
 def search(
     config: RunConfig,  # what all trials have in common
@@ -322,7 +324,7 @@ def search(
             each[0](tell) if workers == 1 else _side_by_side(each, tell)
     return Search(study, config)
 
-
+# %% ../../nbs/training/09_search.ipynb #18967339
 @contextmanager
 def _told_of(study, name: str, trials: int, progress: bool, progress_file) -> Iterator[Callable]:
     "What shows how far a search is when it is called: in a bar, or in a file for whoever watches from outside."
@@ -340,7 +342,7 @@ def _told_of(study, name: str, trials: int, progress: bool, progress_file) -> It
         tell()
         yield tell
 
-
+# %% ../../nbs/training/09_search.ipynb #366799f0
 def _side_by_side(each: list[Trials], tell: Callable):
     "Let processes work on a search at once; raises what one of them raised."
     from loky import ProcessPoolExecutor

@@ -27,7 +27,9 @@ def stackable(config: RunConfig) -> tuple | None:
     """What runs must have in common to be stacked; None for a run that cannot be: batch norm keeps means of its own,
     dropout and augmentation draw their own numbers, and only Adam takes its steps in a row.
     """
-    model, training, objective = config.model, config.training, config.objective
+    model = config.model
+    training = config.training
+    objective = config.objective
     with torch.device("meta"):
         network = model.network(config.data.image_shape)
     own = any(True for _ in network.buffers()) or any(isinstance(layer, Dropout) for layer in network.modules())
@@ -57,7 +59,7 @@ def stackable(config: RunConfig) -> tuple | None:
         training.precision,
     )
 
-
+# %% ../../nbs/training/07_stack.ipynb #374aa757
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Runs under way by what can be stacked: those of one kind that are equally far."
     stacks = defaultdict(list)
@@ -71,9 +73,14 @@ class Stack:
     "Runs that share their steps; all must be of one kind and equally far."
 
     def __init__(self, loops: list[Loop]):
-        self.loops, first = loops, loops[0]
-        config, step = first.config, first.step
-        self.device, self.config, self.autocast, self.dtype = step.device, config, step.autocast, step.dtype
+        self.loops = loops
+        first = loops[0]
+        config = first.config
+        step = first.step
+        self.device = step.device
+        self.config = config
+        self.autocast = step.autocast
+        self.dtype = step.dtype
         self.widest = max(int(loop.model.latent_dim) for loop in loops)
         self.template = (
             replace(config.model, latent_dim=self.widest)
@@ -125,7 +132,8 @@ class Stack:
         "Rows and Adam's moments to the single runs."
         for loop, row in zip(self.loops, self.rows):
             self._copy(loop.step.weights, row, loop, back=True)
-            mine, theirs = self.optimizer.state[row], loop.step.optimizer.state[loop.step.weights]
+            mine = self.optimizer.state[row]
+            theirs = loop.step.optimizer.state[loop.step.weights]
             theirs["step"] = mine["step"].clone()
             for name in ("exp_avg", "exp_avg_sq"):
                 theirs.setdefault(name, torch.zeros_like(loop.step.weights))
@@ -160,12 +168,11 @@ class Stack:
         for group, rate in zip(self.optimizer.param_groups, rates[:, 1].tolist()):
             group["lr"] = rate
         # Apple's devices have no float64
-        (beta, _, capacity), noise = rates.T.to(self.weights.dtype).to(self.device), self._noise(images)
-        order, clip, sums = (
-            torch.stack([loop.order(images) for loop in self.loops]),
-            self.config.training.gradient_clip,
-            [],
-        )
+        (beta, _, capacity) = rates.T.to(self.weights.dtype).to(self.device)
+        noise = self._noise(images)
+        order = torch.stack([loop.order(images) for loop in self.loops])
+        clip = self.config.training.gradient_clip
+        sums = []
         for rows, part in zip(
             order.split(self.config.training.batch_size, 1), noise.split(self.config.training.batch_size, 1)
         ):
@@ -219,7 +226,7 @@ def train_stacked(
     for stack in in_stacks(loops):
         _train_stack(stack, images, held, after_epoch)
 
-
+# %% ../../nbs/training/07_stack.ipynb #e72b629d
 def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_epoch):
     stack = None
     while loops := [loop for loop in loops if not loop.done]:
@@ -233,7 +240,8 @@ def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_e
                 raise
             for loop, state in zip(loops, before):
                 loop.generator.set_state(state)
-            stack, half = None, len(loops) // 2
+            stack = None
+            half = len(loops) // 2
             warnings.warn(
                 f"memory is too short for {len(loops)} runs at once: they are trained in two parts, with the same result up to rounding",
                 stacklevel=2,

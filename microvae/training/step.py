@@ -43,7 +43,7 @@ def resolve_device(device: str = "auto") -> torch.device:
         ) from error
     return chosen
 
-
+# %% ../../nbs/training/04_step.ipynb #5c319747
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """`auto` is what the environment variable MICROVAE_PRECISION says; without it bfloat16 on GPUs that have it and
     CPUs with AMX, float32 elsewhere.
@@ -60,7 +60,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
-
+# %% ../../nbs/training/04_step.ipynb #01bf56d2
 @cache
 def hold_memory():
     "Let the GNU C library keep what was freed for the next step, once for this process; elsewhere nothing happens."
@@ -68,7 +68,10 @@ def hold_memory():
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+        # malloc.h
+        trim_threshold = -1
+        top_pad = -2
+        mmap_threshold = -3
         for parameter, value in ((mmap_threshold, 2**25), (trim_threshold, 2**31 - 1), (top_pad, 2**26)):
             library.mallopt(parameter, value)
 
@@ -88,7 +91,7 @@ class _Deterministic:
     users = 0
     before = (False, False)
 
-
+# %% ../../nbs/training/04_step.ipynb #ba329329
 @contextmanager
 def deterministic():
     "Deterministic algorithms inside, the old setting after the last thread that needs them."
@@ -139,13 +142,14 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     """The last dimension of a tensor as the parameters of a model, in their shapes and their order in memory, e.g.
     channels last.
     """
-    start, found = whole.storage_offset(), []
+    start = whole.storage_offset()
+    found = []
     for p in model.parameters():
         found.append(whole.as_strided((*whole.shape[:-1], *p.shape), (*whole.stride()[:-1], *p.stride()), start))
         start += p.numel()
     return found
 
-
+# %% ../../nbs/training/04_step.ipynb #da14bdaa
 def as_one_vector(model: nn.Module) -> nn.Parameter:
     "Move all parameters into one vector, and their gradients into another, of which they become views."
     parameters = list(model.parameters())
@@ -153,14 +157,16 @@ def as_one_vector(model: nn.Module) -> nn.Parameter:
     vector = nn.Parameter(torch.empty(size, device=parameters[0].device, dtype=parameters[0].dtype))
     vector.grad = torch.zeros_like(vector)
     for p, place, slope in zip(parameters, views(vector.detach(), model), views(vector.grad, model)):
-        p.data, p.grad = place.copy_(p.data), slope
+        p.data = place.copy_(p.data)
+        p.grad = slope
     return vector
 
-
+# %% ../../nbs/training/04_step.ipynb #2cd4a3ec
 def on_their_own(model: nn.Module):
     "Give each parameter its own memory again."
     for p in model.parameters():
-        p.data, p.grad = p.data.clone(), None
+        p.data = p.data.clone()
+        p.grad = None
 
 # %% ../../nbs/training/04_step.ipynb #c11
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -171,7 +177,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
         or "not enough memory" in str(error)
     )
 
-
+# %% ../../nbs/training/04_step.ipynb #885c7985
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer that a config asks for."
     training = config.training
@@ -182,7 +188,7 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
         else torch.optim.Adam(parameters, **common)
     )
 
-
+# %% ../../nbs/training/04_step.ipynb #fc6af40b
 def described(objective: Objective, capacity: Tensor | None) -> tuple:
     "What `elbo_terms` is told of an objective."
     return (
@@ -192,7 +198,7 @@ def described(objective: Objective, capacity: Tensor | None) -> tuple:
         None if objective.capacity is None else capacity,
     )
 
-
+# %% ../../nbs/training/04_step.ipynb #178a9cb9
 class Step:
     "One step of the optimizer on a batch, by all processes of a group."
 
@@ -203,7 +209,10 @@ class Step:
         dtype: torch.dtype,  # of convolutions
         group: Group = Group(),
     ):
-        self.model, self.config, self.dtype, self.group = model, config, dtype, group
+        self.model = model
+        self.config = config
+        self.dtype = dtype
+        self.group = group
         self.weights = as_one_vector(model)
         self.device = self.weights.device
         self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
@@ -332,7 +341,7 @@ def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         found = call()
     return graph.replay, found
 
-
+# %% ../../nbs/training/04_step.ipynb #85de3f9b
 #: Type of device -> how a call is captured there; on other devices nothing is.
 CAPTURES = {"cuda": cuda_graph}
 
@@ -347,7 +356,10 @@ class Replayed:
         into: Tensor,  # the gradients, which must be zero before each call
         capture: Callable,  # one of CAPTURES
     ):
-        self.gradient, self.model, self.into, self.capture = gradient, model, into, capture
+        self.gradient = gradient
+        self.model = model
+        self.into = into
+        self.capture = capture
         self.captured: dict[tuple, tuple] = {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:

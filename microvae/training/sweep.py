@@ -22,18 +22,18 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from ..data.collection import CellImages
-from ..data.splits import hold_out
 from ..core.errors import ConfigError, DeviceError, checked, kind_of, require
 from ..core.files import replace_file, write_json
 from ..core.progress import progress_bar
+from ..core.workers import ATTEMPTS, connect, cores, end_with
+from ..data.collection import CellImages
+from ..data.splits import hold_out
 from .checkpoint import save_tensors
 from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
-from ..core.workers import ATTEMPTS, connect, cores, end_with
 
 # %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:
@@ -52,7 +52,7 @@ def with_values(config: RunConfig, **values) -> RunConfig:
         config = replace(config, **{places[name]: replace(getattr(config, places[name]), **{name: value})})
     return config
 
-
+# %% ../../nbs/training/08_sweep.ipynb #cf449326
 @checked
 def grid(config: RunConfig = RunConfig(), **values) -> list[RunConfig]:
     """One config for every combination of the values, by the names of their fields: `grid(beta=[0.5, 1], seed=range(3))`.
@@ -81,7 +81,8 @@ class Work:
     counts: str | None  # file with the epochs that each run of the sweep has done
 
     def __call__(self) -> str:
-        start, held = perf_counter(), None if self.held is None else self.held()
+        start = perf_counter()
+        held = None if self.held is None else self.held()
         done = None if self.counts is None else np.memmap(self.counts, np.int64, "r+")
 
         def count(rows):
@@ -149,7 +150,7 @@ def sweep(
         bar.close()
     return [load_run(f) for f in folders]
 
-
+# %% ../../nbs/training/08_sweep.ipynb #45d38c24
 def sweep_parts(
     configs: list[RunConfig],
     cells: CellImages,
@@ -180,29 +181,29 @@ def sweep_parts(
         bar.close()
     return [load_run(f) for f in folders]
 
-
+# %% ../../nbs/training/08_sweep.ipynb #a7ad88ce
 def _named(device: str) -> str:
     "The device by its name, whichever `auto` is here: workers must all take the same."
     return resolve_device(device).type if device == "auto" else device
 
-
+# %% ../../nbs/training/08_sweep.ipynb #d0ad2732
 def _each_alone(jobs: list[Work], workers: int | None, bar: "_Progress") -> list[str]:
     "Folders of runs that do not share their steps: side by side on cores, one after another elsewhere."
     if resolve_device(jobs[0].device).type == "cpu":
         return _on_cores(jobs, min(workers or cores(), len(jobs)), bar)
     return [bar.tell(number, job()) for number, job in enumerate(jobs, 1)]
 
-
+# %% ../../nbs/training/08_sweep.ipynb #3e88d23b
 def _told(config: RunConfig) -> str:
     return f"{config.model.name} with {config.model.latent_dim} latent dimensions, β = {config.objective.beta:g} and seed {config.training.seed}"
 
-
+# %% ../../nbs/training/08_sweep.ipynb #143a8bdc
 def _one_thread_while(parent: int):
     "Let a worker compute with one thread, and end when the process that it works for is gone."
     torch.set_num_threads(1)
     end_with(parent)
 
-
+# %% ../../nbs/training/08_sweep.ipynb #91b6ea66
 def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
     """Folders of all runs, trained by processes of this machine, which stay for the next sweep for a while: to start
     them takes longer than to train a small model.
@@ -211,7 +212,8 @@ def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
 
     # for memory that it kept for the next step, see `hold_memory`
     warnings.filterwarnings("ignore", message="A worker was restarted")
-    folders, deaths = {}, Counter()
+    folders = {}
+    deaths = Counter()
     while len(folders) < len(jobs):
         pool = get_reusable_executor(workers, timeout=20, initializer=_one_thread_while, initargs=(os.getpid(),))
         futures = {pool.submit(job): job for job in jobs if job.number not in folders}
@@ -230,7 +232,7 @@ def _on_cores(jobs: list[Work], workers: int, bar: "_Progress") -> list[str]:
                 pool.shutdown(kill_workers=True)
     return [folders[job.number] for job in jobs]
 
-
+# %% ../../nbs/training/08_sweep.ipynb #9d7f3bc2
 def _collect(futures: dict, folders: dict[int, str], bar: "_Progress"):
     "Fill in folders as runs finish, and tell how far they are."
     waiting = set(futures)
@@ -243,7 +245,8 @@ def _collect(futures: dict, folders: dict[int, str], bar: "_Progress"):
 # %% ../../nbs/training/08_sweep.ipynb #c12
 def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpoint_every: float = 20.0) -> list[str]:
     "Folders of all runs, trained by this process, as many as can be at once."
-    cells, held = jobs[0].train(), None if jobs[0].held is None else jobs[0].held()
+    cells = jobs[0].train()
+    held = None if jobs[0].held is None else jobs[0].held()
     configs = {job.number: prepare(job.config.model.name, cells, held, job.config) for job in jobs}
     homes = {number: Path(jobs[0].folder) / config.identity() for number, config in configs.items()}
     single = [job for job in jobs if cells.stored or stackable(configs[job.number]) is None]
@@ -262,7 +265,7 @@ def _in_stacks(jobs: list[Work], device: torch.device, bar: "_Progress", checkpo
         job()
     return [str(homes[job.number]) for job in jobs]
 
-
+# %% ../../nbs/training/08_sweep.ipynb #8659897e
 def _train_left(
     left: dict,
     jobs: list[Work],
@@ -274,12 +277,10 @@ def _train_left(
 ):
     "Train the runs of a sweep that are left, and write each when it is done."
     numbers = {id(loop): number for number, (loop, _) in left.items()}
-    counts, saved, start, finished = (
-        np.memmap(bar.counts, np.int64, "r+"),
-        perf_counter(),
-        perf_counter(),
-        len(jobs) - len(left),
-    )
+    counts = np.memmap(bar.counts, np.int64, "r+")
+    saved = perf_counter()
+    start = perf_counter()
+    finished = len(jobs) - len(left)
 
     def save(loops):
         for loop in loops:
@@ -292,7 +293,8 @@ def _train_left(
             counts[number] = len(loop.rows)
             if not loop.done:
                 continue
-            run, finished = finish(loop, homes[number], keep_state=False), finished + 1
+            run = finish(loop, homes[number], keep_state=False)
+            finished = finished + 1
             if jobs[number].after is not None:
                 jobs[number].after(run, held)
             write_json(homes[number] / "seconds.json", dict(seconds=(perf_counter() - start) / len(left)))
@@ -319,7 +321,7 @@ def _elsewhere(job: Work, train: Lent, held: Lent | None) -> tuple[str, dict[str
             path.name: path.read_bytes() for path in home.iterdir() if path.is_file() and not path.name.startswith(".")
         }
 
-
+# %% ../../nbs/training/08_sweep.ipynb #a522154e
 def _on_cluster(jobs: list[Work], scheduler: str, bar: "_Progress") -> list[str]:
     "Folders of all runs, trained by the workers of a Dask scheduler, which gives the runs of a dead worker to another."
     distributed = require("distributed", "cluster")
@@ -359,12 +361,10 @@ class _Progress:
     "A bar over all epochs of all runs, and the same as a small file for whoever watches from outside."
 
     def __init__(self, configs: list[RunConfig], counts: Path, progress: bool, file, label: str):
-        self.epochs, self.counts, self.file, self.label = (
-            np.array([c.training.epochs for c in configs]),
-            counts,
-            file,
-            label,
-        )
+        self.epochs = np.array([c.training.epochs for c in configs])
+        self.counts = counts
+        self.file = file
+        self.label = label
         np.zeros(len(configs), np.int64).tofile(counts)
         self.bar = progress_bar(
             total=int(self.epochs.sum()),

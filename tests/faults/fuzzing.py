@@ -22,7 +22,8 @@ from readers import Reader, readers
 
 import microvae as mv
 
-SECONDS, BYTES = 10, 1_000_000_000
+SECONDS = 10
+BYTES = 1_000_000_000
 FORBIDDEN = (
     "subprocess.Popen",
     "os.system",
@@ -130,7 +131,8 @@ def bad_json(draw, good: bytes) -> bytes:
 @st.composite
 def bad_xml(draw, good: bytes) -> bytes:
     "A TIFF whose OME-XML has other attributes; its length stays, so that the rest of the file is as it was."
-    start, end = good.index(b"<?xml"), good.index(b"</OME>") + 6
+    start = good.index(b"<?xml")
+    end = good.index(b"</OME>") + 6
     text = good[start:end].decode()
     for _ in range(draw(st.integers(1, 4))):
         found = list(re.finditer(r'"[^"]*"', text))
@@ -165,7 +167,9 @@ class Watch:
     "What may not happen while a file is read."
 
     def __init__(self, root: Path):
-        self.root, self.on, self.seen = str(root), False, []
+        self.root = str(root)
+        self.on = False
+        self.seen = []
         sys.addaudithook(self)
 
     def __call__(self, event: str, words: tuple):
@@ -186,7 +190,8 @@ class Watch:
 
 def read(reader: Reader, watch: Watch) -> str:
     "Read once: `read`, `refused`, or what went wrong."
-    watch.seen, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    watch.seen = []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     faulthandler.dump_traceback_later(3 * SECONDS, exit=True)
     watch.on = True
@@ -220,7 +225,9 @@ def read(reader: Reader, watch: Watch) -> str:
 
 def fuzz(name: str, reader: Reader, count: int, number: int, watch: Watch) -> dict:
     "So many bad files for a reader."
-    good, counts, wrong = reader.file.read_bytes(), {"read": 0, "refused": 0}, {}
+    good = reader.file.read_bytes()
+    counts = {"read": 0, "refused": 0}
+    wrong = {}
     assert read(reader, watch) == "read" or read(reader, watch) == "read", (
         f"{name}: the good file must be read: {read(reader, watch)}"
     )
@@ -259,7 +266,9 @@ def main(names: str, count: int, number: int):
 
     signal.signal(signal.SIGALRM, too_long)
     with tempfile.TemporaryDirectory() as root:
-        known, watch, found = readers(Path(root)), Watch(root), {}
+        known = readers(Path(root))
+        watch = Watch(root)
+        found = {}
         chosen = list(known) if names == "all" else names.split(",")
         began = time.monotonic()
         for name in chosen:

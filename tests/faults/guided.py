@@ -19,13 +19,15 @@ with atheris.instrument_imports(include=["microvae", "tifffile", "safetensors", 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    name, runs = sys.argv[1], sys.argv[2]
+    name = sys.argv[1]
+    runs = sys.argv[2]
     root = Path(tempfile.mkdtemp())
     reader = readers(root / "files")[name]
     (root / "corpus").mkdir()
     (root / "corpus" / "good").write_bytes(reader.file.read_bytes())
     reader.read()
-    watch, counts = Watch(root), {"read": 0, "refused": 0}
+    watch = Watch(root)
+    counts = {"read": 0, "refused": 0}
 
     def attempt(data: bytes):
         reader.file.write_bytes(data)

@@ -62,7 +62,8 @@ def crop(folder: Path, source: Path):
 
 def to_zarr(folder: Path):
     "A stored set, to which is appended twice."
-    path, edges = folder / "set.zarr", [0, 50, 51, 120]
+    path = folder / "set.zarr"
+    edges = [0, 50, 51, 120]
     for low, high in zip(edges, edges[1:]):
         if (len(mv.load_images(path)) if path.exists() else 0) == low:
             CELLS[low:high].to_zarr(path, append=True)

@@ -33,7 +33,10 @@ def images_of(path: Path) -> mv.CellImages:
     "Images as a user loads them; what comes must be images."
     cells = mv.load_images(path)
     images = cells.images[:]
-    assert np.isfinite(images).all() and 0 <= images.min() and images.max() <= 1 and len(cells.table) == len(images)
+    assert np.isfinite(images).all()
+    assert 0 <= images.min()
+    assert images.max() <= 1
+    assert len(cells.table) == len(images)
     return cells
 
 
@@ -54,10 +57,8 @@ def ome_zarr(folder: Path, path: str = "0") -> Path:
     "An OME-Zarr 0.4 of two channels, written by hand as the specification says; `path` is what it calls its array."
     (folder / "0").mkdir(parents=True, exist_ok=True)
     planes = np.random.default_rng(0).integers(0, 999, (2, 16, 16), dtype=np.uint16)
-    axes, scale = (
-        [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}],
-        [{"type": "scale", "scale": [1, 1, 1]}],
-    )
+    axes = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    scale = [{"type": "scale", "scale": [1, 1, 1]}]
     attributes = {
         "multiscales": [
             {"version": "0.4", "axes": axes, "datasets": [{"path": path, "coordinateTransformations": scale}]}

@@ -28,19 +28,22 @@ def test_full_disk(name, all_jobs, tmp_path):
     run(job, tmp_path / "whole")
     expected = contents(tmp_path / "whole")
     need = int(subprocess.run(["du", "-sk", tmp_path / "whole"], capture_output=True, text=True).stdout.split()[0])
-    sizes, refused = np.linspace(8, 2 * need, so_many(40, 4)).astype(int), 0
+    sizes = np.linspace(8, 2 * need, so_many(40, 4)).astype(int)
+    refused = 0
     for number, kilobytes in enumerate(sizes):
         with small_disk(tmp_path / f"disk{number}", kilobytes) as change:
             folder = tmp_path / f"disk{number}" / "work"
             _, _, error = run(job, folder)
             if error is not None:
                 refused += 1
-                assert error.startswith("FileError: ") and "cannot be written: No space left on device" in error, error
+                assert error.startswith("FileError: "), error
+                assert "cannot be written: No space left on device" in error, error
                 assert not half_written(folder)
                 change("size=64m")
                 _, _, error = run(job, folder)
             assert error is None, error
-            assert contents(folder) == expected and not unfinished(folder)
+            assert contents(folder) == expected
+            assert not unfinished(folder)
     assert 0 < refused
     record(f"full_disk_{name}", disks=len(sizes), refused=refused, kilobytes=need)
 
@@ -54,7 +57,8 @@ def test_disk_that_nobody_may_write_to(name, all_jobs, tmp_path):
         change("ro")
         target = folder / "new" if name != "to_zarr" else folder
         _, _, error = run(all_jobs[name], target) if name != "to_zarr" else run(append_one, target)
-        assert error.startswith("FileError: ") and "cannot be written: Read-only file system" in error, error
+        assert error.startswith("FileError: "), error
+        assert "cannot be written: Read-only file system" in error, error
         change("rw")
         assert contents(folder) == before
 
@@ -65,7 +69,8 @@ def append_one(folder):
 
 def test_what_was_there_stays_when_its_successor_does_not_fit(tmp_path):
     "Saving over a file or a folder on a full disk leaves the old one."
-    few, many = mv.lung_fret(5), mv.lung_fret(2000)
+    few = mv.lung_fret(5)
+    many = mv.lung_fret(2000)
     with small_disk(tmp_path / "disk", 200):
         file = few.save(tmp_path / "disk" / "cells.npz")
         for save in (
@@ -78,6 +83,5 @@ def test_what_was_there_stays_when_its_successor_does_not_fit(tmp_path):
                 few.to_zarr(kept)
             with pytest.raises(mv.FileError, match="No space left"):
                 save()
-            assert len(mv.CellImages.load(file)) == len(mv.CellImages.load(kept)) == 5 and not unfinished(
-                tmp_path / "disk"
-            )
+            assert len(mv.CellImages.load(file)) == len(mv.CellImages.load(kept)) == 5
+            assert not unfinished(tmp_path / "disk")

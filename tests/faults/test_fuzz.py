@@ -66,7 +66,8 @@ GUIDED = [
 @pytest.mark.skipif(not FULL or find_spec("atheris") is None, reason="of the full run, where atheris can be had")
 def test_guided_by_coverage():
     "A fuzzer that sees which lines a file reaches finds other files than one that changes at random."
-    seed, counts = random.SystemRandom().randrange(10**6), {}
+    seed = random.SystemRandom().randrange(10**6)
+    counts = {}
     for name in GUIDED:
         done = subprocess.run(
             [sys.executable, "guided.py", name, "10000", str(seed)],
@@ -78,6 +79,7 @@ def test_guided_by_coverage():
             timeout=1800,
         )
         told = re.findall(r"COUNTS (.*)", done.stdout + done.stderr)
-        assert done.returncode == 0 and told, f"{name}: {(done.stdout + done.stderr)[-3000:]}"
+        assert done.returncode == 0, f"{name}: {(done.stdout + done.stderr)[-3000:]}"
+        assert told, f"{name}: {(done.stdout + done.stderr)[-3000:]}"
         counts[name] = json.loads(told[-1])
     record("guided", seed=seed, inputs=sum(sum(part.values()) for part in counts.values()), readers=counts)

@@ -23,14 +23,19 @@ def all_jobs(tmp_path_factory, root):
 @pytest.mark.parametrize("name", KILLS)
 def test_killed_at_any_moment(name, all_jobs, tmp_path):
     "Half of the kills strike at a change of a file, where most can go wrong, half at any moment; some strike a parent and spare its children."
-    job, random = all_jobs[name], moments(len(name))
+    job = all_jobs[name]
+    random = moments(len(name))
     began = time.monotonic()
     _, changes, error = run(job, tmp_path / "whole")
-    seconds, expected = time.monotonic() - began, contents(tmp_path / "whole")
-    assert error is None and not unfinished(tmp_path / "whole"), error
-    kills, places = 0, 0
+    seconds = time.monotonic() - began
+    expected = contents(tmp_path / "whole")
+    assert error is None, error
+    assert not unfinished(tmp_path / "whole"), error
+    kills = 0
+    places = 0
     while kills < KILLS[name]:
-        folder, places = tmp_path / f"killed{places}", places + 1
+        folder = tmp_path / f"killed{places}"
+        places = places + 1
         for _ in range(random.choice([1, 1, 2, 3])):
             at_a_change = random.random() < 0.5 and changes > 1
             state, _, error = (
@@ -41,7 +46,8 @@ def test_killed_at_any_moment(name, all_jobs, tmp_path):
             kills += state == "killed"
             assert error is None, error
         state, _, error = run(job, folder)
-        assert state == "done" and error is None, error
+        assert state == "done", error
+        assert error is None, error
         assert not unfinished(folder)
         assert contents(folder) == expected
     record(f"killed_{name}", kills=kills, interrupted_jobs=places, seconds=round(seconds, 2), changes_of_files=changes)

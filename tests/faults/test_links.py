@@ -12,8 +12,8 @@ from harness import contents
 
 import microvae as mv
 from microvae.core.files import free, write_json, write_pictures, write_table
-from microvae.study.runner import run_chapter
 from microvae.core.style import write_figure
+from microvae.study.runner import run_chapter
 
 CELLS = mv.CellImages(np.random.default_rng(0).random((24, 1, 16, 16), np.float32))
 
@@ -33,7 +33,8 @@ def writers(vae, source):
     "What writes an output of each kind to a place, which it replaces."
     from matplotlib.figure import Figure
 
-    cells, table = CELLS[:5], pd.DataFrame({"a": [1]})
+    cells = CELLS[:5]
+    table = pd.DataFrame({"a": [1]})
     return {
         "table.csv": lambda place: write_table(place, table),
         "table.parquet": lambda place: write_table(place, table),
@@ -71,7 +72,8 @@ def write(writers: dict, name: str, place: Path):
 @pytest.mark.parametrize("name", NAMES)
 def test_link_stays_and_its_target_is_replaced(name, writers, tmp_path):
     "First to a target that is not there yet, then to the one that is; nothing else is touched."
-    disk, link = tmp_path / "disk", tmp_path / name
+    disk = tmp_path / "disk"
+    link = tmp_path / name
     disk.mkdir()
     (disk / "precious").write_text("mine")
     link.symlink_to(disk / name)
@@ -91,7 +93,8 @@ def test_link_that_leads_nowhere_is_refused(name, kind, writers, tmp_path):
     link.symlink_to(link if kind == "loop" else tmp_path / "no" / "such")
     with pytest.raises(mv.FileError, match="which leads nowhere"):
         write(writers, name, link if kind != "within" else link / name)
-    assert link.is_symlink() and os.listdir(tmp_path) == [link.name]
+    assert link.is_symlink()
+    assert os.listdir(tmp_path) == [link.name]
 
 
 def test_folder_behind_a_link_on_the_way(tmp_path):

@@ -15,8 +15,8 @@ import pytest
 from harness import context, run, so_many, unfinished
 
 import microvae as mv
-from microvae.data.storage import read_stored, write_stored
 from microvae.core.files import alone, take_place
+from microvae.data.storage import read_stored, write_stored
 
 BLOCKS = so_many(40, 4)
 
@@ -88,7 +88,8 @@ def mixed(cells) -> int:
 @pytest.mark.parametrize("there", [True, False])
 def test_two_processes_append(tmp_path, there):
     "To a set that is there, and to one that both would make; a reader that opened it before sees what it was."
-    path, go = tmp_path / "set.zarr", tmp_path / "go"
+    path = tmp_path / "set.zarr"
+    go = tmp_path / "go"
     if there:
         cells_of(0.999, 3).to_zarr(path)
         first, _, _ = read_stored(path)
@@ -119,7 +120,8 @@ def test_a_reader_never_sees_two_sets(tmp_path):
     writer = started(replace, path, range(1, so_many(60, 12)))
     while writer.is_alive():
         cells = mv.load_images(path)
-        assert len(cells) == 40 and mixed(cells) == 0
+        assert len(cells) == 40
+        assert mixed(cells) == 0
     ended(writer)
     with pytest.raises(mv.ImageError, match="was replaced or taken away while it was read; load it again"):
         streamed[:]
@@ -131,7 +133,8 @@ def test_a_writer_that_is_killed_blocks_nobody(tmp_path):
     assert len(mv.load_images(path)) == 7
     cells_of(0.2).to_zarr(path, append=True)
     cells = mv.load_images(path)
-    assert len(cells) == 14 and mixed(cells) == 0
+    assert len(cells) == 14
+    assert mixed(cells) == 0
     ended(started(end_while_locked, tmp_path / ".lock"))
     with alone(tmp_path / ".lock", "works"):
         pass
@@ -139,7 +142,8 @@ def test_a_writer_that_is_killed_blocks_nobody(tmp_path):
 
 
 def test_a_lock_excludes_processes(tmp_path):
-    counter, times = tmp_path / "counter", so_many(150, 25)
+    counter = tmp_path / "counter"
+    times = so_many(150, 25)
     counter.write_text("0")
     ended(*[started(count, counter, times) for _ in range(4)])
     assert counter.read_text() == str(4 * times)
@@ -168,7 +172,8 @@ def test_two_crop_jobs_write_one_set(tmp_path):
 
 def test_a_crop_job_does_not_replace_what_came_meanwhile(tmp_path):
     "Somebody else writes a set to the same place while a crop job runs: it stays, and so do the cells of the job."
-    source, work = jobs.plate(tmp_path / "fields"), tmp_path / "work"
+    source = jobs.plate(tmp_path / "fields")
+    work = tmp_path / "work"
     other = cells_of(0.5).to_zarr(tmp_path / "other.zarr")
     crop = partial(jobs.crop, source=source)
     with ThreadPoolExecutor(1) as pool:

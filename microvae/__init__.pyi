@@ -50,13 +50,13 @@ from microvae.models.catalogue import available as available
 from microvae.models.catalogue import count_parameters as count_parameters
 from microvae.models.losses import elbo_terms as elbo_terms
 from microvae.training.config import RunConfig as RunConfig
-from microvae.training.config import Model as Model
+from microvae.training.config import ModelConfig as ModelConfig
 from microvae.training.config import Objective as Objective
 from microvae.training.config import Training as Training
+from microvae.training.model import Model as Model
+from microvae.training.model import load_model as load_model
 from microvae.training.engine import fit as fit
 from microvae.training.engine import train_longer as train_longer
-from microvae.training.engine import load_run as load_run
-from microvae.training.engine import load_model as load_model
 from microvae.training.engine import as_tensor as as_tensor
 from microvae.training.sweep import grid as grid
 from microvae.training.sweep import sweep as sweep
@@ -106,7 +106,6 @@ from microvae.evaluation.pictures import plot_traversals as plot_traversals
 from microvae.evaluation.pictures import plot_errors as plot_errors
 from microvae.evaluation.pictures import plot_map as plot_map
 from microvae.app.estimator import MicroVAE as MicroVAE
-from microvae.app.card import open_run as open_run
 from microvae.app.card import list_runs as list_runs
 from microvae.app.outputs import embedding as embedding
 from microvae.app.outputs import write_embedding as write_embedding

@@ -20,8 +20,8 @@ import pytest
 import tifffile
 
 import microvae as mv
-from microvae.app.card import read_card
 from microvae.app.cli import main
+from microvae.training.model import read_card
 
 COMMAND = shutil.which("microvae", path=Path(sys.executable).parent)
 README = (Path(__file__).parents[1] / "README.md").read_text()

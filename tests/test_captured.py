@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import microvae as mv
 from microvae.models.blocks import Dropout
 from microvae.models.catalogue import REPORTS, THESIS
-from microvae.training.config import Model, Objective, RunConfig, Training
+from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 from microvae.training.step import CAPTURES, Replayed, Step
 
 CELLS = mv.lung_fret(44)
@@ -25,7 +25,7 @@ def config(name="MP2_64", latent_dim=None, objective=None, augmentation=None, ch
     "A run of two epochs whose last batch is smaller than the others."
     training = dict(epochs=2, batch_size=16, precision="float32") | training
     return RunConfig(
-        model=Model(name, latent_dim, changes=changes),
+        model=ModelConfig(name, latent_dim, changes=changes),
         objective=Objective(**objective or {}),
         training=Training(**training),
         augmentation=augmentation or mv.Augmentation(),
@@ -74,8 +74,8 @@ def trained(cells, run, **settings):
 def assert_same(one, other):
     "Both runs have the same history and weights, bit for bit."
     pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
-    for name, tensor in one.model.state_dict().items():
-        assert torch.equal(tensor, other.model.state_dict()[name]), name
+    for name, tensor in one.network.state_dict().items():
+        assert torch.equal(tensor, other.network.state_dict()[name]), name
 
 
 def assert_close(one, other, precision="float32"):
@@ -170,7 +170,7 @@ def test_short_memory_takes_a_batch_in_parts(name, captured):
     # batch norm sees the parts of a batch, so its networks get other numbers and are only finite
     with pytest.warns(UserWarning, match="same result up to rounding"):
         parts = trained(*RUNS[name])
-    if any(isinstance(layer, nn.BatchNorm2d) for layer in parts.model.modules()):
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in parts.network.modules()):
         assert np.isfinite(parts.history.total).all()
     else:
         assert_close(parts, plain)

@@ -228,7 +228,7 @@ def test_a_step_is_pytorch_s_own():
     # loss and gradients are sums over at most all pixels of all images
     rounding = likely_rounding_of_sum(batch.numel())
     assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=rounding)
-    after = dict(run.model.named_parameters())
+    after = dict(run.network.named_parameters())
     for (name, before), gradient in zip(model.named_parameters(), gradients):
         step = rate * gradient
         allowed = rounding * step.abs().max().item() + UNIT["float32"] * before.abs().max().item()

@@ -37,7 +37,7 @@ def test_two_processes_that_want_one_folder_end_with_one_run(tmp_path):
     assert said[0][0] == said[1][0]
     [home] = tmp_path.iterdir()
     assert not (home / ".lock").exists()
-    assert len(mv.load_run(home).history) == 25
+    assert len(mv.load_model(home).history) == 25
 
 
 def test_a_script_under_torchrun_trains_one_run_in_two_processes(tmp_path):
@@ -51,7 +51,7 @@ torch.set_num_threads(1)
 config = mv.RunConfig(training=mv.Training(epochs=3, batch_size=32, precision="float32"))
 run = mv.fit("MP2_64", mv.lung_fret(200), config, folder=sys.argv[1], device="cpu", progress=False)
 run.history.to_csv(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.csv", index=False)
-torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.pt")
+torch.save(torch.cat([p.flatten() for p in run.network.parameters()]), f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.pt")
 """)
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     for name, command in {
@@ -129,7 +129,9 @@ def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
         assert a.folder.name == b.folder.name
         assert a.history.equals(b.history)
         assert a.history.equals(c.history)
-        assert all(np.array_equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
+        assert all(
+            np.array_equal(x, y) for x, y in zip(a.network.state_dict().values(), b.network.state_dict().values())
+        )
 
 
 def test_nobody_answers_at_the_address_of_a_scheduler(tmp_path):
@@ -161,7 +163,7 @@ def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
         cpu, gpu = (mv.fit(name, cells, config, device=device, progress=False) for device in ("cpu", "cuda"))
         pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=tolerance, atol=tolerance)
     configs = mv.grid(
-        mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
+        mv.RunConfig(model=mv.ModelConfig("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
     )
     stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)

@@ -363,11 +363,11 @@ def train(
 
     Example: `microvae train my_crops/ --channel "DNA=*_Ch1.tif" --channel "actin=*_Ch2.tif" --maximum 4095`
     """
-    from microvae.app.card import in_words, train_with_card
+    from microvae.app.card import train_model
     from microvae.app.estimator import epochs_and_patience
     from microvae.app.terminal import summary_before
     from microvae.data.catalogue import load
-    from microvae.training.config import Model, Objective, RunConfig, Training
+    from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 
     _use_threads(threads)
     asked = dict(
@@ -387,13 +387,13 @@ def train(
         keep_best=early_stopping is not None,
     )
     config = RunConfig(
-        model=Model(model, latent_dim, changes={"upright": True} if upright else ()),
+        model=ModelConfig(model, latent_dim, changes={"upright": True} if upright else ()),
         objective=Objective(beta=beta, kl_warmup=kl_warmup),
         training=training,
     )
     if not as_json:
         print("\n".join(summary_before(cells, config, held_out)), file=sys.stderr, flush=True)
-    run, card = train_with_card(
+    trained = train_model(
         cells,
         config,
         held_out,
@@ -404,11 +404,11 @@ def train(
         processes=processes,
         log=log,
     )
-    done = len(run.history)
-    told = dict(folder=run.folder, finished=run.finished, epochs=len(run.history))
-    if run.finished:
-        text = f"{run.folder}\n{in_words(card)}\nNext: microvae explore {run.folder}"
-        tell(as_json, text, **told, metrics=card["metrics"])
+    done = len(trained.history)
+    told = dict(folder=trained.folder, finished=trained.finished, epochs=done)
+    if trained.finished:
+        text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
+        tell(as_json, text, **told, metrics=trained.card["metrics"])
     else:
         tell(as_json, f"the time is up after {done} of {training.epochs} epochs; the same command goes on", **told)
 
@@ -462,12 +462,12 @@ def search(
     """
     from microvae.app.terminal import space_of
     from microvae.data.catalogue import load
-    from microvae.training.config import Model, RunConfig, Training
+    from microvae.training.config import ModelConfig, RunConfig, Training
     from microvae.training.search import search as look
 
     reading = _reading(None, None, False, channel, z) | _scale(images, maximum, stretch)
     found = look(
-        RunConfig(model=Model(model), training=Training(epochs)),
+        RunConfig(model=ModelConfig(model), training=Training(epochs)),
         load(images, n, size, data_folder=data_folder, **reading),
         space_of(tried),
         trials=trials,
@@ -502,15 +502,16 @@ def _opened(
     device: str,
     reading: dict | None = None,
 ):
-    "The run, its card, and cells for it; which run was taken is told on stderr where it had to be chosen."
-    from microvae.app.card import images_for, open_run
+    "The model, and cells for it; which run was taken is told on stderr where it had to be chosen."
+    from microvae.app.card import images_for
+    from microvae.training.model import load_model
     from microvae.training.step import resolve_device
 
-    run, card = open_run(run_folder)
-    if run.folder != run_folder:
-        print(f"the newest run of {run_folder}: {run.folder}", file=sys.stderr)
-    run.model.to(resolve_device(device))
-    return run, card, images_for(run, card, images, n, data_folder, **(reading or {}))
+    model = load_model(run_folder)
+    if model.folder != run_folder:
+        print(f"the newest run of {run_folder}: {model.folder}", file=sys.stderr)
+    model.network.to(resolve_device(device))
+    return model, images_for(model, images, n, data_folder, **(reading or {}))
 
 # %% ../../nbs/app/08_cli.ipynb #3beeb5f7
 @app.command()
@@ -547,15 +548,15 @@ def embed(
     from microvae.app.outputs import check_kind, embedding, write_embedding
 
     free(check_kind(out), overwrite)
-    trained, card, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
+    trained, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
     codes = embedding(trained, cells, progress=True, precision=precision)
-    file = write_embedding(codes, out, card)
+    file = write_embedding(codes, out, trained)
     tell(
         as_json,
-        f"{file}: {len(codes):,} cells, {trained.model.latent_dim} latent dimensions, columns {', '.join(map(str, codes.columns))}",
+        f"{file}: {len(codes):,} cells, {trained.network.latent_dim} latent dimensions, columns {', '.join(map(str, codes.columns))}",
         file=file,
         cells=len(codes),
-        latent_dim=trained.model.latent_dim,
+        latent_dim=trained.network.latent_dim,
         columns=list(map(str, codes.columns)),
     )
 
@@ -591,7 +592,7 @@ def reconstruct(
     from microvae.app.outputs import write_reconstructions
 
     free(out, overwrite)
-    trained, _, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
+    trained, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
     tell(
         as_json,
         f"{(file := write_reconstructions(out, trained, cells))}: {'8 of ' if out.suffix == '.png' else ''}{len(cells):,} cells",
@@ -644,9 +645,9 @@ def detect(
     check_table(out)
     for file in (out, out.with_suffix(".png")):
         free(file, overwrite)
-    trained, card, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
+    trained, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
     table, threshold = strange_cells(
-        trained, cells, images_for(trained, card, normal, data_folder=data_folder), kind, quantile
+        trained, cells, images_for(trained, normal, data_folder=data_folder), kind, quantile
     )
     write_figure(out.with_suffix(".png"), plot_strange(cells, table))
     write_table(out, table)
@@ -717,13 +718,13 @@ def explore(
     from microvae.app.outputs import embedding, read_embedding
 
     free(out, overwrite)
-    trained, card, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
+    trained, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
     kind = decoder_kind(trained, decoder)
     if codes is None:
         check_colour(cells.table, colour)
     found = read_embedding(codes, trained, cells) if codes else embedding(trained, cells, progress=True)
     page = write_explorer(
-        out, trained, card, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=kind
+        out, trained, cells, found, overwrite, colour=colour, projections=tuple(projection), decoder=kind
     )
     note = (
         ""
@@ -777,9 +778,9 @@ def report(
     from microvae.app.report import write_report
 
     free(out, overwrite)
-    trained, card, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
+    trained, cells = _opened(run, images, n, data_folder, device, _reading(table, on, part, channel, z))
     check_colour(cells.table, colour)
-    page = write_report(out, trained, card, cells, embedding(trained, cells, progress=True), colour, overwrite)
+    page = write_report(out, trained, cells, embedding(trained, cells, progress=True), colour, overwrite)
     tell(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
 # %% ../../nbs/app/08_cli.ipynb #589a4f43
@@ -815,16 +816,16 @@ def export(
 
     Example: `microvae export runs hub /data/models --name mylab/kc167-map`
     """
-    from microvae.app.card import open_run
     from microvae.app.export import FORMATS, push
     from microvae.app.outputs import embedding
     from microvae.core.errors import ConfigError
     from microvae.core.files import replace_folder
+    from microvae.training.model import load_model
 
     if kind == "hub":
         if name is None:
             raise ConfigError("a model on a hub needs a name; give --name OWNER/NAME")
-        place = push(*open_run(run), name, out, private=not public)
+        place = push(load_model(run), name, out, private=not public)
         tell(as_json, f"{name}: {place}", name=name, place=place)
         return
     if kind not in FORMATS:
@@ -836,10 +837,10 @@ def export(
     codes = None
     off = {}
     if kind == "omezarr":
-        trained, _, cells = _opened(run, images, n, data_folder, "cpu", _reading(table, on, part, channel, z))
+        trained, cells = _opened(run, images, n, data_folder, "cpu", _reading(table, on, part, channel, z))
         codes = embedding(trained, cells)
     else:
-        trained = open_run(run)[0]
+        trained = load_model(run)
     folder = replace_folder(out, lambda part: off.update(writer(trained, cells, codes, part) or {}))
     files = sorted(file.name for file in folder.iterdir())
     text = f"{folder}: {', '.join(files)}"

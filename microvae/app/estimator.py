@@ -21,7 +21,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .card import fitting, images_for, in_words, open_run, save_folder, train_with_card
+from .card import fitting, images_for, train_model
 from .explorer import write_explorer
 from .outputs import embedding
 from .report import write_report
@@ -35,7 +35,8 @@ from ..data.treatment import CUT, Clip, Percentile, Scale, Treatment, has_negati
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
+from ..training.model import Model, load_model
 from ..training.step import resolve_device
 
 # %% ../../nbs/app/06_estimator.ipynb #c05
@@ -189,7 +190,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     The same image has the same code, score and reconstruction, to one rounding of float32, in any order and batch, on any processor.
     It stops early and keeps the best weights, where `fit` with a config of its own trains 50 epochs and keeps the last.
-    After `fit`: `model_` (the network), `history_` (losses of each epoch), `card_` (what is known of the model, metrics included), `run_`, `depth_`, `n_features_in_`. Source: thesis, chapter 3.
+    After `fit`: `model_` (the `Model`: network, config, card with metrics), `history_` (losses of each epoch), `depth_`, `n_features_in_`. Source: thesis, chapter 3.
     """
 
     def __init__(
@@ -269,7 +270,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             early_stopping=stop,
             keep_best=stop is not None,
         )
-        model = Model(
+        model = ModelConfig(
             "adaptable" if self.depth == "auto" else f"depth{self.depth}",
             self.latent_dim,
             changes={"upright": True} if self.upright else (),
@@ -287,7 +288,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises `MicroVAEError`, or scikit-learn's `ValueError`, for what cannot be images.
         """
         cells = self._cells(X, first=True)
-        run, card = train_with_card(
+        model = train_model(
             cells,
             self.config(len(cells)),
             self.held_out,
@@ -297,15 +298,13 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             log=self.log,
             more={"arrays": self.form_.as_dict()},
         )
-        return self._take(run, card)
+        return self._take(model)
 
-    def _take(self, run, card: dict) -> "MicroVAE":
-        self.run_ = run
-        self.card_ = card
-        self.model_ = run.model
-        self.history_ = run.history
-        self.depth_ = run.model.architecture.depth
-        self._n_features_out = run.model.latent_dim
+    def _take(self, model: Model) -> "MicroVAE":
+        self.model_ = model
+        self.history_ = model.history
+        self.depth_ = model.network.architecture.depth
+        self._n_features_out = model.network.latent_dim
         return self
 
     def _cells(self, X, first: bool = False) -> CellImages:
@@ -315,13 +314,13 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if isinstance(X, (str, Path)) or isinstance(X, list) and X and isinstance(X[0], (str, Path)):
             # brought to [0, 1] as those for training were
             if not first:
-                return images_for(self.run_, self.card_, X)
+                return images_for(self.model_, X)
             X = load(X) if isinstance(X, str) else load_images(X)
         if isinstance(X, CellImages):
             if first:
                 self.form_ = Form(X.image_shape, rows=False)
                 self.n_features_in_ = prod(X.image_shape)
-            return X if first else fitting(X, self.run_, self.card_)
+            return X if first else fitting(X, self.model_)
         X = as_array(X)
         rows = getattr(X, "ndim", 2) < 3
         settings = dict(accept_sparse=False, dtype="numeric", ensure_min_samples=2 if first else 1)
@@ -375,14 +374,14 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def summary(self) -> str:
         "The model in words."
         check_fitted(self)
-        return in_words(self.card_)
+        return self.model_.summary()
 
     def embed(self, X) -> pd.DataFrame:
         """Codes as columns latent_1, latent_2, ... beside the table of the cells, ready to be written and read by
         `explore`.
         """
         check_fitted(self)
-        return embedding(self.run_, self._cells(X))
+        return embedding(self.model_, self._cells(X))
 
     def plot_map(self, X, colour: str | None = None) -> Figure:
         "Codes as points, coloured by a column of the table, and cells where they lie."
@@ -394,12 +393,12 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         title.
         """
         cells = self._cells(X)
-        return write_explorer(path, self.run_, self.card_, cells, embedding(self.run_, cells), overwrite, **settings)
+        return write_explorer(path, self.model_, cells, embedding(self.model_, cells), overwrite, **settings)
 
     def report(self, path, X, colour: str | None = None, overwrite: bool = False) -> Path:
         "Write the model's report as one page: curves, reconstructions, map, numbers."
         cells = self._cells(X)
-        return write_report(path, self.run_, self.card_, cells, embedding(self.run_, cells), colour, overwrite)
+        return write_report(path, self.model_, cells, embedding(self.model_, cells), colour, overwrite)
 
     def save(self, folder, overwrite: bool = False) -> Path:
         """Write a folder with weights (safetensors), config, history, card and README; no pickle.
@@ -408,7 +407,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         check_fitted(self)
         free(folder, overwrite, sign="model.safetensors")
-        return replace_folder(folder, lambda part: save_folder(self.run_, self.card_, part))
+        return replace_folder(folder, self.model_.save)
 
     @classmethod
     def load(cls, folder, device: str = "auto") -> "MicroVAE":
@@ -416,9 +415,9 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
         Raises `ConfigError` where it is none, or newer than this library.
         """
-        run, card = open_run(folder)
-        c = run.config
-        name = run.config.model.name
+        model = load_model(folder)
+        c = model.config
+        name = model.config.model.name
         est = cls(
             c.model.latent_dim,
             c.objective.beta,
@@ -429,12 +428,12 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             learning_rate=c.training.learning_rate,
             likelihood=c.objective.likelihood,
             augmentation=c.augmentation if c.augmentation.active else None,
-            upright=run.model.architecture.upright,
+            upright=model.network.architecture.upright,
             kl_warmup=c.objective.kl_warmup,
             random_state=c.training.seed,
             device=device,
         )
-        est.form_ = Form(**card.get("arrays", dict(image_shape=run.model.image_shape, rows=False)))
+        est.form_ = Form(**model.card.get("arrays", dict(image_shape=model.network.image_shape, rows=False)))
         est.n_features_in_ = prod(est.form_.image_shape)
-        run.model.to(resolve_device(device))
-        return est._take(run, card)
+        model.network.to(resolve_device(device))
+        return est._take(model)

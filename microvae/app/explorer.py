@@ -24,7 +24,6 @@ import pandas as pd
 from jinja2 import Environment
 from PIL import Image
 
-from .card import in_words
 from .export import write_onnx
 from .outputs import latent_columns
 from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
@@ -35,7 +34,7 @@ from ..evaluation.pictures import two_axes, widest
 from ..evaluation.plots import display_of, in_colours
 from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
-from ..training.engine import Run
+from ..training.model import Model
 
 # %% ../../nbs/app/04_explorer.ipynb #c05
 #: Pixels of all thumbnails together, at most: some 20 to 30 MB as WebP.
@@ -184,21 +183,21 @@ LARGEST_DECODER = 64_000_000
 DECODERS = ("auto", "onnx", "atlas")
 
 # %% ../../nbs/app/04_explorer.ipynb #2c4d22f8
-def decoder_kind(run: Run, asked: str = "auto") -> str:
+def decoder_kind(model: Model, asked: str = "auto") -> str:
     """What draws cells in the page: `onnx`, the network itself, or `atlas`, cells drawn beforehand.
 
     Raises `ConfigError` where what is asked for cannot be.
     """
     if asked not in DECODERS:
         raise unknown_name("decoder", asked, DECODERS)
-    upright = run.model.architecture.upright
+    upright = model.network.architecture.upright
     if asked == "onnx" and upright:
         raise ConfigError(
-            f"run {run.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'"
+            f"run {model.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'"
         )
     if asked != "auto":
         return asked
-    size = 4 * sum(p.numel() for p in run.model.decoder.parameters())
+    size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
     return (
         "onnx"
         if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright
@@ -206,14 +205,14 @@ def decoder_kind(run: Run, asked: str = "auto") -> str:
     )
 
 # %% ../../nbs/app/04_explorer.ipynb #84febc4a
-def _network(run: Run) -> bytes:
+def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
-        write_onnx(run.model, Path(folder), only=("decoder",))
+        write_onnx(model.network, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
 # %% ../../nbs/app/04_explorer.ipynb #ae0dedb1
-def _atlas(run: Run, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
+def _atlas(model: Model, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a grid over two axes, the others at their mean."
     x = axes[0]
     y = axes[-1]
@@ -223,8 +222,8 @@ def _atlas(run: Run, codes: np.ndarray, axes: list[int], display: dict, steps: i
     grid[..., x] = np.linspace(low[x], high[x], steps)[None, :]
     if y != x:
         grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
-    height, width = thumbnail_size(steps**2, *run.model.image_shape[1:])
-    made = CellImages(np.clip(decoded(run.model, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
+    height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
+    made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
     picture = (
         levels(made, display)
         .reshape(steps, steps, height, width, 3)
@@ -254,8 +253,7 @@ def _first_colour(known: list[dict]) -> int:
 
 # %% ../../nbs/app/04_explorer.ipynb #1f7070c3
 def explorer_page(
-    run: Run,
-    card: dict,
+    model: Model,
     cells: CellImages,
     codes: pd.DataFrame,  # of `embedding`, a row a cell
     # column that gives the colours at first; the first of few words, else of numbers, if not given
@@ -269,26 +267,26 @@ def explorer_page(
     Raises `ShapeError` where codes are not those of the cells, `ConfigError` for a column that is not there.
     """
     values = _checked_codes(codes, cells)
-    kind = decoder_kind(run, decoder)
+    kind = decoder_kind(model, decoder)
     about = {}
     blobs = {}
     for part in (
         _map_parts(values, projections),
         _table_parts(codes, colour),
-        _picture_parts(run, cells, values, kind),
+        _picture_parts(model, cells, values, kind),
     ):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
     about |= dict(
-        n=len(cells), name=cells.name, image_shape=list(run.model.image_shape), palette=PALETTE, missing=MISSING
+        n=len(cells), name=cells.name, image_shape=list(model.network.image_shape), palette=PALETTE, missing=MISSING
     )
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
     return template.render(
-        title=title or f"{card['data']['name']}: the map of {len(cells):,} cells",
+        title=title or f"{model.card['data']['name']}: the map of {len(cells):,} cells",
         policy=POLICY,
         style=asset("page.css") + asset("explorer.css"),
         count=f"{len(cells):,}",
-        summary=in_words(card),
+        summary=model.summary(),
         about=as_json(about),
         blobs=blobs,
         d3=asset("d3.min.js"),
@@ -345,7 +343,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     }
 
 # %% ../../nbs/app/04_explorer.ipynb #65c14b2d
-def _picture_parts(run: Run, cells: CellImages, values: np.ndarray, kind: str) -> Parts:
+def _picture_parts(model: Model, cells: CellImages, values: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and what draws cells: the network, or cells drawn beforehand."
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
@@ -353,13 +351,13 @@ def _picture_parts(run: Run, cells: CellImages, values: np.ndarray, kind: str) -
     pictures = {f"sheet-{k}": sheet for k, sheet in enumerate(sheets)}
     if kind == "onnx":
         wasm = asset("ort-wasm-simd-threaded.wasm.gz", True)
-        return about, pictures | {"decoder": _network(run), "wasm": wasm}
-    grid, picture = _atlas(run, values, list(two_axes(values)), display)
+        return about, pictures | {"decoder": _network(model), "wasm": wasm}
+    grid, picture = _atlas(model, values, list(two_axes(values)), display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
 # %% ../../nbs/app/04_explorer.ipynb #ddc3f3b2
 def write_explorer(
-    path, run: Run, card: dict, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
+    path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
     """Write the page, whole or not at all; settings are those of `explorer_page`.
 
@@ -367,7 +365,7 @@ def write_explorer(
     """
     path = Path(path)
     free(path, overwrite)
-    page = explorer_page(run, card, cells, codes, **settings)
+    page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
 # %% ../../nbs/app/04_explorer.ipynb #c14

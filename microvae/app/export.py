@@ -24,13 +24,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .card import save_folder
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
 from ..models.autoencoders import Autoencoder
-from ..training.engine import Run
+from ..training.model import Model
 
 # %% ../../nbs/app/03_export.ipynb #c04
 class EncoderGraph(nn.Module):
@@ -280,23 +279,22 @@ def _repository(name: str) -> str:
 # %% ../../nbs/app/03_export.ipynb #7609fca2
 @checked
 def push(
-    run: Run,
-    card: dict,
+    model: Model,
     name: str,  # owner/name
     folder=None,  # a folder that is the hub; the hub of `huggingface_hub` if not given
     private: bool = True,
 ) -> str:  # where it is now
     "Put a model on a hub. Needs the extra `hub`, and for uploads a token as `huggingface_hub` keeps it."
     if folder is not None:
-        return str(_push_to_folder(run, card, _repository(name), Path(folder)))
+        return str(_push_to_folder(model, _repository(name), Path(folder)))
     api = require("huggingface_hub", "hub").HfApi()
     with TemporaryDirectory() as part:
-        save_folder(run, card, Path(part))
+        model.save(part)
         try:
             api.create_repo(_repository(name), private=private, exist_ok=True)
             return str(
                 api.upload_folder(
-                    repo_id=name, folder_path=part, commit_message=f"microvae run {run.config.identity()}"
+                    repo_id=name, folder_path=part, commit_message=f"microvae run {model.config.identity()}"
                 )
             )
         except MicroVAEError:
@@ -305,11 +303,11 @@ def push(
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #9ebaa174
-def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
+def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
-    revision = sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest()
-    made = replace_folder(home / "snapshots" / revision, lambda part: save_folder(run, card, part))
+    revision = sha1(json.dumps([model.card, model.config.identity()], sort_keys=True).encode()).hexdigest()
+    made = replace_folder(home / "snapshots" / revision, model.save)
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
@@ -336,10 +334,10 @@ def pull(
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #c19
-#: Word -> a file by which its folder is known, and what it writes into a folder, given the run, its cells and their codes.
+#: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
-    "onnx": ("encoder.onnx", lambda run, cells, codes, folder: write_onnx(run.model, folder)),
-    "torch": ("encoder.pt2", lambda run, cells, codes, folder: write_programs(run.model, folder)),
-    "torchscript": ("encoder.ts", lambda run, cells, codes, folder: write_torchscript(run.model, folder)),
-    "omezarr": (".zgroup", lambda run, cells, codes, folder: write_omezarr(cells, codes, folder)),
+    "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
+    "torch": ("encoder.pt2", lambda model, cells, codes, folder: write_programs(model.network, folder)),
+    "torchscript": ("encoder.ts", lambda model, cells, codes, folder: write_torchscript(model.network, folder)),
+    "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import in_words, treated_alike
+from .card import treated_alike
 from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
 from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
 from ..core.style import write_figure
@@ -24,7 +24,7 @@ from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
-from ..training.engine import Run
+from ..training.model import Model
 
 # %% ../../nbs/app/02_outputs.ipynb #c05
 def latent_columns(table) -> list[str]:
@@ -34,7 +34,7 @@ def latent_columns(table) -> list[str]:
 # %% ../../nbs/app/02_outputs.ipynb #94c12cc9
 @checked
 def embedding(
-    run: Run,
+    model: Model,
     cells: CellImages,
     progress: bool = False,  # show a bar
     precision: str = "float64",  # see `embed`
@@ -46,9 +46,9 @@ def embedding(
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(run.model, treated_alike(cells, run), precision=precision, progress=progress)
+    codes = embed(model.network, treated_alike(cells, model), precision=precision, progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
-    return pd.concat([cells.table, made], axis=1).assign(model=run.config.identity())
+    return pd.concat([cells.table, made], axis=1).assign(model=model.config.identity())
 
 # %% ../../nbs/app/02_outputs.ipynb #c07
 KINDS = (".csv", ".parquet", ".h5ad")
@@ -66,7 +66,7 @@ def check_kind(path) -> Path:
     return path
 
 # %% ../../nbs/app/02_outputs.ipynb #4040c022
-def as_anndata(codes: pd.DataFrame, card: dict):
+def as_anndata(codes: pd.DataFrame, model: Model):
     """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obs` the table, `uns['microvae']` the card.
 
     Needs the extra `anndata`.
@@ -86,17 +86,17 @@ def as_anndata(codes: pd.DataFrame, card: dict):
         obs=obs,
         var=pd.DataFrame(index=pd.Index(columns, dtype=object)),
         obsm={"X_microvae": values},
-        uns={"microvae": {"card": json.dumps(card), "summary": in_words(card)}},
+        uns={"microvae": {"card": json.dumps(model.card), "summary": model.summary()}},
     )
 
 # %% ../../nbs/app/02_outputs.ipynb #ff1af2fc
 @checked
-def write_embedding(codes: pd.DataFrame, path, card: dict) -> Path:
+def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     "Write a table of codes, whole or not at all, as its name's ending says. Raises `ConfigError` for another ending."
     path = check_kind(path)
     if path.suffix != ".h5ad":
         return write_table(path, codes)
-    data = as_anndata(codes, card)
+    data = as_anndata(codes, model)
     return replace_file(path, data.write_h5ad)
 
 # %% ../../nbs/app/02_outputs.ipynb #d525a64a
@@ -147,7 +147,7 @@ def _check_dataset(path: Path, part):
 
 # %% ../../nbs/app/02_outputs.ipynb #fc1ccee7
 @checked
-def read_embedding(path, run: Run | None = None, cells: CellImages | None = None) -> pd.DataFrame:
+def read_embedding(path, model: Model | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """What `write_embedding` wrote.
 
     Raises `ConfigError` where it is another model's, or of other cells, and `ImageError` where it cannot be read.
@@ -180,23 +180,23 @@ def read_embedding(path, run: Run | None = None, cells: CellImages | None = None
     words = [name for name in latent_columns(codes) if not pd.api.types.is_numeric_dtype(codes[name])]
     if words:
         raise ConfigError(f"{path} holds no codes: its column {words[0]} has values that are no numbers")
-    if run is not None:
+    if model is not None:
         names = codes["model"].astype(str).unique()
-        size = run.config.model.latent_dim
-        if list(names) != [run.config.identity()] or len(latent_columns(codes)) != size:
+        size = model.config.model.latent_dim
+        if list(names) != [model.config.identity()] or len(latent_columns(codes)) != size:
             raise ConfigError(
-                f"{path} was made by model {', '.join(names[:3])}, not by {run.config.identity()}; embed the cells with this model"
+                f"{path} was made by model {', '.join(names[:3])}, not by {model.config.identity()}; embed the cells with this model"
             )
-    if run is not None and cells is not None:
-        _check_cells(path, codes, run, cells)
+    if model is not None and cells is not None:
+        _check_cells(path, codes, model, cells)
     return codes
 
 # %% ../../nbs/app/02_outputs.ipynb #32a9d2de
-def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
+def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
     "Whether codes are those of the cells, by some of them."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
     if len(codes) == len(cells) and np.allclose(
-        codes[latent_columns(codes)].to_numpy()[rows], embed(run.model, cells[rows]), atol=1e-3
+        codes[latent_columns(codes)].to_numpy()[rows], embed(model.network, cells[rows]), atol=1e-3
     ):
         return
     raise ConfigError(
@@ -204,20 +204,20 @@ def _check_cells(path, codes: pd.DataFrame, run: Run, cells: CellImages):
     )
 
 # %% ../../nbs/app/02_outputs.ipynb #c10
-def write_reconstructions(path, run: Run, cells: CellImages) -> Path:
+def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     """Write what a model makes of cells, as the name's ending says: .tif (a stack, 32 bits a pixel), .npz, .csv or
     .parquet (pixels, beside the original's), .png (eight cells with errors). Raises `ConfigError` for another.
     """
     path = Path(path)
     if path.suffix in (".csv", ".parquet"):
-        return write_predictions(run.model, cells, path)
+        return write_predictions(model.network, cells, path)
     if path.suffix not in (".tif", ".tiff", ".npz", ".png"):
         raise ConfigError(
             f"{path} must end in .tif, .npz, .csv, .parquet or .png, which says how reconstructions are written"
         )
     if path.suffix == ".png":
         cells = cells.sample(8)
-    made = np.clip(reconstruct(run.model, cells)["reconstruction"], 0, 1)
+    made = np.clip(reconstruct(model.network, cells)["reconstruction"], 0, 1)
     if path.suffix == ".npz":
         return CellImages(made, cells.table, cells.channels, f"{cells.name}, reconstructed", cells.about).save(path)
     if path.suffix == ".png":
@@ -234,7 +234,7 @@ def write_reconstructions(path, run: Run, cells: CellImages) -> Path:
 
 # %% ../../nbs/app/02_outputs.ipynb #c13
 def strange_cells(
-    run: Run,
+    model: Model,
     cells: CellImages,
     normal: CellImages,  # what is normal
     kind: str = "error",  # error, elbo or distance, as `anomaly_scores` has them
@@ -248,8 +248,8 @@ def strange_cells(
         raise unknown_name("anomaly score", kind, SCORES)
     if not 0 < quantile < 1:
         raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
-    settings = dict(kind=kind, normal=normal, beta=run.config.objective.beta)
-    scores, usual = (anomaly_scores(run.model, part, **settings) for part in (cells, normal))
+    settings = dict(kind=kind, normal=normal, beta=model.config.objective.beta)
+    scores, usual = (anomaly_scores(model.network, part, **settings) for part in (cells, normal))
     threshold = float(np.quantile(usual, quantile))
     table = cells.table.assign(row_id=range(len(cells)), score=scores, strange=scores > threshold)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold

@@ -18,7 +18,6 @@ from jinja2 import Environment
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from .card import in_words
 from .explorer import POLICY, asset
 from .outputs import latent_columns
 from ..core.files import free, replace_file
@@ -37,7 +36,7 @@ from microvae.evaluation.pictures import (
 )
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import reconstruct
-from ..training.engine import Run
+from ..training.model import Model
 
 # %% ../../nbs/app/05_report.ipynb #c04
 def plot_training(history: pd.DataFrame) -> Figure:
@@ -62,29 +61,29 @@ class Figured(NamedTuple):
     figure: Figure
 
 # %% ../../nbs/app/05_report.ipynb #053f29bd
-def figures_of(run: Run, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
+def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "The figures of a report, one after another."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
     axes = two_axes(values)
     yield Figured(
         "Training",
-        f"Losses over {len(run.history)} epochs. Held-out curves that rise while the others fall would tell of cells learned by heart.",
-        plot_training(run.history),
+        f"Losses over {len(model.history)} epochs. Held-out curves that rise while the others fall would tell of cells learned by heart.",
+        plot_training(model.history),
     )
-    made = np.clip(reconstruct(run.model, random)["reconstruction"], 0, 1)
+    made = np.clip(reconstruct(model.network, random)["reconstruction"], 0, 1)
     yield Figured(
         "Reconstructions",
         "Eight cells, what the model makes of them, and the difference: blue is missing, red too much.",
         plot_errors(random.images[:], made, cells.channels),
     )
     yield Figured("The map", "Each cell by its code, and cells where they lie.", plot_map(values, cells, colour))
-    if run.model.latent_dim > 1:
+    if model.network.latent_dim > 1:
         yield Figured(
             "Decoded",
             "What the model draws at each place of the map, other dimensions at 0.",
             plot_grid(
-                decoded_grid(run.model, 9, 2.5, axes),
+                decoded_grid(model.network, 9, 2.5, axes),
                 2.5,
                 cells.channels,
                 (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}"),
@@ -95,10 +94,10 @@ def figures_of(run: Run, cells: CellImages, codes: pd.DataFrame, colour: str | N
         "Along each dimension",
         "From −2.5 to 2.5 along the dimensions that vary most.",
         plot_traversals(
-            traversals(run.model, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels
+            traversals(model.network, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels
         ),
     )
-    scores = anomaly_scores(run.model, some := cells.sample(2000))
+    scores = anomaly_scores(model.network, some := cells.sample(2000))
     order = np.argsort(scores)
     yield Figured(
         "Usual and strange cells",
@@ -117,10 +116,11 @@ def _picture(figure: Figure) -> str:
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
 # %% ../../nbs/app/05_report.ipynb #22c6abc6
-def tables_of(run: Run, card: dict, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
-    config = run.config
+    config = model.config
+    card = model.card
     kl = empirical_kl(values).tolist() if len(values) > 1 else []
     metrics = {name.replace("_", " "): f"{value:.4g}" for name, value in card["metrics"].items()}
     steps = ", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"
@@ -146,14 +146,13 @@ def tables_of(run: Run, card: dict, codes: pd.DataFrame) -> dict[str, list[tuple
             for k, value in enumerate(kl[:32])
         ],
         "Training": list(training.items()),
-        "Made with": [*card["versions"].items(), ("run", config.identity()), ("date", card["created"])],
+        "Made with": [*((name, str(value)) for name, value in card["versions"].items()), ("run", config.identity()), ("date", card["created"])],
     }
 
 # %% ../../nbs/app/05_report.ipynb #f4876bdc
 def write_report(
     path,
-    run: Run,
-    card: dict,
+    model: Model,
     cells: CellImages,
     codes: pd.DataFrame,
     colour: str | None = None,
@@ -164,18 +163,18 @@ def write_report(
     free(path, overwrite)
     figures = [
         dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure))
-        for item in figures_of(run, cells, codes, colour)
+        for item in figures_of(model, cells, codes, colour)
     ]
     page = (
         Environment(autoescape=True)
         .from_string(asset("report.html"))
         .render(
-            title=f"{card['model']['name']} on {card['data']['name']}",
+            title=f"{model.card['model']['name']} on {model.card['data']['name']}",
             policy=POLICY,
             style=asset("page.css"),
-            summary=in_words(card),
+            summary=model.summary(),
             figures=figures,
-            tables=tables_of(run, card, codes),
+            tables=tables_of(model, codes),
         )
     )
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))

@@ -18,6 +18,7 @@ from ..data.collection import CellImages
 from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.losses import kl_from_prior, squared_error
+from ..training.model import Model
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #bcbdde00
 #: Ways to say how strange an image is.
@@ -26,7 +27,7 @@ SCORES = ("error", "elbo", "distance")
 # %% ../../nbs/evaluation/06_anomaly.ipynb #c04
 @checked
 def anomaly_scores(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     cells: CellImages,
     # error: squared error; elbo: that and the KL of the posterior; distance: of the code from those of `normal`
     kind: str = "error",
@@ -49,7 +50,7 @@ def anomaly_scores(
     with ready(model, "float64") as used, torch.inference_mode():
         for found in passes(used, cells):
             score = squared_error(found.reconstruction, found.images)
-            if kind == "elbo" and hasattr(model, "posterior"):
+            if kind == "elbo" and hasattr(used, "posterior"):
                 score = score + beta * kl_from_prior(found.mean, found.log_variance)
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)

@@ -20,6 +20,7 @@ from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
+from ..training.model import Model
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
@@ -44,7 +45,7 @@ def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.n
 # %% ../../nbs/evaluation/05_denoising.ipynb #b7653f47
 @checked
 def denoise(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     cells: CellImages,
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3),  # standard deviations of the noise
     masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: where something lies, and what is around it

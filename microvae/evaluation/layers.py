@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from ..core.errors import checked
 from ..core.style import styled
 from ..models.autoencoders import Autoencoder
+from ..training.model import Model
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
 @checked
 @torch.no_grad()
-def activations(model: Autoencoder, images: np.ndarray) -> dict[str, np.ndarray]:
+def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
     "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
     caught = {}
     hooks = []

@@ -20,6 +20,7 @@ from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..models.pose import turned
+from ..training.model import Model
 
 # %% ../../nbs/evaluation/13_orientation.ipynb #2d972f96
 #: Angles, in degrees, by which cells are turned.
@@ -33,7 +34,7 @@ def turned_cells(cells: CellImages, degrees: float) -> CellImages:
 # %% ../../nbs/evaluation/13_orientation.ipynb #f28e4fee
 @checked
 def code_movement(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     cells: CellImages,
     angles: tuple[float, ...] = ANGLES,  # degrees
     seed: int = 0,  # of the pairs of cells

@@ -19,6 +19,7 @@ from ..data.collection import CellImages
 from .plots import composite, display_of, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
+from ..training.model import Model
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c03a
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
@@ -139,7 +140,9 @@ def plot_tracks(
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c06
 @checked
-def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
+def decoded_grid(
+    model: Autoencoder | Model, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)
+) -> np.ndarray:
     """Images `(steps, steps, C, H, W)` that a plane of the latent space decodes to, other dimensions at 0: columns
     along the first axis, rows along the second, from its largest value down, as a plot has them.
     """
@@ -156,7 +159,7 @@ def decoded_grid(model: Autoencoder, steps: int = 9, reach: float = 2.0, axes: t
 # %% ../../nbs/evaluation/14_pictures.ipynb #e261160b
 @checked
 def traversals(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     steps: int = 8,
     reach: float = 2.0,
     start: np.ndarray | None = None,

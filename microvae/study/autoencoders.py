@@ -21,7 +21,7 @@ from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
 from .cases import Findings, Setting, normal_ones, pictures_of
 from .claims import after_training, check, stated
-from ..training.config import Model, RunConfig, Training
+from ..training.config import ModelConfig, RunConfig, Training
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c05
 #: Profile -> how much: images (all if None), epochs on faces, steps on digits.
@@ -67,7 +67,9 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
         )
     train, aside, test = three_parts(cells[normal])
     training = Training(size["epochs"], 32, keep_best=True, quality=True)
-    runs = setting.train({name: RunConfig(model=Model(name), training=training) for name in NETWORKS}, train, aside)
+    runs = setting.train(
+        {name: RunConfig(model=ModelConfig(name), training=training) for name in NETWORKS}, train, aside
+    )
     strange = None if normal.all() else cells[~normal]
     return _told_apart(runs, test, strange, aside, setting.first), _drawn(runs, test, strange, setting.first)
 
@@ -83,8 +85,8 @@ def _told_apart(
     curves = []
     scores = []
     for (name, seed), run in runs.items():
-        error = anomaly_scores(run.model, both)
-        kept = anomaly_scores(run.model, aside)
+        error = anomaly_scores(run.network, both)
+        kept = anomaly_scores(run.network, aside)
         about = dict(model=name, seed=seed)
         scores.append(pd.DataFrame(dict(score=error, strange=odd, threshold=np.quantile(kept, 0.95))).assign(**about))
         if strange is not None:
@@ -107,7 +109,7 @@ def _drawn(runs: dict, test: CellImages, strange: CellImages | None, first: int)
         f"{kind} {name}": pictures_of(runs[name, first], some) for name in NETWORKS for kind, some in few.items()
     }
     for name in ("fcn_vae", "conv_vae"):
-        model = runs[name, first].model
+        model = runs[name, first].network
         with torch.no_grad():
             pictures[f"samples {name}"] = model.sample(16, torch.Generator().manual_seed(0)).numpy()
         pictures[f"way {name}"] = _ways(model, test)
@@ -122,8 +124,8 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     batch = min(REPORT["batch"], len(train))
     each = -(-len(train) // batch)
     epochs = max(1, round(setting.size["steps"] / each))
-    plain = RunConfig(model=Model("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
-    varied = replace(plain, model=Model("mnist_fc_ae", variational=True))
+    plain = RunConfig(model=ModelConfig("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
+    varied = replace(plain, model=ModelConfig("mnist_fc_ae", variational=True))
     runs = setting.train({"digits": plain, "digits, VAE": varied}, train, held, seeds=(0,))
     run = runs["digits", 0]
     vae = runs["digits, VAE", 0]
@@ -141,17 +143,17 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
                     report_validation=held_theirs,
                 )
             )
-    kept = pd.read_csv(write_predictions(run.model, held, setting.out / "prediction.csv"), nrows=10)
+    kept = pd.read_csv(write_predictions(run.network, held, setting.out / "prediction.csv"), nrows=10)
     columns = ["row_id", *(c for i in (0, 1, 2, values // 2, values - 1) for c in (f"orig_px{i}", f"recon_px{i}"))]
     few = held[np.arange(min(12, len(held)))]
     with torch.no_grad():
-        samples = vae.model.sample(24, torch.Generator().manual_seed(0)).numpy()
+        samples = vae.network.sample(24, torch.Generator().manual_seed(0)).numpy()
     pictures = {
         "digits": few.images[:],
         "digits by the network": pictures_of(run, few),
         "digits by the VAE": pictures_of(vae, few),
         "digits sampled": samples,
-        "digits way": _ways(vae.model, few),
+        "digits way": _ways(vae.network, few),
     }
     return {"losses": pd.DataFrame(rows), "prediction": kept[columns]}, pictures
 

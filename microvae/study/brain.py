@@ -18,7 +18,7 @@ from .cases import Findings, Setting, pictures_of
 from .claims import after_training, check, stated
 from .results import spread_over
 from .runner import digest
-from ..training.config import Model, Objective, RunConfig
+from ..training.config import ModelConfig, Objective, RunConfig
 from ..training.search import Search, search
 
 # %% ../../nbs/study/15_brain.ipynb #c05
@@ -52,8 +52,8 @@ def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
 def kinds() -> dict[str, RunConfig]:
     "The two models: squared error for the autoencoder, cross-entropy and KL for the VAE."
     return {
-        "AE": RunConfig(model=Model("mri_ae")),
-        "VAE": RunConfig(model=Model("mri_vae"), objective=Objective("bce")),
+        "AE": RunConfig(model=ModelConfig("mri_ae")),
+        "VAE": RunConfig(model=ModelConfig("mri_vae"), objective=Objective("bce")),
     }
 
 # %% ../../nbs/study/15_brain.ipynb #c08
@@ -99,12 +99,12 @@ def study(setting: Setting) -> tuple[dict, dict]:
         tables |= {
             f"trials_{name}": each.table,
             f"curves_{name}": each.curves,
-            f"denoising_{name}": denoise(run.model, test, LEVELS, masks_of(test)),
+            f"denoising_{name}": denoise(run.network, test, LEVELS, masks_of(test)),
         }
         pictures[f"test {name}"] = pictures_of(run, few)
         pictures |= {
             f"layer {name} {block}": liveliest(maps)
-            for block, maps in activations(run.model, few.images[::2][:4]).items()
+            for block, maps in activations(run.network, few.images[::2][:4]).items()
         }
         given = noisy(few, 0.2)
         pictures |= {"noisy": given.images[:], f"denoised {name}": pictures_of(run, given)}

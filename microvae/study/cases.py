@@ -33,7 +33,7 @@ from ..models.losses import LIKELIHOODS
 from .results import provenance, taken_of, thinned
 from .runs import evaluate_run, run_all
 from ..training.config import RunConfig
-from ..training.engine import Run
+from ..training.model import Model
 from ..training.sweep import with_values
 
 # %% ../../nbs/study/13_cases.ipynb #c05
@@ -87,7 +87,7 @@ class Setting:
     image_side: int | None = None  # to which `cells` are resized
     data_folder: str | list[str] | None = None  # where a public set lies; one for all sets, or one each
     # name, run, held-out images, of all that `train` was asked for
-    trained: list[tuple[str, Run, CellImages]] = field(default_factory=list)
+    trained: list[tuple[str, Model, CellImages]] = field(default_factory=list)
     # of which sets only some images were taken, as `taken_of` says it
     taken: list[dict] = field(default_factory=list)
 
@@ -124,7 +124,7 @@ class Setting:
 
     def train(
         self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None
-    ) -> dict[tuple[str, int], Run]:
+    ) -> dict[tuple[str, int], Model]:
         "Runs of all configs with all seeds (the setting's if none are given), by (name, seed)."
         keys = [(name, seed) for seed in (self.size["seeds"] if seeds is None else seeds) for name in named]
         configs = [with_values(named[name], seed=seed) for name, seed in keys]
@@ -152,7 +152,7 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
     return np.ones(len(cells), bool)
 
 # %% ../../nbs/study/13_cases.ipynb #069b8dbd
-def objective_of(run: Run) -> str:
+def objective_of(run: Model) -> str:
     "The objective in words."
     o = run.config.objective
     error = LIKELIHOODS[o.likelihood].called
@@ -169,7 +169,7 @@ def objective_of(run: Run) -> str:
     )
 
 # %% ../../nbs/study/13_cases.ipynb #ccc3df27
-def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
+def footing(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     """A row a run with what every case can tell of it: network, parameters, objective, data, time, reconstruction, use
     of the latent space.
     """
@@ -199,7 +199,7 @@ def footing(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 # %% ../../nbs/study/13_cases.ipynb #bfb6594d
-def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
+def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     """A row an epoch of every run, losses per value of an image: name, seed, epoch, train, validation, kl, psnr, ssim,
     thinned to some 100 epochs.
     """
@@ -223,9 +223,9 @@ def histories(trained: list[tuple[str, Run, CellImages]]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 # %% ../../nbs/study/13_cases.ipynb #a6d4050b
-def pictures_of(run: Run, cells: CellImages) -> np.ndarray:
+def pictures_of(run: Model, cells: CellImages) -> np.ndarray:
     "What a run makes of a few images."
-    return reconstruct(run.model, cells)["reconstruction"]
+    return reconstruct(run.network, cells)["reconstruction"]
 
 # %% ../../nbs/study/13_cases.ipynb #c09
 def run_case(

@@ -19,8 +19,8 @@ from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing
 from .claims import after_training, weighed
-from ..training.config import Model, Objective, RunConfig, Training
-from ..training.engine import Run
+from ..training.config import ModelConfig, Objective, RunConfig, Training
+from ..training.model import Model
 
 # %% ../../nbs/study/21_disentangle.ipynb #c03
 #: Profile -> how much: images, the side that simulators draw at, epochs, seeds, latent sizes.
@@ -52,7 +52,7 @@ def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dic
     truth = true_factors(held, factors)
     labels = asked_for(setting.size)
     runs = setting.train({label: config for label, (_, _, config) in labels.items()}, train, held)
-    codes = {key: embed(run.model, held, precision="float32") for key, run in runs.items()}
+    codes = {key: embed(run.network, held, precision="float32") for key, run in runs.items()}
     rows = [
         dict(name=label, objective=labels[label][0], weight=labels[label][1], seed=seed)
         | _scored(run, codes[label, seed], truth, seed)
@@ -68,7 +68,7 @@ def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dic
         "related": rank_correlations(mine, truth).rename_axis("axis").reset_index(),
         "best": pd.DataFrame([dict(name=best)]),
     }
-    ways = traversals(runs[best, setting.first].model, 9, 2.5, axes=widest(mine, 8))
+    ways = traversals(runs[best, setting.first].network, 9, 2.5, axes=widest(mine, 8))
     return tables, {"traversals": ways.reshape(-1, *held.image_shape)}
 
 # %% ../../nbs/study/21_disentangle.ipynb #bfddec2c
@@ -79,7 +79,7 @@ def asked_for(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
         f"{kind} {weight:g}, {d} dimensions": (
             kind,
             weight,
-            RunConfig(model=Model("adaptable", d), objective=objective, training=training),
+            RunConfig(model=ModelConfig("adaptable", d), objective=objective, training=training),
         )
         for d in size["latent_dims"]
         for kind, weights in OBJECTIVES.items()
@@ -87,7 +87,7 @@ def asked_for(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
     }
 
 # %% ../../nbs/study/21_disentangle.ipynb #d4f41579
-def _scored(run: Run, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
+def _scored(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
     "What a network pays, and how readable its axes are; nothing is read from a code that is constant."
     last = run.history.iloc[-1]
     try:

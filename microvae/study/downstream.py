@@ -33,7 +33,7 @@ from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting
 from .claims import after_training, weighed
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/20_downstream.ipynb #c05
 #: Profile -> how much: images of each set for training and again for judging, the side that simulators draw at (but lung cells), epochs, latent size, hours after which fate is told, seeds.
@@ -100,7 +100,7 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     small images pay for one dimension or two.
     """
     return RunConfig(
-        model=Model("adaptable", latent_dim or size["latent_dim"]),
+        model=ModelConfig("adaptable", latent_dim or size["latent_dim"]),
         objective=Objective(beta=0.1),
         training=Training(size["epochs"], size["batch_size"]),
     )
@@ -113,7 +113,7 @@ def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | Non
     raw = pixels(cells, 20)
     measures = shape_features(cells).to_numpy()
     return {
-        "VAE codes": (embed(run.model, cells), None),
+        "VAE codes": (embed(run.network, cells), None),
         "PCA": (raw, run.config.model.latent_dim),
         "raw pixels": (raw, None),
         "shape features": (measures, None),
@@ -249,7 +249,9 @@ def find_strange(setting: Setting, name: str) -> list[dict]:
                     seed=seed,
                     strange=int(truth.sum()),
                     cells=len(truth),
-                    auc=detection(anomaly_scores(run.model, asked, score, normal=train.sample(1000)), truth)[0]["auc"],
+                    auc=detection(anomaly_scores(run.network, asked, score, normal=train.sample(1000)), truth)[0][
+                        "auc"
+                    ],
                 )
             )
     return rows
@@ -266,15 +268,15 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
     few = held[np.linspace(0, len(held) - 1, 8).astype(int)]
     points = pd.concat(
         [
-            pd.DataFrame(embed(run.model, held), columns=["z1", "z2"]),
+            pd.DataFrame(embed(run.network, held), columns=["z1", "z2"]),
             held.table[["track", "hour", "fate", "erk", "dying", "rounding"]].reset_index(drop=True),
         ],
         axis=1,
     )
     return points[points.track < 60], {
-        "plane": decoded_grid(run.model, 11).reshape(-1, *run.model.image_shape),
+        "plane": decoded_grid(run.network, 11).reshape(-1, *run.network.image_shape),
         "cells": few.images[:],
-        "cells again": reconstruct(run.model, few)["reconstruction"],
+        "cells again": reconstruct(run.network, few)["reconstruction"],
     }
 
 # %% ../../nbs/study/20_downstream.ipynb #9140c0b4

@@ -16,7 +16,7 @@ from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..models.catalogue import build, count_parameters
 from .cases import Findings, Setting, normal_ones
 from .claims import after_training, check, stated
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/16_endoscopy.ipynb #c05
 #: Profile -> how much. `paper` is the report's: 2,000 pictures, 3,000 epochs of four mirrored copies, batches of 128.
@@ -57,7 +57,7 @@ def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
 
     def made(likelihood, latent_dim):
         return RunConfig(
-            model=Model("endovae", latent_dim),
+            model=ModelConfig("endovae", latent_dim),
             objective=Objective(likelihood),
             training=Training(epochs, batch, 1e-3),
             augmentation=Augmentation(flip=True, crop=0.9),
@@ -79,7 +79,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     classified = []
     pictures = {}
     for (name, seed), run in runs.items():
-        made = {kind: reconstruct(run.model, some)["reconstruction"] for kind, some in groups.items()}
+        made = {kind: reconstruct(run.network, some)["reconstruction"] for kind, some in groups.items()}
         for kind, some in groups.items():
             quality.append(
                 pd.DataFrame(
@@ -108,7 +108,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
             continue
         pictures |= {f"{kind} {name}": made[kind][:8] for kind in groups}
         with torch.no_grad():
-            pictures[f"samples {name}"] = run.model.sample(9, torch.Generator().manual_seed(0)).cpu().numpy()
+            pictures[f"samples {name}"] = run.network.sample(9, torch.Generator().manual_seed(0)).cpu().numpy()
     pictures |= {kind: some.images[:8] for kind, some in groups.items()}
     return {
         "quality": pd.concat(quality, ignore_index=True),

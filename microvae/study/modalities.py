@@ -92,7 +92,7 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
     told = []
     cost = []
     for (_, seed), run in setting.train({f"{name}, all donors": config_of(size, 8)}, train, held).items():
-        codes = embed(run.model, held)
+        codes = embed(run.network, held)
         owner = held.table[donor].to_numpy()
         # folds need two cells of a donor
         often = (held.table.groupby(donor)[donor].transform("size") >= 2).to_numpy()
@@ -119,7 +119,7 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
                         donor=left,
                         kind=kind,
                         seed=seed,
-                        loss=float(anomaly_scores(run.model, asked, "elbo", beta=0.1).mean()),
+                        loss=float(anomaly_scores(run.network, asked, "elbo", beta=0.1).mean()),
                         cells=len(asked),
                     )
                 )

@@ -24,7 +24,7 @@ from ..evaluation.statistics import Interval, interval, paired
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
 from .downstream import TASKS
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/23_orientation.ipynb #c03
 #: Profile -> how much: images, side, epochs, seeds, latent size.
@@ -41,7 +41,7 @@ POSE = ("shift_y", "shift_x")
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four ways."
     plain = RunConfig(
-        model=Model("adaptable", size["latent_dim"]),
+        model=ModelConfig("adaptable", size["latent_dim"]),
         objective=Objective(beta=0.3),
         training=Training(size["epochs"], size["batch_size"]),
     )
@@ -87,8 +87,8 @@ def study(setting: Setting) -> tuple[dict, dict]:
         for (label, seed), run in runs.items():
             variant = label.removeprefix(f"{name}, ")
             about = {"set": name, "variant": variant, "seed": seed}
-            moved.append(movement_or_none(run.model, held.sample(500)).assign(**about))
-            codes = embed(run.model, held)
+            moved.append(movement_or_none(run.network, held.sample(500)).assign(**about))
+            codes = embed(run.network, held)
             if name in FACTORS:
                 known.append(about | dict(measure="R² of factors", value=known_factors(codes, held, seed)))
             if name in TASKS and TASKS[name][0] in held.table:

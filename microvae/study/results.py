@@ -36,7 +36,7 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
-from ..training.engine import Run, save_model
+from ..training.model import Model, save_weights
 from ..training.step import instruction_set, resolve_device
 
 # %% ../../nbs/study/02_results.ipynb #c05
@@ -142,7 +142,7 @@ def _where(table: pd.DataFrame, equal: dict) -> pd.DataFrame:
     return table
 
 # %% ../../nbs/study/02_results.ipynb #c09
-def _key(run: Run, experiment: str) -> dict:
+def _key(run: Model, experiment: str) -> dict:
     c = run.config
     return dict(
         run=run.folder.name,
@@ -154,7 +154,7 @@ def _key(run: Run, experiment: str) -> dict:
     )
 
 # %% ../../nbs/study/02_results.ipynb #5b83f70d
-def _final(run: Run) -> dict:
+def _final(run: Model) -> dict:
     "Mean of the last tenth of the epochs, so that one noisy epoch does not decide a rank."
     tail = run.history.tail(max(1, len(run.history) // 10)).mean().drop(["epoch", "beta"])
     return tail.to_dict() | dict(weighted_kl=tail["kl"] * run.config.objective.beta, epochs=len(run.history))
@@ -174,7 +174,7 @@ def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     return rows[np.argsort(cells.table[label].astype(str).to_numpy()[rows], kind="stable")]
 
 # %% ../../nbs/study/02_results.ipynb #2372b2f1
-def collect(grid: list[tuple[str, Run]], held: CellImages, labels: list[str], about: dict, shown: int = 8) -> Results:
+def collect(grid: list[tuple[str, Model]], held: CellImages, labels: list[str], about: dict, shown: int = 8) -> Results:
     "The pack of a list of (experiment, run)."
     rows = []
     history = []
@@ -260,7 +260,7 @@ def run_study(
         fewest = min(e.latent_dims[0] for e in experiments)
         models = (run.config.model for run in finished.values())
         first = next(run for run, m in zip(finished.values(), models) if (m.name, m.latent_dim) == (selected, fewest))
-        save_model(first.model, first.config, home / f"{selected}.safetensors", half=True)
+        save_weights(first.network, first.config, home / f"{selected}.safetensors", half=True)
     return results
 
 # %% ../../nbs/study/02_results.ipynb #9d562cd2

@@ -17,8 +17,8 @@ from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
-from ..training.config import Model, Objective, RunConfig, Training
-from ..training.engine import Run
+from ..training.config import ModelConfig, Objective, RunConfig, Training
+from ..training.model import Model
 from ..training.sweep import sweep
 
 # %% ../../nbs/study/00_runs.ipynb #c05
@@ -44,7 +44,7 @@ class Experiment:
             )
         return [
             RunConfig(
-                model=Model(m, d),
+                model=ModelConfig(m, d),
                 objective=Objective(beta=float(b)),
                 training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip),
             )
@@ -59,17 +59,17 @@ class Experiment:
 FEW = 64
 
 # %% ../../nbs/study/00_runs.ipynb #4fd40361
-def evaluate_run(run: Run, held: CellImages) -> dict:
+def evaluate_run(run: Model, held: CellImages) -> dict:
     """Numbers of a run on held-out cells, computed once and kept as `evaluation.json` and `evaluation.npz` in its
     folder.
     """
     kept = None if run.folder is None else run.folder / "evaluation.json"
     if kept is not None and kept.exists() and set(MEASURES) <= set(found := read_json(kept)):
         return found
-    made = reconstruct(run.model, held)
+    made = reconstruct(run.network, held)
     samples = sample_posterior(made["mean"], made["log_variance"], run.config.training.seed)
     numbers = dict(
-        parameters=count_parameters(run.model),
+        parameters=count_parameters(run.network),
         **quality(held.images[:], made),
     )
     for kind, latents in (("means", made["mean"]), ("samples", samples)) if made["mean"].shape[1] <= FEW else ():
@@ -90,6 +90,6 @@ def run_all(
     folder,  # where runs are kept
     device: str = "auto",
     **settings,  # more of `sweep`: workers, scheduler, progress_file, label
-) -> list[Run]:  # in the order of the configs
+) -> list[Model]:  # in the order of the configs
     "Finished, evaluated runs for all configs; those that exist are loaded."
     return sweep(configs, train, held, folder, device, after=evaluate_run, **settings)

@@ -31,7 +31,8 @@ from ..data.splits import hold_out
 from .checkpoint import save_tensors
 from .config import RunConfig
 from .distributed import Lent, lend
-from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
+from .engine import begin, finish, fit, prepare, resident, writing
+from .model import Model, load_model
 from .stack import stackable, train_stacked
 from .step import deterministic, resolve_device
 
@@ -123,7 +124,7 @@ def sweep(
     progress: bool = True,
     progress_file=None,  # JSON with done, total and unit, rewritten twice a second, instead of a bar
     label: str = "runs",  # of the progress bar
-) -> list[Run]:  # in the order of the configs
+) -> list[Model]:  # in the order of the configs
     """Finished runs for all configs; those that exist are loaded.
 
     Raises what a run raised, and `DeviceError` where a run ended its worker again and again.
@@ -148,7 +149,7 @@ def sweep(
         else:
             folders = _each_alone(jobs, workers, bar)
         bar.close()
-    return [load_run(f) for f in folders]
+    return [load_model(f) for f in folders]
 
 # %% ../../nbs/training/08_sweep.ipynb #45d38c24
 def sweep_parts(
@@ -163,7 +164,7 @@ def sweep_parts(
     progress: bool = True,
     progress_file=None,
     label: str = "runs",
-) -> list[Run]:  # in the order of the configs
+) -> list[Model]:  # in the order of the configs
     "Finished runs, each on its own part of the images: the folds of a cross-validation."
     if not configs or len(configs) != len(parts):
         raise ConfigError(
@@ -179,7 +180,7 @@ def sweep_parts(
         ]
         folders = _each_alone(jobs, workers, bar)
         bar.close()
-    return [load_run(f) for f in folders]
+    return [load_model(f) for f in folders]
 
 # %% ../../nbs/training/08_sweep.ipynb #a7ad88ce
 def _named(device: str) -> str:

@@ -145,7 +145,7 @@ def test_scores_against_scikit_learn():
     "The area under the ROC with ties, and F1 of cells found and missed, as another library computes them."
     from sklearn.metrics import f1_score, roc_auc_score
 
-    from microvae.evaluation.downstream import _mann_whitney
+    from microvae.evaluation.prediction import _mann_whitney
 
     rng = np.random.default_rng(0)
     truth = rng.random(200) < 0.3

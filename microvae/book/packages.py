@@ -40,6 +40,9 @@ WHY = {
         "loky": ("worker processes that survive notebooks and say when one died", "sweeps on all cores"),
         "filelock": ("two processes never write one run", "runs that can be shared"),
         "jinja2": ("templates that escape what they are given", "reports and explorer"),
+        "pydantic": ("schemas that say where a file differs from them", "model cards"),
+        "rich": ("tables in a terminal", "`microvae runs`, `models`, `doctor`"),
+        "typing_extensions": ("typed dictionaries on older Pythons", "the schema of model cards"),
     },
     "study": {
         "papermill": ("notebooks with parameters", "phases on own data"),

@@ -52,7 +52,7 @@ PUBLIC = {
     "evaluation.denoising": ["denoise"],
     "evaluation.anomaly": ["anomaly_scores", "detection"],
     "evaluation.statistics": ["interval", "paired", "against"],
-    "evaluation.disentangle": [
+    "evaluation.disentanglement": [
         "true_factors",
         "disentanglement",
         "mig",
@@ -61,7 +61,7 @@ PUBLIC = {
         "factor_vae_score",
         "axis_table",
     ],
-    "evaluation.downstream": [
+    "evaluation.prediction": [
         "classify",
         "area_under_roc",
         "area_interval",
@@ -69,7 +69,7 @@ PUBLIC = {
         "shape_features",
         "cluster_agreement",
     ],
-    "evaluation.orientation": ["code_movement"],
+    "evaluation.invariance": ["code_movement"],
     "evaluation.pictures": [
         "plot_marginals",
         "plot_tracks",

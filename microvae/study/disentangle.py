@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..core.errors import CollapseError
 from ..data.splits import held_apart
-from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
+from ..evaluation.disentanglement import SCORES, axis_table, disentanglement, rank_correlations, true_factors
 from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired

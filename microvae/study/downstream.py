@@ -18,7 +18,7 @@ from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
 from ..data.splits import held_apart, hold_out
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
-from microvae.evaluation.downstream import (
+from microvae.evaluation.prediction import (
     CLASSIFIERS,
     calibration,
     classify,

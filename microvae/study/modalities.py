@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..core.style import PALETTE, shared_legend, styled
 from ..data.splits import held_apart
 from ..evaluation.anomaly import anomaly_scores
-from ..evaluation.downstream import area_under_roc, classify
+from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.plots import composite, plot_images
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired

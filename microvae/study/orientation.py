@@ -16,9 +16,9 @@ from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..data.splits import held_apart
-from ..evaluation.disentangle import dci, true_factors
-from ..evaluation.downstream import area_under_roc, classify
-from ..evaluation.orientation import ANGLES, code_movement, turned_cells
+from ..evaluation.disentanglement import dci, true_factors
+from ..evaluation.prediction import area_under_roc, classify
+from ..evaluation.invariance import ANGLES, code_movement, turned_cells
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
 from .cases import Findings, Setting, footing, pictures_of

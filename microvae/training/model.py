@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'Versions', 'ModelPart', 'StepPart', 'NormalisationPart', 'DataPart',
-           'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'in_words', 'readme_of', 'write_card',
+           'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
 # %% ../../nbs/training/02_model.ipynb #c7702323
@@ -169,7 +169,7 @@ def advice(training: dict) -> str:
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
 # %% ../../nbs/training/02_model.ipynb #c07
-def in_words(card: Card) -> str:
+def summary(card: Card) -> str:
     "A card as some sentences."
     model = card["model"]
     data = card["data"]
@@ -210,7 +210,7 @@ tags: [microscopy, variational-autoencoder, feature-extraction]
 ---
 # {card["model"]["name"]} on {card["data"]["name"]}
 
-{in_words(card)}
+{summary(card)}
 
 ```python
 import microvae as mv
@@ -339,7 +339,7 @@ class Model:
 
     def summary(self) -> str:
         "The card as some sentences."
-        return in_words(self.card)
+        return summary(self.card)
 
     def save(self, folder: str | os.PathLike) -> Path:
         "Write weights, config, history, card and README into a folder, which `load_model` opens."

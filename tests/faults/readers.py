@@ -17,7 +17,7 @@ from microvae.app.outputs import embedding, read_embedding, write_embedding
 from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import ModelConfig, Training
-from microvae.training.model import in_words, load_model, read_card, readme_of
+from microvae.training.model import summary, load_model, read_card, readme_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def images_of(path: Path) -> mv.CellImages:
 def card_of(folder: Path) -> str:
     "A card, as a page shows it."
     card = read_card(folder)
-    return in_words(card) + readme_of(card)
+    return summary(card) + readme_of(card)
 
 
 def config_of(path: Path) -> mv.RunConfig:

@@ -50,7 +50,7 @@ from microvae.models.catalogue import available as available
 from microvae.models.catalogue import count_parameters as count_parameters
 from microvae.models.losses import elbo_terms as elbo_terms
 from microvae.training.config import RunConfig as RunConfig
-from microvae.training.config import Model as Model
+from microvae.training.config import ModelConfig as ModelConfig
 from microvae.training.config import Objective as Objective
 from microvae.training.config import Training as Training
 from microvae.training.engine import fit as fit

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import microvae as mv
-from microvae.training.config import Model, Objective, RunConfig, Training
+from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 from microvae.training.step import Step
 
 KEPT = Path(__file__).parent / "reference" / "golden.json"
@@ -24,26 +24,26 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
     memory = mv.memory_b(64, size=40)
     plain = RunConfig(training=Training(epochs=3, seed=3, precision="float32"))
     return {
-        "MP2_64": (lung, replace(plain, model=Model("MP2_64"))),
-        "BN2": (lung, replace(plain, model=Model("BN2"))),
+        "MP2_64": (lung, replace(plain, model=ModelConfig("MP2_64"))),
+        "BN2": (lung, replace(plain, model=ModelConfig("BN2"))),
         "adaptable": (
             memory,
-            replace(plain, model=Model("adaptable", 4), objective=Objective(beta=0.1, likelihood="bce")),
+            replace(plain, model=ModelConfig("adaptable", 4), objective=Objective(beta=0.1, likelihood="bce")),
         ),
-        "upright": (
+        "pose_normalised": (
             memory,
             replace(
                 plain,
-                model=Model("adaptable", 3, changes={"upright": True}),
+                model=ModelConfig("adaptable", 3, changes={"pose_normalised": True}),
                 objective=Objective(beta=0.5, total_correlation=4.0),
             ),
         ),
-        "fcn_ae": (lung, replace(plain, model=Model("fcn_ae"))),
-        "turned": (
+        "fcn_ae": (lung, replace(plain, model=ModelConfig("fcn_ae"))),
+        "rotated": (
             memory,
             replace(
                 plain,
-                model=Model("adaptable", 2),
+                model=ModelConfig("adaptable", 2),
                 augmentation=mv.Augmentation(rotation=180, flip=True),
                 objective=Objective(alignment=1.0),
                 training=replace(plain.training, optimizer="sgd", learning_rate=1e-5, momentum=0.9, schedule="cosine"),

@@ -13,14 +13,14 @@ from microvae.app.explorer import levels, serve, write_explorer
 from microvae.app.outputs import embedding
 from microvae.evaluation.plots import display_of
 from microvae.evaluation.reconstruction import decoded
-from microvae.training.config import Model, Objective, RunConfig, Training
+from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 
 
 @pytest.fixture(scope="session")
 def trained():
     "A small model of cells with two channels and three latent dimensions, its card, and the cells."
     cells = mv.memory_b(300, size=32)
-    config = RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
+    config = RunConfig(model=ModelConfig("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
     return *train_with_card(cells, config, progress=False), cells
 
 
@@ -344,7 +344,9 @@ def test_a_hundred_thousand_cells(tmp_path, open_page):
     "All are on the map, found by the mouse, and drawn in a few milliseconds (printed, not judged: machines differ)."
     cells = mv.lung_fret(2000)
     run, card = train_with_card(
-        cells, RunConfig(model=Model("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)), progress=False
+        cells,
+        RunConfig(model=ModelConfig("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)),
+        progress=False,
     )
     many = cells[np.tile(np.arange(2000), 50)]
     codes = embedding(run, many)

@@ -161,7 +161,7 @@ def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
         cpu, gpu = (mv.fit(name, cells, config, device=device, progress=False) for device in ("cpu", "cuda"))
         pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=tolerance, atol=tolerance)
     configs = mv.grid(
-        mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
+        mv.RunConfig(model=mv.ModelConfig("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
     )
     stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)

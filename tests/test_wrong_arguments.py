@@ -202,7 +202,7 @@ def wanted(hint):
         (lambda cells, run: mv.sweep(mv.RunConfig(), cells), ["configs is a RunConfig", "a list"]),
         (lambda cells, run: mv.search(mv.RunConfig(), cells, {"beta": [1.0]}, 20), ["trials=20"]),
         (lambda cells, run: mv.grid(beta=1.0), ["beta is 1.0", "beta=[1.0]"]),
-        (lambda cells, run: mv.RunConfig(model="MP2"), ["model is the text 'MP2'", "a Model"]),
+        (lambda cells, run: mv.RunConfig(model="MP2"), ["model is the text 'MP2'", "a ModelConfig"]),
         (lambda cells, run: mv.Training(learning_rate="1e-3"), ["learning_rate is the text '1e-3'", "a number"]),
         (lambda cells, run: mv.embed(run, cells), ["model is a Run", "run.model"]),
         (lambda cells, run: mv.embed(run.model, cells.images), ["cells is an array", "mv.CellImages"]),

@@ -30,8 +30,8 @@ from ..data.splits import held_apart
 from ..data.treatment import Clip, Treatment, essential, in_short
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
+from ..models.bottlenecks import kl_from_prior
 from ..models.catalogue import count_parameters
-from ..models.losses import kl_from_prior
 from ..training.checkpoint import paused
 from ..training.config import RunConfig
 from ..training.engine import Run, fit, load_run, save_model, versions
@@ -42,7 +42,7 @@ def measured(run: Run, held: CellImages) -> dict[str, float]:
     "Quality of a run on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(run.model, held)
     posterior = [torch.from_numpy(made[name]) for name in ("mean", "log_variance")]
-    kl = float(kl_from_prior(posterior[0], posterior[1]).mean()) if run.config.model.variational else 0.0
+    kl = float(kl_from_prior(posterior[0], posterior[1]).mean()) if run.config.model.probabilistic else 0.0
     return quality(held.images[:], made) | {"kl": kl}
 
 # %% ../../nbs/app/01_card.ipynb #7b21b9a4
@@ -71,7 +71,7 @@ def make_card(
             image_shape=list(model.image_shape),
             channels=list(cells.channels),
             latent_dim=model.latent_dim,
-            variational=config.model.variational,
+            variational=config.model.probabilistic,
             parameters=count_parameters(model),
         ),
         "normalisation": dict(

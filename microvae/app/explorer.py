@@ -191,8 +191,8 @@ def decoder_kind(run: Run, asked: str = "auto") -> str:
     """
     if asked not in DECODERS:
         raise unknown_name("decoder", asked, DECODERS)
-    upright = run.model.architecture.upright
-    if asked == "onnx" and upright:
+    pose_normalised = run.model.architecture.pose_normalised
+    if asked == "onnx" and pose_normalised:
         raise ConfigError(
             f"run {run.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'"
         )
@@ -201,7 +201,7 @@ def decoder_kind(run: Run, asked: str = "auto") -> str:
     size = 4 * sum(p.numel() for p in run.model.decoder.parameters())
     return (
         "onnx"
-        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright
+        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not pose_normalised
         else "atlas"
     )
 

@@ -39,7 +39,7 @@ PUBLIC = {
     "models.autoencoders": ["Architecture"],
     "models.catalogue": ["build", "available", "count_parameters"],
     "models.losses": ["elbo_terms"],
-    "training.config": ["RunConfig", "Model", "Objective", "Training"],
+    "training.config": ["RunConfig", "ModelConfig", "Objective", "Training"],
     "training.engine": ["fit", "train_longer", "load_run", "load_model", "as_tensor"],
     "training.sweep": ["grid", "sweep"],
     "training.search": ["search"],

@@ -21,7 +21,7 @@ from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import write_predictions
 from .cases import Findings, Setting, normal_ones, pictures_of
 from .claims import after_training, check, stated
-from ..training.config import Model, RunConfig, Training
+from ..training.config import ModelConfig, RunConfig, Training
 
 # %% ../../nbs/study/17_autoencoders.ipynb #c05
 #: Profile -> how much: images (all if None), epochs on faces, steps on digits.
@@ -67,7 +67,9 @@ def judge_faces(setting: Setting) -> tuple[dict, dict]:
         )
     train, aside, test = three_parts(cells[normal])
     training = Training(size["epochs"], 32, keep_best=True, quality=True)
-    runs = setting.train({name: RunConfig(model=Model(name), training=training) for name in NETWORKS}, train, aside)
+    runs = setting.train(
+        {name: RunConfig(model=ModelConfig(name), training=training) for name in NETWORKS}, train, aside
+    )
     strange = None if normal.all() else cells[~normal]
     return _told_apart(runs, test, strange, aside, setting.first), _drawn(runs, test, strange, setting.first)
 
@@ -122,8 +124,8 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     batch = min(REPORT["batch"], len(train))
     each = -(-len(train) // batch)
     epochs = max(1, round(setting.size["steps"] / each))
-    plain = RunConfig(model=Model("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
-    varied = replace(plain, model=Model("mnist_fc_ae", variational=True))
+    plain = RunConfig(model=ModelConfig("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
+    varied = replace(plain, model=ModelConfig("mnist_fc_ae", bottleneck="gaussian"))
     runs = setting.train({"digits": plain, "digits, VAE": varied}, train, held, seeds=(0,))
     run = runs["digits", 0]
     vae = runs["digits, VAE", 0]

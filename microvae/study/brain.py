@@ -18,7 +18,7 @@ from .cases import Findings, Setting, pictures_of
 from .claims import after_training, check, stated
 from .results import spread_over
 from .runner import digest
-from ..training.config import Model, Objective, RunConfig
+from ..training.config import ModelConfig, Objective, RunConfig
 from ..training.search import Search, search
 
 # %% ../../nbs/study/15_brain.ipynb #c05
@@ -52,8 +52,8 @@ def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
 def kinds() -> dict[str, RunConfig]:
     "The two models: squared error for the autoencoder, cross-entropy and KL for the VAE."
     return {
-        "AE": RunConfig(model=Model("mri_ae")),
-        "VAE": RunConfig(model=Model("mri_vae"), objective=Objective("bce")),
+        "AE": RunConfig(model=ModelConfig("mri_ae")),
+        "VAE": RunConfig(model=ModelConfig("mri_vae"), objective=Objective("bce")),
     }
 
 # %% ../../nbs/study/15_brain.ipynb #c08

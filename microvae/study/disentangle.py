@@ -19,7 +19,7 @@ from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing
 from .claims import after_training, weighed
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.engine import Run
 
 # %% ../../nbs/study/21_disentangle.ipynb #c03
@@ -79,7 +79,7 @@ def asked_for(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
         f"{kind} {weight:g}, {d} dimensions": (
             kind,
             weight,
-            RunConfig(model=Model("adaptable", d), objective=objective, training=training),
+            RunConfig(model=ModelConfig("adaptable", d), objective=objective, training=training),
         )
         for d in size["latent_dims"]
         for kind, weights in OBJECTIVES.items()

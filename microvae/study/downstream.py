@@ -33,7 +33,7 @@ from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting
 from .claims import after_training, weighed
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/20_downstream.ipynb #c05
 #: Profile -> how much: images of each set for training and again for judging, the side that simulators draw at (but lung cells), epochs, latent size, hours after which fate is told, seeds.
@@ -100,7 +100,7 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     small images pay for one dimension or two.
     """
     return RunConfig(
-        model=Model("adaptable", latent_dim or size["latent_dim"]),
+        model=ModelConfig("adaptable", latent_dim or size["latent_dim"]),
         objective=Objective(beta=0.1),
         training=Training(size["epochs"], size["batch_size"]),
     )

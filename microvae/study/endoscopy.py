@@ -16,7 +16,7 @@ from ..evaluation.reconstruction import psnr, reconstruct, ssim
 from ..models.catalogue import build, count_parameters
 from .cases import Findings, Setting, normal_ones
 from .claims import after_training, check, stated
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/16_endoscopy.ipynb #c05
 #: Profile -> how much. `paper` is the report's: 2,000 pictures, 3,000 epochs of four mirrored copies, batches of 128.
@@ -57,7 +57,7 @@ def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
 
     def made(likelihood, latent_dim):
         return RunConfig(
-            model=Model("endovae", latent_dim),
+            model=ModelConfig("endovae", latent_dim),
             objective=Objective(likelihood),
             training=Training(epochs, batch, 1e-3),
             augmentation=Augmentation(flip=True, crop=0.9),
@@ -156,7 +156,7 @@ def _size_claim() -> dict:
     return stated(
         "The decoder has about 1.3 million parameters, the encoder many more",
         "1.3 million",
-        f"{decoder:,} of {whole:,}, with 3×3 kernels and strides {', '.join(map(str, network.architecture.decoder_steps))}",
+        f"{decoder:,} of {whole:,}, with 3×3 kernels and strides {', '.join(map(str, network.architecture.upsampling_strides))}",
         f"{'holds' if holds else 'fails'} (arithmetic)",
     )
 

@@ -24,7 +24,7 @@ from ..evaluation.statistics import Interval, interval, paired
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
 from .downstream import TASKS
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 
 # %% ../../nbs/study/23_orientation.ipynb #c03
 #: Profile -> how much: images, side, epochs, seeds, latent size.
@@ -41,7 +41,7 @@ POSE = ("shift_y", "shift_x")
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four ways."
     plain = RunConfig(
-        model=Model("adaptable", size["latent_dim"]),
+        model=ModelConfig("adaptable", size["latent_dim"]),
         objective=Objective(beta=0.3),
         training=Training(size["epochs"], size["batch_size"]),
     )
@@ -50,7 +50,7 @@ def variants(size: dict) -> dict[str, RunConfig]:
         "plain": plain,
         "turned in training": turned,
         "turned and aligned": replace(turned, objective=replace(turned.objective, alignment=3.0)),
-        "laid straight": replace(plain, model=replace(plain.model, changes={"upright": True})),
+        "laid straight": replace(plain, model=replace(plain.model, changes={"pose_normalised": True})),
     }
 
 # %% ../../nbs/study/23_orientation.ipynb #d24d9f35

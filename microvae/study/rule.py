@@ -23,7 +23,7 @@ from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
 from .claims import after_training, weighed
-from ..training.config import Model, RunConfig, Training
+from ..training.config import ModelConfig, RunConfig, Training
 
 # %% ../../nbs/study/19_rule.ipynb #c05
 #: Profile -> how much: images of each set, sides, the largest side of sets that are not simulated and would only be blown up, depths, epochs of images of 128 pixels and more (smaller ones, which cost little, up to four times as many), seeds.
@@ -85,7 +85,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
             found = setting.train(
                 {
                     f"{name} {side} depth{depth}": RunConfig(
-                        model=Model(f"depth{depth}", size["latent_dim"]), training=training
+                        model=ModelConfig(f"depth{depth}", size["latent_dim"]), training=training
                     )
                     for depth in depths
                 },

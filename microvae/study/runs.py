@@ -17,7 +17,7 @@ from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
-from ..training.config import Model, Objective, RunConfig, Training
+from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.engine import Run
 from ..training.sweep import sweep
 
@@ -44,7 +44,7 @@ class Experiment:
             )
         return [
             RunConfig(
-                model=Model(m, d),
+                model=ModelConfig(m, d),
                 objective=Objective(beta=float(b)),
                 training=Training(self.epochs, self.batch_size, self.learning_rate, s, self.gradient_clip),
             )

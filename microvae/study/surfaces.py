@@ -25,7 +25,7 @@ from ..evaluation.reconstruction import embed
 from .cases import Findings, Setting, pictures_of
 from .claims import after_training, check, stated
 from .results import spread_over
-from ..training.config import Model, RunConfig, Training
+from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit, train_longer
 from ..training.sweep import sweep_parts, with_values
 
@@ -56,19 +56,19 @@ REPORT = {
 def experiments(epochs: int, values: int) -> dict[str, RunConfig]:
     "The report's four trainings, for images of so many `values` (section 4.3 and 6.1)."
 
-    def made(model: Model, **settings):
+    def made(model: ModelConfig, **settings):
         return RunConfig(
             model=model, training=Training(epochs, 32, quality=True, keep_best=True, **settings).of_means(values)
         )
 
     adam = dict(weight_decay=1e-5)
     return {
-        "experiment 1": made(Model("dlip_ae", changes={"dropout": 0.3}), learning_rate=1e-3, **adam),
+        "experiment 1": made(ModelConfig("dlip_ae", changes={"dropout": 0.3}), learning_rate=1e-3, **adam),
         "experiment 2": made(
-            Model("dlip_ae", changes={"activation": "elu"}), learning_rate=1e-4, optimizer="sgd", momentum=0.9
+            ModelConfig("dlip_ae", changes={"activation": "elu"}), learning_rate=1e-4, optimizer="sgd", momentum=0.9
         ),
-        "experiment 3": made(Model("dlip_ae", changes={"kernel": 5}), learning_rate=5e-4, **adam),
-        "VAE": made(Model("dlip_vae"), learning_rate=1e-4, **adam),
+        "experiment 3": made(ModelConfig("dlip_ae", changes={"kernel": 5}), learning_rate=5e-4, **adam),
+        "VAE": made(ModelConfig("dlip_vae"), learning_rate=1e-4, **adam),
     }
 
 # %% ../../nbs/study/14_surfaces.ipynb #a8a53288
@@ -100,7 +100,7 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
     values = int(np.prod(cells.image_shape))
     folds = folds_of(cells, labels)
     config = RunConfig(
-        model=Model("dlip_ae"),
+        model=ModelConfig("dlip_ae"),
         training=Training(setting.size["fold_epochs"], 32, 5e-4, weight_decay=1e-5).of_means(values),
     )
     runs = (

@@ -21,6 +21,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from microvae.core.device import (
+    deterministic,
+    hold_memory,
+    instruction_set,
+    missing_operators,
+    resolve_device,
+    resolve_precision,
+    true_float32,
+)
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
 from ..core.files import alone, read_table, write_json, write_table
 from ..core.progress import progress_bar
@@ -30,7 +39,7 @@ from ..data.storage import StoredImages
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from .checkpoint import load_tensors, paused, restore, run_state, save_tensors
-from .config import Data, Model, RunConfig
+from .config import Data, ModelConfig, RunConfig
 from .distributed import Group, lend, side_by_side
 from .loggers import logged
 from microvae.training.schedule import (
@@ -41,17 +50,7 @@ from microvae.training.schedule import (
     learning_rate_at,
     should_stop,
 )
-from microvae.training.step import (
-    Step,
-    deterministic,
-    hold_memory,
-    instruction_set,
-    missing_operators,
-    on_their_own,
-    resolve_device,
-    resolve_precision,
-    true_float32,
-)
+from .step import Step, on_their_own
 
 # %% ../../nbs/training/06_engine.ipynb #c05
 #: Held-out images that are evaluated at once.
@@ -77,8 +76,9 @@ class Loop:
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise for a pass over images; of no width for a deterministic autoencoder."
-        width = self.model.latent_dim if self.config.model.variational else 0
-        return torch.randn(len(images), width, generator=self.generator).to(self.step.device)
+        return torch.randn(len(images), self.model.bottleneck.noise_width, generator=self.generator).to(
+            self.step.device
+        )
 
     def order(self, images: Tensor) -> Tensor:
         "A random order of images."
@@ -126,8 +126,8 @@ class Loop:
         noise = self.noise(images).split(size)
         seeds = self.seeds(images).split(size)
         sums = []
-        for (batch, twins), some, seed in zip(self.batches(images), noise, seeds):
-            sums.append(self.step(batch, some, *rates, twins, seed))
+        for (batch, second_view), some, seed in zip(self.batches(images), noise, seeds):
+            sums.append(self.step(batch, some, *rates, second_view, seed))
         return torch.stack(sums)
 
     @torch.no_grad()
@@ -350,16 +350,16 @@ def prepare(model, cells, validation, config) -> RunConfig:
             raise ShapeError(
                 f"{cells.name} has images of shape {tuple(cells.image_shape)}, the model was built for {model.image_shape}"
             )
-        config = replace(config, model=Model.of(model))
+        config = replace(config, model=ModelConfig.of(model))
     else:
         with torch.device("meta"):
             config = replace(
                 config,
-                model=Model.of(
+                model=ModelConfig.of(
                     (config.model if model is None else replace(config.model, name=model)).network(cells.image_shape)
                 ),
             )
-    if config.objective.alignment and not config.model.variational:
+    if config.objective.alignment and not config.model.probabilistic:
         raise ConfigError(
             f"{config.model.name} is a deterministic autoencoder; alignment compares posteriors, so it needs a VAE"
         )

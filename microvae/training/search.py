@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..core.device import resolve_device
 from ..core.errors import ConfigError, checked, kind_of, require
 from ..core.files import read_json, regular_file, write_json
 from ..core.progress import progress_bar
@@ -33,7 +34,6 @@ from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import fit
 from .schedule import judged
-from .step import resolve_device
 from .sweep import with_values
 
 # %% ../../nbs/training/09_search.ipynb #580c17e5

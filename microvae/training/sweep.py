@@ -22,6 +22,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from ..core.device import deterministic, resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, kind_of, require
 from ..core.files import replace_file, write_json
 from ..core.progress import progress_bar
@@ -33,7 +34,6 @@ from .config import RunConfig
 from .distributed import Lent, lend
 from .engine import Run, begin, finish, fit, load_run, prepare, resident, writing
 from .stack import stackable, train_stacked
-from .step import deterministic, resolve_device
 
 # %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:

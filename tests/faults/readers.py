@@ -16,7 +16,7 @@ from microvae.app.card import in_words, open_run, read_card, readme_of, train_wi
 from microvae.app.outputs import embedding, read_embedding, write_embedding
 from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
-from microvae.training.config import Model, Training
+from microvae.training.config import ModelConfig, Training
 from microvae.training.engine import load_model
 
 
@@ -133,7 +133,7 @@ def readers(root: Path) -> dict[str, Reader]:
             lambda ending=ending: mv.join_table(table[["file"]], root / f"table.{ending}"),
         )
     run, card = train_with_card(
-        cells, mv.RunConfig(model=Model("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False
+        cells, mv.RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False
     )
     home = run.folder
     add("safetensors", home / "model.safetensors", lambda: load_model(home / "model.safetensors"))

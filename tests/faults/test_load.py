@@ -16,7 +16,7 @@ from harness import FULL, record, so_many
 import microvae as mv
 from microvae.app.card import train_with_card
 from microvae.core.files import read_table, write_table
-from microvae.training.config import Model, RunConfig, Training
+from microvae.training.config import ModelConfig, RunConfig, Training
 
 STREAMED = """
 import json, resource, sys, time
@@ -83,7 +83,7 @@ def test_a_long_table(tmp_path):
 def test_ten_thousand_runs_are_listed(tmp_path):
     cells = mv.lung_fret(40)
     run, _ = train_with_card(
-        cells, RunConfig(model=Model("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False
+        cells, RunConfig(model=ModelConfig("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False
     )
     tree = json.loads((run.folder / "config.json").read_text())
     n = so_many(10_000, 10_000)
@@ -115,7 +115,7 @@ end, me, taken, rounds = time.monotonic() + float(sys.argv[1]), psutil.Process()
 cells = mv.memory_b(120, size=32)
 while time.monotonic() < end:
     with tempfile.TemporaryDirectory() as folder:
-        run, card = train_with_card(cells, RunConfig(model=Model("adaptable", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
+        run, card = train_with_card(cells, RunConfig(model=ModelConfig("adaptable", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
         path = cells.to_zarr(folder + "/set.zarr")
         codes = embedding(mv.open_run(folder)[0], mv.load_images(path))
         mv.anomaly_scores(run.model, cells)

@@ -27,7 +27,7 @@ from microvae.app.outputs import embedding
 from microvae.app.report import write_report
 from microvae.core.files import read_pictures, read_table
 from microvae.training.checkpoint import load_tensors
-from microvae.training.config import Model, RunConfig, Training
+from microvae.training.config import ModelConfig, RunConfig, Training
 from microvae.training.engine import load_model
 
 
@@ -44,7 +44,9 @@ class Bomb:
 @pytest.fixture(scope="module")
 def trained():
     cells = mv.memory_b(40, size=20)
-    return cells, *train_with_card(cells, RunConfig(model=Model("MP2_64", 2), training=Training(1)), progress=False)
+    return cells, *train_with_card(
+        cells, RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1)), progress=False
+    )
 
 
 def refused(call):

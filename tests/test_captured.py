@@ -14,7 +14,7 @@ import microvae as mv
 from microvae.models.blocks import Dropout
 from microvae.models.catalogue import REPORTS, THESIS
 from microvae.training.config import ModelConfig, Objective, RunConfig, Training
-from microvae.training.step import CAPTURES, Replayed, Step
+from microvae.training.step import CAPTURES, Batch, Replayed, Step
 
 CELLS = mv.lung_fret(44)
 LARGE = mv.CellImages(np.random.default_rng(0).random((11, 1, 32, 32), dtype=np.float32))
@@ -257,7 +257,7 @@ def test_a_step_touches_only_its_device(name, monkeypatch):
         capacity = torch.empty((), device=device)
         second_view = images if run.objective.alignment else None
         with OnlyOn(device):
-            terms = step.losses(images, noise, capacity, second_view, seeds)
+            terms = step.loss(Batch(images, noise, seeds, second_view), capacity)
             total = terms.total(capacity)
     assert total.device.type == device
     assert step.drops == any(isinstance(layer, Dropout) for layer in network.modules())

@@ -21,7 +21,7 @@ from ..models.blocks import ConvTranspose2d, Dropout
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import as_one_vector, described, replayed, views
+from .step import as_one_vector, elbo_settings, replayed, views
 
 # %% ../../nbs/training/07_stack.ipynb #c05
 def stackable(config: RunConfig) -> tuple | None:
@@ -146,7 +146,7 @@ class Stack:
         "Sums over the images of one run: reconstruction, KL, and the objective."
         with self.autocast():
             output = functional_call(self.template, parameters, (images,), {"noise": noise})
-        terms = elbo_terms(output, images, *described(self.config.objective, capacity))
+        terms = elbo_terms(output, images, **elbo_settings(self.config.objective, capacity))
         return terms.reconstruction.sum(), terms.kl.sum(), terms.total(beta).sum()
 
     def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:

@@ -30,16 +30,16 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
             memory,
             replace(plain, model=ModelConfig("adaptable", 4), objective=Objective(beta=0.1, likelihood="bce")),
         ),
-        "upright": (
+        "pose_normalised": (
             memory,
             replace(
                 plain,
-                model=ModelConfig("adaptable", 3, changes={"upright": True}),
+                model=ModelConfig("adaptable", 3, changes={"pose_normalised": True}),
                 objective=Objective(beta=0.5, total_correlation=4.0),
             ),
         ),
         "fcn_ae": (lung, replace(plain, model=ModelConfig("fcn_ae"))),
-        "turned": (
+        "rotated": (
             memory,
             replace(
                 plain,

@@ -14,7 +14,7 @@ import microvae as mv
 from microvae.models.blocks import Dropout
 from microvae.models.catalogue import REPORTS, THESIS
 from microvae.training.config import ModelConfig, Objective, RunConfig, Training
-from microvae.training.step import CAPTURES, Replayed, Step
+from microvae.training.step import CAPTURES, Batch, Replayed, Step
 
 CELLS = mv.lung_fret(44)
 LARGE = mv.CellImages(np.random.default_rng(0).random((11, 1, 32, 32), dtype=np.float32))
@@ -39,7 +39,7 @@ EVERYTHING = mv.Augmentation(
 RUNS = {
     **{name: (LARGE, config(name, **SMALL)) for name in (*THESIS, *REPORTS)},
     "odd shape": (RGB, config("adaptable", 5, **SMALL)),
-    "pose-normalised": (CELLS, config("adaptable", changes={"upright": True})),
+    "pose-normalised": (CELLS, config("adaptable", changes={"pose_normalised": True})),
     "bfloat16": (CELLS, config(precision="bfloat16")),
     "bce": (CELLS, config(objective=dict(likelihood="bce"))),
     "free bits": (CELLS, config(latent_dim=4, objective=dict(free_bits=0.5))),
@@ -129,7 +129,7 @@ STACKS = {
     "total correlation": (dict(objective=dict(total_correlation=4.0)), dict(seed=range(2))),
     "capacity": (dict(objective=dict(capacity=5.0)), dict(seed=range(2))),
     "bce": (dict(objective=dict(likelihood="bce")), dict(seed=range(2))),
-    "pose-normalised": (dict(name="adaptable", changes={"upright": True}), dict(seed=range(2))),
+    "pose-normalised": (dict(name="adaptable", changes={"pose_normalised": True}), dict(seed=range(2))),
 }
 
 
@@ -247,7 +247,7 @@ def test_a_step_touches_only_its_device(name, monkeypatch):
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with torch.device("meta"):
         network = run.model.network(cells.image_shape)
-    width = network.latent_dim if "mean" in network.heads else 0
+    width = network.latent_dim if network.probabilistic else 0
     dtype = torch.bfloat16 if run.training.precision == "bfloat16" else torch.float32
     with FakeTensorMode():
         step = Step(on_device(network, device), run, dtype)
@@ -255,9 +255,9 @@ def test_a_step_touches_only_its_device(name, monkeypatch):
         noise = torch.empty(4, width, device=device)
         seeds = torch.empty(4, dtype=torch.int64, device=device)
         capacity = torch.empty((), device=device)
-        twins = images if run.objective.alignment else None
+        second_view = images if run.objective.alignment else None
         with OnlyOn(device):
-            terms = step.losses(images, noise, capacity, twins, seeds)
+            terms = step.loss(Batch(images, noise, seeds, second_view), capacity)
             total = terms.total(capacity)
     assert total.device.type == device
     assert step.drops == any(isinstance(layer, Dropout) for layer in network.modules())

@@ -16,7 +16,7 @@ import microvae as mv
 from microvae.study.compare import compare_results
 
 #: Trainings that run again in each setting: a plain network, the one that amplifies most, and pose-normalised images.
-IN_EACH_SETTING = ("MP2_64", "BN2", "upright")
+IN_EACH_SETTING = ("MP2_64", "BN2", "pose_normalised")
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ from ..core.files import read_json, regular_file, unreadable
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..data.treatment import Clip, Treatment, essential, in_short
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
-from ..models.losses import kl_from_prior
+from ..models.bottlenecks import kl_from_prior
 from ..training.config import RunConfig
 from ..training.engine import fit
 from ..training.model import METRICS, Card, Model, card_tree, read_card, write_card
@@ -38,7 +38,7 @@ def measured(model: Model, held: CellImages) -> dict[str, float]:
     "Metrics of a model on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(model.network, held)
     kl = 0.0
-    if model.config.model.variational:
+    if model.network.probabilistic:
         kl = float(kl_from_prior(torch.from_numpy(made["mean"]), torch.from_numpy(made["log_variance"])).mean())
     return quality(held.images[:], made) | {"kl": kl}
 
@@ -73,7 +73,7 @@ def train_model(
 
     A model that is kept has its card beside it; one whose training is not finished has none.
     """
-    trained_on, held = held_apart(cells, held_out)
+    trained_on, held = hold_out(cells, held_out)
     model = fit(None, trained_on, config, held, **settings)
     if not model.finished:
         return model

@@ -6,12 +6,12 @@
 __all__ = ['app', 'RUN', 'RunFolder', 'Images', 'DataFolder', 'Count', 'Side', 'Table', 'On', 'Part', 'Channel', 'Z', 'Stretch',
            'Maximum', 'Network', 'Runs', 'Device', 'Source', 'Out', 'Size', 'Find', 'Method', 'Diameter', 'Labels',
            'FlatField', 'Background', 'Denoise', 'Masked', 'Aligned', 'MinArea', 'MaxArea', 'Border', 'Scheduler',
-           'Workers', 'TrainImages', 'LatentDim', 'Beta', 'Epochs', 'EarlyStopping', 'KlWarmup', 'Upright', 'HeldOut',
-           'TimeBudget', 'Processes', 'Precision', 'Log', 'Threads', 'DetectOut', 'Normal', 'Kind', 'Quantile', 'Codes',
-           'Colour', 'Projection', 'Decoder', 'Serve', 'Port', 'Phase', 'Case', 'Profile', 'Data', 'Cells',
-           'StudyEpochs', 'Parameter', 'Notebooks', 'StudyOut', 'models', 'depth', 'data', 'crop', 'train', 'search',
-           'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'study', 'bench',
-           'compare', 'book', 'main']
+           'Workers', 'TrainImages', 'LatentDim', 'Beta', 'Epochs', 'EarlyStopping', 'KlWarmup', 'PoseNormalised',
+           'HeldOut', 'TimeBudget', 'Processes', 'Precision', 'Log', 'Threads', 'DetectOut', 'Normal', 'Kind',
+           'Quantile', 'Codes', 'Colour', 'Projection', 'Decoder', 'Serve', 'Port', 'Phase', 'Case', 'Profile', 'Data',
+           'Cells', 'StudyEpochs', 'Parameter', 'Notebooks', 'StudyOut', 'models', 'depth', 'data', 'crop', 'train',
+           'search', 'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'study',
+           'bench', 'compare', 'book', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #c02
 import sys
@@ -91,7 +91,7 @@ def models(
                 name=name,
                 latent_dim=model.latent_dim,
                 blocks=model.architecture.depth,
-                bottleneck=list(model.decoder.bottleneck),
+                bottleneck=list(model.decoder.innermost),
                 parameters=count_parameters(model),
             )
         )
@@ -305,7 +305,7 @@ EarlyStopping = Annotated[
     typer.Option(help="end, with the best epoch's weights, after this many epochs without a better total"),
 ]
 KlWarmup = Annotated[int, typer.Option(help="epochs in which beta rises from 0")]
-Upright = Annotated[bool, typer.Option(help="lay every cell straight first: a turned cell is the same cell")]
+PoseNormalised = Annotated[bool, typer.Option(help="lay every cell straight first: a turned cell is the same cell")]
 HeldOut = Annotated[float, typer.Option(help="share of the cells that judges and is not trained on")]
 TimeBudget = Annotated[float | None, typer.Option(help="minutes after which training pauses; the same command goes on")]
 Processes = Annotated[int, typer.Option(help="processes that train together, each on a part of every batch")]
@@ -331,7 +331,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3,
     early_stopping: EarlyStopping = None,
     kl_warmup: KlWarmup = 0,
-    upright: Upright = False,
+    pose_normalised: PoseNormalised = False,
     held_out: HeldOut = 0.1,
     time_budget: TimeBudget = None,
     processes: Processes = 1,
@@ -387,7 +387,7 @@ def train(
         keep_best=early_stopping is not None,
     )
     config = RunConfig(
-        model=ModelConfig(model, latent_dim, changes={"upright": True} if upright else ()),
+        model=ModelConfig(model, latent_dim, changes={"pose_normalised": True} if pose_normalised else ()),
         objective=Objective(beta=beta, kl_warmup=kl_warmup),
         training=training,
     )
@@ -504,8 +504,8 @@ def _opened(
 ):
     "The model, and cells for it; which run was taken is told on stderr where it had to be chosen."
     from microvae.app.card import images_for
+    from microvae.core.device import resolve_device
     from microvae.training.model import load_model
-    from microvae.training.step import resolve_device
 
     model = load_model(run_folder)
     if model.folder != run_folder:

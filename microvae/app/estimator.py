@@ -25,6 +25,7 @@ from .card import fitting, images_for, train_model
 from .explorer import write_explorer
 from .outputs import embedding
 from .report import write_report
+from ..core.device import resolve_device
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_values
 from ..core.files import free, replace_folder
 from ..data.augment import Augmentation
@@ -37,7 +38,6 @@ from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.model import Model, load_model
-from ..training.step import resolve_device
 
 # %% ../../nbs/app/06_estimator.ipynb #c05
 # steps
@@ -206,7 +206,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         learning_rate: float = 1e-3,
         likelihood: str = "mse",  # mse or bce
         augmentation: Augmentation | None = None,  # turns, flips and more that shall not matter
-        upright: bool = False,  # lay every cell straight first: a turned cell is the same cell
+        pose_normalised: bool = False,  # lay every cell straight first: a turned cell is the same cell
         kl_warmup: int = 0,  # epochs in which beta rises from 0, against a collapsed posterior
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
         held_out: float = 0.1,  # share of the images that decides when to stop
@@ -226,7 +226,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.learning_rate = learning_rate
         self.likelihood = likelihood
         self.augmentation = augmentation
-        self.upright = upright
+        self.pose_normalised = pose_normalised
         self.image_shape = image_shape
         self.held_out = held_out
         self.kl_warmup = kl_warmup
@@ -273,7 +273,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         model = ModelConfig(
             "adaptable" if self.depth == "auto" else f"depth{self.depth}",
             self.latent_dim,
-            changes={"upright": True} if self.upright else (),
+            changes={"pose_normalised": True} if self.pose_normalised else (),
         )
         return RunConfig(
             model=model,
@@ -428,7 +428,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             learning_rate=c.training.learning_rate,
             likelihood=c.objective.likelihood,
             augmentation=c.augmentation if c.augmentation.active else None,
-            upright=model.network.architecture.upright,
+            pose_normalised=model.network.architecture.pose_normalised,
             kl_warmup=c.objective.kl_warmup,
             random_state=c.training.seed,
             device=device,

@@ -190,8 +190,8 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
     """
     if asked not in DECODERS:
         raise unknown_name("decoder", asked, DECODERS)
-    upright = model.network.architecture.upright
-    if asked == "onnx" and upright:
+    pose_normalised = model.network.architecture.pose_normalised
+    if asked == "onnx" and pose_normalised:
         raise ConfigError(
             f"run {model.config.identity()} lays cells straight, and the page's network does not; take decoder='atlas'"
         )
@@ -200,7 +200,7 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
     size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
     return (
         "onnx"
-        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not upright
+        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not pose_normalised
         else "atlas"
     )
 

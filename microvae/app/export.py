@@ -39,13 +39,13 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.model = model
         self.inputs = ("images",)
-        self.outputs = (("mean", "log_variance") if hasattr(model, "posterior") else ("mean",)) + (
-            ("pose",) if model.architecture.upright else ()
+        self.outputs = (("mean", "log_variance") if model.probabilistic else ("mean",)) + (
+            ("pose",) if model.architecture.pose_normalised else ()
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        found = self.model.posterior(images) if hasattr(self.model, "posterior") else (self.model.encode(images),)
-        return found + ((self.model.pose(images),) if self.model.architecture.upright else ())
+        found = self.model.posterior(images) if self.model.probabilistic else (self.model.encode(images),)
+        return found + ((self.model.pose(images),) if self.model.architecture.pose_normalised else ())
 
 # %% ../../nbs/app/03_export.ipynb #4af9acdd
 class DecoderGraph(nn.Module):
@@ -54,7 +54,7 @@ class DecoderGraph(nn.Module):
     def __init__(self, model: Autoencoder):
         super().__init__()
         self.model = model
-        self.inputs = ("latent", "pose") if model.architecture.upright else ("latent",)
+        self.inputs = ("latent", "pose") if model.architecture.pose_normalised else ("latent",)
         self.outputs = ("images",)
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
@@ -66,7 +66,7 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
-    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.upright else ()
+    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.pose_normalised else ()
     return {
         "encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)),
         "decoder": (DecoderGraph(model), (codes, *pose)),

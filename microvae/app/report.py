@@ -146,7 +146,11 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
             for k, value in enumerate(kl[:32])
         ],
         "Training": list(training.items()),
-        "Made with": [*((name, str(value)) for name, value in card["versions"].items()), ("run", config.identity()), ("date", card["created"])],
+        "Made with": [
+            *((name, str(value)) for name, value in card["versions"].items()),
+            ("run", config.identity()),
+            ("date", card["created"]),
+        ],
     }
 
 # %% ../../nbs/app/05_report.ipynb #f4876bdc

@@ -152,7 +152,7 @@ def _precision(device: str) -> str:
     "The precision of training on a device, where a run leaves it to the machine."
     import torch
 
-    from microvae.training.step import resolve_precision
+    from microvae.core.device import resolve_precision
 
     return str(resolve_precision("auto", torch.device(device))).removeprefix("torch.")
 
@@ -160,8 +160,8 @@ def _precision(device: str) -> str:
 def _devices() -> Iterator[Finding]:
     import torch
 
+    from microvae.core.device import instruction_set
     from microvae.core.workers import cores
-    from microvae.training.step import instruction_set
 
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
@@ -301,7 +301,7 @@ def summary_before(
     blocks = f"{model.architecture.depth} block{'s' * (model.architecture.depth != 1)}"
     why = f", by the rule for {height}×{width} pixels" if config.model.name == "adaptable" else ""
     yield f"Network: {config.model.name}, {blocks}{why}, {count_parameters(model):,} parameters; each image becomes {model.latent_dim} number{'s' * (model.latent_dim > 1)} (--latent-dim)"
-    if "log_variance" in model.heads:
+    if model.probabilistic:
         rise = (
             f"which rises from 0 over {objective.kl_warmup} epochs" if objective.kl_warmup else "from the first epoch"
         )

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from .benchmarks import peak_memory
+from ..core.device import resolve_device, resolve_precision
 from ..core.errors import require, unknown_name
 from ..core.files import write_json, write_table
 from ..core.progress import progress_bar
@@ -32,7 +33,6 @@ from ..models.catalogue import build
 from ..study.results import provenance
 from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit
-from ..training.step import resolve_device, resolve_precision
 from ..training.sweep import grid, sweep
 
 # %% ../../nbs/book/04_speed.ipynb #c05
@@ -78,8 +78,8 @@ class Textbook(nn.Module):
             for layer in (nn.ConvTranspose2d(a, b, k, 2, 1, p), nn.ReLU())
         ]
         self.size = case.image_shape[1:]
-        self.maps = model.decoder.bottleneck
-        features = int(np.prod(model.decoder.bottleneck))
+        self.maps = model.decoder.innermost
+        features = int(np.prod(model.decoder.innermost))
         self.down = nn.Sequential(*down, nn.Flatten())
         self.mean = nn.Linear(features, latent_dim)
         self.log_variance = nn.Linear(features, latent_dim)

@@ -17,7 +17,8 @@ from ..core.style import PALETTE, styled
 from ..data.collection import CellImages
 from .reconstruction import embed, passes, ready
 from ..models.autoencoders import Autoencoder
-from ..models.losses import kl_from_prior, squared_error
+from ..models.bottlenecks import kl_from_prior
+from ..models.losses import squared_error
 from ..training.model import Model
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #bcbdde00
@@ -50,7 +51,7 @@ def anomaly_scores(
     with ready(model, "float64") as used, torch.inference_mode():
         for found in passes(used, cells):
             score = squared_error(found.reconstruction, found.images)
-            if kind == "elbo" and hasattr(used, "posterior"):
+            if kind == "elbo" and used.probabilistic:
                 score = score + beta * kl_from_prior(found.mean, found.log_variance)
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)

@@ -15,11 +15,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import CollapseError, ConfigError, checked
+from ..core.geometry import rotated
 from ..core.style import PALETTE, styled
 from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
-from ..models.pose import turned
 from ..training.model import Model
 
 # %% ../../nbs/evaluation/13_invariance.ipynb #2d972f96
@@ -29,7 +29,7 @@ ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 # %% ../../nbs/evaluation/13_invariance.ipynb #c04
 def turned_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, turned about the middle of their images."
-    return replace(cells, images=turned(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
+    return replace(cells, images=rotated(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
 # %% ../../nbs/evaluation/13_invariance.ipynb #f28e4fee
 @checked

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.device import resolve_device
 from ..core.errors import ConfigError, DeviceError, ShapeError, checked
-from ..training.step import resolve_device
 
 # %% ../../nbs/evaluation/08_realism.ipynb #c04
 # what ImageNet's weights expect

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..core.device import missing_operators, resolve_precision, true_float32
 from ..core.errors import ConfigError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
@@ -25,7 +26,6 @@ from ..models import measures
 from ..models.autoencoders import Autoencoder
 from ..training.config import Precision
 from ..training.model import Model, network_of
-from ..training.step import missing_operators, resolve_precision, true_float32
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
 def _measured(measure, a, b) -> np.ndarray:
@@ -110,7 +110,7 @@ def passes(
 ) -> Iterator[Pass]:
     "What a model makes of all cells, batch by batch."
     for images in batches(model, cells.images, batch_size):
-        if hasattr(model, "posterior"):
+        if model.probabilistic:
             mean, log_variance = model.posterior(images)
         else:
             mean = model.encode(images)

@@ -125,7 +125,7 @@ def judge_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     each = -(-len(train) // batch)
     epochs = max(1, round(setting.size["steps"] / each))
     plain = RunConfig(model=ModelConfig("mnist_fc_ae"), training=Training(epochs, batch, REPORT["rate"]))
-    varied = replace(plain, model=ModelConfig("mnist_fc_ae", variational=True))
+    varied = replace(plain, model=ModelConfig("mnist_fc_ae", bottleneck="gaussian"))
     runs = setting.train({"digits": plain, "digits, VAE": varied}, train, held, seeds=(0,))
     run = runs["digits", 0]
     vae = runs["digits, VAE", 0]

@@ -155,8 +155,8 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
 def objective_of(run: Model) -> str:
     "The objective in words."
     o = run.config.objective
-    error = LIKELIHOODS[o.likelihood].called
-    if not run.config.model.variational:
+    error = LIKELIHOODS[o.likelihood].title
+    if not run.config.model.probabilistic:
         return error
     further = {
         f"total correlation × {o.total_correlation:g}": o.total_correlation != 1,

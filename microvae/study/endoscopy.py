@@ -156,7 +156,7 @@ def _size_claim() -> dict:
     return stated(
         "The decoder has about 1.3 million parameters, the encoder many more",
         "1.3 million",
-        f"{decoder:,} of {whole:,}, with 3×3 kernels and strides {', '.join(map(str, network.architecture.decoder_steps))}",
+        f"{decoder:,} of {whole:,}, with 3×3 kernels and strides {', '.join(map(str, network.architecture.upsampling_strides))}",
         f"{'holds' if holds else 'fails'} (arithmetic)",
     )
 

@@ -12,10 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.style import PALETTE, shared_legend, styled
-from ..data.splits import held_apart
+from ..data.splits import EACH_IMAGE, hold_out
 from ..evaluation.anomaly import anomaly_scores
-from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.plots import composite, plot_images
+from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from .cases import Findings, Setting, footing, pictures_of
@@ -58,7 +58,7 @@ def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]
     pictures = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
-        train, held = held_apart(cells, 0.2)
+        train, held = hold_out(cells, 0.2)
         runs = setting.train({f"{name}, {d} dimensions": config_of(size, d) for d in size["latent_dims"]}, train, held)
         rows += [dict(name=label, seed=seed, set=name, channels=len(cells.channels)) for label, seed in runs]
         few = held[np.arange(min(8, len(held)))]
@@ -87,7 +87,7 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
     """
     size = setting.size
     cells = setting.load(name, size["donor_images"], size["side"])
-    train, held = held_apart(cells, 0.3)
+    train, held = hold_out(cells, 0.3, by=EACH_IMAGE)
     random = np.random.default_rng(0)
     told = []
     cost = []

@@ -15,10 +15,10 @@ from ..core.errors import CollapseError
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.disentanglement import dci, true_factors
-from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.invariance import ANGLES, code_movement, turned_cells
+from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
 from .cases import Findings, Setting, footing, pictures_of
@@ -50,7 +50,7 @@ def variants(size: dict) -> dict[str, RunConfig]:
         "plain": plain,
         "turned in training": turned,
         "turned and aligned": replace(turned, objective=replace(turned.objective, alignment=3.0)),
-        "laid straight": replace(plain, model=replace(plain.model, changes={"upright": True})),
+        "laid straight": replace(plain, model=replace(plain.model, changes={"pose_normalised": True})),
     }
 
 # %% ../../nbs/study/23_orientation.ipynb #d24d9f35
@@ -80,7 +80,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     pictures = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
-        train, held = held_apart(cells, 0.4)
+        train, held = hold_out(cells, 0.4)
         runs = setting.train({f"{name}, {kind}": config for kind, config in variants(size).items()}, train, held)
         few = held[np.arange(min(8, len(held)))]
         pictures |= {f"{name}: held-out cells": few.images[:], f"{name}: turned by 90°": turned_cells(few, 90).images}

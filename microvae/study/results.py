@@ -19,6 +19,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from ..core.device import instruction_set, resolve_device
 from ..core.errors import ConfigError, ShapeError
 from microvae.core.files import (
     open_npz,
@@ -37,7 +38,6 @@ from ..data.splits import hold_out
 from .runs import Experiment, evaluate_run, run_all
 from ..training.config import RunConfig
 from ..training.model import Model, save_weights
-from ..training.step import instruction_set, resolve_device
 
 # %% ../../nbs/study/02_results.ipynb #c05
 def _cpu() -> str:

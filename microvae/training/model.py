@@ -300,7 +300,7 @@ class Model:
                 image_shape=list(network.image_shape),
                 channels=[f"channel {i + 1}" for i in range(channels)],
                 latent_dim=network.latent_dim,
-                variational=bool(config.model.variational),
+                variational=network.probabilistic,
                 parameters=count_parameters(network),
             ),
             normalisation=dict(treatment=list(config.data.treatment), range=[0.0, 1.0]),

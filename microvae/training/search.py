@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..core.device import resolve_device
 from ..core.errors import ConfigError, checked, kind_of, require
 from ..core.files import read_json, regular_file, write_json
 from ..core.progress import progress_bar
@@ -30,10 +31,9 @@ from ..core.workers import cores
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from .config import RunConfig
-from .distributed import Lent, lend
+from .distributed import SharedArrays, share
 from .engine import fit
 from .schedule import judged
-from .step import resolve_device
 from .sweep import with_values
 
 # %% ../../nbs/training/09_search.ipynb #580c17e5
@@ -115,8 +115,8 @@ class Trials:
 
     config: RunConfig
     space: tuple[tuple[str, Any], ...]
-    train: Lent
-    held: Lent | None
+    train: SharedArrays
+    held: SharedArrays | None
     folder: str
     name: str
     storage: str
@@ -312,7 +312,7 @@ def search(
     study.set_user_attr("sought", sought)
     with TemporaryDirectory() as shared:
         train, held = (
-            lend(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))
+            share(part, Path(shared) / f"{which}.npy") for which, part in (("train", cells), ("held", validation))
         )
         place = str(folder), name, storage, trials, prune
         first = seed + 1_009 * len(study.get_trials(deepcopy=False))

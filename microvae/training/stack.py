@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from ..core.device import is_out_of_memory, true_float32
 from ..core.errors import DivergenceError
 from ..models.blocks import ConvTranspose2d, Dropout
 from ..models.losses import elbo_terms
 from .config import RunConfig
 from .engine import AT_ONCE, Loop
-from .step import as_one_vector, described, is_out_of_memory, replayed, true_float32, views
+from .step import as_one_vector, elbo_settings, replayed, views
 
 # %% ../../nbs/training/07_stack.ipynb #c05
 def stackable(config: RunConfig) -> tuple | None:
@@ -39,7 +40,7 @@ def stackable(config: RunConfig) -> tuple | None:
         or training.optimizer != "adam"
         or training.weight_decay
         or training.quality
-        or not model.variational
+        or not network.bottleneck.paddable
     ):
         return None
     # the total correlation has a slope at a dimension that is zero
@@ -145,7 +146,7 @@ class Stack:
         "Sums over the images of one run: reconstruction, KL, and the objective."
         with self.autocast():
             output = functional_call(self.template, parameters, (images,), {"noise": noise})
-        terms = elbo_terms(output, images, *described(self.config.objective, capacity))
+        terms = elbo_terms(output, images, **elbo_settings(self.config.objective, capacity))
         return terms.reconstruction.sum(), terms.kl.sum(), terms.total(beta).sum()
 
     def _gradient(self, images: Tensor, noise: Tensor, weight: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from ..core.device import deterministic, resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, kind_of, require
 from ..core.files import replace_file, write_json
 from ..core.progress import progress_bar
@@ -30,11 +31,10 @@ from ..data.collection import CellImages
 from ..data.splits import hold_out
 from .checkpoint import save_tensors
 from .config import RunConfig
-from .distributed import Lent, lend
+from .distributed import SharedArrays, share
 from .engine import begin, finish, fit, prepare, resident, writing
 from .model import Model, load_model
 from .stack import stackable, train_stacked
-from .step import deterministic, resolve_device
 
 # %% ../../nbs/training/08_sweep.ipynb #c05
 def with_values(config: RunConfig, **values) -> RunConfig:
@@ -74,8 +74,8 @@ class Work:
 
     config: RunConfig
     number: int  # of the run in its sweep
-    train: Lent
-    held: Lent | None
+    train: SharedArrays
+    held: SharedArrays | None
     folder: str
     device: str
     after: Callable | None  # called with the finished run and the held-out cells
@@ -136,7 +136,7 @@ def sweep(
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
         train, held = (
-            lend(part, Path(shared) / f"{name}.npy" if scheduler is None else None)
+            share(part, Path(shared) / f"{name}.npy" if scheduler is None else None)
             for name, part in (("train", cells), ("held", validation))
         )
         common = dict(folder=str(folder), device=_named(device), after=after)
@@ -172,10 +172,10 @@ def sweep_parts(
         )
     with TemporaryDirectory() as shared:
         bar = _Progress(configs, Path(shared) / "epochs", progress, progress_file, label)
-        lent = lend(cells, Path(shared) / "cells.npy")
+        lent = share(cells, Path(shared) / "cells.npy")
         common = dict(folder=str(folder), device=_named(device), after=after, counts=str(bar.counts))
         jobs = [
-            Work(config, number, *(Lent(lent.images, lent.known, np.asarray(rows)) for rows in part), **common)
+            Work(config, number, *(SharedArrays(lent.images, lent.known, np.asarray(rows)) for rows in part), **common)
             for number, (config, part) in enumerate(zip(configs, parts))
         ]
         folders = _each_alone(jobs, workers, bar)
@@ -313,7 +313,7 @@ def _train_left(
         )
 
 # %% ../../nbs/training/08_sweep.ipynb #c14
-def _elsewhere(job: Work, train: Lent, held: Lent | None) -> tuple[str, dict[str, bytes]]:
+def _elsewhere(job: Work, train: SharedArrays, held: SharedArrays | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a folder of its own; the folder's name and the contents of its files."
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from microvae.app.outputs import embedding, read_embedding, write_embedding
 from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import ModelConfig, Training
-from microvae.training.model import summary, load_model, read_card, readme_of
+from microvae.training.model import load_model, read_card, readme_of, summary
 
 
 @dataclass(frozen=True)

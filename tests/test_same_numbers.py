@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from golden import KEPT, SIMULATED, configs, of_simulation, of_training
+from microvae.study.compare import compare_results
 from tolerance import likely_rounding_of_sum
 
 import microvae as mv
-from microvae.study.compare import compare_results
 
 #: Trainings that run again in each setting: a plain network, the one that amplifies most, and pose-normalised images.
 IN_EACH_SETTING = ("MP2_64", "BN2", "upright")

@@ -8,18 +8,20 @@ __all__ = ['app', 'RUN', 'RunFolder', 'Images', 'DataFolder', 'Count', 'Side', '
            'FlatField', 'Background', 'Denoise', 'Masked', 'Aligned', 'MinArea', 'MaxArea', 'Border', 'Scheduler',
            'Workers', 'TrainImages', 'LatentDim', 'Beta', 'Epochs', 'EarlyStopping', 'KlWarmup', 'Upright', 'HeldOut',
            'TimeBudget', 'Processes', 'Precision', 'Log', 'Threads', 'DetectOut', 'Normal', 'Kind', 'Quantile', 'Codes',
-           'Colour', 'Projection', 'Decoder', 'Serve', 'Port', 'Phase', 'Case', 'Profile', 'Data', 'Cells',
+           'Colour', 'Projection', 'Decoder', 'Serve', 'Port', 'ChapterNames', 'Profile', 'Data', 'Cells',
            'StudyEpochs', 'Parameter', 'Notebooks', 'StudyOut', 'models', 'depth', 'data', 'crop', 'train', 'search',
-           'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'study', 'bench',
-           'compare', 'book', 'main']
+           'embed', 'reconstruct', 'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'StudyCommand',
+           'study', 'bench', 'compare', 'book', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #c02
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from .terminal import AsJson, Overwrite, stoppable, tell
 from ..core.errors import MicroVAEError, unknown_name
@@ -919,30 +921,35 @@ def runs(
 
 # %% ../../nbs/app/08_cli.ipynb #c12
 # options of `microvae study`
-Phase = Annotated[
-    list[int],
-    typer.Option(help="1 to 8; may be given more than once; 1, 2 and 3 if neither phase nor case is given"),
-]
-Case = Annotated[
-    list[str], typer.Option(help="surfaces, brain, endoscopy or autoencoders; may be given more than once")
+ChapterNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="chapters; the thesis' three if none is named")
 ]
 Profile = Annotated[str, typer.Option(help="quick, standard or paper")]
-Data = Annotated[str | None, typer.Option(help="a set's name, or your images; each phase's own if not given")]
+Data = Annotated[str | None, typer.Option(help="a set's name, or your images; each chapter's own if not given")]
 Cells = Annotated[int | None, typer.Option(help="how many cells, or images")]
 StudyEpochs = Annotated[int | None, typer.Option(help="instead of the profile's")]
 Parameter = Annotated[
     list[str],
-    typer.Option("--set", help="NAME=VALUE of another parameter of the notebook; may be given more than once"),
+    typer.Option("--set", help="NAME=VALUE of another parameter of the page; may be given more than once"),
 ]
 Notebooks = Annotated[Path, typer.Option(help="the folder of notebooks")]
 StudyOut = Annotated[Path | None, typer.Option(help="where results go; build/PROFILE if not given")]
 
+# %% ../../nbs/app/08_cli.ipynb #bec8ecd2
+class StudyCommand(TyperCommand):
+    "A command whose help ends in the list of chapters, which is made when it is asked for."
+
+    def format_help(self, ctx, formatter):
+        from microvae.study.chapter import chapters
+
+        self.epilog = "\n\n".join(f"`{name}` {chapter.title}" for name, chapter in chapters().items())
+        super().format_help(ctx, formatter)
+
 # %% ../../nbs/app/08_cli.ipynb #fb865fdd
-@app.command()
+@app.command(cls=StudyCommand)
 @stoppable("finished runs are kept; the same command goes on")
 def study(
-    phase: Phase = [],
-    case: Case = [],
+    names: ChapterNames = None,
     profile: Profile = "quick",
     data: Data = None,
     data_folder: DataFolder = None,
@@ -956,58 +963,25 @@ def study(
     device: Device = "auto",
     as_json: AsJson = False,
 ):
-    """Run phases of the study, or cases of the other reports, with papermill; what has not changed is not run again.
+    """Run chapters of the study with papermill; what has not changed is not run again.
 
-    Phases 1 to 3 are the thesis'; 4 is the depth rule, 5 classes and fates from codes, 6 disentanglement, 7 other microscopes and donors, 8 turned cells.
+    Example: `microvae study lung_cells --profile standard`
 
-    Example: `microvae study --phase 2 --profile standard`
+    Example: `microvae study prediction --data crops.zarr --set label=treatment --set group=donor`
 
-    Example: `microvae study --phase 5 --data crops.zarr --set label=treatment --set group=donor`
+    Example: `microvae study surfaces --data my_micrographs/`
 
-    Example: `microvae study --case surfaces --data my_micrographs/`
-
-    Example: `microvae study --case autoencoders --set digits=mnist --set seeds=[0,1,2]`
+    Example: `microvae study faces_and_digits --set digits=mnist --set seeds=[0,1,2]`
     """
-    from microvae.core.files import read_json
-    from microvae.study.runner import NotebookError, parameters_of, phase_named, run_chapter
-    from microvae.study.show import some_taken
+    from microvae.study.runner import parameters_of, run_chapters
 
-    more = parameters_of(parameter)
+    given = dict(data=data, data_folder=data_folder, cells=cells, epochs=epochs, image_side=image_side)
+    given |= parameters_of(parameter)
     out = out or Path("build") / profile
-    chapters = {}
-    failed = []
-    for chapter in [*map(phase_named, phase or ([] if case else [1, 2, 3])), *case]:
-        try:
-            done = run_chapter(
-                chapter,
-                profile,
-                notebooks,
-                out,
-                runs,
-                device,
-                data=data,
-                data_folder=data_folder,
-                cells=cells,
-                epochs=epochs,
-                image_side=image_side,
-                **more,
-            )
-        except NotebookError as error:  # the other chapters do not need this one
-            failed.append(str(error))
-            continue
-        chapters[chapter] = dict(
-            notebook=out / chapter / "notebook.ipynb", results=out / chapter / "results", executed=done
-        )
-        written = out / chapter / "results" / "provenance.json"
-        notice = some_taken(read_json(written)) if written.exists() else ""
-        if not as_json:
-            print(f"{chapter}: {out / chapter / 'notebook.ipynb'}" + ("" if done else " is up to date"), flush=True)
-            if notice:
-                print(notice, flush=True)
-    if as_json and chapters:
-        tell(True, "", chapters=chapters)
-    if failed:
-        raise NotebookError("; ".join(failed))
+    print_line = None if as_json else partial(print, flush=True)
+    done = run_chapters(names or [], profile, notebooks, out, runs, device, print_line, **given)
+    if as_json and done:
+        tell(True, "", chapters=done)
 
 # %% ../../nbs/app/08_cli.ipynb #a949187d
 @app.command()
@@ -1052,17 +1026,17 @@ def bench(
 def compare(
     recorded: Annotated[Path, typer.Argument(help="tables that were recorded, e.g. results/standard")],
     made: Annotated[Path, typer.Argument(help="the same, made anew, e.g. build/standard")],
-    tolerance: Annotated[float, typer.Option(help="largest difference, as a share of the column's range")] = 0.01,
+    tolerance: Annotated[float, typer.Option(help="largest difference, as a fraction of the column's range")] = 0.01,
     as_json: AsJson = False,
 ):
     """Compare the tables of two folders of results; exit code 1 where they differ.
 
     Example: `microvae compare results/quick build/again`
     """
-    from microvae.study.compare import compare_results, in_lines
+    from microvae.study.results import compare_results, comparison_summary
 
     found = compare_results(recorded, made)
-    tell(as_json, in_lines(found, tolerance), columns=found.to_dict("records"))
+    tell(as_json, comparison_summary(found, tolerance), columns=found.to_dict("records"))
     if (found.difference > tolerance).any():
         raise typer.Exit(1)
 
@@ -1081,14 +1055,14 @@ def book(
     Example: `microvae book --pdf microvae.pdf`
     """
     from microvae.book.site import build_book, print_book
-    from microvae.study.runner import in_words, noted_failures
+    from microvae.study.runner import failure_summary, noted_failures
 
     print(f"open {build_book(work=work, site=site).resolve()}")
     if pdf is not None:
         print(f"open {print_book(pdf, work=work)}")
     failed = noted_failures([work])
     if failed:
-        print(in_words(failed), file=sys.stderr)
+        print(failure_summary(failed), file=sys.stderr)
         raise typer.Exit(1)
 
 # %% ../../nbs/app/08_cli.ipynb #c16

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event, Thread
@@ -190,18 +190,19 @@ def _bar_of(progress, label: str):
         watcher.join()
 
 # %% ../../nbs/study/04_runner.ipynb #c1d7da4b
-def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going: bool):
+def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going: bool, engine: str | None):
     "Let papermill execute a notebook; errors of its cells, and of its kernel, are in the copy afterwards."
     papermill = require("papermill", "study")
     from papermill.exceptions import PapermillExecutionError
 
     # papermill writes after each cell, and may be killed while it does
-    with _inline_figures(), beside(output) as part:
+    with nullcontext() if engine else _inline_figures(), beside(output) as part:
         try:
             papermill.execute_notebook(
                 str(notebook),
                 str(part),
                 parameters,
+                engine_name=engine,
                 kernel_name=kernel,
                 progress_bar=False,
                 log_output=False,
@@ -229,8 +230,9 @@ def execute(
     output,  # where its executed copy goes
     parameters: dict,  # for its `parameters` cell
     label: str = "",  # of the bar; no bar without
-    progress=None,  # the file that tells how far training is
+    progress=None,  # the file that holds how far training is
     kernel: str = "python3",
+    engine: str | None = None,  # of papermill; a Jupyter kernel if none is named
     keep_going: bool = False,  # past cells that fail: `failed_checks` finds them in the copy
 ) -> Path:
     """Execute a notebook with papermill.
@@ -240,7 +242,7 @@ def execute(
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with _bar_of(progress, label):
-        _run(Path(notebook), output, parameters, kernel, keep_going)
+        _run(Path(notebook), output, parameters, kernel, keep_going, engine)
     failed = [] if keep_going else failed_checks(output, notebook)
     if failed:
         raise NotebookError(

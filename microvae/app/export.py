@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
-           'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull']
+           'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
 # %% ../../nbs/app/03_export.ipynb #c02
 import json
@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from .outputs import embedding
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
@@ -341,3 +342,14 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "torchscript": ("encoder.ts", lambda model, cells, codes, folder: write_torchscript(model.network, folder)),
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
+
+# %% ../../nbs/app/03_export.ipynb #ce9b2fa4
+def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
+    "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
+    codes = None if cells is None else embedding(model, cells)
+    differences: dict[str, float] = {}
+
+    def write(part: Path):
+        differences.update(FORMATS[kind][1](model, cells, codes, part) or {})
+
+    return replace_folder(folder, write), differences

@@ -74,7 +74,7 @@ class LastRun:
         "Which Pythons the package was installed in."
         tried = self.figures.get("packages", {}).get("installed", [])
         return (
-            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `make oldest PYTHON=python3.10` runs the tests with them. "
+            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them. "
             + (
                 "Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: "
                 + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)

@@ -48,7 +48,7 @@ def test_readme_is_the_front_page():
     assert (ROOT / "README.md").read_text() == readme(root=ROOT)
 
 
-PACKAGES = ["core", "data", "models", "training", "evaluation", "study", "chapters", "book", "app"]
+PACKAGES = ["core", "data", "models", "training", "evaluation", "app", "study", "chapters", "book"]
 
 
 def subpackages_imported(code: str) -> set[str]:

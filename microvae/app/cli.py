@@ -188,7 +188,7 @@ def models(
                 name=name,
                 latent_dim=model.latent_dim,
                 blocks=model.architecture.depth,
-                bottleneck=list(model.decoder.bottleneck),
+                bottleneck=list(model.decoder.innermost),
                 parameters=count_parameters(model),
             )
         )

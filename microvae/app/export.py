@@ -115,7 +115,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         if name not in only:
             continue
         path = folder / f"{name}.onnx"
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter tells each of its steps
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter prints each of its steps
             warnings.simplefilter("ignore")
             count = {0: torch.export.Dim("n")}
             program = torch.onnx.export(

@@ -18,7 +18,7 @@ from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 from ..data.splits import hold_out
 from ..evaluation.disentanglement import dci, true_factors
-from ..evaluation.invariance import ANGLES, code_movement, turned_cells
+from ..evaluation.invariance import ANGLES, code_movement, rotated_cells
 from ..evaluation.prediction import area_under_roc, classify
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import Interval, interval, paired
@@ -84,7 +84,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         train, held = hold_out(cells, 0.4)
         runs = setting.train({f"{name}, {kind}": config for kind, config in variants(size).items()}, train, held)
         few = held[np.arange(min(8, len(held)))]
-        pictures |= {f"{name}: held-out cells": few.images[:], f"{name}: rotated by 90°": turned_cells(few, 90).images}
+        pictures |= {f"{name}: held-out cells": few.images[:], f"{name}: rotated by 90°": rotated_cells(few, 90).images}
         for (label, seed), run in runs.items():
             variant = label.removeprefix(f"{name}, ")
             about = {"set": name, "variant": variant, "seed": seed}

@@ -58,18 +58,18 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
     rows = []
     for image in cells.images:
         border = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], 1)
-        strange = gaussian(np.abs(image - np.median(border, 1)[:, None, None]).mean(0), 0.01 * image.shape[1] + 0.5)
-        regions = label(strange > threshold_otsu(strange)) if np.ptp(strange) > 0 else np.zeros(strange.shape, int)
+        foreground = gaussian(np.abs(image - np.median(border, 1)[:, None, None]).mean(0), 0.01 * image.shape[1] + 0.5)
+        regions = label(foreground > threshold_otsu(foreground)) if np.ptp(foreground) > 0 else np.zeros(foreground.shape, int)
         found = regionprops(regions)
         nearest = (
             min(
                 found,
-                key=lambda r: np.hypot(*(np.array(r.centroid) - np.array(strange.shape) / 2)) - 0.5 * np.sqrt(r.area),
+                key=lambda r: np.hypot(*(np.array(r.centroid) - np.array(foreground.shape) / 2)) - 0.5 * np.sqrt(r.area),
             ).label
             if found
             else 0
         )
-        inside = regions == nearest if nearest else np.zeros(strange.shape, bool)
+        inside = regions == nearest if nearest else np.zeros(foreground.shape, bool)
         row = dict.fromkeys(SHAPE, 0.0) | (
             {k: float(v[0]) for k, v in regionprops_table(inside.astype(int), properties=SHAPE).items()}
             if nearest
@@ -167,7 +167,7 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
         )
     if (features.std(0) < 1e-12).all():
         raise ConfigError(
-            "all features are constant, so they tell no class from another; if they are codes, the posterior has collapsed"
+            "all features are constant, so they distinguish no classes; if they are codes, the posterior has collapsed"
         )
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #d2b0842e
@@ -185,7 +185,7 @@ def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, 
 # %% ../../nbs/evaluation/12_prediction.ipynb #c09
 @checked
 def area_under_roc(predicted: Predicted) -> float:
-    "Area under the ROC curve; of more than two classes the mean of each against the rest. NaN where a class is absent."
+    "Area under the ROC curve, higher is better; of more than two classes the mean of each against the rest. NaN where a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
@@ -222,7 +222,7 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
 # %% ../../nbs/evaluation/12_prediction.ipynb #f6f75887
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
-    """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: what was said, what came true, of how many.
+    """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: the predicted probability, the observed frequency, and the number of cells.
 
     With two classes of the second, otherwise of the class that is said to be likeliest.
     """
@@ -289,7 +289,7 @@ def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #7e4ff521
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
-    """What was said against what came true, a line for each value of a column; the size of a point is its number of
+    """Predicted probability against observed frequency, a line for each value of a column; the size of a point is its number of
     cells.
     """
     with styled():
@@ -318,7 +318,7 @@ def cluster_agreement(
     method: str = "mixture",  # mixture of Gaussians, or kmeans
     seed: int = 0,
 ) -> tuple[float, np.ndarray]:  # adjusted Rand index; the cluster of each cell
-    """How well clusters agree with known groups: 1 is fully, 0 as well as chance.
+    """How well clusters agree with known groups; higher is better: 1 is full agreement, 0 that of chance.
 
     Features are scaled. Raises `ConfigError` where there is one group only, or fewer cells than groups. Source: Hubert
     and Arabie 1985, as in scikit-learn.

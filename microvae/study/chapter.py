@@ -66,8 +66,8 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
 def objective_of(run: Model) -> str:
     "The objective as a text, such as `squared error + 0.5 KL, 0.2 free nats`."
     o = run.config.objective
-    error = LIKELIHOODS[o.likelihood].called
-    if not run.config.model.variational:
+    error = LIKELIHOODS[o.likelihood].title
+    if not run.config.model.probabilistic:
         return error
     extra_terms = {
         f"total correlation × {o.total_correlation:g}": o.total_correlation != 1,

@@ -26,7 +26,7 @@ from ..core.files import read_json, regular_file, replace_file, unreadable, writ
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..data.treatment import Clip, Treatment, essential, in_short
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
@@ -262,7 +262,7 @@ def train_with_card(
 
     A run that is kept has its card beside it; one that is not finished has none.
     """
-    train, held = held_apart(cells, held_out)
+    train, held = hold_out(cells, held_out)
     run = fit(None, train, config, held, **settings)
     if not run.finished:
         return run, {}

@@ -13,7 +13,7 @@ from ..core.files import replace_folder
 from ..core.style import write_figure
 from ..data.catalogue import load
 from ..data.collection import CellImages
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import embed
 from ..training.config import ModelConfig, Objective, RunConfig, Training
@@ -39,7 +39,7 @@ def train_map(out="results/map", cells: int = 4000, epochs: int = 60) -> Path:
 def shown_map(folder="results/map") -> tuple[Run, dict, CellImages]:
     "The network, its card, and the cells that it has not seen."
     run, card = open_run(folder)
-    return run, card, held_apart(images_for(run, card), SHOWN)[1]
+    return run, card, hold_out(images_for(run, card), SHOWN)[1]
 
 # %% ../../nbs/app/09_map.ipynb #85697d9f
 def draw_map(folder="results/map", picture="results/overview.png") -> Path:

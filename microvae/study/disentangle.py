@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import CollapseError
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.disentangle import SCORES, axis_table, disentanglement, rank_correlations, true_factors
 from ..evaluation.pictures import traversals, widest
 from ..evaluation.reconstruction import embed
@@ -48,7 +48,7 @@ def study(setting: Setting, factors: list[str] | None = None) -> tuple[dict, dic
     "All of the chapter, on one set."
     cells = setting.load(setting.names[0], side=setting.size["side"])
     true_factors(cells, factors)  # what is missing is told before anything is trained
-    train, held = held_apart(cells, 0.3)
+    train, held = hold_out(cells, 0.3)
     truth = true_factors(held, factors)
     labels = asked_for(setting.size)
     runs = setting.train({label: config for label, (_, _, config) in labels.items()}, train, held)

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from ..core.errors import ConfigError
 from ..data.catalogue import CATALOGUE
 from ..data.collection import CellImages
-from ..data.splits import held_apart, hold_out
+from ..data.splits import hold_out
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
 from microvae.evaluation.downstream import (
     CLASSIFIERS,
@@ -164,7 +164,7 @@ def tell_classes(
     clusters = []
     curves = []
     plane = pd.DataFrame()
-    for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
+    for (_, seed), run in setting.train({name: config_of(setting.size)}, *hold_out(train, 0.1)).items():
         features = features_of(run, held)
         scores += compare_features(f"{name}: {label}", features, labels, groups, seed)
         for kind, (values, components) in features.items():
@@ -210,7 +210,7 @@ def tell_fates(setting: Setting, name: str = "lung_fret") -> tuple[list[dict], d
     train, held = unseen(setting, name, setting.size["lung_images"], None, "track")
     scores = []
     best = {}
-    for (_, seed), run in setting.train({name: config_of(setting.size)}, *held_apart(train, 0.1)).items():
+    for (_, seed), run in setting.train({name: config_of(setting.size)}, *hold_out(train, 0.1)).items():
         features = features_of(run, held)
         for hours in setting.size["hours"]:
             task = f"fate from {hours} h"
@@ -239,7 +239,7 @@ def find_strange(setting: Setting, name: str) -> list[dict]:
     truth = is_strange(asked.table).to_numpy()
     rows = []
     for (_, seed), run in setting.train(
-        {f"{name}, normal ones": config_of(setting.size)}, *held_apart(train, 0.1)
+        {f"{name}, normal ones": config_of(setting.size)}, *hold_out(train, 0.1)
     ).items():
         for score in SCORES:
             rows.append(
@@ -261,7 +261,7 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
     """
     train, held = unseen(setting, name, setting.size["lung_images"], None, "track")
     run = setting.train(
-        {f"{name}, two dimensions": config_of(setting.size, 2)}, *held_apart(train, 0.1), seeds=(setting.first,)
+        {f"{name}, two dimensions": config_of(setting.size, 2)}, *hold_out(train, 0.1), seeds=(setting.first,)
     )[f"{name}, two dimensions", setting.first]
     few = held[np.linspace(0, len(held) - 1, 8).astype(int)]
     points = pd.concat(

@@ -15,7 +15,7 @@ from ..core.errors import CollapseError
 from ..data.augment import Augmentation
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.disentangle import dci, true_factors
 from ..evaluation.downstream import area_under_roc, classify
 from ..evaluation.orientation import ANGLES, code_movement, turned_cells
@@ -80,7 +80,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     pictures = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
-        train, held = held_apart(cells, 0.4)
+        train, held = hold_out(cells, 0.4)
         runs = setting.train({f"{name}, {kind}": config for kind, config in variants(size).items()}, train, held)
         few = held[np.arange(min(8, len(held)))]
         pictures |= {f"{name}: held-out cells": few.images[:], f"{name}: turned by 90°": turned_cells(few, 90).images}

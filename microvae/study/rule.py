@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from ..core.errors import ConfigError
 from ..core.style import PALETTE, shared_legend, styled
 from ..data.catalogue import CATALOGUE
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.statistics import Interval, interval, paired
 from ..models.depth import THESIS_ANCHORS, bottleneck_depth, deepest, interpolated_depth
 from .cases import Findings, Setting, footing, pictures_of
@@ -79,7 +79,7 @@ def study(setting: Setting) -> tuple[dict, dict]:
     for name in setting.names:
         drawn = name in CATALOGUE and CATALOGUE[name].kind == "simulated"
         for side in (side for side in size["sides"] if drawn or side <= size["largest_real"]):
-            train, held = held_apart(setting.load(name, side=side), 0.2)
+            train, held = hold_out(setting.load(name, side=side), 0.2)
             training = Training(epochs_for(side, size["epochs"]), size["batch_size"])
             depths = [depth for depth in size["depths"] if depth <= deepest(side, side)]
             found = setting.train(

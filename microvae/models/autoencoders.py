@@ -117,8 +117,8 @@ class Architecture:
 # %% ../../nbs/models/04_autoencoders.ipynb #be6f1a01
 def check_names(a: Architecture):
     "Raise `ConfigError` for a name that does not exist, or a number out of range."
-    for name in (a.activation, a.decoder_activation or "none", a.latent_activation):
-        activation(name)
+    for active in (a.activation, a.decoder_activation or "none", a.latent_activation):
+        activation(active)
     bottleneck_class(a.bottleneck)
     choices = dict(downsampling=("maxpool", "strided"), latent=("vector", "maps"), output=("sigmoid", "tanh"))
     for name, known in choices.items():

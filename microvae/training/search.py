@@ -15,7 +15,6 @@ from math import prod
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,9 @@ from ..core.workers import ATTEMPTS, cores, map_jobs
 from ..data.collection import CellImages
 from .config import RunConfig
 from .distributed import SharedArrays, share
-from .engine import fit, with_validation
+from .engine import with_validation
 from .schedule import judged
-from .sweep import one_thread, with_values
+from .sweep import one_thread, timed_fit, with_values
 
 # %% ../../nbs/training/09_search.ipynb #580c17e5
 #: Field of a config -> a list of choices, or a pair (low, high) of numbers; positive floats are searched on a logarithmic scale.
@@ -156,15 +155,10 @@ class Trials:
         "The held-out total of one trial's last epoch."
         config = self.proposed(trial)
         report = Report(trial, config.objective.beta, self.prune)
-        start = perf_counter()
         held = None if self.held is None else self.held()
-        settings = dict(progress=False, on_epoch=report, keep_state=False)
-        run = fit(None, self.train(), config, held, self.folder, self.device, **settings)
-        took = run.folder / "seconds.json"
-        if not took.exists():
-            write_json(took, dict(seconds=perf_counter() - start))
+        run = timed_fit(self.train(), config, held, self.folder, self.device, report)
         trial.set_user_attr("run", run.folder.name)
-        trial.set_user_attr("seconds", read_json(took)["seconds"])
+        trial.set_user_attr("seconds", read_json(run.folder / "seconds.json")["seconds"])
         report.add(run.history.to_dict("records"))  # of a run that existed already
         return judged(run.final, config.objective.beta)
 

@@ -8,6 +8,8 @@ NOTEBOOKS = (
     "evaluation/01_latent",
     "evaluation/06_anomaly",
     "evaluation/15_quality",
+    "core/08_geometry",
+    "models/03_bottlenecks",
     "models/06_losses",
     "models/07_measures",
 )

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import microvae as mv
 from microvae.data.simulate import lung_fret
+from microvae.models.blocks import MapsToVector
+from microvae.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
 from microvae.training.config import Training
 
 FIT = """
@@ -72,8 +76,6 @@ torch.save(torch.cat([p.flatten() for p in run.network.parameters()]), f"{sys.ar
     # 21 steps, each of which rounds otherwise; one rounding of the first weights comes to a millionth in three epochs
     # of this network (`spread` in tests/reference/golden.json)
     pd.testing.assert_frame_equal(curves[0], curves[1], rtol=1e-4)
-    import torch
-
     assert torch.equal(*(torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=True) for rank in (0, 1)))
 
 
@@ -169,3 +171,48 @@ def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)
     for a, b in zip(stacked, alone):
         pd.testing.assert_frame_equal(a.history, b.history, rtol=tolerance, atol=tolerance)
+
+
+@dataclass
+class Quantised(Code):
+    "The nearest entry of a codebook, and its distance as penalty."
+
+    commitment: torch.Tensor | None = None
+
+    def penalty(self, **settings):
+        return self.commitment
+
+
+class VectorQuantised(Bottleneck):
+    def __init__(self, width, latent_dim, maps=False, active="none"):
+        super().__init__(width, latent_dim)
+        self.linear = MapsToVector(width, latent_dim)
+        self.codebook = torch.nn.Parameter(torch.empty(32, latent_dim))
+
+    def initialise(self, generator):
+        torch.nn.init.normal_(self.codebook, generator=generator)
+
+    def encode(self, features):
+        return self.code(features).latent
+
+    def code(self, features, noise=None):
+        found = self.linear(features)
+        nearest = self.codebook[torch.cdist(found, self.codebook).argmin(1)]
+        distance = (found - nearest.detach()).square().sum(1) + (found.detach() - nearest).square().sum(1)
+        return Quantised(found + (nearest - found).detach(), commitment=distance)
+
+
+def test_another_bottleneck_is_one_entry_of_a_table(tmp_path, monkeypatch):
+    "A vector-quantised autoencoder is trained, stored, loaded, embedded and swept without a change elsewhere."
+    monkeypatch.setitem(BOTTLENECKS, "vq", VectorQuantised)
+    cells = lung_fret(120)
+    config = mv.RunConfig(model=mv.ModelConfig("MP2_64", 3, "vq"), training=Training(4, 32))
+    run = mv.fit(None, cells, config, folder=tmp_path, device="cpu", progress=False)
+    assert run.history.reconstruction.iloc[-1] < run.history.reconstruction.iloc[0]
+    assert not run.history.kl.any()
+    loaded = mv.load_model(run.folder)
+    codes = mv.embed(loaded, cells)
+    assert np.array_equal(codes, mv.embed(run, cells))
+    assert len(np.unique(codes.round(4), axis=0)) <= 32
+    swept = mv.sweep([config], cells, folder=tmp_path / "sweep", device="cpu", stacked=True, progress=False)
+    assert swept[0].history.equals(run.history)

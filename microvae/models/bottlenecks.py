@@ -134,8 +134,11 @@ class Bottleneck(nn.Module):
 
     @property
     def noise_width(self) -> int:
-        "Standard normal numbers that `forward` takes for each image."
+        "Standard normal numbers that `code` takes for each image."
         return self.latent_dim if self.probabilistic else 0
+
+    def initialise(self, generator: torch.Generator):
+        "Draw the start of parameters that are not of linear layers, such as a codebook."
 
     def encode(self, features: Tensor) -> Tensor:
         "The latents `(N, d)` that stand for images in maps and tables: nothing in them is random."
@@ -145,7 +148,7 @@ class Bottleneck(nn.Module):
         "Mean and log-variance `(N, d)` of q(z|x)."
         raise ConfigError('a deterministic bottleneck has no posterior; take bottleneck="gaussian"')
 
-    def forward(self, features: Tensor, noise: Tensor) -> Code:
+    def code(self, features: Tensor, noise: Tensor) -> Code:
         "The code that is decoded in training; `noise` is `(N, noise_width)`."
         return Code(self.encode(features))
 
@@ -186,7 +189,7 @@ class Gaussian(Bottleneck):
     def encode(self, features: Tensor) -> Tensor:
         return self.mean(features)
 
-    def forward(self, features: Tensor, noise: Tensor) -> Posterior:
+    def code(self, features: Tensor, noise: Tensor) -> Posterior:
         mean, log_variance = self.posterior(features)
         return Posterior(mean + torch.exp(0.5 * log_variance) * noise, mean, log_variance)
 

@@ -73,5 +73,7 @@ def elbo_terms(
         raise ConfigError(f"likelihood is {likelihood!r}, it must be {' or '.join(map(repr, LIKELIHOODS))}")
     reconstruction = LIKELIHOODS[likelihood].loss(output.reconstruction, images)
     kl = output.code.kl.to(reconstruction.dtype)
-    penalty = output.code.penalty(free_bits, total_correlation, capacity).to(reconstruction.dtype)
+    penalty = output.code.penalty(free_bits=free_bits, total_correlation=total_correlation, capacity=capacity).to(
+        reconstruction.dtype
+    )
     return ElboTerms(reconstruction, kl, penalty)

@@ -25,14 +25,14 @@ from ..data.collection import CellImages
 # %% ../../nbs/training/03_distributed.ipynb #c04
 @dataclass(frozen=True)
 class Group:
-    "The processes that train one run together; of one process where there are no others."
+    "The processes that train one run together; by default this one alone."
 
     rank: int = 0
     size: int = 1
 
     @classmethod
     def current(cls, device: torch.device) -> "Group":
-        "The group that `torchrun`, or `side_by_side`, has put this process into."
+        "The group that `torchrun` or `side_by_side` has made."
         if int(os.environ.get("WORLD_SIZE", 1)) == 1 and not distributed.is_initialized():
             return cls()
         if not distributed.is_initialized():
@@ -50,7 +50,7 @@ class Group:
         return tensor
 
     def agree(self, value: float, device: torch.device) -> float:
-        "The value that the first process has, for decisions that must not differ."
+        "The first process's value, for decisions that all must take alike."
         if self.size == 1:
             return value
         agreed = torch.tensor([value], dtype=torch.float64, device=device)
@@ -59,7 +59,7 @@ class Group:
 
 # %% ../../nbs/training/03_distributed.ipynb #c06
 def _join(function, rank: int, size: int, meeting: str, arguments: tuple):
-    "What each started process does."
+    "Run a function in one process of a group."
     torch.set_num_threads(1)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     gpus = torch.cuda.is_available()
@@ -78,7 +78,7 @@ def _join(function, rank: int, size: int, meeting: str, arguments: tuple):
 
 # %% ../../nbs/training/03_distributed.ipynb #91aa977a
 def side_by_side(function, size: int, *arguments):
-    """Call an importable function in so many processes that form a group; what the first returns.
+    """Call an importable function in `size` processes that form a group; the result of the first.
 
     Raises what a process raised, or `DeviceError` where one was killed.
     """
@@ -90,7 +90,7 @@ def side_by_side(function, size: int, *arguments):
             calls = [pool.submit(_join, function, rank, size, f"{folder}/meeting", arguments) for rank in range(size)]
             wait(calls, return_when=FIRST_EXCEPTION)
             errors = [call.exception() for call in calls if call.done() and call.exception()]
-            # what one process says is why the others lost it
+            # an error of one process makes others lose the connection, so its own is raised
             for error in sorted(errors, key=lambda error: isinstance(error, RuntimeError)):
                 if isinstance(error, BrokenProcessPool):
                     raise DeviceError(
@@ -115,6 +115,10 @@ class SharedArrays:
             np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known
         )
         return cells if self.rows is None else cells[self.rows]
+
+    def rows_of(self, rows: np.ndarray) -> "SharedArrays":
+        "A handle of some of the images, by their numbers."
+        return SharedArrays(self.images, self.known, np.asarray(rows))
 
 # %% ../../nbs/training/03_distributed.ipynb #7112cbbb
 def share(cells: CellImages | None, file: Path | None = None) -> SharedArrays | None:

@@ -190,8 +190,8 @@ class Step:
         self.optimizer.step()
         return sums
 
-    def what(self, batch: Batch) -> str:
-        "What is computed, for messages."
+    def describe(self, batch: Batch) -> str:
+        "Network, image shape and device, for messages."
         shape = tuple(batch.images.shape[1:])
         return f"the images of shape {shape} with {self.config.model.name} on {self.device}"
 
@@ -209,7 +209,7 @@ class Step:
                 return torch.stack(parts).sum(0)
             except RuntimeError as error:
                 at_once = min(self.largest or n, n)
-                self.largest = half_as_many(at_once, error, self.what(batch))
+                self.largest = half_as_many(at_once, error, self.describe(batch))
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             warnings.warn(

@@ -28,6 +28,7 @@ from typing import NamedTuple, get_type_hints
 
 from PIL import Image, ImageDraw
 
+from .shell import ENGINE
 from ..core.errors import ConfigError, MicroVAEError, require
 from ..core.files import read_json, replace_file, replace_folder, write_json
 from ..core.progress import progress_bar
@@ -112,7 +113,7 @@ def translate_code(cell) -> list:
             text = f":::{{table}} {options['tbl-cap']}\n:name: {options['label']}\n:class: longtable\n\n{text}\n:::"
         return ([] if hidden else [cell]) + [new_markdown_cell(translate_text(text))]
     if "fig-cap" in options:
-        # what a figure shows, as `show_figure` tells it, begins its caption
+        # what a figure shows, as `show_figure` computes it, begins its caption
         caption = " ".join(filter(None, [f"**{text}**" if text else "", translate_text(options["fig-cap"])]))
         cell["metadata"]["mystnb"] = {
             "figure": {"caption": caption, "name": options["label"]},
@@ -130,7 +131,7 @@ def failure_box(cell):
     check = error["ename"] == "AssertionError"
     title = "This check failed on this machine" if check else "This cell ended in an error on this machine"
     code = re.sub("^~{8,}", "~~~", plain_traceback(error), flags=re.M)
-    advice = "The rest of the site was made all the same. `microvae doctor` tells what this machine has."
+    advice = "The rest of the site was made all the same. `microvae doctor` lists what this machine has."
     lines = [f"::::{{admonition}} {title}", ":class: danger", "", "~~~~~~~~text", code, "~~~~~~~~", "", advice, "::::"]
     return new_markdown_cell("\n".join(lines))
 
@@ -372,7 +373,7 @@ def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
     if all(cell["cell_type"] == "markdown" for cell in read_json(runnable)["cells"]):
         replace_file(target, partial(shutil.copy, runnable))  # prose needs no process
     else:
-        execute(runnable, target, parameters, engine="page", keep_going=True)
+        execute(runnable, target, parameters, engine=ENGINE, keep_going=True)
     failed = failed_checks(target, page)
     if not failed:
         write_json(stamp, dict(digest=now))
@@ -462,7 +463,7 @@ def _add_text(page: Path, text: str):
 
 # %% ../../nbs/book/07_site.ipynb #e2d78002
 def _write_front(contents: list[Part], source: Path):
-    "The front page moves to the root of the site, with its pictures, and carries the table of contents."
+    "The front page moves to the root of the site, with its pictures, and holds the table of contents."
     import nbformat
 
     [front] = next(part.pages for part in contents if not part.title)

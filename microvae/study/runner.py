@@ -286,7 +286,7 @@ def check_parameters(notebook: Path, names):
 
 # %% ../../nbs/study/04_runner.ipynb #c08b
 def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
-    "Name of each figure and table -> its number in words and its caption, from the cells' own options."
+    "Name of each figure and table -> its number as text and its caption, from the cells' own options."
     counts = {"fig": 0, "tbl": 0}
     found = {}
     for cell in cells:

@@ -210,9 +210,9 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
         rate = runs.images * runs.epochs / runs.seconds
         parts.append(runs.assign(chapter=chapter, compression=values / runs.latent_dim, rate=rate))
     whole = pd.concat(parts, ignore_index=True)
-    words = ["chapter", "name", "network", "objective", "data", "pixels", "latent_dim"]
-    numbers = [column for column in HEADINGS if column not in words]
-    return whole.groupby(words, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
+    named = ["chapter", "name", "network", "objective", "data", "pixels", "latent_dim"]
+    numbers = [column for column in HEADINGS if column not in named]
+    return whole.groupby(named, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
 
 # %% ../../nbs/study/03_tables.ipynb #0f8d514a
 def plot_comparison(table: pd.DataFrame) -> Figure:

@@ -87,7 +87,9 @@ class Cropped(NamedTuple):
         if dropped:
             found = len(cells) + sum(dropped.values())
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-            keep = "; --border pad keeps those whose window extends beyond the field of view" if LEAVES in dropped else ""
+            keep = (
+                "; --border pad keeps those whose window extends beyond the field of view" if LEAVES in dropped else ""
+            )
             yield f"dropped, of {found:,} cells: {reasons}{keep}"
         for picture in self.pictures:
             yield f"see {picture}"

@@ -205,7 +205,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         batch_size: int = 32,
         learning_rate: float = 1e-3,
         likelihood: str = "mse",  # mse or bce
-        augmentation: Augmentation | None = None,  # rotations, flips and other changes to which codes shall be invariant
+        augmentation: Augmentation
+        | None = None,  # rotations, flips and other changes to which codes shall be invariant
         pose_normalised: bool = False,  # rotate and shift every cell to a canonical pose first: a rotated cell is the same cell
         kl_warmup: int = 0,  # epochs in which beta rises from 0, against a collapsed posterior
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
@@ -356,13 +357,11 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self.form_.array(decoded(self.model_, Z))
 
     def reconstruct(self, X) -> np.ndarray:
-        """Reconstructions of images, in the form that `inverse_transform` gives, and in the original pose of each cell.
-        """
+        """Reconstructions of images, in the form that `inverse_transform` gives, and in the original pose of each cell."""
         return self.form_.array(reconstruct(self.model_, self._cells(X))["reconstruction"])
 
     def score_samples(self, X) -> np.ndarray:
-        """Negative squared error and KL of each image `(N,)`, with β = 1; higher is more normal, low scores are outliers.
-        """
+        """Negative squared error and KL of each image `(N,)`, with β = 1; higher is more normal, low scores are outliers."""
         return -anomaly_scores(self.model_, self._cells(X), "elbo")
 
     def score(self, X, y=None) -> float:

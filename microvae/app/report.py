@@ -103,7 +103,8 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         "Typical cells and outliers",
         f"Of {len(some):,} cells, the eight that are reconstructed best and the eight that are reconstructed worst.",
         plot_images(
-            {"lowest scores": some[order[:8]].images[:], "highest scores": some[order[-8:]].images[:]}, channels=cells.channels
+            {"lowest scores": some[order[:8]].images[:], "highest scores": some[order[-8:]].images[:]},
+            channels=cells.channels,
         ),
     )
 

@@ -20,13 +20,16 @@ from ..core.files import read_json, read_table
 WHY = {
     "": {
         "torch": ("networks, gradients, every device", "everything"),
-        "torchvision": ("the ResNet that tells real from reconstructed; MNIST", "one measure, one data set"),
+        "torchvision": ("the ResNet that separates real from reconstructed; MNIST", "one measure, one data set"),
         "numpy": ("arrays", "everything"),
         "scipy": ("filters, distances, distributions", "simulators, segmentation, statistics"),
         "pandas": ("the table beside the images", "metadata, histories, tables"),
         "pyarrow": ("Parquet: types and speed that CSV lacks", "tables of millions of cells"),
         "scikit-image": ("segmentation, measures, treatment", "cells from fields of view"),
-        "scikit-learn": ("classifiers, splits, projections; the rules of an estimator", "what codes tell; pipelines"),
+        "scikit-learn": (
+            "classifiers, splits, projections; the rules of an estimator",
+            "what codes predict; pipelines",
+        ),
         "PyWavelets": ("wavelets for scikit-image's denoising", "one kind of denoising"),
         "tifffile": ("TIFF, OME-TIFF, ImageJ, pyramids", "what most microscopes write"),
         "imageio": ("PNG, JPEG, BMP", "half of all cropped cells"),
@@ -45,9 +48,9 @@ WHY = {
         "typing_extensions": ("typed dictionaries on older Pythons", "the schema of model cards"),
     },
     "study": {
-        "papermill": ("notebooks with parameters", "phases on own data"),
+        "papermill": ("notebooks with parameters", "chapters on own data"),
         "jupyter": ("notebooks to work in", "the notebooks as notebooks"),
-        "ipykernel": ("what executes a notebook", "phases, pages"),
+        "ipykernel": ("what executes a notebook", "chapters, pages"),
         "nbformat": ("reads and writes notebooks", "the book"),
         "torchinfo": ("layers of a network as a table", "the appendix' tables"),
     },

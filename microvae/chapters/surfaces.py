@@ -27,7 +27,7 @@ from ..study.claims import after_training, claim_by_seed, claim_stated
 from ..study.results import Results, spread_over
 from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit, train_longer
-from ..training.sweep import sweep_parts, with_values
+from ..training.sweep import sweep, with_values
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #c05
 #: Profile -> how much: patches, epochs of the experiments, epochs of each fold. `paper` is the report's: 100 patches of each of 208 images.
@@ -104,12 +104,12 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
         training=Training(setting.size["fold_epochs"], 32, 5e-4, weight_decay=1e-5).of_means(values),
     )
     runs = (
-        sweep_parts(
+        sweep(
             [config] * len(folds),
             cells,
-            [(f["train"], f["validation"]) for f in folds],
-            setting.runs,
-            setting.device,
+            folder=setting.runs,
+            device=setting.device,
+            parts=[(f["train"], f["validation"]) for f in folds],
             progress_file=setting.progress_file,
             label="folds",
         )

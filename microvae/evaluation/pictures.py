@@ -125,7 +125,9 @@ def plot_tracks(
                 track_rows = part[part[track] == one].sort_values(time)
                 colour = PALETTE[i % len(PALETTE)]
                 axis.plot(track_rows.z1, track_rows.z2, "-", color=colour, lw=0.8, alpha=0.6)
-                axis.scatter(track_rows.z1, track_rows.z2, s=2 + 14 * track_rows[time] / points[time].max(), color=colour, lw=0)
+                axis.scatter(
+                    track_rows.z1, track_rows.z2, s=2 + 14 * track_rows[time] / points[time].max(), color=colour, lw=0
+                )
                 axis.scatter(track_rows.z1.iloc[-1:], track_rows.z2.iloc[-1:], s=60, fc="none", ec=colour, lw=1.4)
             axis.set(
                 title=f"{name}: {len(longest)} of {part[track].nunique()} cells" + (f"\n{beyond}" if beyond else ""),

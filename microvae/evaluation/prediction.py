@@ -59,12 +59,18 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
     for image in cells.images:
         border = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], 1)
         foreground = gaussian(np.abs(image - np.median(border, 1)[:, None, None]).mean(0), 0.01 * image.shape[1] + 0.5)
-        regions = label(foreground > threshold_otsu(foreground)) if np.ptp(foreground) > 0 else np.zeros(foreground.shape, int)
+        regions = (
+            label(foreground > threshold_otsu(foreground))
+            if np.ptp(foreground) > 0
+            else np.zeros(foreground.shape, int)
+        )
         found = regionprops(regions)
         nearest = (
             min(
                 found,
-                key=lambda r: np.hypot(*(np.array(r.centroid) - np.array(foreground.shape) / 2)) - 0.5 * np.sqrt(r.area),
+                key=lambda r: (
+                    np.hypot(*(np.array(r.centroid) - np.array(foreground.shape) / 2)) - 0.5 * np.sqrt(r.area)
+                ),
             ).label
             if found
             else 0

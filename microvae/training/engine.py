@@ -520,10 +520,10 @@ def train_longer(
     run: Model,
     cells: CellImages,  # the cells that the run was trained on
     epochs: int,  # how many more
-    validation: CellImages | float | None = 0.1,  # as it was given to `fit`
+    validation: CellImages | float | None = 0.1,  # as given to `fit`
     **settings,  # more of `fit`: device, progress, ...
 ) -> Model:
-    """A run with more epochs.
+    """The same run with more epochs.
 
     Raises `ConfigError` where the run was not kept, saw other cells, or has a schedule that ends with its last epoch.
     """
@@ -538,7 +538,7 @@ def train_longer(
         )
     if run.config.training.schedule in ("cosine", "exponential") or run.config.objective.kl_cycles:
         raise ConfigError(
-            "this run's schedule ends with its last epoch, so it cannot go on; train anew with more epochs"
+            "this run's schedule ends with its last epoch, so it cannot be extended; train anew with more epochs"
         )
     if len(run.history) < run.config.training.epochs:
         raise ConfigError(

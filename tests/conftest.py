@@ -35,7 +35,7 @@ def pytest_report_header():
 
 
 #: Files whose tests take long begin first, so that no core waits for one of them at the end.
-SLOW = ("test_killed", "test_phases", "test_cases", "test_load", "test_fuzz", "test_full_disk", "test_training")
+SLOW = ("test_killed", "test_questions", "test_reports", "test_load", "test_fuzz", "test_full_disk", "test_training")
 
 
 def pytest_collection_modifyitems(items):

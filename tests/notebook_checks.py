@@ -8,8 +8,10 @@ NOTEBOOKS = (
     "evaluation/01_latent",
     "evaluation/06_anomaly",
     "evaluation/15_quality",
-    "models/05_losses",
-    "models/06_measures",
+    "core/08_geometry",
+    "models/03_bottlenecks",
+    "models/06_losses",
+    "models/07_measures",
 )
 
 

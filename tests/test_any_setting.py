@@ -43,7 +43,7 @@ class Case:
 CASES = {
     "BN2": Case("BN2", (1, 20, 20), 2),
     "MP2_64": Case("MP2_64", (1, 20, 20), 2),
-    "upright": Case("adaptable", (2, 24, 24), 3, {"upright": True}),
+    "pose_normalised": Case("adaptable", (2, 24, 24), 3, {"pose_normalised": True}),
     "odd colours": Case("adaptable", (3, 37, 21), 4),
     "dropout": Case("adaptable", (1, 32, 32), 5, {"dropout": 0.3}),
     "deterministic": Case("conv_ae", (3, 17, 16)),

@@ -20,8 +20,8 @@ import pytest
 import tifffile
 
 import microvae as mv
-from microvae.app.card import read_card
 from microvae.app.cli import main
+from microvae.training.model import read_card
 
 COMMAND = shutil.which("microvae", path=Path(sys.executable).parent)
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -128,10 +128,11 @@ def test_the_readmes_commands(place, trained):
         assert done.returncode == 0, (line, done.stderr)
         if line[1] == "detect":
             assert "brighter" in done.stderr, "treated cells are brighter than any for training, and that is told"
-    strange = pd.read_csv(place / "strange.csv")
-    assert set(strange.file[:10].str.extract(r"(\d+)")[0].astype(int)) == set(range(0, 30, 3)), "noise is the strangest"
-    assert strange.strange[:10].all()
-    assert (place / "strange.png").exists()
+            found = place / line[3]
+    outliers = pd.read_csv(found)
+    assert set(outliers.file[:10].str.extract(r"(\d+)")[0].astype(int)) == set(range(0, 30, 3)), "noise scores highest"
+    assert outliers.outlier[:10].all()
+    assert found.with_suffix(".png").exists()
     import anndata
 
     codes = anndata.read_h5ad(place / "codes.h5ad")
@@ -176,7 +177,7 @@ def test_a_log_has_lines_and_no_bars(place, trained):
 
 @pytest.mark.posix
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
-    "The same command goes on, and nothing trained is lost."
+    "The same command resumes, and nothing trained is lost."
     words = ["train", "lung_fret", "--n", "600", "--epochs", "4000", "--device", "cpu"]
     process = subprocess.Popen(
         [COMMAND, *words],
@@ -194,7 +195,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "goes on from there" in stderr, stderr
+    assert "resumes from there" in stderr, stderr
     assert "Traceback" not in stderr, stderr
     done = here(*words, "--time-budget", 0, "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["epochs"] > 2

@@ -8,7 +8,7 @@ import tifffile
 import torch
 
 import microvae as mv
-from microvae.training.config import Model, Training
+from microvae.training.config import ModelConfig, Training
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_cuda_where_there_is_none(cells):
 
 def test_latent_size_of_zero_before_anything_is_written(tmp_path, cells):
     with pytest.raises(mv.MicroVAEError):
-        mv.fit(None, cells, mv.RunConfig(model=Model(latent_dim=0)), folder=tmp_path, progress=False)
+        mv.fit(None, cells, mv.RunConfig(model=ModelConfig(latent_dim=0)), folder=tmp_path, progress=False)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 

@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import microvae as mv
 from microvae.models.blocks import Dropout
 from microvae.models.catalogue import REPORTS, THESIS
-from microvae.training.config import Model, Objective, RunConfig, Training
-from microvae.training.step import CAPTURES, Replayed, Step
+from microvae.training.config import ModelConfig, Objective, RunConfig, Training
+from microvae.training.step import CAPTURES, Batch, Replayed, Step
 
 CELLS = mv.lung_fret(44)
 LARGE = mv.CellImages(np.random.default_rng(0).random((11, 1, 32, 32), dtype=np.float32))
@@ -25,7 +25,7 @@ def config(name="MP2_64", latent_dim=None, objective=None, augmentation=None, ch
     "A run of two epochs whose last batch is smaller than the others."
     training = dict(epochs=2, batch_size=16, precision="float32") | training
     return RunConfig(
-        model=Model(name, latent_dim, changes=changes),
+        model=ModelConfig(name, latent_dim, changes=changes),
         objective=Objective(**objective or {}),
         training=Training(**training),
         augmentation=augmentation or mv.Augmentation(),
@@ -39,7 +39,7 @@ EVERYTHING = mv.Augmentation(
 RUNS = {
     **{name: (LARGE, config(name, **SMALL)) for name in (*THESIS, *REPORTS)},
     "odd shape": (RGB, config("adaptable", 5, **SMALL)),
-    "pose-normalised": (CELLS, config("adaptable", changes={"upright": True})),
+    "pose-normalised": (CELLS, config("adaptable", changes={"pose_normalised": True})),
     "bfloat16": (CELLS, config(precision="bfloat16")),
     "bce": (CELLS, config(objective=dict(likelihood="bce"))),
     "free bits": (CELLS, config(latent_dim=4, objective=dict(free_bits=0.5))),
@@ -74,8 +74,8 @@ def trained(cells, run, **settings):
 def assert_same(one, other):
     "Both runs have the same history and weights, bit for bit."
     pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
-    for name, tensor in one.model.state_dict().items():
-        assert torch.equal(tensor, other.model.state_dict()[name]), name
+    for name, tensor in one.network.state_dict().items():
+        assert torch.equal(tensor, other.network.state_dict()[name]), name
 
 
 def assert_close(one, other, precision="float32"):
@@ -129,7 +129,7 @@ STACKS = {
     "total correlation": (dict(objective=dict(total_correlation=4.0)), dict(seed=range(2))),
     "capacity": (dict(objective=dict(capacity=5.0)), dict(seed=range(2))),
     "bce": (dict(objective=dict(likelihood="bce")), dict(seed=range(2))),
-    "pose-normalised": (dict(name="adaptable", changes={"upright": True}), dict(seed=range(2))),
+    "pose-normalised": (dict(name="adaptable", changes={"pose_normalised": True}), dict(seed=range(2))),
 }
 
 
@@ -170,7 +170,7 @@ def test_short_memory_takes_a_batch_in_parts(name, captured):
     # batch norm sees the parts of a batch, so its networks get other numbers and are only finite
     with pytest.warns(UserWarning, match="same result up to rounding"):
         parts = trained(*RUNS[name])
-    if any(isinstance(layer, nn.BatchNorm2d) for layer in parts.model.modules()):
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in parts.network.modules()):
         assert np.isfinite(parts.history.total).all()
     else:
         assert_close(parts, plain)
@@ -247,7 +247,7 @@ def test_a_step_touches_only_its_device(name, monkeypatch):
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with torch.device("meta"):
         network = run.model.network(cells.image_shape)
-    width = network.latent_dim if "mean" in network.heads else 0
+    width = network.latent_dim if network.probabilistic else 0
     dtype = torch.bfloat16 if run.training.precision == "bfloat16" else torch.float32
     with FakeTensorMode():
         step = Step(on_device(network, device), run, dtype)
@@ -255,9 +255,9 @@ def test_a_step_touches_only_its_device(name, monkeypatch):
         noise = torch.empty(4, width, device=device)
         seeds = torch.empty(4, dtype=torch.int64, device=device)
         capacity = torch.empty((), device=device)
-        twins = images if run.objective.alignment else None
+        second_view = images if run.objective.alignment else None
         with OnlyOn(device):
-            terms = step.losses(images, noise, capacity, twins, seeds)
+            terms = step.loss(Batch(images, noise, seeds, second_view), capacity)
             total = terms.total(capacity)
     assert total.device.type == device
     assert step.drops == any(isinstance(layer, Dropout) for layer in network.modules())

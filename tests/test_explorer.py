@@ -8,33 +8,32 @@ import pandas as pd
 import pytest
 
 import microvae as mv
-from microvae.app.card import train_with_card
+from microvae.app.card import train_model
 from microvae.app.explorer import levels, serve, write_explorer
 from microvae.app.outputs import embedding
 from microvae.evaluation.plots import display_of
 from microvae.evaluation.reconstruction import decoded
-from microvae.training.config import Model, Objective, RunConfig, Training
+from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 
 
 @pytest.fixture(scope="session")
 def trained():
-    "A small model of cells with two channels and three latent dimensions, its card, and the cells."
+    "A small model of cells with two channels and three latent dimensions, and the cells."
     cells = mv.memory_b(300, size=32)
-    config = RunConfig(model=Model("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
-    return *train_with_card(cells, config, progress=False), cells
+    config = RunConfig(model=ModelConfig("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
+    return train_model(cells, config, progress=False), cells
 
 
 @pytest.fixture(scope="session")
 def made(trained, tmp_path_factory):
     "The model, its cells and codes, and its pages, with the decoder and with an atlas."
     folder = tmp_path_factory.mktemp("explorer")
-    run, card, cells = trained
-    codes = embedding(run, cells)
+    model, cells = trained
+    codes = embedding(model, cells)
     pages = {
-        kind: write_explorer(folder / f"{kind}.html", run, card, cells, codes, decoder=kind)
-        for kind in ("onnx", "atlas")
+        kind: write_explorer(folder / f"{kind}.html", model, cells, codes, decoder=kind) for kind in ("onnx", "atlas")
     }
-    return run, cells, codes, pages
+    return model, cells, codes, pages
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
         values.mean(0) if cell < 0 else values[cell].copy()
     )  # a double click on a cell takes it: its third number is kept
     code[:2] = x, y
-    expected = levels(decoded(run.model, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
+    expected = levels(decoded(run.network, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
     drawn = picture(page, "probe-picture")
     assert drawn.shape == (32, 32, 3)
     assert np.abs(drawn.astype(int) - expected).max() <= 1
@@ -160,7 +159,8 @@ def test_a_click_shows_original_reconstruction_and_error(made, open_page):
     )
     assert page.inner_text("#cell-title") == f"Cell {cell}"
     expected = levels(
-        mv.reconstruct(run.model, cells[[cell]])["reconstruction"], display_of(cells.sample(500).images, cells.channels)
+        mv.reconstruct(run.network, cells[[cell]])["reconstruction"],
+        display_of(cells.sample(500).images, cells.channels),
     )[0]
     assert np.abs(picture(page, "remade").astype(int) - expected).max() <= 1
     assert picture(page, "error").std() > 5
@@ -214,7 +214,7 @@ def shown_row(page, cell):
 @pytest.mark.parametrize("files", [3418, 40, 1], ids=["a file a cell", "some files", "one file"])
 def test_each_cell_names_its_file_and_frame(trained, open_page, tmp_path, files):
     "Whether each cell has a file of its own, or all lie in one: panel, tip and CSV say where it is to be found."
-    run, card, cells = trained
+    model, cells = trained
     n = 3418
     table = pd.DataFrame(
         {
@@ -228,7 +228,7 @@ def test_each_cell_names_its_file_and_frame(trained, open_page, tmp_path, files)
     codes = table.assign(
         **dict(zip(("latent_1", "latent_2", "latent_3"), np.random.default_rng(0).normal(size=(3, n))))
     )
-    page = open_page(write_explorer(tmp_path / "many.html", run, card, many, codes, decoder="atlas").as_uri())
+    page = open_page(write_explorer(tmp_path / "many.html", model, many, codes, decoder="atlas").as_uri())
     row = shown_row(page, 2500)
     assert row["file"] == table.file[2500]
     assert row["frame"] == str(table.frame[2500])
@@ -343,14 +343,16 @@ def test_served_on_this_machine_only(made, open_page):
 def test_a_hundred_thousand_cells(tmp_path, open_page):
     "All are on the map, found by the mouse, and drawn in a few milliseconds (printed, not judged: machines differ)."
     cells = mv.lung_fret(2000)
-    run, card = train_with_card(
-        cells, RunConfig(model=Model("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)), progress=False
+    model = train_model(
+        cells,
+        RunConfig(model=ModelConfig("MP2_64", 2), objective=Objective(beta=0.1), training=Training(1)),
+        progress=False,
     )
     many = cells[np.tile(np.arange(2000), 50)]
-    codes = embedding(run, many)
+    codes = embedding(model, many)
     rng = np.random.default_rng(0)
     codes["latent_1"], codes["latent_2"] = rng.normal(size=(2, len(many))).astype(np.float32)
-    file = write_explorer(tmp_path / "many.html", run, card, many, codes)
+    file = write_explorer(tmp_path / "many.html", model, many, codes)
     page = open_page(file.as_uri())
     assert page.inner_text("#count") == "100,000 of 100,000 cells"
     lit = page.evaluate(

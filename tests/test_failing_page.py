@@ -11,7 +11,7 @@ from test_study import microvae
 
 from microvae.study.runner import NotebookError, execute, failed_checks, run_chapter
 
-#: The table of contents of a small book: front page, a page whose checks fail, one that has no kernel to hope for, one that refers to them, and one of the library.
+#: The table of contents of a small book: front page, a page whose checks fail, one whose process is killed, one that refers to them, and one of the library.
 CONTENTS = """
 website:
   sidebar:
@@ -34,7 +34,7 @@ PAGES = {
         new_code_cell("print('behind the', 'failure')"),
     ],
     "dying": [
-        new_markdown_cell("# Dying\n\n> Its kernel is killed, as by a full memory."),
+        new_markdown_cell("# Dying\n\n> Its process is killed, as by a full memory."),
         new_code_cell("import os, signal\nprint('going', flush=True)"),
         new_code_cell("os.kill(os.getpid(), 9)", id="killed"),
         new_code_cell("print('not reached')"),
@@ -51,7 +51,8 @@ def book(tmp_path_factory, root):
     (folder / "results").mkdir()
     (folder / "_quarto.yml").write_text(CONTENTS)
     (folder / "nbs" / "report" / "references.bib").write_text("")
-    shutil.copy(root / "nbs" / "00_errors.ipynb", folder / "nbs")
+    (folder / "nbs" / "core").mkdir()
+    shutil.copy(root / "nbs" / "core" / "00_errors.ipynb", folder / "nbs" / "core")
     kernel = dict(kernelspec=dict(name="python3", display_name="python3", language="python"))
     for name, cells in PAGES.items():
         (folder / "nbs" / f"{name}.ipynb").write_text(writes(new_notebook(cells=cells, metadata=kernel)))
@@ -65,7 +66,7 @@ def text_of(book, page: str) -> str:
 def test_all_pages_are_there(book):
     folder, done = book
     assert (folder / "_site" / "index.html").exists(), done.stderr
-    for page in ("failing", "dying", "referring", "00_errors"):
+    for page in ("failing", "dying", "referring", "core/00_errors"):
         assert (folder / "_site" / "nbs" / f"{page}.html").exists(), page
 
 
@@ -81,7 +82,7 @@ def test_the_page_shows_what_failed_and_all_else(book):
     assert "\x1b" not in text
 
 
-def test_a_killed_kernel_is_shown_too(book):
+def test_a_killed_process_is_shown_too(book):
     text = text_of(book, "dying")
     assert "going" in text
     assert "DeadKernelError" in text
@@ -121,27 +122,30 @@ def test_a_missing_kernel_is_a_failure_of_its_page(tmp_path):
 
 def test_a_chapter_that_fails_leaves_the_others(tmp_path, monkeypatch):
     "The study goes on with the other chapters, names the one that failed, and ends with an exit code that says so."
-    folder = tmp_path / "nbs" / "phases"
-    folder.mkdir(parents=True)
+    folder = tmp_path / "nbs" / "chapters"
     parameters = new_code_cell("profile = ''\ndevice = ''\nout = ''\nruns = ''", metadata=dict(tags=["parameters"]))
     kernel = dict(kernelspec=dict(name="python3", display_name="python3", language="python"))
-    for name, code in [("1_memory_b", "assert 1 == 2"), ("2_lung", "print('ran')")]:
+    for name, code in [("01_memory_b", "assert 1 == 2"), ("02_lung_cells", "print('ran')")]:
         cells = [parameters, new_code_cell(code, id="claim")]
-        (folder / f"{name}.ipynb").write_text(writes(new_notebook(cells=cells, metadata=kernel)))
-    done = microvae("study", "--phase", 1, "--phase", 2, cwd=tmp_path)
+        (folder / name).mkdir(parents=True)
+        (folder / name / "page.ipynb").write_text(writes(new_notebook(cells=cells, metadata=kernel)))
+    done = microvae("study", "memory_b", "lung_cells", cwd=tmp_path)
     assert done.returncode == 2
-    assert os.path.join("nbs", "phases", "1_memory_b.ipynb") + " stopped in cell claim: AssertionError" in done.stderr
-    assert "phase2: " in done.stdout
-    assert "phase1: " not in done.stdout
+    assert (
+        os.path.join("nbs", "chapters", "01_memory_b", "page.ipynb") + " stopped in cell claim: AssertionError"
+        in done.stderr
+    )
+    assert "lung_cells: " in done.stdout
+    assert "memory_b: " not in done.stdout
     quick = tmp_path / "build" / "quick"
-    [noted] = json.loads((quick / "phase1" / "failed.json").read_text(encoding="utf-8"))["failed"]
+    [noted] = json.loads((quick / "memory_b" / "failed.json").read_text(encoding="utf-8"))["failed"]
     assert noted["line"] == "assert 1 == 2"
-    assert not (quick / "phase2" / "failed.json").exists()
-    repaired = (folder / "1_memory_b.ipynb").read_text().replace("1 == 2", "1 == 1")
-    (folder / "1_memory_b.ipynb").write_text(repaired)
+    assert not (quick / "lung_cells" / "failed.json").exists()
+    repaired = (folder / "01_memory_b" / "page.ipynb").read_text().replace("1 == 2", "1 == 1")
+    (folder / "01_memory_b" / "page.ipynb").write_text(repaired)
     monkeypatch.chdir(tmp_path)
-    assert run_chapter("phase1")
-    assert not (quick / "phase1" / "failed.json").exists()
+    assert run_chapter("memory_b")
+    assert not (quick / "memory_b" / "failed.json").exists()
 
 
 #: Stands for the installed command: it fails where it is told to, and notes that where it is told to.
@@ -157,7 +161,7 @@ exit 1
     "failing, noted, status, ran",
     [
         ("nothing", "", 0, ["study", "book"]),
-        ("study", "build/quick/phase2/failed.json", 0, ["study", "book"]),
+        ("study", "build/quick/lung_cells/failed.json", 0, ["study", "book"]),
         ("book", "build/book/failed.json", 0, ["study", "book"]),
         ("study", "", 2, ["study"]),
         ("book", "", 2, ["study", "book"]),

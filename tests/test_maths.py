@@ -12,9 +12,11 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 import microvae as mv
+from microvae.core import geometry
 from microvae.core.errors import MicroVAEError
-from microvae.models import losses, measures, pose
+from microvae.models import bottlenecks, losses, measures, pose
 from microvae.models.autoencoders import Output
+from microvae.models.bottlenecks import Posterior
 from microvae.models.catalogue import REPORTS, THESIS
 
 few = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -28,15 +30,15 @@ def double(*shape, seed=0):
 @pytest.mark.parametrize(
     "name, call, shapes",
     [
-        ("kl_from_prior", losses.kl_from_prior, [(3, 4), (3, 4)]),
-        ("free bits", lambda m, v: losses.kl_from_prior(m, v, free_bits=0.3), [(3, 4), (3, 4)]),
-        ("total correlation", losses.total_correlation_of, [(5, 3), (5, 3), (5, 3)]),
-        ("kl_between", lambda a, b, c, d: losses.kl_between((a, b), (c, d)), [(3, 2)] * 4),
+        ("kl_from_prior", bottlenecks.kl_from_prior, [(3, 4), (3, 4)]),
+        ("free bits", lambda m, v: bottlenecks.kl_from_prior(m, v, free_bits=0.3), [(3, 4), (3, 4)]),
+        ("total correlation", bottlenecks.total_correlation_of, [(5, 3), (5, 3), (5, 3)]),
+        ("kl_between", lambda a, b, c, d: bottlenecks.kl_between((a, b), (c, d)), [(3, 2)] * 4),
         ("squared error", losses.squared_error, [(2, 1, 4, 4)] * 2),
         ("cross entropy", lambda a, b: losses.cross_entropy(a.sigmoid(), b.sigmoid()), [(2, 1, 4, 4)] * 2),
-        ("straightened", lambda x, p: pose.straightened(x, p * 0.3), [(2, 1, 7, 9), (2, 3)]),
-        ("laid", lambda x, p: pose.laid(x, p * 0.3), [(2, 2, 8, 6), (2, 3)]),
-        ("turned", lambda x, a: pose.turned(x, 30 * a), [(2, 1, 7, 7), (2,)]),
+        ("normalise_pose", lambda x, p: pose.normalise_pose(x, p * 0.3), [(2, 1, 7, 9), (2, 3)]),
+        ("restore_pose", lambda x, p: pose.restore_pose(x, p * 0.3), [(2, 2, 8, 6), (2, 3)]),
+        ("rotated", lambda x, a: geometry.rotated(x, 30 * a), [(2, 1, 7, 7), (2,)]),
     ],
 )
 def test_gradients(name, call, shapes):
@@ -60,7 +62,9 @@ def test_gradients_of_the_whole_objective(settings_of):
         mean, log_variance = model.posterior(images)
         latent = mean + noise * (0.5 * log_variance).exp()
         return (
-            losses.elbo_terms(Output(model.decode(latent), mean, log_variance, latent), images, **settings_of)
+            losses.elbo_terms(
+                Output(model.decode(latent), Posterior(latent, mean, log_variance)), images, **settings_of
+            )
             .total(0.5)
             .sum()
         )
@@ -88,7 +92,7 @@ def test_kl_against_sampling():
     samples = q.sample((200_000,))
     ratios = (q.log_prob(samples) - Normal(0.0, 1.0).log_prob(samples)).sum(2)
     error = ratios.std(0) / math.sqrt(len(ratios))
-    assert ((losses.kl_from_prior(mean, log_variance) - ratios.mean(0)).abs() < 4 * error).all()
+    assert ((bottlenecks.kl_from_prior(mean, log_variance) - ratios.mean(0)).abs() < 4 * error).all()
 
 
 @pytest.mark.numerics
@@ -117,12 +121,12 @@ def test_elbo_of_a_linear_model_is_the_likelihood():
         expected = losses.squared_error((mean @ weight.T + offset)[:, :, None], images[:, :, None]) + (
             log_variance.exp() * weight.square().sum(0)
         ).sum(1)
-        return -(expected + losses.kl_from_prior(mean, log_variance)) - constant
+        return -(expected + bottlenecks.kl_from_prior(mean, log_variance)) - constant
 
     torch.testing.assert_close(bound(true_mean, true_log), exact)
     other_mean = true_mean + 0.3
     other_log = true_log - 0.4
-    gap = losses.kl_between((other_mean, other_log), (true_mean, true_log))
+    gap = bottlenecks.kl_between((other_mean, other_log), (true_mean, true_log))
     torch.testing.assert_close(exact - bound(other_mean, other_log), gap)
 
 
@@ -145,7 +149,7 @@ def test_scores_against_scikit_learn():
     "The area under the ROC with ties, and F1 of cells found and missed, as another library computes them."
     from sklearn.metrics import f1_score, roc_auc_score
 
-    from microvae.evaluation.downstream import _mann_whitney
+    from microvae.evaluation.prediction import _mann_whitney
 
     rng = np.random.default_rng(0)
     truth = rng.random(200) < 0.3
@@ -228,7 +232,7 @@ def test_a_step_is_pytorch_s_own():
     # loss and gradients are sums over at most all pixels of all images
     rounding = likely_rounding_of_sum(batch.numel())
     assert run.history.total.iloc[0] == pytest.approx(loss.item(), rel=rounding)
-    after = dict(run.model.named_parameters())
+    after = dict(run.network.named_parameters())
     for (name, before), gradient in zip(model.named_parameters(), gradients):
         step = rate * gradient
         allowed = rounding * step.abs().max().item() + UNIT["float32"] * before.abs().max().item()

@@ -61,8 +61,8 @@ def test_a_table_is_joined_wherever_images_are_given(place, tmp_path):
     done("explore", tmp_path / "runs", tmp_path / "map.html", "--decoder", "atlas", *colour, cwd=place)
     done("report", tmp_path / "runs", tmp_path / "report.html", *colour, cwd=place)
     assert '"phase"' in (tmp_path / "map.html").read_text()
-    done("detect", tmp_path / "runs", tmp_path / "strange.csv", *joined, cwd=place)
-    assert "phase" in pd.read_csv(tmp_path / "strange.csv")
+    done("detect", tmp_path / "runs", tmp_path / "outliers.csv", *joined, cwd=place)
+    assert "phase" in pd.read_csv(tmp_path / "outliers.csv")
 
 
 def test_a_table_that_has_gone_is_told(place, tmp_path):

@@ -39,7 +39,7 @@ def test_kill_9_in_the_middle_changes_no_number(tmp_path):
     subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "whole")], check=True, capture_output=True)
     [killed], [whole] = (list((tmp_path / name).iterdir()) for name in ("killed", "whole"))
     assert killed.name == whole.name
-    pd.testing.assert_frame_equal(mv.load_run(killed).history, mv.load_run(whole).history, check_exact=True)
+    pd.testing.assert_frame_equal(mv.load_model(killed).history, mv.load_model(whole).history, check_exact=True)
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 

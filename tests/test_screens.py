@@ -14,7 +14,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import microvae as mv
-from microvae.core.workers import on_cores
+from microvae.core.workers import map_jobs
 from microvae.data import screens
 from microvae.data.collection import CellImages
 from microvae.data.images import list_fields
@@ -91,7 +91,7 @@ class DiesOnce:
 @pytest.mark.parametrize("times, lost", [(1, 0), (99, 1)])
 def test_a_worker_that_dies_costs_time_only(plate, tmp_path, times, lost):
     fields = list_fields(plate, CHANNELS)
-    results = list(on_cores(DiesOnce(tmp_path / "died", times), fields, 2, screens._dead))
+    results = [result for _, result in map_jobs(DiesOnce(tmp_path / "died", times), fields, 2, lost=screens._dead)]
     assert [r for r in results if "ended its worker" not in r] == [
         f.name for i, f in enumerate(fields) if not (lost and i == 3)
     ]

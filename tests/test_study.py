@@ -1,4 +1,4 @@
-"Whole programs: a phase on one's own images through the command, and its faults."
+"Whole programs: a chapter on one's own images through the command, and its faults."
 
 import json
 import os
@@ -26,7 +26,7 @@ def microvae(*words, cwd):
     )
 
 
-def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
+def test_chapter_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     "A user's own images go through the same notebook by parameter alone, and a second call does nothing."
     folder = tmp_path / "crops"
     folder.mkdir()
@@ -34,8 +34,7 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
         tifffile.imwrite(folder / f"{i:03d}.tif", (image[0] * 65535).astype(np.uint16))
     words = (
         "study",
-        "--phase",
-        3,
+        "image_size",
         "--data",
         folder,
         "--image-side",
@@ -50,11 +49,11 @@ def test_phase_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     assert first.returncode == 0, first.stderr[-2000:]
     assert "Of the 60 images of" in first.stdout
     assert "50 were taken; --cells 60 takes all" in first.stdout
-    runs = pd.read_csv(tmp_path / "out" / "phase3" / "results" / "runs.csv")
+    runs = pd.read_csv(tmp_path / "out" / "image_size" / "results" / "runs.csv")
     assert set(runs.model) == {"depth2", "depth3", "depth4"}
-    provenance = json.loads((tmp_path / "out" / "phase3" / "results" / "provenance.json").read_text())
+    provenance = json.loads((tmp_path / "out" / "image_size" / "results" / "provenance.json").read_text())
     assert provenance["image_shape"] == [1, 24, 24]
-    executed = json.loads((tmp_path / "out" / "phase3" / "notebook.ipynb").read_text())
+    executed = json.loads((tmp_path / "out" / "image_size" / "notebook.ipynb").read_text())
     assert (
         sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
         >= 4

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import microvae as mv
 from microvae.data.simulate import lung_fret
+from microvae.models.blocks import MapsToVector
+from microvae.models.bottlenecks import BOTTLENECKS, Bottleneck, Code
 from microvae.training.config import Training
 
 FIT = """
@@ -37,7 +41,7 @@ def test_two_processes_that_want_one_folder_end_with_one_run(tmp_path):
     assert said[0][0] == said[1][0]
     [home] = tmp_path.iterdir()
     assert not (home / ".lock").exists()
-    assert len(mv.load_run(home).history) == 25
+    assert len(mv.load_model(home).history) == 25
 
 
 def test_a_script_under_torchrun_trains_one_run_in_two_processes(tmp_path):
@@ -51,7 +55,7 @@ torch.set_num_threads(1)
 config = mv.RunConfig(training=mv.Training(epochs=3, batch_size=32, precision="float32"))
 run = mv.fit("MP2_64", mv.lung_fret(200), config, folder=sys.argv[1], device="cpu", progress=False)
 run.history.to_csv(f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.csv", index=False)
-torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.pt")
+torch.save(torch.cat([p.flatten() for p in run.network.parameters()]), f"{sys.argv[1]}/{os.environ.get('RANK', 'alone')}.pt")
 """)
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     for name, command in {
@@ -72,8 +76,6 @@ torch.save(torch.cat([p.flatten() for p in run.model.parameters()]), f"{sys.argv
     # 21 steps, each of which rounds otherwise; one rounding of the first weights comes to a millionth in three epochs
     # of this network (`spread` in tests/reference/golden.json)
     pd.testing.assert_frame_equal(curves[0], curves[1], rtol=1e-4)
-    import torch
-
     assert torch.equal(*(torch.load(tmp_path / "two" / f"{rank}.pt", weights_only=True) for rank in (0, 1)))
 
 
@@ -129,7 +131,9 @@ def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
         assert a.folder.name == b.folder.name
         assert a.history.equals(b.history)
         assert a.history.equals(c.history)
-        assert all(np.array_equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
+        assert all(
+            np.array_equal(x, y) for x, y in zip(a.network.state_dict().values(), b.network.state_dict().values())
+        )
 
 
 def test_nobody_answers_at_the_address_of_a_scheduler(tmp_path):
@@ -161,9 +165,54 @@ def test_a_gpu_trains_what_a_cpu_trains(tmp_path):
         cpu, gpu = (mv.fit(name, cells, config, device=device, progress=False) for device in ("cpu", "cuda"))
         pd.testing.assert_frame_equal(cpu.history, gpu.history, rtol=tolerance, atol=tolerance)
     configs = mv.grid(
-        mv.RunConfig(model=mv.Model("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
+        mv.RunConfig(model=mv.ModelConfig("MP2_64"), training=config.training), beta=[0.5, 2.0], latent_dim=[2, 4]
     )
     stacked = mv.sweep(configs, cells, folder=tmp_path / "stacked", device="cuda", progress=False)
     alone = mv.sweep(configs, cells, folder=tmp_path / "alone", device="cuda", progress=False, stacked=False)
     for a, b in zip(stacked, alone):
         pd.testing.assert_frame_equal(a.history, b.history, rtol=tolerance, atol=tolerance)
+
+
+@dataclass
+class Quantised(Code):
+    "The nearest entry of a codebook, and its distance as penalty."
+
+    commitment: torch.Tensor | None = None
+
+    def penalty(self, **settings):
+        return self.commitment
+
+
+class VectorQuantised(Bottleneck):
+    def __init__(self, width, latent_dim, maps=False, active="none"):
+        super().__init__(width, latent_dim)
+        self.linear = MapsToVector(width, latent_dim)
+        self.codebook = torch.nn.Parameter(torch.empty(32, latent_dim))
+
+    def initialise(self, generator):
+        torch.nn.init.normal_(self.codebook, generator=generator)
+
+    def encode(self, features):
+        return self.code(features).latent
+
+    def code(self, features, noise=None):
+        found = self.linear(features)
+        nearest = self.codebook[torch.cdist(found, self.codebook).argmin(1)]
+        distance = (found - nearest.detach()).square().sum(1) + (found.detach() - nearest).square().sum(1)
+        return Quantised(found + (nearest - found).detach(), commitment=distance)
+
+
+def test_another_bottleneck_is_one_entry_of_a_table(tmp_path, monkeypatch):
+    "A vector-quantised autoencoder is trained, stored, loaded, embedded and swept without a change elsewhere."
+    monkeypatch.setitem(BOTTLENECKS, "vq", VectorQuantised)
+    cells = lung_fret(120)
+    config = mv.RunConfig(model=mv.ModelConfig("MP2_64", 3, "vq"), training=Training(4, 32))
+    run = mv.fit(None, cells, config, folder=tmp_path, device="cpu", progress=False)
+    assert run.history.reconstruction.iloc[-1] < run.history.reconstruction.iloc[0]
+    assert not run.history.kl.any()
+    loaded = mv.load_model(run.folder)
+    codes = mv.embed(loaded, cells)
+    assert np.array_equal(codes, mv.embed(run, cells))
+    assert len(np.unique(codes.round(4), axis=0)) <= 32
+    swept = mv.sweep([config], cells, folder=tmp_path / "sweep", device="cpu", stacked=True, progress=False)
+    assert swept[0].history.equals(run.history)

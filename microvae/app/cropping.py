@@ -36,7 +36,7 @@ def treatment_of(
     stretch: str | None = None,
     maximum: float | None = None,
 ) -> Treatment:
-    """Steps in the order in which they make sense: light, background, noise, and last the scale.
+    """Preprocessing steps in their order: illumination, background, noise, and last the scale.
 
     Raises `ConfigError` for two scales.
     """
@@ -87,7 +87,9 @@ class Cropped(NamedTuple):
         if dropped:
             found = len(cells) + sum(dropped.values())
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-            keep = "; --border pad keeps those whose window leaves the field" if LEAVES in dropped else ""
+            keep = (
+                "; --border pad keeps those whose window extends beyond the field of view" if LEAVES in dropped else ""
+            )
             yield f"dropped, of {found:,} cells: {reasons}{keep}"
         for picture in self.pictures:
             yield f"see {picture}"

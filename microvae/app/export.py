@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
-           'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull']
+           'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
 # %% ../../nbs/app/03_export.ipynb #c02
 import json
@@ -24,13 +24,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .card import save_folder
+from .outputs import embedding
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
 from ..data.images import read_array
 from ..models.autoencoders import Autoencoder
-from ..training.engine import Run
+from ..training.model import Model
 
 # %% ../../nbs/app/03_export.ipynb #c04
 class EncoderGraph(nn.Module):
@@ -40,13 +40,13 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.model = model
         self.inputs = ("images",)
-        self.outputs = (("mean", "log_variance") if hasattr(model, "posterior") else ("mean",)) + (
-            ("pose",) if model.architecture.upright else ()
+        self.outputs = (("mean", "log_variance") if model.probabilistic else ("mean",)) + (
+            ("pose",) if model.architecture.pose_normalised else ()
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        found = self.model.posterior(images) if hasattr(self.model, "posterior") else (self.model.encode(images),)
-        return found + ((self.model.pose(images),) if self.model.architecture.upright else ())
+        found = self.model.posterior(images) if self.model.probabilistic else (self.model.encode(images),)
+        return found + ((self.model.pose(images),) if self.model.architecture.pose_normalised else ())
 
 # %% ../../nbs/app/03_export.ipynb #4af9acdd
 class DecoderGraph(nn.Module):
@@ -55,7 +55,7 @@ class DecoderGraph(nn.Module):
     def __init__(self, model: Autoencoder):
         super().__init__()
         self.model = model
-        self.inputs = ("latent", "pose") if model.architecture.upright else ("latent",)
+        self.inputs = ("latent", "pose") if model.architecture.pose_normalised else ("latent",)
         self.outputs = ("images",)
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
@@ -67,7 +67,7 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
-    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.upright else ()
+    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.pose_normalised else ()
     return {
         "encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)),
         "decoder": (DecoderGraph(model), (codes, *pose)),
@@ -115,7 +115,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         if name not in only:
             continue
         path = folder / f"{name}.onnx"
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter tells each of its steps
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter prints each of its steps
             warnings.simplefilter("ignore")
             count = {0: torch.export.Dim("n")}
             program = torch.onnx.export(
@@ -280,23 +280,22 @@ def _repository(name: str) -> str:
 # %% ../../nbs/app/03_export.ipynb #7609fca2
 @checked
 def push(
-    run: Run,
-    card: dict,
+    model: Model,
     name: str,  # owner/name
     folder=None,  # a folder that is the hub; the hub of `huggingface_hub` if not given
     private: bool = True,
 ) -> str:  # where it is now
     "Put a model on a hub. Needs the extra `hub`, and for uploads a token as `huggingface_hub` keeps it."
     if folder is not None:
-        return str(_push_to_folder(run, card, _repository(name), Path(folder)))
+        return str(_push_to_folder(model, _repository(name), Path(folder)))
     api = require("huggingface_hub", "hub").HfApi()
     with TemporaryDirectory() as part:
-        save_folder(run, card, Path(part))
+        model.save(part)
         try:
             api.create_repo(_repository(name), private=private, exist_ok=True)
             return str(
                 api.upload_folder(
-                    repo_id=name, folder_path=part, commit_message=f"microvae run {run.config.identity()}"
+                    repo_id=name, folder_path=part, commit_message=f"microvae run {model.config.identity()}"
                 )
             )
         except MicroVAEError:
@@ -305,11 +304,11 @@ def push(
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #9ebaa174
-def _push_to_folder(run: Run, card: dict, name: str, folder: Path) -> Path:
+def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
-    revision = sha1(json.dumps([card, run.config.identity()], sort_keys=True).encode()).hexdigest()
-    made = replace_folder(home / "snapshots" / revision, lambda part: save_folder(run, card, part))
+    revision = sha1(json.dumps([model.card, model.config.identity()], sort_keys=True).encode()).hexdigest()
+    made = replace_folder(home / "snapshots" / revision, model.save)
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
@@ -336,10 +335,21 @@ def pull(
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #c19
-#: Word -> a file by which its folder is known, and what it writes into a folder, given the run, its cells and their codes.
+#: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
-    "onnx": ("encoder.onnx", lambda run, cells, codes, folder: write_onnx(run.model, folder)),
-    "torch": ("encoder.pt2", lambda run, cells, codes, folder: write_programs(run.model, folder)),
-    "torchscript": ("encoder.ts", lambda run, cells, codes, folder: write_torchscript(run.model, folder)),
-    "omezarr": (".zgroup", lambda run, cells, codes, folder: write_omezarr(cells, codes, folder)),
+    "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
+    "torch": ("encoder.pt2", lambda model, cells, codes, folder: write_programs(model.network, folder)),
+    "torchscript": ("encoder.ts", lambda model, cells, codes, folder: write_torchscript(model.network, folder)),
+    "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
+
+# %% ../../nbs/app/03_export.ipynb #ce9b2fa4
+def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
+    "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
+    codes = None if cells is None else embedding(model, cells)
+    differences: dict[str, float] = {}
+
+    def write(part: Path):
+        differences.update(FORMATS[kind][1](model, cells, codes, part) or {})
+
+    return replace_folder(folder, write), differences

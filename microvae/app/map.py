@@ -8,16 +8,16 @@ __all__ = ['SHOWN', 'train_map', 'shown_map', 'draw_map']
 # %% ../../nbs/app/09_map.ipynb #c03
 from pathlib import Path
 
-from .card import images_for, open_run, save_folder, train_with_card
+from .card import images_for, train_model
 from ..core.files import replace_folder
 from ..core.style import write_figure
 from ..data.catalogue import load
 from ..data.collection import CellImages
-from ..data.splits import held_apart
+from ..data.splits import hold_out
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import embed
-from ..training.config import Model, Objective, RunConfig, Training
-from ..training.engine import Run
+from ..training.config import ModelConfig, Objective, RunConfig, Training
+from ..training.model import Model, load_model
 
 # %% ../../nbs/app/09_map.ipynb #04510502
 #: Share of the cells that are shown and were not trained on.
@@ -28,22 +28,22 @@ def train_map(out="results/map", cells: int = 4000, epochs: int = 60) -> Path:
     "Train the network on simulated lung cancer cells, and keep it with its card."
     source = dict(data="lung_fret", n=cells, size=None, data_folder=None)
     config = RunConfig(
-        model=Model("adaptable", 2),
+        model=ModelConfig("adaptable", 2),
         objective=Objective(beta=0.1),
         training=Training(epochs, early_stopping=epochs // 4 + 1, keep_best=True),
     )
-    run, card = train_with_card(load(**source), config, SHOWN, source)
-    return replace_folder(out, lambda part: save_folder(run, card, part))
+    model = train_model(load(**source), config, SHOWN, source)
+    return replace_folder(out, model.save)
 
 # %% ../../nbs/app/09_map.ipynb #1aff0db0
-def shown_map(folder="results/map") -> tuple[Run, dict, CellImages]:
-    "The network, its card, and the cells that it has not seen."
-    run, card = open_run(folder)
-    return run, card, held_apart(images_for(run, card), SHOWN)[1]
+def shown_map(folder="results/map") -> tuple[Model, CellImages]:
+    "The model, and the cells that it has not seen."
+    model = load_model(folder)
+    return model, hold_out(images_for(model), SHOWN)[1]
 
 # %% ../../nbs/app/09_map.ipynb #85697d9f
 def draw_map(folder="results/map", picture="results/overview.png") -> Path:
     "Write the picture of the front page: cells by their codes, in the colours of their radii (in pixels), and cells where they lie."
-    run, _, cells = shown_map(folder)
-    figure = plot_map(embed(run.model, cells, precision="float32"), cells, "radius")
+    model, cells = shown_map(folder)
+    figure = plot_map(embed(model.network, cells, precision="float32"), cells, "radius")
     return write_figure(picture, figure, dpi=110)

@@ -229,7 +229,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
 
 # %% ../../nbs/book/02_benchmarks.ipynb #bbe908ce
 def peak_memory() -> float:
-    "The most memory that this process has taken, in GB; NaN on Windows, which does not tell."
+    "The most memory that this process has taken, in GB; NaN on Windows, which does not report it."
     status = Path("/proc/self/status")
     if status.exists():  # what the system counts for a process begins with the peak of the one that started it
         return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 1e6

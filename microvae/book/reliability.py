@@ -59,22 +59,22 @@ class LastRun:
         streamed, table, listed, soak = (
             self.figures.get(name) for name in ("streamed", "long_table", "listed", "soak")
         )
-        told = [
+        lines = [
             f"- {streamed['images']:,} crops of 20×20 pixels are appended to a stored set at {streamed['written_per_second']:,} a second, and streamed in random order at {streamed['read_per_second']:,} a second; the process has {streamed['megabytes_after_a_quarter']:,} MB after a quarter and {streamed['megabytes_at_the_end']:,} MB at the end.",
             f"- A table of {table['rows']:,} rows is joined to what is known of 1,000 files, written as Parquet and read again in {table['seconds']:.0f} s.",
             f"- {listed['runs']:,} runs in a folder are listed in {listed['seconds']:.1f} s.",
         ]
         if soak:
-            told.append(
+            lines.append(
                 f"- Trained, stored, embedded and reported {soak['rounds']:,} times in {soak['hours']:.2f} hours: {soak['megabytes_at_half']:.0f} MB half-way, {soak['megabytes_at_the_end']:.0f} MB at the end; {soak['files'][0]} and {soak['files'][1]} open files, {soak['threads'][0]} and {soak['threads'][1]} threads."
             )
-        return "\n".join(told)
+        return "\n".join(lines)
 
     def packages(self) -> str:
         "Which Pythons the package was installed in."
         tried = self.figures.get("packages", {}).get("installed", [])
         return (
-            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `make oldest PYTHON=python3.10` runs the tests with them. "
+            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them. "
             + (
                 "Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: "
                 + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
@@ -99,7 +99,7 @@ JOBS = {
     "sweep": "a sweep in two processes",
     "crop": "a crop job",
     "to_zarr": "a stored set, appended to",
-    "phase": "a phase of the study",
+    "phase": "a chapter of the study",
 }
 
 # %% ../../nbs/book/05_reliability.ipynb #26631651
@@ -142,7 +142,7 @@ def plot_kills(found: LastRun) -> Figure:
 
 # %% ../../nbs/book/05_reliability.ipynb #94f1cec7
 def bad_files_table(found: LastRun) -> pd.DataFrame:
-    "A row a reader: bad files that were refused, and read, of both ways to make them."
+    "A row a reader: bad files that were refused, and read, of both kinds of damage."
     counts: dict[str, dict] = {}
     for run in ("fuzzing", "guided"):
         for name, part in found.figures.get(run, {"readers": {}})["readers"].items():
@@ -216,8 +216,8 @@ def licence_of(name: str) -> str:
         for line in about.get_all("Classifier", [])
         if line.startswith("License ::") and not line.endswith("OSI Approved")
     )
-    told, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
-    return told or classified or (text or "not told").splitlines()[0]
+    stated, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
+    return stated or classified or (text or "not stated").splitlines()[0]
 
 # %% ../../nbs/book/05_reliability.ipynb #fbb4d53d
 def licences(name: str) -> pd.DataFrame:

@@ -24,15 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from .benchmarks import peak_memory
+from ..core.device import resolve_device, resolve_precision
 from ..core.errors import require, unknown_name
 from ..core.files import write_json, write_table
 from ..core.progress import progress_bar
 from ..data.collection import CellImages
 from ..models.catalogue import build
 from ..study.results import provenance
-from ..training.config import Model, RunConfig, Training
+from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit
-from ..training.step import resolve_device, resolve_precision
 from ..training.sweep import grid, sweep
 
 # %% ../../nbs/book/04_speed.ipynb #c05
@@ -78,8 +78,8 @@ class Textbook(nn.Module):
             for layer in (nn.ConvTranspose2d(a, b, k, 2, 1, p), nn.ReLU())
         ]
         self.size = case.image_shape[1:]
-        self.maps = model.decoder.bottleneck
-        features = int(np.prod(model.decoder.bottleneck))
+        self.maps = model.decoder.innermost
+        features = int(np.prod(model.decoder.innermost))
         self.down = nn.Sequential(*down, nn.Flatten())
         self.mean = nn.Linear(features, latent_dim)
         self.log_variance = nn.Linear(features, latent_dim)
@@ -332,7 +332,7 @@ def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "What else is asked for: seven β at once, a run by two processes, and codes for images that a model has never seen."
     case = CASES["small"]
     cells = CellImages(case.pixels())
-    config = RunConfig(model=Model(case.network), training=Training(epochs, case.batch_size))
+    config = RunConfig(model=ModelConfig(case.network), training=Training(epochs, case.batch_size))
     with TemporaryDirectory() as folder:
         seven = _rate(
             7 * epochs * case.images,
@@ -348,8 +348,8 @@ def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     )
     from microvae.evaluation.reconstruction import embed
 
-    embed(run.model, cells)
-    codes = median(_rate(case.images, lambda: embed(run.model, cells)) for _ in range(5))
+    embed(run.network, cells)
+    codes = median(_rate(case.images, lambda: embed(run.network, cells)) for _ in range(5))
     return pd.DataFrame(
         [
             {"what": what, "images/s": rate, "ratio to one run": rate / one}
@@ -372,7 +372,7 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
         fit(
             "adaptable",
             CellImages(case.pixels()),
-            RunConfig(model=Model(latent_dim=latent_dim), training=Training(epochs + 1, 64)),
+            RunConfig(model=ModelConfig(latent_dim=latent_dim), training=Training(epochs + 1, 64)),
             None,
             device=device,
             progress=False,
@@ -386,7 +386,9 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     rows += [("latent dimensions", d, seconds(latent_dim=d)) for d in (2, 8, 32, 128)]
     for models in (2, 4, 8):
         with TemporaryDirectory() as folder:
-            configs = grid(RunConfig(model=Model("MP2_64"), training=Training(10 * epochs, 64)), seed=range(models))
+            configs = grid(
+                RunConfig(model=ModelConfig("MP2_64"), training=Training(10 * epochs, 64)), seed=range(models)
+            )
             start = perf_counter()
             sweep(configs, CellImages(CASES["small"].pixels()[:4096]), None, folder, device, progress=False)
             rows.append(("models", models, perf_counter() - start))

@@ -113,8 +113,8 @@ def check_type(
 #: What would be right, by the name of the type that is needed.
 RIGHT = {
     "CellImages": "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives",
-    "Autoencoder": "a network, which is run.model of a run, model_ of a MicroVAE, or what mv.build gives",
-    "Run": "a run, as mv.fit or mv.load_run gives",
+    "Autoencoder": "a network, as mv.build gives",
+    "Model": "a model, as mv.fit or mv.load_model gives",
     "RunConfig": "a RunConfig, e.g. mv.RunConfig(training=mv.Training(epochs=20))",
     "Treatment": "a Treatment, e.g. mv.Treatment([mv.Percentile()])",
     "DataFrame": "a table (pandas.DataFrame)",

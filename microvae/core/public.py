@@ -39,8 +39,9 @@ PUBLIC = {
     "models.autoencoders": ["Architecture"],
     "models.catalogue": ["build", "available", "count_parameters"],
     "models.losses": ["elbo_terms"],
-    "training.config": ["RunConfig", "Model", "Objective", "Training"],
-    "training.engine": ["fit", "train_longer", "load_run", "load_model", "as_tensor"],
+    "training.config": ["RunConfig", "ModelConfig", "Objective", "Training"],
+    "training.model": ["Model", "load_model"],
+    "training.engine": ["fit", "train_longer", "as_tensor"],
     "training.sweep": ["grid", "sweep"],
     "training.search": ["search"],
     "evaluation.reconstruction": ["psnr", "ssim", "reconstruct", "embed", "write_predictions"],
@@ -51,7 +52,7 @@ PUBLIC = {
     "evaluation.denoising": ["denoise"],
     "evaluation.anomaly": ["anomaly_scores", "detection"],
     "evaluation.statistics": ["interval", "paired", "against"],
-    "evaluation.disentangle": [
+    "evaluation.disentanglement": [
         "true_factors",
         "disentanglement",
         "mig",
@@ -60,7 +61,7 @@ PUBLIC = {
         "factor_vae_score",
         "axis_table",
     ],
-    "evaluation.downstream": [
+    "evaluation.prediction": [
         "classify",
         "area_under_roc",
         "area_interval",
@@ -68,7 +69,7 @@ PUBLIC = {
         "shape_features",
         "cluster_agreement",
     ],
-    "evaluation.orientation": ["code_movement"],
+    "evaluation.invariance": ["code_movement"],
     "evaluation.pictures": [
         "plot_marginals",
         "plot_tracks",
@@ -80,7 +81,7 @@ PUBLIC = {
         "plot_map",
     ],
     "app.estimator": ["MicroVAE"],
-    "app.card": ["open_run", "list_runs"],
+    "app.card": ["list_runs"],
     "app.outputs": ["embedding", "write_embedding", "read_embedding"],
     "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
     "evaluation.layers": ["activations"],

@@ -31,7 +31,7 @@ from microvae.core.files import (
     write_table,
 )
 from ..core.progress import progress_bar
-from ..core.workers import ATTEMPTS, cores, on_cluster, on_cores
+from ..core.workers import ATTEMPTS, map_jobs
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
 from .images import Field, folder_column, join_table, list_fields
@@ -112,7 +112,7 @@ def crop_fields(
     settings = Cutting(size, **cutting)
     if size is None:
         settings = replace(settings, size=_window(fields, treatment, segmentation))
-    cut = partial(_cut_all, Job(settings, treatment, segmentation), scheduler=scheduler, workers=workers or cores())
+    cut = partial(_cut_all, Job(settings, treatment, segmentation), scheduler=scheduler, workers=workers)
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {"treatment": treatment.as_list(), "segmentation": asdict(segmentation), "cutting": asdict(settings)}
     made = Collected(fields, failed, called, about, known, folder_column(fields))
@@ -125,13 +125,11 @@ def crop_fields(
     return cells
 
 # %% ../../nbs/data/11_screens.ipynb #eafdc2b1
-def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int) -> Iterator[Cut | str]:
-    "Results of fields in order, from a cluster, from cores, or from here."
-    if scheduler is not None:
-        return on_cluster(job, fields, scheduler, _dead)
-    if workers > 1 and len(fields) > 1:
-        return on_cores(job, fields, min(workers, len(fields)), _dead)
-    return map(job, fields)
+def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int | None) -> Iterator[Cut | str]:
+    "Results of fields in order, from a cluster, from cores, or from this process."
+    here = workers == 1 or len(fields) == 1
+    for _, cut in map_jobs(job, fields, 0 if here else workers, scheduler, lost=_dead):
+        yield cut
 
 # %% ../../nbs/data/11_screens.ipynb #d5dd1062
 def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:

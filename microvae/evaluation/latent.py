@@ -41,7 +41,7 @@ def active_units(
     means,  # (N, d) posterior means
     threshold: float = 0.01,  # variance over images, above which an axis counts
 ) -> int:
-    "Number of latent dimensions whose posterior mean varies with the image. Source: Burda et al. 2016."
+    "Number of latent dimensions whose posterior mean varies with the image; higher is better. Source: Burda et al. 2016."
     return int((np.var(np.asarray(means), axis=0) > threshold).sum())
 
 # %% ../../nbs/evaluation/01_latent.ipynb #d5abce31

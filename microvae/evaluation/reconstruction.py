@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..core.device import missing_operators, resolve_precision, true_float32
 from ..core.errors import ConfigError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
@@ -24,7 +25,7 @@ from ..data.collection import CellImages
 from ..models import measures
 from ..models.autoencoders import Autoencoder
 from ..training.config import Precision
-from ..training.step import missing_operators, resolve_precision, true_float32
+from ..training.model import Model, network_of
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
 def _measured(measure, a, b) -> np.ndarray:
@@ -59,26 +60,27 @@ def ssim(
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c06
 @contextmanager
 def ready(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     precision: str,  # float64, or a precision of training: auto, float32, bfloat16
 ) -> Iterator[Autoencoder]:
     "The model as it is used, not trained: a copy of it in float64, or the model itself in another precision."
+    network = network_of(model)
     if precision not in ("float64", *get_args(Precision)):
         raise ConfigError(f"precision is {precision!r}, it must be float64 or {' or '.join(get_args(Precision))}")
-    device = next(model.parameters()).device
+    device = next(network.parameters()).device
     if precision == "float64":
         place = torch.device("cpu") if device.type == "mps" else device
-        yield deepcopy(model).to(place, torch.float64).eval()
+        yield deepcopy(network).to(place, torch.float64).eval()
         return
     dtype = resolve_precision(precision, device)
-    was_training = model.training
-    model.eval()
+    was_training = network.training
+    network.eval()
     try:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             with true_float32(dtype), missing_operators(device):
-                yield model
+                yield network
     finally:
-        model.train(was_training)
+        network.train(was_training)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c61
 def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator[Tensor]:
@@ -108,7 +110,7 @@ def passes(
 ) -> Iterator[Pass]:
     "What a model makes of all cells, batch by batch."
     for images in batches(model, cells.images, batch_size):
-        if hasattr(model, "posterior"):
+        if model.probabilistic:
             mean, log_variance = model.posterior(images)
         else:
             mean = model.encode(images)
@@ -119,7 +121,7 @@ def passes(
 @checked
 @torch.inference_mode()
 def reconstruct(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     cells: CellImages,
     batch_size: int | None = None,  # 32 on a CPU and 256 elsewhere if not given
     precision: str = "float64",  # or auto, float32, bfloat16: faster, with last digits that depend on the machine
@@ -138,7 +140,7 @@ def reconstruct(
 @checked
 @torch.inference_mode()
 def decoded(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     codes,  # (N, d) array or tensor
     batch_size: int | None = None,  # 32 on a CPU and 256 elsewhere if not given
     precision: str = "float64",  # as in `reconstruct`
@@ -152,7 +154,7 @@ def decoded(
 @checked
 @torch.inference_mode()
 def embed(
-    model: Autoencoder,
+    model: Autoencoder | Model,
     cells: CellImages,
     batch_size: int | None = None,  # 32 on a CPU and 256 elsewhere if not given
     precision: str = "float64",  # as in `reconstruct`
@@ -169,7 +171,7 @@ def embed(
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c12
 @checked
-def write_predictions(model: Autoencoder, cells: CellImages, path) -> Path:
+def write_predictions(model: Autoencoder | Model, cells: CellImages, path) -> Path:
     """Write a table (CSV, or Parquet by the name's ending) with a row an image: row_id, and orig_px0, recon_px0,
     orig_px1, recon_px1, ... over rows, columns and channels.
     """

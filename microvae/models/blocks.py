@@ -49,7 +49,7 @@ def margin(kernel: int) -> int:
 
 # %% ../../nbs/models/01_blocks.ipynb #a560248f
 def doubled(side: int, kernel: int, output_padding: int, stride: int = 2) -> int:
-    "Side after one upsampling block; one of stride 1 and kernel 3 leaves it as it is."
+    "Side after one upsampling block; stride 1 with kernel 3 keeps the size."
     return stride * (side - 1) - 2 * margin(kernel) + kernel + output_padding
 
 # %% ../../nbs/models/01_blocks.ipynb #501203f0
@@ -138,7 +138,7 @@ class DownBlock(nn.Sequential):
         downsampling: Downsampling = "maxpool",
         padding: int = 0,  # of the pooling window
         kernel: int = 3,  # odd where it pools, so that only pooling changes the size
-        stride: int = 2,  # of a strided convolution; 1 leaves the size as it is
+        stride: int = 2,  # of a strided convolution; 1 keeps the size
         batch_norm: bool | None = None,  # None: where it is strided
         active: Activation = "relu",
         dropout: float = 0.0,  # share of the values that are set to 0 while training
@@ -263,8 +263,8 @@ class UpBlock(nn.Sequential):
         kernel: int | tuple[int, int] = 4,
         output_padding: int | tuple[int, int] = 0,
         batch_norm: bool = False,
-        last: bool = False,  # the last block leaves its values as they are: the model's output function follows
-        stride: int = 2,  # 1 leaves the size as it is
+        last: bool = False,  # without activation: the model's output function follows
+        stride: int = 2,  # 1 keeps the size
         active: Activation = "relu",
     ):
         layers: list[nn.Module] = [ConvTranspose2d(in_channels, out_channels, kernel, output_padding, stride)]

@@ -25,9 +25,9 @@ def beta_at(
 
 # %% ../../nbs/training/02_schedule.ipynb #97f7ff14
 def capacity_at(objective: Objective, epoch: int, epochs: int) -> float:
-    """Nats that the KL shall have in an epoch, counted from 0: they rise evenly over the first half of the run, and stay.
+    """The capacity in nats of an epoch, counted from 0: it rises linearly over the first half of the run, and stays.
 
-    Zero where no capacity is asked for. Source: Burgess et al. 2018, section 4.2.
+    Zero without a capacity. Source: Burgess et al. 2018, section 4.2.
     """
     return (objective.capacity or 0.0) * min(1.0, 2 * epoch / epochs)
 
@@ -44,13 +44,13 @@ def best_epoch(rows: list[dict], beta: float) -> int:
 
 # %% ../../nbs/training/02_schedule.ipynb #8aec0a29
 def epochs_without_gain(rows: list[dict], config: RunConfig) -> int:
-    "How many epochs have brought nothing better, not counting those in which β still rose."
+    "Epochs since the best one, not counting those of the KL's warm-up."
     settled = rows[config.objective.kl_warmup :]
     return len(settled) - 1 - best_epoch(settled, config.objective.beta) if settled else 0
 
 # %% ../../nbs/training/02_schedule.ipynb #676b2e06
 def should_stop(rows: list[dict], config: RunConfig) -> bool:
-    "Whether the last `early_stopping` epochs brought nothing better."
+    "Early stopping: whether the last `early_stopping` epochs brought no better total."
     patience = config.training.early_stopping
     return patience is not None and epochs_without_gain(rows, config) >= patience
 
@@ -86,6 +86,6 @@ def _plateaus(rows: list[dict], beta: float) -> int:
         value = judged(row, beta)
         best, since = (value, 0) if value < best else (best, since + 1)
         if since == PATIENCE:
-            found = found + 1
+            found += 1
             since = 0
     return found

@@ -70,8 +70,8 @@ def to_zarr(folder: Path):
 
 
 def phase(folder: Path, notebooks: Path):
-    "Phase 2 of the study, as papermill runs it."
-    run_chapter("phase2", "quick", notebooks, folder / "out", folder / "runs", "cpu", cells=80, epochs=1)
+    "A chapter of the study, as papermill runs it."
+    run_chapter("lung_cells", "quick", notebooks, folder / "out", folder / "runs", "cpu", cells=80, epochs=1)
 
 
 def single(source: Path, notebooks: Path) -> dict:

@@ -12,12 +12,12 @@ import pandas as pd
 import tifffile
 
 import microvae as mv
-from microvae.app.card import in_words, open_run, read_card, readme_of, train_with_card
+from microvae.app.card import train_model
 from microvae.app.outputs import embedding, read_embedding, write_embedding
 from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
-from microvae.training.config import Model, Training
-from microvae.training.engine import load_model
+from microvae.training.config import ModelConfig, Training
+from microvae.training.model import load_model, read_card, readme_of, summary
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def images_of(path: Path) -> mv.CellImages:
 def card_of(folder: Path) -> str:
     "A card, as a page shows it."
     card = read_card(folder)
-    return in_words(card) + readme_of(card)
+    return summary(card) + readme_of(card)
 
 
 def config_of(path: Path) -> mv.RunConfig:
@@ -132,26 +132,26 @@ def readers(root: Path) -> dict[str, Reader]:
             root / f"table.{ending}",
             lambda ending=ending: mv.join_table(table[["file"]], root / f"table.{ending}"),
         )
-    run, card = train_with_card(
-        cells, mv.RunConfig(model=Model("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False
+    model = train_model(
+        cells, mv.RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1)), folder=root / "runs", progress=False
     )
-    home = run.folder
+    home = model.folder
     add("safetensors", home / "model.safetensors", lambda: load_model(home / "model.safetensors"))
     add(
         "state",
         home / "checkpoint" / "state.safetensors",
         lambda: load_tensors(home / "checkpoint" / "state.safetensors"),
     )
-    add("history", home / "history.parquet", lambda: open_run(home))
+    add("history", home / "history.parquet", lambda: load_model(home))
     add("config.json", home / "config.json", lambda: config_of(home / "config.json"), "json")
     add("card.json", home / "card.json", lambda: card_of(home), "json")
-    codes = embedding(run, cells)
+    codes = embedding(model, cells)
     for ending in ("csv", "parquet"):
-        write_embedding(codes, root / f"codes.{ending}", card)
+        write_embedding(codes, root / f"codes.{ending}", model)
         add(
             f"codes {ending}",
             root / f"codes.{ending}",
-            lambda ending=ending: read_embedding(root / f"codes.{ending}", run, cells),
+            lambda ending=ending: read_embedding(root / f"codes.{ending}", model, cells),
         )
     write_pictures(root / "pictures.npz", {"a": cells.images})
     add("pictures", root / "pictures.npz", lambda: read_pictures(root / "pictures.npz"))

@@ -149,7 +149,7 @@ def test_runs_and_study_behind_links(tmp_path, root):
         dict(out=tmp_path / "out", runs=tmp_path / "gone"),
     ):
         with pytest.raises(mv.FileError, match="which leads nowhere"):
-            run_chapter("phase2", notebooks=root / "nbs", device="cpu", **places)
+            run_chapter("lung_cells", notebooks=root / "nbs", device="cpu", **places)
     assert not (tmp_path / "out").exists()
 
 

@@ -14,9 +14,9 @@ import pytest
 from harness import FULL, record, so_many
 
 import microvae as mv
-from microvae.app.card import train_with_card
+from microvae.app.card import train_model
 from microvae.core.files import read_table, write_table
-from microvae.training.config import Model, RunConfig, Training
+from microvae.training.config import ModelConfig, RunConfig, Training
 
 STREAMED = """
 import json, resource, sys, time
@@ -82,8 +82,8 @@ def test_a_long_table(tmp_path):
 
 def test_ten_thousand_runs_are_listed(tmp_path):
     cells = mv.lung_fret(40)
-    run, _ = train_with_card(
-        cells, RunConfig(model=Model("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False
+    run = train_model(
+        cells, RunConfig(model=ModelConfig("MP2_64"), training=Training(1)), folder=tmp_path / "runs", progress=False
     )
     tree = json.loads((run.folder / "config.json").read_text())
     n = so_many(10_000, 10_000)
@@ -108,22 +108,22 @@ SOAK = """
 import gc, json, resource, sys, time, tempfile
 import numpy as np, psutil
 import microvae as mv
-from microvae.app.card import train_with_card
+from microvae.app.card import train_model
 from microvae.app.outputs import embedding
 from microvae.training.config import *
 end, me, taken, rounds = time.monotonic() + float(sys.argv[1]), psutil.Process(), [], 0
 cells = mv.memory_b(120, size=32)
 while time.monotonic() < end:
     with tempfile.TemporaryDirectory() as folder:
-        run, card = train_with_card(cells, RunConfig(model=Model("adaptable", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
+        run = train_model(cells, RunConfig(model=ModelConfig("adaptable", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
         path = cells.to_zarr(folder + "/set.zarr")
-        codes = embedding(mv.open_run(folder)[0], mv.load_images(path))
-        mv.anomaly_scores(run.model, cells)
+        codes = embedding(mv.load_model(folder), mv.load_images(path))
+        mv.anomaly_scores(run.network, cells)
         if rounds % 10 == 0:
             from microvae.app.report import write_report
-            write_report(folder + "/report.html", run, card, cells, codes)
+            write_report(folder + "/report.html", run, cells, codes)
             from microvae.app.explorer import write_explorer
-            write_explorer(folder + "/map.html", run, card, cells, codes, decoder="atlas")
+            write_explorer(folder + "/map.html", run, cells, codes, decoder="atlas")
     rounds += 1
     gc.collect()
     taken.append((me.memory_info().rss / 1e6, me.num_fds(), me.num_threads()))

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,14 +23,14 @@ import torch
 from readers import ome_zarr
 
 import microvae as mv
-from microvae.app.card import read_card, train_with_card, write_card
+from microvae.app.card import train_model
 from microvae.app.explorer import explorer_page
 from microvae.app.outputs import embedding
 from microvae.app.report import write_report
 from microvae.core.files import read_pictures, read_table
 from microvae.training.checkpoint import load_tensors
-from microvae.training.config import Model, RunConfig, Training
-from microvae.training.engine import load_model
+from microvae.training.config import ModelConfig, RunConfig, Training
+from microvae.training.model import load_model, read_card, write_card
 
 
 class Bomb:
@@ -44,7 +46,7 @@ class Bomb:
 @pytest.fixture(scope="module")
 def trained():
     cells = mv.memory_b(40, size=20)
-    return cells, *train_with_card(cells, RunConfig(model=Model("MP2_64", 2), training=Training(1)), progress=False)
+    return cells, train_model(cells, RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1)), progress=False)
 
 
 def refused(call):
@@ -149,13 +151,13 @@ def test_paths_in_zarr_stay_inside(tmp_path):
 
 def test_names_never_become_paths_or_code(tmp_path, trained):
     "A network by the name of a file or of a call is no network; a model on a hub is called owner/name."
-    _, run, _ = trained
+    _, run = trained
     tree = run.config.as_dict()
     for name in ("../../evil", "/etc/passwd", "os.system", "__import__('os').mkdir('x')", "build"):
         refused(
             lambda: mv.RunConfig.from_dict(tree | {"model": tree["model"] | {"name": name}}).model.network((1, 20, 20))
         )
-        refused(lambda: mv.push(run, {}, name, tmp_path / "hub"))
+        refused(lambda: mv.push(run, name, tmp_path / "hub"))
     for step in ("os.system", "Treatment", "__class__", "../Scale"):
         refused(lambda: mv.Treatment.from_list([{"step": step, "maximum": 1.0}]))
     assert not list(tmp_path.iterdir())
@@ -247,14 +249,14 @@ def test_a_config_that_promises_too_much(trained, tmp_path):
     "A network of a billion latent dimensions, in a file of some kilobytes, is not built."
     from safetensors.torch import save_file
 
-    _, run, _ = trained
+    _, run = trained
     tree = run.config.as_dict()
     for change in (
         {"model": tree["model"] | {"latent_dim": 10**10}},
         {"data": tree["data"] | {"image_shape": [2, 10**6, 10**6]}},
     ):
         save_file(
-            {name: tensor.contiguous() for name, tensor in run.model.state_dict().items()},
+            {name: tensor.contiguous() for name, tensor in run.network.state_dict().items()},
             tmp_path / "model.safetensors",
             {"about": json.dumps({"config": tree | change})},
         )
@@ -274,18 +276,19 @@ EVIL = [
 
 def test_pages_show_metadata_as_text(trained, tmp_path, browser):
     "Names, channels, columns and values that are markup stay words, in the explorer, the report, and the card."
-    cells, run, card = trained
+    cells, model = trained
+    card = deepcopy(model.card)
+    card["data"]["name"] = EVIL[0]
+    card["model"] |= {"name": EVIL[1], "channels": EVIL[:2]}
+    model = replace(model)
+    model.card = card
     table = pd.DataFrame({name: [EVIL[(i + k) % len(EVIL)] for i in range(len(cells))] for k, name in enumerate(EVIL)})
     strange = mv.CellImages(cells.images, table, tuple(EVIL[:2]), EVIL[0])
-    strange_card = card | {
-        "data": card["data"] | {"name": EVIL[0]},
-        "model": card["model"] | {"name": EVIL[1], "channels": EVIL[:2]},
-    }
-    codes = embedding(run, strange)
-    (tmp_path / "map.html").write_text(explorer_page(run, strange_card, strange, codes, decoder="atlas", title=EVIL[2]))
-    write_report(tmp_path / "report.html", run, strange_card, strange, codes, colour=EVIL[1])
-    write_card(tmp_path, strange_card)
-    assert read_card(tmp_path) == strange_card
+    codes = embedding(model, strange)
+    (tmp_path / "map.html").write_text(explorer_page(model, strange, codes, decoder="atlas", title=EVIL[2]))
+    write_report(tmp_path / "report.html", model, strange, codes, colour=EVIL[1])
+    write_card(tmp_path, card)
+    assert read_card(tmp_path) == card
     for name in ("map.html", "report.html"):
         page = browser.new_page()
         asked = []

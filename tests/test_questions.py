@@ -1,0 +1,126 @@
+"Chapters with a question of our own, each small, through the command; and wrong requests, which are one sentence."
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_study import microvae
+
+import microvae as mv
+
+SMALL = ("--epochs", 1, "--device", "cpu", "--set", "seeds=[0,1]")
+
+#: chapter -> words of its command, tables that must be there, figures at least
+QUESTIONS = {
+    "depth_rule": (
+        ("--data", "lung_fret,stained_nuclei", "--cells", 30, "--set", "sides=[16,20]", "--set", "depths=[1,2]"),
+        {"runs", "history", "depths"},
+        2,
+    ),
+    "prediction": (
+        ("--data", "memory_b", "--cells", 72, "--image-side", 16),
+        {"runs", "history", "scores", "best", "clusters", "calibration", "planes"},
+        3,
+    ),
+    "disentanglement": (
+        ("--data", "phase_contrast", "--cells", 400, "--image-side", 16, "--set", "latent_dims=[3]"),
+        {"runs", "history", "scores", "axes", "related", "best"},
+        4,
+    ),
+    "modalities": (
+        ("--data", "phase_contrast,stained_nuclei", "--cells", 40, "--image-side", 16, "--set", "latent_dims=[2,3]"),
+        {"runs", "history", "sizes", "donors", "left_out"},
+        2,
+    ),
+    "rotation": (
+        ("--data", "phase_contrast", "--cells", 80, "--image-side", 16),
+        {"runs", "history", "movement", "predicted", "quality"},
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_chapter_runs_and_argues_with_intervals(name, tmp_path, root, kept):
+    "Every claim of these chapters is decided by an interval, and says of how many pairs."
+    words, wanted, figures = QUESTIONS[name]
+    done = microvae(
+        "study",
+        name,
+        *words,
+        *SMALL,
+        *kept,
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = tmp_path / "out" / name / "results"
+    assert {path.stem for path in [*results.glob("*.csv"), *results.glob("*.parquet")]} == wanted
+    executed = json.loads((tmp_path / "out" / name / "notebook.ipynb").read_text())
+    outputs = [output for cell in executed["cells"] for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= figures
+    text = "\n".join(
+        "".join(output["data"]["text/markdown"]) for output in outputs if "text/markdown" in output.get("data", {})
+    )
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith("|")
+        and line.rsplit("| ", 1)[1].split()[0].rstrip(":") in ("holds", "fails", "inconclusive", "undertrained")
+        and "holds here" not in line
+    ]
+    assert rows
+    assert all(", n = " in row for row in rows)
+    assert "claims, **" in text
+    # one epoch is too little for a claim to fail
+    assert not any(row.rsplit("| ", 1)[1].startswith("fails") for row in rows)
+
+
+def test_a_chapter_on_ones_own_cells(tmp_path, root, kept):
+    "Classes and donors of one's own table, by two parameters; the label that the donor decides cannot be predicted from other donors' cells."
+    cells = mv.memory_b(80, size=20)
+    cells.table["treatment"] = np.where(cells.table.donor.str[-1].astype(int) % 2, "drug", "control")
+    cells.to_zarr(tmp_path / "crops.zarr")
+    done = microvae(
+        "study",
+        "prediction",
+        "--data",
+        tmp_path / "crops.zarr",
+        "--cells",
+        40,
+        "--image-side",
+        20,
+        "--set",
+        "label=treatment",
+        "--set",
+        "group=donor",
+        *SMALL,
+        *kept,
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    scores = pd.read_csv(tmp_path / "out" / "prediction" / "results" / "scores.csv")
+    assert set(scores.features) == {"VAE codes", "PCA", "raw pixels", "shape features"}
+    assert scores.auc.between(0, 1).all()
+    assert (scores.groups <= 12).all()
+
+
+def test_a_wrong_request_is_a_sentence(tmp_path, root, kept):
+    for words, part in [
+        (("predicton",), "prediction"),
+        (("prediction", "--set", "epoch=1"), "no parameter 'epoch'"),
+        (("prediction", "--set", "profile=quick"), "--profile"),
+        (("prediction", "--data", "stained_nuclei"), "label="),
+        (("disentanglement", "--data", "stained_nuclei"), "true factors"),
+        (("modalities", "--data-folder", "a,b"), "one, or one each"),
+        (("disentanglement", "--data", "memory_b", "--cells", 40, "--set", 'factors=["size"]'), "no column 'size'"),
+    ]:
+        done = microvae(
+            "study",
+            *words,
+            *kept,
+            cwd=root,
+        )
+        assert done.returncode == 2, done.stderr
+        assert part in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr

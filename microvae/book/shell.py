@@ -16,15 +16,17 @@ from nbclient.exceptions import DeadKernelError
 from papermill.engines import Engine, papermill_engines
 
 # %% ../../nbs/book/00_shell.ipynb #58307234
-#: What nearly every page imports.
+#: What nearly every page imports, and what its process needs itself.
 PRELOADED = [
+    "__main__",
     "torch",
     "pandas",
     "matplotlib.pyplot",
     "sklearn.decomposition",
     "nbdev.showdoc",
     "execnb.shell",
-    "microvae",
+    "microvae.book.site",
+    "microvae.evaluation.plots",
 ]
 
 # %% ../../nbs/book/00_shell.ipynb #a91680e1

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'SHAPE', 'ALWAYS', 'COLUMNS', 'TOLD', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card',
            'read_card', 'advice', 'in_words', 'readme_of', 'write_card', 'train_with_card', 'save_folder', 'newest_run',
-           'open_run', 'list_runs', 'treated_alike', 'images_for', 'fitting']
+           'open_run', 'list_runs', 'preprocessed_alike', 'images_for', 'fitting']
 
 # %% ../../nbs/app/01_card.ipynb #c03
 import os
@@ -27,7 +27,7 @@ from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.splits import hold_out
-from ..data.treatment import Clip, Treatment, essential, in_short
+from ..data.preprocessing import Clip, Preprocessing, essential, in_short
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
@@ -75,7 +75,7 @@ def make_card(
             parameters=count_parameters(model),
         ),
         "normalisation": dict(
-            treatment=list(cells.about.get("treatment", ())), range=[float(some.min()), float(some.max())]
+            preprocessing=list(cells.about.get("preprocessing", ())), range=[float(some.min()), float(some.max())]
         ),
         "data": dict(
             name=cells.name,
@@ -113,7 +113,7 @@ SHAPE = {
         variational=bool,
         parameters=int,
     ),
-    "normalisation": dict(treatment=[dict(step=str)], range=[(int, float), (int, float)]),
+    "normalisation": dict(preprocessing=[dict(step=str)], range=[(int, float), (int, float)]),
     "data": dict(name=str, images=int, held_out=int, columns=[str]),
     "training": dict(epochs=int, asked=int, beta=(int, float), seed=int),
 }
@@ -240,7 +240,7 @@ codes = vae.transform(cells)
 |:--|--:|
 {rows}
 
-Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"}.
+Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
 # %% ../../nbs/app/01_card.ipynb #c10
@@ -326,7 +326,7 @@ def open_run(folder: str | os.PathLike) -> tuple[Run, dict]:
 def _nothing_of(run: Run) -> CellImages:
     "A stand-in for cells that are not known any more: one black image."
     data = run.config.data
-    return CellImages(np.zeros((1, *data.image_shape)), name=data.name, about={"treatment": list(data.treatment)})
+    return CellImages(np.zeros((1, *data.image_shape)), name=data.name, about={"preprocessing": list(data.preprocessing)})
 
 # %% ../../nbs/app/01_card.ipynb #a27e3f1c
 def _measures_of(home: str) -> dict:
@@ -427,18 +427,18 @@ def _row_of(home: str, finished: bool) -> dict:
     return dict(zip(COLUMNS, values)) | found
 
 # %% ../../nbs/app/01_card.ipynb #598288cb
-#: What to do about a set that was treated otherwise: one that is given by its name or place, and one in Python.
-FROM_FILES = "give the image files themselves, which are treated as those of the run, or make the set anew with the steps of the run"
-IN_PYTHON = "read or crop them with treatment=mv.Treatment.from_list(run.config.data.treatment), where run is the model's (`run_` of a MicroVAE)"
+#: What to do about a set that was preprocessed otherwise: one that is given by its name or place, and one in Python.
+FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
+IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(run.config.data.preprocessing), where run is the model's (`run_` of a MicroVAE)"
 
 # %% ../../nbs/app/01_card.ipynb #a5bf4648
-def treated_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> CellImages:
+def preprocessed_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
-    Where only the value that became 1 is another, they are rescaled, with a warning; where one side does not say how it was treated, a warning says so. Raises `ConfigError`, which names both treatments, where they differ in more.
+    Where only the value that became 1 is another, they are rescaled, with a warning; where one side does not say how it was preprocessed, a warning says so. Raises `ConfigError`, which names both preprocessing, where they differ in more.
     """
-    source = cells.about.get("treatment", ())
-    trained_on = run.config.data.treatment
+    source = cells.about.get("preprocessing", ())
+    trained_on = run.config.data.preprocessing
     theirs = essential(source, cells.name)
     wanted = essential(trained_on, f"run {run.config.identity()}")
     if theirs == wanted:
@@ -452,7 +452,7 @@ def treated_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> CellI
             f"{cells.name} was divided by {maxima[0]:g} and the images of run {run.config.identity()} by {maxima[1]:g}: its pixels are rescaled to the run's",
             stacklevel=3,
         )
-        about = cells.about | {"treatment": Treatment((*Treatment.from_list(trained_on).steps, Clip())).as_list()}
+        about = cells.about | {"preprocessing": Preprocessing((*Preprocessing.from_list(trained_on).steps, Clip())).as_list()}
         return _told_of_bright(replace(cells.rescaled(maxima[0] / maxima[1]), about=about))
     raise ConfigError(
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {run.config.identity()} by {in_short(wanted)}; {advice}"
@@ -466,13 +466,13 @@ def _last_maximum(steps: list[dict]) -> float | None:
 
 # %% ../../nbs/app/01_card.ipynb #9c622006
 def _warn_of_unknown(cells: CellImages, run: Run, theirs: list[dict], wanted: list[dict]):
-    "Say that the treatments of cells and run cannot be compared, since one of them is not known."
+    "Say that the preprocessing of cells and run cannot be compared, since one of them is not known."
     known = f"those of run {run.config.identity()}"
     unknown = cells.name
     if theirs:
         known, unknown = unknown, known
     warnings.warn(
-        f"{known} were brought to [0, 1] by {in_short(theirs or wanted)}, of {unknown} it is not known by what; codes are comparable only where both were treated alike",
+        f"{known} were brought to [0, 1] by {in_short(theirs or wanted)}, of {unknown} it is not known by what; codes are comparable only where both were preprocessed alike",
         stacklevel=4,
     )
 
@@ -542,9 +542,9 @@ def _loaded(
     "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
     if isinstance(source, str) and source in CATALOGUE:
         return load(source, n, size, data_folder=data_folder, **reading)
-    steps = Treatment.from_list(run.config.data.treatment).steps
-    treatment = Treatment((*steps, Clip()) if cut else steps) if steps else None
-    cells = load_images(source, size=run.model.image_shape[1:], treatment=treatment, **reading)
+    steps = Preprocessing.from_list(run.config.data.preprocessing).steps
+    preprocessing = Preprocessing((*steps, Clip()) if cut else steps) if steps else None
+    cells = load_images(source, size=run.model.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
 # %% ../../nbs/app/01_card.ipynb #6c3320be
@@ -552,7 +552,7 @@ def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
     """
-    steps = [step["step"] for step in cells.about.get("treatment", ())]
+    steps = [step["step"] for step in cells.about.get("preprocessing", ())]
     if steps[-1:] == ["Clip"] and "Percentile" not in steps:  # percentiles cut some pixels of every set
         cut = float((cells.sample(500).images[:] >= 1).mean())
         if cut > share:
@@ -566,7 +566,7 @@ def _told_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
 def fitting(cells: CellImages, run: Run, card: dict, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 
-    Raises `ShapeError` or `ConfigError` for other channels, or another treatment, than the model's.
+    Raises `ShapeError` or `ConfigError` for other channels, or another preprocessing, than the model's.
     """
     names = tuple(card["model"]["channels"])
     mine = cells.channels
@@ -580,4 +580,4 @@ def fitting(cells: CellImages, run: Run, card: dict, advice: str = IN_PYTHON) ->
         raise ConfigError(
             f"{cells.name} has channels {', '.join(mine)}, the model was trained on {', '.join(names)}; give the same in the same order"
         )
-    return treated_alike(cells, run, advice).resized(*size)
+    return preprocessed_alike(cells, run, advice).resized(*size)

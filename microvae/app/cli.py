@@ -183,7 +183,7 @@ def _slice(z: str) -> str | int:
 # %% ../../nbs/app/08_cli.ipynb #6dd9185b
 def _scale(images: str, maximum: float | None, stretch: str | None) -> dict:
     "How pixels of files come to [0, 1]. Raises `ConfigError` for a stored set, whose pixels are there already."
-    from microvae.app.cropping import treatment_of
+    from microvae.app.cropping import preprocessing_of
     from microvae.core.errors import ConfigError
     from microvae.data.storage import is_stored
 
@@ -191,7 +191,7 @@ def _scale(images: str, maximum: float | None, stretch: str | None) -> dict:
         return {}
     if is_stored(Path(images)):
         raise ConfigError(f"the pixels of {images} lie in [0, 1] already; --maximum and --stretch are for image files")
-    return dict(treatment=treatment_of(maximum=maximum, stretch=stretch))
+    return dict(preprocessing=preprocessing_of(maximum=maximum, stretch=stretch))
 
 # %% ../../nbs/app/08_cli.ipynb #5fab2ecb
 # options of `microvae crop`
@@ -265,14 +265,14 @@ def crop(
     from microvae.app.cropping import crop_to
 
     out = out or Path(Path(source).resolve().name + ".zarr")
-    treatment = dict(flat_field=flat_field, background=background, denoise=denoise, stretch=stretch, maximum=maximum)
+    preprocessing = dict(flat_field=flat_field, background=background, denoise=denoise, stretch=stretch, maximum=maximum)
     made = crop_to(
         source,
         out,
         size,
         channel,
         dict(channel=find, method=method, diameter=diameter),
-        treatment,
+        preprocessing,
         table=table,
         on=on,
         part=part,

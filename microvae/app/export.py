@@ -28,7 +28,7 @@ from .card import save_folder
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
-from ..data.images import read_array
+from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.engine import Run
 

@@ -116,7 +116,7 @@ RIGHT = {
     "Autoencoder": "a network, which is run.model of a run, model_ of a MicroVAE, or what mv.build gives",
     "Run": "a run, as mv.fit or mv.load_run gives",
     "RunConfig": "a RunConfig, e.g. mv.RunConfig(training=mv.Training(epochs=20))",
-    "Treatment": "a Treatment, e.g. mv.Treatment([mv.Percentile()])",
+    "Preprocessing": "a Preprocessing, e.g. mv.Preprocessing([mv.Percentile()])",
     "DataFrame": "a table (pandas.DataFrame)",
     "ndarray": "an array",
     "Tensor": "a tensor or an array",

@@ -25,13 +25,16 @@ from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_
 from ..core.files import read_table, regular_file
 from .collection import CellImages
 from .crops import crop_boxes, crop_cells, pooled
-from .images import Field, join_table, list_fields, load_images, read_array
+from .fields import Field, list_fields
+from .images import load_images
+from .readers import read_array
+from .tables import join_table
 from .patches import cut_patches
 from .phantoms import head_phantoms, laser_surfaces, mucosa
-from .screens import crop_fields
+from .plates import crop_fields
 from .segmentation import Segmentation
 from .simulate import lung_fret, memory_b, phase_contrast
-from .treatment import Percentile, Treatment
+from .preprocessing import Percentile, Preprocessing
 
 # %% ../../nbs/data/13_catalogue.ipynb #c04
 def stained_nuclei(size: int = 32) -> CellImages:
@@ -235,7 +238,7 @@ def _nuclei_of_field(folder: Path, row, size: int, colour: bool) -> CellImages |
         return None
     cells.table.insert(0, "field", row.image)
     cells.table.insert(1, "kind", row.kind)
-    return replace(cells, about=cells.about | {"treatment": Treatment((Percentile(),)).as_list()}).resized(size)
+    return replace(cells, about=cells.about | {"preprocessing": Preprocessing((Percentile(),)).as_list()}).resized(size)
 
 # %% ../../nbs/data/13_catalogue.ipynb #7e0b0a09
 def dsb2018_nuclei(folder, n: int | None = None, size: int = 20) -> CellImages:
@@ -294,7 +297,7 @@ def _stained(
             folder,
             window,
             channels,
-            treatment=[Percentile()],
+            preprocessing=[Percentile()],
             segmentation=segmentation,
             name=name,
             workers=1,
@@ -348,7 +351,7 @@ def hela_patches(folder, n: int | None = None, size: int = 64, window: int = 96)
     file = Path(folder) / "hela-cells.tif"
     if not file.exists():
         raise ImageError(f"{folder} holds no hela-cells.tif; data_folder must be its folder")
-    patches = cut_patches(file, window, n or 200, brightness=0, treatment=Treatment((Percentile(),)), progress=False)
+    patches = cut_patches(file, window, n or 200, brightness=0, preprocessing=Preprocessing((Percentile(),)), progress=False)
     return replace(patches, channels=("lysosomes", "mitochondria", "nuclei"), name="hela_patches").resized(size)
 
 # %% ../../nbs/data/13_catalogue.ipynb #0ae58ebc
@@ -576,7 +579,7 @@ def load(
     table=None,  # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     on: str | None = None,  # its column of file names; found if not given
     part: bool = False,  # True where the files are a part of what the table knows
-    **reading,  # of image files, more of `load_images`: channels, z, maximum, treatment
+    **reading,  # of image files, more of `load_images`: channels, z, maximum, preprocessing
 ) -> CellImages:
     """Cells by name or from files.
 

@@ -218,9 +218,9 @@ class CellImages:
         return dict(channels=list(self.channels), name=self.name, about=self.about)
 
     def to_zarr(self, path, append: bool = False) -> Path:
-        """Write a stored set, chunked and compressed, or append to one of the same shape, channels and treatment; `mv.load_images` reads it back.
+        """Write a stored set, chunked and compressed, or append to one of the same shape, channels and preprocessing; `mv.load_images` reads it back.
 
-        Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another treatment than those that are there.
+        Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another preprocessing than those that are there.
         """
         return write_stored(path, self.images, self.table, lambda there: self._beside(there, path), append)
 
@@ -237,9 +237,9 @@ class CellImages:
             raise ConfigError(
                 f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}"
             )
-        if there["about"].get("treatment") != self.about.get("treatment"):
+        if there["about"].get("preprocessing") != self.about.get("preprocessing"):
             raise ConfigError(
-                f"{path} was treated otherwise than the images to be appended; read them with treatment=mv.Treatment.from_list(cells.about['treatment']) of the stored set"
+                f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
             )
 
     @classmethod

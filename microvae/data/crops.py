@@ -18,9 +18,11 @@ import pandas as pd
 from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked
 from ..core.files import read_table
 from .collection import CellImages, joined_about
-from .images import Field, file_column, read_array
+from .fields import Field
+from .readers import read_array
+from .tables import file_column
 from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
-from .treatment import Treatment
+from .preprocessing import Preprocessing
 
 # %% ../../nbs/data/06_crops.ipynb #c04
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def labels_for(planes: np.ndarray, labels, segmentation: Segmentation, source: s
 def cut_field(
     field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
-    treatment: Treatment = Treatment(),
+    preprocessing: Preprocessing = Preprocessing(),
     segmentation: Segmentation = Segmentation(),
     labels=None,
     channels: tuple[str, ...] = (),
@@ -229,7 +231,7 @@ def cut_field(
     "All cells of one field, kept and dropped; none of either where it is empty."
     read = isinstance(field, Field)
     opened = field.open() if read else None
-    planes = as_field(field.treated(treatment, opened) if read else field)
+    planes = as_field(field.preprocessed(preprocessing, opened) if read else field)
     if labels is None and read:
         labels = field.labels
     suggested = () if labels is not None else tuple(segmentation.pieces(planes))
@@ -274,7 +276,7 @@ def crop_cells(
     channels: tuple[str, ...] = (),  # names
     masked: bool = False,  # True sets everything outside the cell to 0
     name: str = "cells",
-    treatment: Treatment = Treatment(),  # of a field that is read here
+    preprocessing: Preprocessing = Preprocessing(),  # of a field that is read here
     segmentation: Segmentation = Segmentation(),
     **cutting,  # more of `Cutting`: aligned, min_area, max_area, border, focus
 ) -> CellImages:  # a row a cell, see `measure_cells`
@@ -285,13 +287,13 @@ def crop_cells(
     field = Field.of(field_or_path) if isinstance(field_or_path, (str, Path)) else field_or_path
     source = str(field.files[0]) if isinstance(field, Field) else name
     if isinstance(field, Field):
-        treatment = treatment.fitted([field.sample()])
-    cut = cut_field(field, Cutting(size, masked, **cutting), treatment, segmentation, labels, channels, source)
+        preprocessing = preprocessing.fitted([field.sample()])
+    cut = cut_field(field, Cutting(size, masked, **cutting), preprocessing, segmentation, labels, channels, source)
     warn_of_pieces(list(cut.suggested), 1)
     if len(cut.table) == 0:
         raise ImageError(why_empty(cut, source))
     about = {"dropped": cut.dropped.to_dict("list")} | (
-        {"treatment": treatment.as_list()} if isinstance(field, Field) else {}
+        {"preprocessing": preprocessing.as_list()} if isinstance(field, Field) else {}
     )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
 
@@ -337,7 +339,7 @@ def crop_boxes(
     window: int | None = None,
     on: str | None = None,  # the column of file names; found if not given
     name: str = "cells",
-    treatment: Treatment = Treatment(),
+    preprocessing: Preprocessing = Preprocessing(),
 ) -> CellImages:  # a row a box, with all columns of the table
     """Cells by boxes.
 
@@ -350,12 +352,12 @@ def crop_boxes(
         raise ConfigError(f"the table of boxes has no column {lacking[0]}; it needs {', '.join(CORNERS)} in pixels")
     boxes = boxes.rename(columns={file_column(boxes, "the table of boxes", on): "file"})
     fields = {file: Field.of(Path(folder) / str(file)) for file in boxes.file.unique()}
-    treatment = treatment.fitted([field.sample() for field in fields.values()])
+    preprocessing = preprocessing.fitted([field.sample() for field in fields.values()])
     squares = _squares(boxes, window)
     parts = []
     inside = pd.Series(False, index=boxes.index)
     for file, part in squares.groupby(boxes.file, sort=False):
-        planes = fields[file].treated(treatment)
+        planes = fields[file].preprocessed(preprocessing)
         good = part[_within(part, planes.shape[1:])]
         inside[good.index] = True
         if len(good):
@@ -373,7 +375,7 @@ def crop_boxes(
         reason=np.where(squares.side > 1, LEAVES, "too small"),
     )[~inside]
     dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
-    return replace(pooled(parts, name), about={"dropped": dropped, "treatment": treatment.as_list()})
+    return replace(pooled(parts, name), about={"dropped": dropped, "preprocessing": preprocessing.as_list()})
 
 # %% ../../nbs/data/06_crops.ipynb #7a25bdda
 def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:

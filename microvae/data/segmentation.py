@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, checked, require, unknown_name
-from .images import Field
-from .treatment import opened_background
+from .fields import Field
+from .preprocessing import opened_background
 
 # %% ../../nbs/data/05_segmentation.ipynb #749530dd
 METHODS = ("threshold", "laplacian", "cellpose")

@@ -19,7 +19,7 @@ from ..data.augment import fourier_magnitude
 from ..data.collection import CellImages
 from ..data.patches import write_parts
 from ..data.splits import hold_out, label_folds, split
-from ..data.treatment import Denoise
+from ..data.preprocessing import Denoise
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
 from .cases import Findings, Setting, pictures_of

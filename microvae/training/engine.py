@@ -289,7 +289,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
         len(cells),
         0 if validation is None else len(validation),
         "-".join(prints),
-        tuple(cells.about.get("treatment", ())),
+        tuple(cells.about.get("preprocessing", ())),
     )
 
 # %% ../../nbs/training/06_engine.ipynb #e782b33c

@@ -23,7 +23,7 @@ def settings_of(config: RunConfig) -> dict:
         for part, fields in config.as_dict().items()
         if isinstance(fields, dict)
         for name, value in fields.items()
-        if name not in ("fingerprint", "treatment")
+        if name not in ("fingerprint", "preprocessing")
     }
 
 # %% ../../nbs/training/05_loggers.ipynb #c2f6ff13

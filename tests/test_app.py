@@ -128,7 +128,7 @@ def test_the_readmes_commands(place, trained):
         assert done.returncode == 0, (line, done.stderr)
         if line[1] == "detect":
             assert "brighter" in done.stderr, "treated cells are brighter than any for training, and that is told"
-    strange = pd.read_csv(place / "strange.csv")
+    strange = pd.read_csv(place / "outliers.csv")
     assert set(strange.file[:10].str.extract(r"(\d+)")[0].astype(int)) == set(range(0, 30, 3)), "noise is the strangest"
     assert strange.strange[:10].all()
     assert (place / "strange.png").exists()

@@ -26,8 +26,8 @@ from ..core.files import read_json, regular_file, replace_file, unreadable, writ
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.splits import hold_out
 from ..data.preprocessing import Clip, Preprocessing, essential, in_short
+from ..data.splits import hold_out
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
@@ -326,7 +326,9 @@ def open_run(folder: str | os.PathLike) -> tuple[Run, dict]:
 def _nothing_of(run: Run) -> CellImages:
     "A stand-in for cells that are not known any more: one black image."
     data = run.config.data
-    return CellImages(np.zeros((1, *data.image_shape)), name=data.name, about={"preprocessing": list(data.preprocessing)})
+    return CellImages(
+        np.zeros((1, *data.image_shape)), name=data.name, about={"preprocessing": list(data.preprocessing)}
+    )
 
 # %% ../../nbs/app/01_card.ipynb #a27e3f1c
 def _measures_of(home: str) -> dict:
@@ -452,7 +454,9 @@ def preprocessed_alike(cells: CellImages, run: Run, advice: str = IN_PYTHON) -> 
             f"{cells.name} was divided by {maxima[0]:g} and the images of run {run.config.identity()} by {maxima[1]:g}: its pixels are rescaled to the run's",
             stacklevel=3,
         )
-        about = cells.about | {"preprocessing": Preprocessing((*Preprocessing.from_list(trained_on).steps, Clip())).as_list()}
+        about = cells.about | {
+            "preprocessing": Preprocessing((*Preprocessing.from_list(trained_on).steps, Clip())).as_list()
+        }
         return _told_of_bright(replace(cells.rescaled(maxima[0] / maxima[1]), about=about))
     raise ConfigError(
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {run.config.identity()} by {in_short(wanted)}; {advice}"

@@ -265,7 +265,9 @@ def crop(
     from microvae.app.cropping import crop_to
 
     out = out or Path(Path(source).resolve().name + ".zarr")
-    preprocessing = dict(flat_field=flat_field, background=background, denoise=denoise, stretch=stretch, maximum=maximum)
+    preprocessing = dict(
+        flat_field=flat_field, background=background, denoise=denoise, stretch=stretch, maximum=maximum
+    )
     made = crop_to(
         source,
         out,

@@ -14,10 +14,10 @@ import pandas as pd
 
 from ..core.errors import ConfigError
 from ..data.collection import CellImages
-from ..data.crops import LEAVES
+from ..data.crops import BEYOND_FIELD
 from ..data.plates import crop_fields
+from ..data.preprocessing import Denoise, FlatField, Percentile, Preprocessing, Scale, SubtractBackground
 from ..data.segmentation import Segmentation
-from ..data.preprocessing import Denoise, FlatField, Percentile, Scale, SubtractBackground, Preprocessing
 from ..models.depth import interpolated_depth
 
 # %% ../../nbs/app/00_cropping.ipynb #c04
@@ -87,7 +87,11 @@ class Cropped(NamedTuple):
         if dropped:
             found = len(cells) + sum(dropped.values())
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-            keep = "; --border pad keeps those whose window leaves the field" if LEAVES in dropped else ""
+            keep = (
+                "; --border pad keeps those whose window extends beyond the field of view"
+                if BEYOND_FIELD in dropped
+                else ""
+            )
             yield f"dropped, of {found:,} cells: {reasons}{keep}"
         for picture in self.pictures:
             yield f"see {picture}"

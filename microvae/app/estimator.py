@@ -31,7 +31,7 @@ from ..data.augment import Augmentation
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.preprocessing import CUT, Clip, Percentile, Scale, Preprocessing, has_negatives, natural_maximum
+from ..data.preprocessing import CUT, Clip, Percentile, Preprocessing, Scale, has_negatives, natural_maximum
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct

@@ -25,11 +25,11 @@ from ..core.workers import cores
 from ..data.collection import CellImages
 from ..data.crops import Cutting
 from ..data.fields import Field, list_fields
-from ..data.readers import read_array
 from ..data.plates import Job
+from ..data.preprocessing import Preprocessing, Scale
+from ..data.readers import read_array
 from ..data.segmentation import Segmentation
 from ..data.storage import read_stored, write_stored
-from ..data.preprocessing import Scale, Preprocessing
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..study.results import provenance
 

@@ -25,14 +25,14 @@ class Lines(tqdm):
     "A bar that is a line of text every now and then, for logs: a bar redrawn a thousand times is unreadable there."
 
     def __init__(self, *args, **settings):
-        self.told = monotonic()
+        self.shown = monotonic()
         self.every = EVERY
         super().__init__(*args, **dict(bar_format=LINE) | settings | dict(mininterval=EVERY / 4, leave=False))
 
     def display(self, msg=None, pos=None) -> bool:
-        if monotonic() - self.told < self.every:
+        if monotonic() - self.shown < self.every:
             return False
-        self.told = monotonic()
+        self.shown = monotonic()
         print(str(self), file=self.fp, flush=True)
         return True
 

@@ -134,7 +134,7 @@ class CellImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        "(number, channels, height, width), by which scikit-learn knows that images can be selected as rows of an array."
+        "(number, channels, height, width), by which scikit-learn selects images as rows of an array."
         return (len(self), *self.image_shape)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -271,12 +271,12 @@ def _read_small(path: Path) -> tuple:
 
 # %% ../../nbs/data/01_collection.ipynb #ffea3ddc
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
-    "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
+    "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
     channels, name, about = (meta.get(part) for part in ("channels", "name", "about"))
     named = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
     if not (named and isinstance(name, str) and isinstance(about, dict)):
-        raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
+        raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 
 # %% ../../nbs/data/01_collection.ipynb #f9c1c795

@@ -10,7 +10,6 @@ __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_image
 import os
 import re
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from glob import glob

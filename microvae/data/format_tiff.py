@@ -175,7 +175,9 @@ def _ome(tiff, path: Path) -> dict:
     if bits := pixels.get("SignificantBits"):
         found["maximum"] = float(2 ** int(bits) - 1)
     with suppress(KeyError, ValueError):  # not given, or in a unit of no length
-        sides = [float(pixels.attrib[f"PhysicalSize{a}"]) * MICROMETRES[pixels.get(f"PhysicalSize{a}Unit")] for a in "YX"]
+        sides = [
+            float(pixels.attrib[f"PhysicalSize{a}"]) * MICROMETRES[pixels.get(f"PhysicalSize{a}Unit")] for a in "YX"
+        ]
         found["pixel_size"] = tuple(sides)
     return found
 

@@ -68,9 +68,7 @@ def _pixel_size(scales: dict, level: int, letters: str) -> tuple[float, float] |
     with suppress(KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration):
         changes = scales["datasets"][level]["coordinateTransformations"]
         steps = next(change["scale"] for change in changes if change["type"] == "scale")
-        height, width = (
-            units[scales["axes"][letters.index(a)]["unit"]] * float(steps[letters.index(a)]) for a in "YX"
-        )
+        height, width = (units[scales["axes"][letters.index(a)]["unit"]] * float(steps[letters.index(a)]) for a in "YX")
         return height, width
     return None
 

@@ -16,8 +16,8 @@ from ..core.files import write_table
 from ..core.progress import progress_bar
 from .collection import CellImages
 from .fields import folder_column, list_fields
-from .tables import join_table
 from .preprocessing import Preprocessing
+from .tables import join_table
 
 # %% ../../nbs/data/08_patches.ipynb #c04
 @checked
@@ -31,7 +31,7 @@ def cut_patches(
     # what is known of the images: a table, or a CSV, Parquet or Excel file; joined by file name
     labels=None,
     on: str | None = None,  # its column of file names; found if not given
-    part: bool = False,  # True where the images are a part of what the table knows
+    part: bool = False,  # True where the images are a part of what the table lists
     channels: dict[str, str] | tuple[str, ...] = (),
     preprocessing: Preprocessing = Preprocessing(),
     progress: bool = True,

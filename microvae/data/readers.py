@@ -39,7 +39,7 @@ def guessed_axes(shape: tuple[int, ...]) -> str:
 
 # %% ../../nbs/data/03_readers.ipynb #79a595f7
 def _known(axes: str, shape: tuple[int, ...], source) -> str:
-    "Axes with the letters that writers use for what they do not know replaced by a guess."
+    "Axes whose unknown letters are replaced by a guess."
     if len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
         raise ShapeError(
             f"{source} has shape {shape}, and axes {axes!r} do not fit it; give axes= with one letter of T, C, Z, Y, X or S for each"

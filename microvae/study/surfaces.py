@@ -18,8 +18,8 @@ from ..core.files import write_json
 from ..data.augment import fourier_magnitude
 from ..data.collection import CellImages
 from ..data.patches import write_parts
-from ..data.splits import hold_out, label_folds, split
 from ..data.preprocessing import Denoise
+from ..data.splits import hold_out, label_folds, split
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
 from .cases import Findings, Setting, pictures_of

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
-from ..core.files import alone, read_table, write_json, write_table
+from ..core.files import exclusive, read_table, write_json, write_table
 from ..core.progress import progress_bar
 from ..data.collection import CellImages
 from ..data.splits import hold_out
@@ -456,7 +456,7 @@ def fit(
 # %% ../../nbs/training/06_engine.ipynb #a0d88138
 def writing(home: Path | None, group: Group = Group()):
     "The right to write to a run's folder, for the first process of a group."
-    return nullcontext() if home is None or group.rank else alone(home / ".lock", f"trains {home.name}")
+    return nullcontext() if home is None or group.rank else exclusive(home / ".lock", f"trains {home.name}")
 
 # %% ../../nbs/training/06_engine.ipynb #c09
 def _train(

@@ -95,7 +95,7 @@ def test_a_file_that_was_replaced_is_read_again(tmp_path):
     assert mv.open_image(tmp_path / "a.tif").read().max() == 9
 
 
-TOY = '''
+TOY = """
 import numpy as np
 from microvae.data.readers import FileReader, ImageFile
 
@@ -106,7 +106,7 @@ class ToyReader(FileReader):
         return ImageFile(path, np.loadtxt(path, np.uint8, ndmin=2), "YX", ("DNA",), pixel_size=(0.5, 0.5))
 
 READER = ToyReader()
-'''
+"""
 
 
 def test_a_format_is_one_module(tmp_path, monkeypatch):

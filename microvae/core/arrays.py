@@ -27,7 +27,7 @@ from .files import BELIEVED, check_promise, held_bytes, read_json, regular_file
 
 # %% ../../nbs/core/06_arrays.ipynb #c05
 def packed_more(kind: str, packed, limit: int) -> bool:
-    """Whether a packed part holds more than `limit` bytes; False also for ways of packing that cannot swell.
+    """Whether a packed part holds more than `limit` bytes; False also for codecs that cannot swell.
 
     `packed` is anything with bytes; `kind` is as Zarr calls it, e.g. "gzip". No more memory than a block is taken.
     """
@@ -90,7 +90,7 @@ def _zstandard(packed, limit: int) -> int:
     return total
 
 # %% ../../nbs/core/06_arrays.ipynb #1b9bb823
-#: How long the content of a packed part is, by way of packing.
+#: The length of the content of a compressed part, by codec.
 SIZES: dict[str, Callable] = {
     "blosc": _of_head(4),
     "lz4": _of_head(0),
@@ -272,7 +272,7 @@ def read_layout(folder: Path) -> Layout:
     return found[0]
 
 # %% ../../nbs/core/06_arrays.ipynb #c10
-#: Chunks that may be asked for at once, whatever the array holds; beyond, there must be 16 bytes for each.
+#: Chunks that may be read at once, whatever the array holds; beyond, there must be 16 bytes for each.
 MOST_CHUNKS = 5_000
 
 #: How often an array is opened that changes meanwhile.
@@ -328,7 +328,7 @@ class CheckedArray:
         return tuple(at if isinstance(at, slice) else int(at) % side for at, side in zip(index, self.shape))
 
     def _check(self, ranges: list):
-        "Raise `ImageError` where pixels that are asked for lie in chunks that are not as they should be."
+        "Raise `ImageError` where requested pixels lie in invalid chunks."
         asked = prod(map(len, ranges)) * max(4, self.layout.itemsize)
         for promised in (asked, self.layout.memory):
             if promised > BELIEVED:

@@ -96,7 +96,7 @@ def followed(path) -> Path:
 
 # %% ../../nbs/core/01_files.ipynb #bc7608b0
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
-    "That a link on the way to an output leads nowhere."
+    "The error for a link in the path of an output that leads nowhere."
     return FileError(
         f"{path} cannot be written: {link} is a link to {os.readlink(link)}, which leads nowhere ({error.strerror}); "
         "mend the link, or give another name"
@@ -116,7 +116,7 @@ HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
 # %% ../../nbs/core/01_files.ipynb #4b7b98d6
 def _lives(process: int) -> bool:
-    "Whether a process of this machine is there. On Windows nobody is asked, since asking ends it."
+    "Whether a process of this machine is there. On Windows it is assumed, because os.kill would end it."
     if os.name == "nt":
         return True
     try:
@@ -124,7 +124,7 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # it is somebody else's
+        pass  # it belongs to another user
     return True
 
 # %% ../../nbs/core/01_files.ipynb #5852bfb4
@@ -195,7 +195,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     """Move a file or folder to its place, where it takes that of what was there.
 
     Linux exchanges folders in one step; elsewhere the old one is moved aside first. What is not `lasting` need not
-    outlive a power cut, and nobody waits for the disk; what has not changed `since` a time is there already. Where nothing is to be replaced, a folder that holds something
+    outlive a power cut, and is not synced; what has not changed `since` a time is there already. Where nothing is to be replaced, a folder that holds something
     is an `OSError`. A link stays, and what it points to is replaced.
     """
     place = followed(place)
@@ -427,12 +427,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 # %% ../../nbs/core/01_files.ipynb #0a56cb57
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
-    "Raise `ImageError` where an archive holds more than its size allows, or is packed in a way that its kind is not."
+    "Raise `ImageError` where an archive holds more than its size allows, or is compressed by a method that its format does not allow."
     with ZipFile(file or path) as archive:
         members = archive.infolist()
     other = next((member for member in members if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED)), None)
     if other is not None:
-        raise ImageError(f"{path} is packed in way {other.compress_type} of ZIP; it must be stored or deflated")
+        raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
 # %% ../../nbs/core/01_files.ipynb #ab01cd23
@@ -468,7 +468,7 @@ def _check_npz(path, file):
 
 # %% ../../nbs/core/01_files.ipynb #9bf4f1c1
 def open_npy(path) -> np.ndarray:
-    """The array of an `.npy`, whose pixels stay in the file until they are asked for.
+    """The array of an `.npy`, whose pixels stay in the file until they are sliced.
 
     Raises `ImageError` where it is no regular file, promises more than it holds, or holds objects.
     """
@@ -486,7 +486,7 @@ def open_npy(path) -> np.ndarray:
 # %% ../../nbs/core/01_files.ipynb #b2adff82
 @contextmanager
 def open_npz(path) -> Iterator:
-    """The arrays of an `.npz` by name, which are read when they are asked for.
+    """The arrays of an `.npz` by name, which are read when they are accessed.
 
     Raises `ImageError` where it is no regular file, promises more than it holds, or holds objects.
     """
@@ -678,7 +678,7 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
 # %% ../../nbs/core/01_files.ipynb #a4174145
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:
     _check_text_table(path, separator)
-    # pandas' faster ways end the process on numbers like 1e940904952553134
+    # pandas' faster parsers end the process on numbers like 1e940904952553134
     return pd.read_csv(path, sep=separator, dtype=kept, float_precision="round_trip")
 
 # %% ../../nbs/core/01_files.ipynb #d362711c

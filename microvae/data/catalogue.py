@@ -595,7 +595,7 @@ def load(
         return _some(load_images(data, size=size, table=table, on=on, part=part, **reading), n, seed)
     if reading:
         raise ConfigError(
-            f"{data} is a set by name, which is read in one way only; {', '.join(reading)} can be given for image files"
+            f"{data} is a set by name, which has no reading options; {', '.join(reading)} can be given for image files"
         )
     cells = _by_name(entry, str(data), n, size, seed, data_folder, rendered)
     return cells if table is None else replace(cells, table=join_table(cells.table, table, on, part=part))

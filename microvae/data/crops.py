@@ -31,7 +31,7 @@ class Cutting:
 
     size: int | None = None  # side of the square window, pixels; from the cells if not given
     masked: bool = False  # True sets everything outside the cell to 0
-    aligned: bool = False  # True turns each cell so that its longest axis lies level
+    aligned: bool = False  # True rotates each cell so that its longest axis is horizontal
     min_area: float = 0  # pixels; smaller cells are dropped
     max_area: float | None = None  # pixels; larger cells are dropped
     border: bool = True  # False drops cells that touch the edge of the field, also where the window would fit
@@ -123,7 +123,7 @@ DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus
 # %% ../../nbs/data/06_crops.ipynb #ae2b5c44
 def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "Which windows reach beyond the field."
-    if cutting.aligned:  # the corners of a turned square reach further
+    if cutting.aligned:  # the corners of a rotated square reach further
         before = after = size / 2 * (np.abs(np.cos(table.orientation)) + np.abs(np.sin(table.orientation)))
         row = table.row
         column = table.column
@@ -153,7 +153,7 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> p
 def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutting) -> np.ndarray:
     "One cell's window `(C, size, size)`."
     if cutting.aligned:
-        crop, own = _turned(planes, labels, cell, size)
+        crop, own = _rotated(planes, labels, cell, size)
     else:
         top = round(cell.row) - size // 2
         left = round(cell.column) - size // 2
@@ -164,8 +164,8 @@ def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutti
     return crop * own if cutting.masked else crop
 
 # %% ../../nbs/data/06_crops.ipynb #f47f8b9b
-def _turned(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
-    "The window of a cell turned so that its main axis lies level, and the cell's mask in it."
+def _rotated(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
+    "The window of a cell, rotated so that its main axis is horizontal, and the cell's mask in it."
     from scipy.ndimage import affine_transform
 
     turn = cell.orientation - np.pi / 2  # orientation is measured from the axis of rows
@@ -194,7 +194,7 @@ def _padded(planes: np.ndarray, labels: np.ndarray, width: int) -> tuple[np.ndar
 def _crops(planes: np.ndarray, labels: np.ndarray, kept: pd.DataFrame, size: int, cutting: Cutting) -> list[np.ndarray]:
     "The windows of the cells that are kept, each `(C, size, size)`."
     if cutting.outside == "pad" and len(kept):
-        width = size + size % 2  # even, so that halves are rounded the same way as without the frame
+        width = size + size % 2  # even, so that halves are rounded as without the frame
         planes, labels = _padded(planes, labels, width)
         kept = kept.assign(row=kept.row + width, column=kept.column + width)
     return [_cut(planes, labels, cell, size, cutting) for cell in kept.itertuples()]

@@ -203,7 +203,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
 
 # %% ../../nbs/data/03_fields.ipynb #b0d8b787
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
-    "The same by one way to mark channels."
+    "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
     endings: dict[str, set[str]] = {}
     for file in files:

@@ -190,7 +190,7 @@ def _check_ome(root, path: Path, pixels: int):
             raise ImageError(f"{path} promises {planes:,} planes and has {size:,} bytes; it is damaged, or no image")
     for name in _other_files(root):
         if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1:
-            raise ImageError(f"{path} says that it goes on in {name!r}, which is not in its folder; it is not read")
+            raise ImageError(f"{path} continues in {name!r}, which is not in its folder; it is not read")
         if os.path.lexists(path.parent / name):  # tifffile says which are lacking
             regular_file(path.parent / name)
 

@@ -60,7 +60,7 @@ class Job:
 # %% ../../nbs/data/11_plates.ipynb #81db69eb
 def _dead(field: Field) -> str:
     "The reason for a field that no worker survives."
-    return f"{field.files[0]} has ended its worker {ATTEMPTS} times, perhaps for want of memory"
+    return f"{field.files[0]} has ended its worker {ATTEMPTS} times, memory may be short"
 
 # %% ../../nbs/data/11_plates.ipynb #c07
 #: Fields that are written to disk at a time.
@@ -278,7 +278,7 @@ class Collected:
                     _settle(place)
                     check_place(out, overwrite)
                     self.collect(part, cut, progress)
-                    check_place(out, overwrite)  # somebody may have written there meanwhile
+                    check_place(out, overwrite)  # another process may have written there meanwhile
                     began = self.describe(part)
                     part.rename(whole)  # to a name of our own: who waited for the lock finds no work half done
                 _put(whole, place, overwrite, began)
@@ -308,7 +308,7 @@ class Collected:
         began = time() - 2  # of the clock of a file server
         describe_stored(part, dict(channels=list(self.channels), name=self.name, about=self.whole()))
         shutil.rmtree(part / "dropped")
-        self.kept = 0  # from here on there are no blocks to go on with
+        self.kept = 0  # from here on there are no blocks to resume
         return began
 
     def ended(self, out: Path, error: OSError | FileError) -> FileError:

@@ -276,7 +276,7 @@ def lung_fret(
 ) -> CellImages:  # channel erk; the table holds track, hour, fate and the true factors
     """Simulated live lung cancer cells under EGFR inhibition, tracked for up to 72 h, with their true factors.
 
-    `about["best_auc"]` is the area under the ROC curve of the true probability of death: nobody can predict fate better.
+    `about["best_auc"]` is the area under the ROC curve of the true probability of death: no classifier can predict fate better.
     """
     check_count(n, seed)
     if not 0 < interval <= 72 or size < 8:

@@ -88,7 +88,7 @@ def unchanged(path, read: Callable[[Path], Any]):
 # %% ../../nbs/data/00_storage.ipynb #c06
 @dataclass(frozen=True)
 class StoredImages:
-    "Images `(N, C, H, W)` on disk, or a selection of them; what is asked for is read, as float32 in [0, 1]."
+    "Images `(N, C, H, W)` on disk, or a selection of them; rows are read as float32 in [0, 1] when they are indexed."
 
     array: CheckedArray  # of 16-bit integers
     rows: np.ndarray | None = None  # ascending rows of the array that belong to the selection; all if not given

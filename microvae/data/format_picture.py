@@ -9,7 +9,7 @@ __all__ = ['SCANS', 'READER', 'PictureReader']
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -31,21 +31,16 @@ def _decoders() -> dict[str, Any]:
 SCANS = 100
 
 # %% ../../nbs/data/03_format_picture.ipynb #034aa0f4
-def _decoder(path: Path):
-    "A picture whose head is decoded. Raises `ImageError` for another format than its name says."
-    kind = _decoders()[path.suffix.lower()]
-    source: Any = path
-    if kind.format == "JPEG":
-        content = path.read_bytes()
-        if content.count(b"\xff\xda") > SCANS:
-            raise ImageError(f"{path} has more than {SCANS} passes over its pixels; it is made to take for ever")
-        source = BytesIO(content)
-    try:
-        return kind(source)
-    except SyntaxError as error:  # which is what Pillow raises for another format
-        raise ImageError(
-            f"{path} cannot be read: it is damaged, or no {kind.format}, though its name says so"
-        ) from error
+def _content(path: Path, kind) -> BinaryIO:
+    "The open file of a picture; Pillow would open an uncompressed file by name once more, to map it into memory."
+    file = open(path, "rb")
+    if kind.format != "JPEG":
+        return file
+    with file:
+        content = file.read()
+    if content.count(b"\xff\xda") > SCANS:
+        raise ImageError(f"{path} has more than {SCANS} passes over its pixels; it is made to take for ever")
+    return BytesIO(content)
 
 # %% ../../nbs/data/03_format_picture.ipynb #a54f2340
 def _mode(picture) -> str:
@@ -63,22 +58,29 @@ class PictureReader(FileReader):
     def open(self, path: Path, level: int) -> ImageFile:
         from PIL import Image
 
-        picture = _decoder(path)
+        kind = _decoders()[path.suffix.lower()]
+        content = _content(path, kind)
         try:
+            picture = kind(content)
             if getattr(picture, "n_frames", 1) > 1:
                 raise ImageError(f"{path} is animated; save its frames as a TIFF stack, or as one file each")
             mode = _mode(picture)
             one = np.asarray(Image.new(mode, (1, 1)))
             shape = (picture.height, picture.width, *one.shape[2:])
             check_promise(path, prod(shape) * max(4, one.itemsize))
+        except SyntaxError as error:  # which is what Pillow raises for another format
+            content.close()
+            raise ImageError(
+                f"{path} cannot be read: it is damaged, or no {kind.format}, though its name says so"
+            ) from error
         except BaseException:
-            picture.close()
+            content.close()
             raise
 
         def read() -> np.ndarray:
             return np.array(picture if picture.mode == mode else picture.convert(mode))
 
-        return ImageFile(path, Pixels(shape, one.dtype, read, picture.close), guessed_axes(shape))
+        return ImageFile(path, Pixels(shape, one.dtype, read, content.close), guessed_axes(shape))
 
 # %% ../../nbs/data/03_format_picture.ipynb #3042fb69
 READER = PictureReader()

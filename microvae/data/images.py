@@ -183,7 +183,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     warnings.warn(
         f"images differ in size, {low}×{left} to {high}×{right} pixels: each is brought to {height}×{width}, the median; "
         "give size= (--size) for another; what they had is in the columns file_height and file_width",
-        stacklevel=4,
+        stacklevel=5,
     )
     return height, width
 

@@ -185,21 +185,21 @@ def test_images_outside_the_range_of_training_give_a_warning(tmp_path):
             with pytest.warns(UserWarning, match="outside the range of the training images"):
                 vae.transform(other)
         np.save(tmp_path / "other.npy", given[0, 0] - 1500)
-        with pytest.warns(UserWarning, match="outside the range of the images that the treatment was learned from"):
+        with pytest.warns(UserWarning, match="outside the range of the images that the preprocessing was learned from"):
             vae.transform(str(tmp_path / "*.npy"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_crops_of_floats_that_are_no_numbers(value, tmp_path):
-    "One such field is reported, also where the treatment learns from all fields; the others give their cells."
+    "One such field is reported, also where the preprocessing learns from all fields; the others give their cells."
     y, x = np.mgrid[:64, :64]
     field = sum(((y - r) ** 2 + (x - c) ** 2 < 40) * 0.8 for r in (16, 48) for c in (16, 48)).astype(np.float32) - 0.3
     for number in range(3):
         tifffile.imwrite(tmp_path / f"f{number}.tif", field)
     field[3, 3] = value
     tifffile.imwrite(tmp_path / "f3.tif", field)
-    treatment = [mv.Percentile(over="set")]
-    cells = mv.crop_fields(tmp_path, 16, treatment=treatment, workers=1, progress=False)
+    preprocessing = [mv.Percentile(over="set")]
+    cells = mv.crop_fields(tmp_path, 16, preprocessing=preprocessing, workers=1, progress=False)
     assert len(cells) == 12
     [failed] = cells.about["failed"]
     assert failed["file"] == "f3.tif"

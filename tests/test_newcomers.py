@@ -151,7 +151,7 @@ def test_windows_beyond_the_field_are_counted_and_can_be_kept(tmp_path):
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "x.tif", (200 * field()[0]).astype(np.uint8))
     dropped = done("crop", "images", "--size", 24, "--out", "a.zarr", cwd=tmp_path).stdout
-    assert "dropped, of 5 cells: 1 window leaves the field; --border pad keeps" in dropped
+    assert "dropped, of 5 cells: 1 window extends beyond the field of view; --border pad keeps" in dropped
     kept = done("crop", "images", "--size", 24, "--out", "b.zarr", "--border", "pad", "--json", cwd=tmp_path).stdout
     assert json.loads(kept)["cells"] == 5
     assert "'drop' or 'pad'" in refused("crop", "images", "--out", "c.zarr", "--border", "pat", cwd=tmp_path)

@@ -19,14 +19,14 @@ from microvae.core.public import PUBLIC
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    "A folder of 16-bit TIFFs, a run trained on them, and the same cells stored with other treatments."
-    place = tmp_path_factory.mktemp("treatments")
+    "A folder of 16-bit TIFFs, a run trained on them, and the same cells stored with other preprocessing."
+    place = tmp_path_factory.mktemp("preprocessing")
     write_tiffs(place / "crops", mv.lung_fret(24))
     assert here("train", "crops", "--epochs", 1, "--device", "cpu", cwd=place).returncode == 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, steps in OTHERS.items():
-            cells = mv.load_images(place / "crops", treatment=steps)
+            cells = mv.load_images(place / "crops", preprocessing=steps)
             cells.to_zarr(place / f"{name}.zarr")
             cells.save(place / f"{name}.npz")
     return place
@@ -48,7 +48,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_refuses_images_that_were_treated_otherwise(place, command):
+def test_a_command_refuses_images_that_were_preprocessed_otherwise(place, command):
     done = here(command, "runs", COMMANDS[command], "--images", "stretched.zarr", cwd=place)
     said(done, "Percentile", "Scale(maximum=", "give the image files themselves")
     assert "mv." not in done.stderr
@@ -57,14 +57,14 @@ def test_a_command_refuses_images_that_were_treated_otherwise(place, command):
 
 @pytest.mark.parametrize("name", ["stretched", "flat", "smooth"])
 @pytest.mark.parametrize("call", ["transform", "reconstruct", "score_samples", "embed", "plot_map"])
-def test_the_estimator_refuses_images_that_were_treated_otherwise(place, name, call):
+def test_the_estimator_refuses_images_that_were_preprocessed_otherwise(place, name, call):
     vae = mv.MicroVAE.load(place / "runs", device="cpu")
     cells = mv.load_images(place / f"{name}.npz")
-    with pytest.raises(mv.ConfigError, match=r"Scale\(maximum=.*treatment=mv.Treatment.from_list"):
+    with pytest.raises(mv.ConfigError, match=r"Scale\(maximum=.*preprocessing=mv.Preprocessing.from_list"):
         getattr(vae, call)(cells)
 
 
-def test_codes_of_a_run_are_not_made_of_images_that_were_treated_otherwise(place):
+def test_codes_of_a_run_are_not_made_of_images_that_were_preprocessed_otherwise(place):
     run = mv.load_model(place / "runs")
     with pytest.raises(mv.ConfigError, match="Percentile"):
         mv.embedding(run, mv.load_images(place / "stretched.npz"))
@@ -86,13 +86,13 @@ def test_what_is_not_known_is_said(place):
 
 
 def test_what_a_plate_has_learned_may_differ(tmp_path):
-    "Every plate has its own percentiles; the treatment is the same."
+    "Every plate has its own percentiles; the preprocessing is the same."
     for number in (1, 2):
         write_tiffs(tmp_path / f"plate{number}", mv.lung_fret(12, seed=number))
     first, second = (
-        mv.load_images(tmp_path / f"plate{number}", treatment=[mv.Percentile(over="plate")]) for number in (1, 2)
+        mv.load_images(tmp_path / f"plate{number}", preprocessing=[mv.Percentile(over="plate")]) for number in (1, 2)
     )
-    assert first.about["treatment"] != second.about["treatment"]
+    assert first.about["preprocessing"] != second.about["preprocessing"]
     run = train_model(first, mv.RunConfig(training=mv.Training(1)), progress=False, device="cpu")
     second.save(tmp_path / "second")
     with warnings.catch_warnings():

@@ -41,7 +41,7 @@ GALLERY = {
         "CC0",
         """\
 import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/fluorescence", 40, ("DNA",), "*_labels.tif", treatment=[mv.Percentile()])
+cells = mv.crop_fields("dsb2018_nuclei/fluorescence", 40, ("DNA",), "*_labels.tif", preprocessing=[mv.Percentile()])
 mv.contact_sheet(cells)""",
     ),
     "dsb2018_own": Exhibit(
@@ -52,7 +52,7 @@ mv.contact_sheet(cells)""",
         "CC0",
         """\
 import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*.png", 40, ("DNA",), treatment=[mv.Percentile()])
+cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*.png", 40, ("DNA",), preprocessing=[mv.Percentile()])
 mv.contact_sheet(cells)""",
     ),
     "dsb2018_brightfield": Exhibit(
@@ -85,7 +85,7 @@ mv.contact_sheet(cells)""",
         "BSD-3-Clause",
         """\
 import microvae as mv
-cells = mv.crop_fields("kc167_three_channel", 44, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, treatment=[mv.Percentile(over="set")])
+cells = mv.crop_fields("kc167_three_channel", 44, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, preprocessing=[mv.Percentile(over="set")])
 mv.contact_sheet(cells)""",
     ),
     "ht29": Exhibit(
@@ -96,7 +96,7 @@ mv.contact_sheet(cells)""",
         "CC0",
         """\
 import microvae as mv
-cells = mv.crop_fields("ht29_three_channel", 40, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, treatment=[mv.Percentile()])
+cells = mv.crop_fields("ht29_three_channel", 40, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, preprocessing=[mv.Percentile()])
 mv.contact_sheet(cells)""",
     ),
     "hela": Exhibit(
@@ -107,7 +107,7 @@ mv.contact_sheet(cells)""",
         "CC BY 4.0",
         """\
 import microvae as mv
-cells = mv.crop_fields("hela_three_channel", 160, treatment=[mv.Percentile()], segmentation=mv.Segmentation(channel=2, method="threshold", diameter=120, smoothing=4))
+cells = mv.crop_fields("hela_three_channel", 160, preprocessing=[mv.Percentile()], segmentation=mv.Segmentation(channel=2, method="threshold", diameter=120, smoothing=4))
 mv.contact_sheet(cells, columns=4)""",
     ),
     "histone": Exhibit(
@@ -129,7 +129,7 @@ mv.track_plot(cells)""",
         "BSD-3-Clause",
         """\
 import microvae as mv
-cells = mv.crop_fields("nuclei_with_masks", 40, {"DNA": "img*.tif"}, "mask*.tif", treatment=[mv.Percentile()], masked=True, aligned=True)
+cells = mv.crop_fields("nuclei_with_masks", 40, {"DNA": "img*.tif"}, "mask*.tif", preprocessing=[mv.Percentile()], masked=True, aligned=True)
 mv.contact_sheet(cells)""",
     ),
     "nuclei_own": Exhibit(
@@ -140,7 +140,7 @@ mv.contact_sheet(cells)""",
         "BSD-3-Clause",
         """\
 import microvae as mv
-cells = mv.crop_fields("nuclei_with_masks/img2d.tif", 40, ("DNA",), treatment=[mv.Percentile()], min_area=100)
+cells = mv.crop_fields("nuclei_with_masks/img2d.tif", 40, ("DNA",), preprocessing=[mv.Percentile()], min_area=100)
 mv.quality_plot(cells)""",
     ),
     "bccd": Exhibit(

@@ -113,7 +113,7 @@ def channel_kind(name: str) -> str:
 
 # %% ../../nbs/core/03_style.ipynb #b96fbb64
 def channel_colours(channels: Sequence[str]) -> np.ndarray:
-    """Colours `(C, 3)` of channels that are laid over each other, as light; white, which shows grey, for one channel
+    """Colours `(C, 3)` of channels that are overlaid, as light; white, which shows grey, for one channel
     without a known dye. Grey channels have half the light, so that colours can be seen over them.
 
     Example: `channel_colours(["DAPI", "GFP"])` is blue and green.

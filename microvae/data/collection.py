@@ -134,7 +134,7 @@ class CellImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        "(number, channels, height, width), by which scikit-learn knows that images can be selected as rows of an array."
+        "(number, channels, height, width), by which scikit-learn selects images as rows of an array."
         return (len(self), *self.image_shape)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
@@ -218,9 +218,9 @@ class CellImages:
         return dict(channels=list(self.channels), name=self.name, about=self.about)
 
     def to_zarr(self, path, append: bool = False) -> Path:
-        """Write a stored set, chunked and compressed, or append to one of the same shape, channels and treatment; `mv.load_images` reads it back.
+        """Write a stored set, chunked and compressed, or append to one of the same shape, channels and preprocessing; `mv.load_images` reads it back.
 
-        Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another treatment than those that are there.
+        Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another preprocessing than those that are there.
         """
         return write_stored(path, self.images, self.table, lambda there: self._beside(there, path), append)
 
@@ -237,9 +237,9 @@ class CellImages:
             raise ConfigError(
                 f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}"
             )
-        if there["about"].get("treatment") != self.about.get("treatment"):
+        if there["about"].get("preprocessing") != self.about.get("preprocessing"):
             raise ConfigError(
-                f"{path} was treated otherwise than the images to be appended; read them with treatment=mv.Treatment.from_list(cells.about['treatment']) of the stored set"
+                f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
             )
 
     @classmethod
@@ -271,12 +271,12 @@ def _read_small(path: Path) -> tuple:
 
 # %% ../../nbs/data/01_collection.ipynb #ffea3ddc
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
-    "Channels, name, and what is known of a set that was written. Raises `ImageError` where it does not tell them."
+    "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
     channels, name, about = (meta.get(part) for part in ("channels", "name", "about"))
     named = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
     if not (named and isinstance(name, str) and isinstance(about, dict)):
-        raise ImageError(f"{path} is damaged: it does not tell its channels, its name and what is known of it")
+        raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 
 # %% ../../nbs/data/01_collection.ipynb #f9c1c795

@@ -15,8 +15,9 @@ from ..core.errors import ConfigError, ShapeError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
 from .collection import CellImages
-from .images import folder_column, join_table, list_fields
-from .treatment import Treatment
+from .fields import folder_column, list_fields
+from .preprocessing import Preprocessing
+from .tables import join_table
 
 # %% ../../nbs/data/08_patches.ipynb #c04
 @checked
@@ -30,9 +31,9 @@ def cut_patches(
     # what is known of the images: a table, or a CSV, Parquet or Excel file; joined by file name
     labels=None,
     on: str | None = None,  # its column of file names; found if not given
-    part: bool = False,  # True where the images are a part of what the table knows
+    part: bool = False,  # True where the images are a part of what the table lists
     channels: dict[str, str] | tuple[str, ...] = (),
-    treatment: Treatment = Treatment(),
+    preprocessing: Preprocessing = Preprocessing(),
     progress: bool = True,
 ) -> CellImages:  # a row a patch: file, folder or plate, frame, row, column, brightness, and the labels
     "Random patches of every image, the same for a seed. Raises `ShapeError` for an image smaller than a patch."
@@ -52,11 +53,11 @@ def cut_patches(
     )
     if labels is not None:
         known = join_table(known, labels, on, part=part)
-    treatment = treatment.fitted([field.sample() for field in fields])
+    preprocessing = preprocessing.fitted([field.sample() for field in fields])
     images = []
     places = []
     for i, field in enumerate(progress_bar(fields, desc="images", unit="image", disable=not progress)):
-        planes = field.treated(treatment)
+        planes = field.preprocessed(preprocessing)
         if min(planes.shape[1:]) < size:
             raise ShapeError(
                 f"{field.files[0]} is {planes.shape[1]}×{planes.shape[2]} pixels, too small for patches of {size}×{size}"
@@ -73,7 +74,7 @@ def cut_patches(
         table,
         fields[0].channels(),
         name,
-        {"treatment": treatment.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
+        {"preprocessing": preprocessing.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
     )
 
 # %% ../../nbs/data/08_patches.ipynb #4344ab95

@@ -90,7 +90,7 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
 
 # %% ../../nbs/data/07_tracks.ipynb #133cff7c
 def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
-    """The track that a new cell has split from: its nearest neighbour a frame ago, if that goes on, and is larger than
+    """The track that a new cell has split from: its nearest neighbour a frame ago, if its track continues, and is larger than
     each daughter.
     """
     if len(before) == 0:

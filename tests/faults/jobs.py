@@ -14,7 +14,7 @@ import torch
 import zarr  # noqa: F401
 
 import microvae as mv
-from microvae.data import screens
+from microvae.data import plates
 from microvae.study.runner import run_chapter
 from microvae.training.config import Objective, Training
 from microvae.training.sweep import sweep as train_all
@@ -55,7 +55,7 @@ def plate(folder: Path) -> Path:
 
 def crop(folder: Path, source: Path):
     "The cells of a plate, written in blocks of five fields."
-    screens.BLOCK = 5
+    plates.BLOCK = 5
     if not (folder / "cells.zarr").exists():
         mv.crop_fields(source, 20, out=folder / "cells.zarr", workers=1, progress=False)
 

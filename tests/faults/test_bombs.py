@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 import microvae as mv
-from microvae.data.images import open_image
+from microvae.data.readers import open_image
 
 HERE = Path(__file__).parent
 

@@ -158,8 +158,8 @@ def test_names_never_become_paths_or_code(tmp_path, trained):
             lambda: mv.RunConfig.from_dict(tree | {"model": tree["model"] | {"name": name}}).model.network((1, 20, 20))
         )
         refused(lambda: mv.push(run, name, tmp_path / "hub"))
-    for step in ("os.system", "Treatment", "__class__", "../Scale"):
-        refused(lambda: mv.Treatment.from_list([{"step": step, "maximum": 1.0}]))
+    for step in ("os.system", "Preprocessing", "__class__", "../Scale"):
+        refused(lambda: mv.Preprocessing.from_list([{"step": step, "maximum": 1.0}]))
     assert not list(tmp_path.iterdir())
 
 

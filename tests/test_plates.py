@@ -15,9 +15,9 @@ from scipy.ndimage import gaussian_filter
 
 import microvae as mv
 from microvae.core.workers import map_jobs
-from microvae.data import screens
+from microvae.data import plates
 from microvae.data.collection import CellImages
-from microvae.data.images import list_fields
+from microvae.data.fields import list_fields
 
 
 def microvae(*words, cwd, **how):
@@ -56,7 +56,7 @@ def content(folder):
 
 
 def crop(plate, out, **how):
-    return screens.crop_fields(plate, 24, CHANNELS, out=out, progress=False, **how)
+    return plates.crop_fields(plate, 24, CHANNELS, out=out, progress=False, **how)
 
 
 def test_a_dask_cluster_gives_the_same_bytes_and_survives_the_loss_of_a_worker(plate, tmp_path):
@@ -91,7 +91,7 @@ class DiesOnce:
 @pytest.mark.parametrize("times, lost", [(1, 0), (99, 1)])
 def test_a_worker_that_dies_costs_time_only(plate, tmp_path, times, lost):
     fields = list_fields(plate, CHANNELS)
-    results = [result for _, result in map_jobs(DiesOnce(tmp_path / "died", times), fields, 2, lost=screens._dead)]
+    results = [result for _, result in map_jobs(DiesOnce(tmp_path / "died", times), fields, 2, lost=plates._dead)]
     assert [r for r in results if "ended its worker" not in r] == [
         f.name for i, f in enumerate(fields) if not (lost and i == 3)
     ]
@@ -201,13 +201,13 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
         mv.load_images(tmp_path / "closed")
 
 
-def test_new_images_get_the_treatment_of_the_old(plate):
-    treatment = [mv.FlatField(), mv.SubtractBackground(30), mv.Percentile(over="set")]
-    cells = mv.crop_fields(plate, 24, CHANNELS, treatment=treatment, progress=False, workers=1)
+def test_new_images_get_the_preprocessing_of_the_old(plate):
+    preprocessing = [mv.FlatField(), mv.SubtractBackground(30), mv.Percentile(over="set")]
+    cells = mv.crop_fields(plate, 24, CHANNELS, preprocessing=preprocessing, progress=False, workers=1)
     run = mv.fit("adaptable", cells, mv.RunConfig(training=mv.Training(epochs=1)), progress=False, device="cpu")
-    kept = mv.Treatment.from_list(run.config.data.treatment)
+    kept = mv.Preprocessing.from_list(run.config.data.preprocessing)
     again = mv.crop_fields(
-        [plate / "w5_D.TIF", plate / "w5_F.TIF"], 24, CHANNELS, treatment=kept, progress=False, workers=1
+        [plate / "w5_D.TIF", plate / "w5_F.TIF"], 24, CHANNELS, preprocessing=kept, progress=False, workers=1
     )
     np.testing.assert_array_equal(again.images, cells[(cells.table.file == "w5_D.TIF").to_numpy()].images)
 

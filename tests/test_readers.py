@@ -1,0 +1,125 @@
+"Each file is opened once and its pixels are read once; a new format is one module and nothing else."
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+
+import microvae as mv
+import microvae.data
+from microvae.data.readers import readers
+
+OPENED: Counter = Counter()
+WATCHED: list[str] = []
+
+
+def count_opening(event, arguments):
+    if event == "open" and WATCHED and str(arguments[0]).startswith(WATCHED[0]):
+        OPENED[Path(arguments[0]).name] += 1
+
+
+sys.addaudithook(count_opening)  # it cannot be removed, and does nothing while nothing is watched
+
+
+@pytest.fixture
+def opened(tmp_path):
+    OPENED.clear()
+    WATCHED[:] = [f"{tmp_path}/"]
+    yield OPENED
+    WATCHED.clear()
+
+
+def write(folder, ending, count=20, side=400):
+    random = np.random.default_rng(0)
+    for i in range(count):
+        pixels = random.integers(0, 60_000, (side, side)).astype(np.uint16)
+        path = folder / f"{i:02d}.{ending}"
+        if ending == "npy":
+            np.save(path, pixels)
+        elif ending == "npz":
+            np.savez(path, pixels)
+        elif ending == "tif":
+            tifffile.imwrite(path, pixels)
+        else:
+            imageio.imwrite(path, pixels if ending == "png" else (pixels >> 8).astype(np.uint8))
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "npy", "npz", "jpg", "bmp"])
+def test_twenty_files_are_opened_twenty_times(tmp_path, opened, ending):
+    write(tmp_path, ending, side=40)
+    opened.clear()
+    mv.load_images(tmp_path)
+    assert len(opened) == 20
+    assert set(opened.values()) == {1}
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts the bytes that a process reads")
+@pytest.mark.parametrize("ending", ["tif", "png", "npz", "jpg"])
+def test_pixels_are_read_once(tmp_path, ending):
+    (tmp_path / "first").mkdir()
+    write(tmp_path / "first", ending, 1)
+    mv.load_images(tmp_path / "first")  # what is imported on the way is read here
+    (tmp_path / "all").mkdir()
+    size = write(tmp_path / "all", ending)
+    before = bytes_read()
+    mv.load_images(tmp_path / "all")
+    assert bytes_read() - before < 1.3 * size
+
+
+def bytes_read():
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
+
+
+def test_files_of_channels_and_frames_are_opened_once(tmp_path, opened):
+    for well in ("A01", "A02"):
+        for channel in range(6):
+            stack = np.full((3, 20, 20), 1000 + channel, np.uint16)
+            tifffile.imwrite(tmp_path / f"{well}_Ch{channel}.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    opened.clear()
+    cells = mv.load_images(tmp_path, channels={f"Ch{c}": f"*_Ch{c}.tif" for c in range(6)})
+    assert cells.shape == (6, 6, 20, 20)
+    assert len(opened) == 12
+    assert set(opened.values()) == {1}
+
+
+def test_a_file_that_was_replaced_is_read_again(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((9, 9), 7, np.uint16))
+    assert mv.open_image(tmp_path / "a.tif").read().max() == 7
+    tifffile.imwrite(tmp_path / "a.tif", np.full((9, 12), 9, np.uint16))
+    assert mv.open_image(tmp_path / "a.tif").read().max() == 9
+
+
+TOY = """
+import numpy as np
+from microvae.data.readers import FileReader, ImageFile
+
+class ToyReader(FileReader):
+    endings = (".toy",)
+
+    def open(self, path, level):
+        return ImageFile(path, np.loadtxt(path, np.uint8, ndmin=2), "YX", ("DNA",), pixel_size=(0.5, 0.5))
+
+READER = ToyReader()
+"""
+
+
+def test_a_format_is_one_module(tmp_path, monkeypatch):
+    (tmp_path / "format_toy.py").write_text(TOY)
+    (tmp_path / "images").mkdir()
+    np.savetxt(tmp_path / "images" / "a.toy", np.full((8, 8), 51), "%d")
+    monkeypatch.setattr(microvae.data, "__path__", [*microvae.data.__path__, str(tmp_path)])
+    readers.cache_clear()
+    try:
+        cells = mv.load_images(tmp_path / "images")
+        assert np.allclose(cells.images, 0.2)
+        assert cells.channels == ("DNA",)
+        assert mv.open_image(tmp_path / "images" / "a.toy").pixel_size == (0.5, 0.5)
+    finally:
+        readers.cache_clear()
+        sys.modules.pop("microvae.data.format_toy", None)

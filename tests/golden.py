@@ -56,7 +56,7 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
 def of_training(name: str) -> dict:
     "History of a run, and what its model makes of images."
     cells, config = configs()[name]
-    # the sets are too small to hold out whole donors or tracks; what that does is tested in data/10_splits
+    # the sets are too small to hold out whole donors or tracks; what that does is tested in data/17_splits
     parts = mv.hold_out(cells, 0.1, by=EACH_IMAGE)
     run = mv.fit(None, parts[0], config, parts[1], device="cpu", progress=False)
     codes = mv.embed(run.network, cells)

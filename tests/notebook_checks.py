@@ -3,7 +3,7 @@
 import pytest
 
 NOTEBOOKS = (
-    "data/09_augment",
+    "data/16_augment",
     "evaluation/00_reconstruction",
     "evaluation/01_latent",
     "evaluation/06_anomaly",

@@ -209,7 +209,7 @@ def test_a_step_is_pytorch_s_own():
     cells = mv.lung_fret(64)
     rate = 1e-4
     # Adam's first step has the size of the learning rate whatever the gradient is, so that the sign of a gradient that
-    # is nothing but rounding would count; SGD's step is the gradient. notebook training/04_step compares Adam in float64
+    # is nothing but rounding would count; SGD's step is the gradient. notebook training/05_step compares Adam in float64
     training = mv.Training(
         epochs=1, batch_size=64, precision="float32", seed=5, optimizer="sgd", momentum=0.0, learning_rate=rate
     )

@@ -99,7 +99,7 @@ def test_reads_well_on_a_phone(browser):
         "nbs/chapters/10_brain/page.html",
         "nbs/report/comparison.html",
         "nbs/report/background.html",
-        "nbs/data/04_simulate.html",
+        "nbs/data/11_simulate.html",
     ):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
@@ -147,7 +147,7 @@ KINDS = [
     "nbs/report/background.html",
     "nbs/report/comparison.html",
     "nbs/report/reliability.html",
-    "nbs/data/03_images.html",
+    "nbs/data/10_images.html",
     "nbs/app/index.html",
 ]
 

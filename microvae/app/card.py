@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card', 'train_model', 'list_runs',
-           'treated_alike', 'images_for', 'fitting']
+           'preprocessed_alike', 'images_for', 'fitting']
 
 # %% ../../nbs/app/01_card.ipynb #c03
 import os
@@ -23,8 +23,8 @@ from ..core.files import read_json, regular_file, unreadable
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
+from ..data.preprocessing import Clip, Preprocessing, essential, in_short
 from ..data.splits import hold_out
-from ..data.treatment import Clip, Treatment, essential, in_short
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.bottlenecks import kl_from_prior
@@ -186,18 +186,18 @@ def _row_of(home: str, finished: bool) -> dict:
     return dict(zip(COLUMNS, values)) | found
 
 # %% ../../nbs/app/01_card.ipynb #598288cb
-#: What to do about a set that was treated otherwise: one that is given by its name or place, and one in Python.
-FROM_FILES = "give the image files themselves, which are treated as those of the run, or make the set anew with the steps of the run"
-IN_PYTHON = "read or crop them with treatment=mv.Treatment.from_list(model.config.data.treatment), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
+#: What to do about a set that was preprocessed otherwise: one that is given by its name or place, and one in Python.
+FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
+IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(model.config.data.preprocessing), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
 
 # %% ../../nbs/app/01_card.ipynb #a5bf4648
-def treated_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
+def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
-    Where only the maximum differs, they are rescaled, with a warning; where the steps of one side are unknown, a warning says so. Raises `ConfigError`, which names both treatments, where they differ in more.
+    Where only the maximum differs, they are rescaled, with a warning; where the steps of one side are unknown, a warning says so. Raises `ConfigError`, which names both lists of steps, where they differ in more.
     """
-    source = cells.about.get("treatment", ())
-    trained_on = model.config.data.treatment
+    source = cells.about.get("preprocessing", ())
+    trained_on = model.config.data.preprocessing
     theirs = essential(source, cells.name)
     wanted = essential(trained_on, f"run {model.config.identity()}")
     if theirs == wanted:
@@ -211,7 +211,9 @@ def treated_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> C
             f"{cells.name} was divided by {maxima[0]:g} and the images of run {model.config.identity()} by {maxima[1]:g}: its pixels are rescaled to the run's",
             stacklevel=3,
         )
-        about = cells.about | {"treatment": Treatment((*Treatment.from_list(trained_on).steps, Clip())).as_list()}
+        about = cells.about | {
+            "preprocessing": Preprocessing((*Preprocessing.from_list(trained_on).steps, Clip())).as_list()
+        }
         return _warn_of_bright(replace(cells.rescaled(maxima[0] / maxima[1]), about=about))
     raise ConfigError(
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
@@ -225,7 +227,7 @@ def _last_maximum(steps: list[dict]) -> float | None:
 
 # %% ../../nbs/app/01_card.ipynb #9c622006
 def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted: list[dict]):
-    "Say that the treatments of cells and run cannot be compared, since one of them is not known."
+    "Say that the preprocessing of cells and run cannot be compared, since one of them is not known."
     known = f"those of run {model.config.identity()}"
     unknown = cells.name
     if theirs:
@@ -300,9 +302,9 @@ def _loaded(
     "A set by name, a stored set as it is, or files brought to [0, 1] as those for training were."
     if isinstance(source, str) and source in CATALOGUE:
         return load(source, n, size, data_folder=data_folder, **reading)
-    steps = Treatment.from_list(model.config.data.treatment).steps
-    treatment = Treatment((*steps, Clip()) if cut else steps) if steps else None
-    cells = load_images(source, size=model.network.image_shape[1:], treatment=treatment, **reading)
+    steps = Preprocessing.from_list(model.config.data.preprocessing).steps
+    preprocessing = Preprocessing((*steps, Clip()) if cut else steps) if steps else None
+    cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
 # %% ../../nbs/app/01_card.ipynb #6c3320be
@@ -310,7 +312,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
     """
-    steps = [step["step"] for step in cells.about.get("treatment", ())]
+    steps = [step["step"] for step in cells.about.get("preprocessing", ())]
     if steps[-1:] == ["Clip"] and "Percentile" not in steps:  # percentiles cut some pixels of every set
         cut = float((cells.sample(500).images[:] >= 1).mean())
         if cut > share:
@@ -324,7 +326,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
 def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 
-    Raises `ShapeError` or `ConfigError` for other channels, or another treatment, than the model's.
+    Raises `ShapeError` or `ConfigError` for other channels, or another preprocessing, than the model's.
     """
     names = tuple(model.card["model"]["channels"])
     mine = cells.channels
@@ -338,4 +340,4 @@ def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellIma
         raise ConfigError(
             f"{cells.name} has channels {', '.join(mine)}, the model was trained on {', '.join(names)}; give the same in the same order"
         )
-    return treated_alike(cells, model, advice).resized(*size)
+    return preprocessed_alike(cells, model, advice).resized(*size)

@@ -125,7 +125,7 @@ class FromSource(Reading):
 
     def scaling(self, images: str) -> dict:
         "The scaling of files. Raises `ConfigError` for a stored set, whose pixels are scaled already."
-        from microvae.app.cropping import treatment_of
+        from microvae.app.cropping import preprocessing_of
         from microvae.data.storage import is_stored
 
         if self.maximum is None and self.stretch is None:
@@ -134,7 +134,7 @@ class FromSource(Reading):
             raise ConfigError(
                 f"the pixels of {images} lie in [0, 1] already; --maximum and --stretch are for image files"
             )
-        return dict(treatment=treatment_of(maximum=self.maximum, stretch=self.stretch))
+        return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
 # %% ../../nbs/app/08_cli.ipynb #b63da7ae
 @dataclass

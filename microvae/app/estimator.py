@@ -32,7 +32,7 @@ from ..data.augment import Augmentation
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.images import load_images
-from ..data.treatment import CUT, Clip, Percentile, Scale, Treatment, has_negatives, natural_maximum
+from ..data.preprocessing import CUT, Clip, Percentile, Preprocessing, Scale, has_negatives, natural_maximum
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
@@ -125,14 +125,14 @@ class Form:
         return (back.reshape(len(back), -1) if self.rows else back).astype(np.float32)
 
     def steps(self) -> list[dict]:
-        """The same for image files, as steps of a treatment; none where pixels are as they were given, or columns have
+        """The same for image files, as steps of a preprocessing; none where pixels are as they were given, or columns have
         limits of their own.
         """
         if self.rows or (self.low == 0).all() and (self.high == 1).all():
             return []
         if self.low.ndim == 0:
-            return Treatment((Scale(float(self.high)), Clip())).as_list()
-        return Treatment(
+            return Preprocessing((Scale(float(self.high)), Clip())).as_list()
+        return Preprocessing(
             (Percentile(0, 100, "set", {"": [self.low.ravel().tolist(), self.high.ravel().tolist()]}),)
         ).as_list()
 
@@ -338,7 +338,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             self.form_ = Form.of(array, self.image_shape)
             if not rows:
                 self.n_features_in_ = prod(self.form_.image_shape)
-        return CellImages(self.form_.images(array), name="images", about={"treatment": self.form_.steps()})
+        return CellImages(self.form_.images(array), name="images", about={"preprocessing": self.form_.steps()})
 
     def transform(self, X) -> np.ndarray:
         "Codes `(N, latent_dim)`: posterior means."

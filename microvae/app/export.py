@@ -28,7 +28,7 @@ from .outputs import embedding
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
-from ..data.images import read_array
+from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import treated_alike
+from .card import preprocessed_alike
 from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
 from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
 from ..core.style import write_figure
@@ -46,7 +46,7 @@ def embedding(
     taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
     if taken:
         raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
-    codes = embed(model, treated_alike(cells, model), precision=precision, progress=progress)
+    codes = embed(model, preprocessed_alike(cells, model), precision=precision, progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
     return pd.concat([cells.table, made], axis=1).assign(model=model.config.identity())
 

@@ -124,7 +124,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
     card = model.card
     kl = empirical_kl(values).tolist() if len(values) > 1 else []
     metrics = {name.replace("_", " "): f"{value:.4g}" for name, value in card["metrics"].items()}
-    steps = ", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"
+    steps = ", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"
     data = {
         "set": card["data"]["name"],
         "images": f"{card['data']['images']:,}",

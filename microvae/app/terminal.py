@@ -200,7 +200,7 @@ def _range_of(cells) -> str:
 # %% ../../nbs/app/07_terminal.ipynb #34aba689
 def _scaling_of(cells) -> str:
     "How pixels come to [0, 1], and why."
-    steps = cells.about.get("treatment") or []
+    steps = cells.about.get("preprocessing") or []
     if not steps:
         return "pixels are taken as they are"
     last = steps[-1]

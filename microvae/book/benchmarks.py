@@ -24,11 +24,12 @@ from ..core.progress import progress_bar
 from ..core.workers import cores
 from ..data.collection import CellImages
 from ..data.crops import Cutting
-from ..data.images import Field, list_fields, read_array
-from ..data.screens import Job
+from ..data.fields import Field, list_fields
+from ..data.plates import Job
+from ..data.preprocessing import Preprocessing, Scale
+from ..data.readers import read_array
 from ..data.segmentation import Segmentation
 from ..data.storage import read_stored, write_stored
-from ..data.treatment import Scale, Treatment
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..study.results import provenance
 
@@ -180,7 +181,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
     "Fields a second, found, measured and cut, by number of processes, with the start of the processes left out."
     import tifffile
 
-    job = Job(Cutting(48), Treatment((Scale(4095.0),)), Segmentation())
+    job = Job(Cutting(48), Preprocessing((Scale(4095.0),)), Segmentation())
     rows = []
     with TemporaryDirectory() as folder:
         for i in range(fields):

@@ -25,7 +25,7 @@ WHY = {
         "scipy": ("filters, distances, distributions", "simulators, segmentation, statistics"),
         "pandas": ("the table beside the images", "metadata, histories, tables"),
         "pyarrow": ("Parquet: types and speed that CSV lacks", "tables of millions of cells"),
-        "scikit-image": ("segmentation, measures, treatment", "cells from fields of view"),
+        "scikit-image": ("segmentation, measures, preprocessing", "cells from fields of view"),
         "scikit-learn": (
             "classifiers, splits, projections; the rules of an estimator",
             "what codes predict; pipelines",

@@ -18,8 +18,8 @@ from ..core.files import write_json
 from ..data.augment import fourier_magnitude
 from ..data.collection import CellImages
 from ..data.patches import write_parts
+from ..data.preprocessing import Denoise
 from ..data.splits import hold_out, label_folds, split
-from ..data.treatment import Denoise
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed
 from ..study.chapter import Chapter, Setting, pictures_of

@@ -50,7 +50,7 @@ class CollapseError(ConfigError):
 
 # %% ../../nbs/core/00_errors.ipynb #9ca8368c
 class DeviceError(MicroVAEError):
-    "A device was asked for that this machine does not have."
+    "A device was requested that this machine does not have."
 
 # %% ../../nbs/core/00_errors.ipynb #0a645425
 class DivergenceError(MicroVAEError):
@@ -67,11 +67,11 @@ def in_a_line(error: object) -> str:
 
 # %% ../../nbs/core/00_errors.ipynb #c09
 def unknown_name(
-    kind: str,  # what was asked for, e.g. "architecture"
+    kind: str,  # what was requested, e.g. "architecture"
     name: str,  # the name that was given
     known: Iterable[str],  # the names that exist
 ) -> UnknownNameError:  # to be raised by the caller
-    "An error that names what was asked for and the nearest names that exist."
+    "An error that names what was requested and the nearest names that exist."
     known = sorted(known)
     folded = {k.lower(): k for k in known}
     near = [folded[k] for k in get_close_matches(str(name).lower(), folded, n=3, cutoff=0.5)]
@@ -116,7 +116,7 @@ RIGHT = {
     "Autoencoder": "a network, as mv.build gives",
     "Model": "a model, as mv.fit or mv.load_model gives",
     "RunConfig": "a RunConfig, e.g. mv.RunConfig(training=mv.Training(epochs=20))",
-    "Treatment": "a Treatment, e.g. mv.Treatment([mv.Percentile()])",
+    "Preprocessing": "a Preprocessing, e.g. mv.Preprocessing([mv.Percentile()])",
     "DataFrame": "a table (pandas.DataFrame)",
     "ndarray": "an array",
     "Tensor": "a tensor or an array",

@@ -72,8 +72,8 @@ class Data(Settings):
     n_train: int = 0
     n_validation: int = 0
     fingerprint: str = field(default="", repr=False)  # hash of the pixels of both parts
-    # steps that brought the images to [0, 1], as `Treatment.from_list` takes them for new images
-    treatment: tuple = field(default=(), hash=False, repr=False)
+    # steps that brought the images to [0, 1], as `Preprocessing.from_list` takes them for new images
+    preprocessing: tuple = field(default=(), hash=False, repr=False)
 
 # %% ../../nbs/training/00_config.ipynb #1b8a666b
 @dataclass(frozen=True, repr=False)
@@ -234,7 +234,7 @@ class RunConfig(Settings):
                 )
             data = tree["data"] | {
                 "image_shape": tuple(tree["data"]["image_shape"]),
-                "treatment": tuple(tree["data"].get("treatment", ())),
+                "preprocessing": tuple(tree["data"].get("preprocessing", ())),
             }
             return cls(
                 Data(**data),

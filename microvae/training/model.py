@@ -83,7 +83,7 @@ class NormalisationPart(TypedDict):
     "How images were brought to [0, 1], and the range that they had then."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
-    treatment: list[StepPart]
+    preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
 # %% ../../nbs/training/02_model.ipynb #f132dbaa
@@ -224,7 +224,7 @@ codes = vae.transform(cells)
 |:--|--:|
 {rows}
 
-Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["treatment"]) or "none"}.
+Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
 # %% ../../nbs/training/02_model.ipynb #c10
@@ -305,7 +305,7 @@ class Model:
                 variational=network.probabilistic,
                 parameters=count_parameters(network),
             ),
-            normalisation=dict(treatment=list(config.data.treatment), range=[0.0, 1.0]),
+            normalisation=dict(preprocessing=list(config.data.preprocessing), range=[0.0, 1.0]),
             data=dict(
                 name=config.data.name,
                 images=config.data.n_train + config.data.n_validation,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_here', 'train_plain', 'train_pythae',
-           'train_lightning', 'measure', 'operations', 'peak', 'compare', 'further', 'scaling', 'import_seconds',
+           'train_lightning', 'measure', 'operations', 'peak', 'compare', 'more_settings', 'scaling', 'import_seconds',
            'run_speed', 'plot_trainers', 'plot_scaling']
 
 # %% ../../nbs/book/04_speed.ipynb #c03
@@ -328,7 +328,7 @@ def _rate(images: int, call) -> float:
     return images / (perf_counter() - start)
 
 # %% ../../nbs/book/04_speed.ipynb #82b981a3
-def further(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
+def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "What else is asked for: seven β at once, a run by two processes, and codes for images that a model has never seen."
     case = CASES["small"]
     cells = CellImages(case.pixels())
@@ -423,7 +423,7 @@ def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Pat
     kind = resolve_device(device).type
     tables = {
         "trainers": compare(rounds=rounds, device=kind),
-        "further": further(device=kind),
+        "further": more_settings(device=kind),
         "scaling": scaling(device=kind),
         "import": import_seconds(),
     }

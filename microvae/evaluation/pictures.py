@@ -103,7 +103,7 @@ def plot_marginals(
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
 ) -> Figure:
-    """Ways of cells through the latent plane, a panel for each value of a column: dots grow with time, and a circle
+    """Trajectories of cells in the latent plane, a panel for each value of a column: dots grow with time, and a circle
     marks where a cell was last seen. All cells lie behind in grey.
     """
     for name in (track, time, label):

@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 
     @property
     def sign(self) -> int:
-        "1 where all of the interval is above zero, −1 where all is below, 0 where it holds zero or has no limits."
+        "1 where all of the interval is above zero, −1 where all is below, 0 where it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #eacf525c

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['digest', 'library_folder', 'FailedCheck', 'error_of', 'plain_traceback', 'failed_checks', 'keep_error',
            'made_by_study', 'note_failures', 'noted_failures', 'failure_summary', 'NotebookError', 'execute',
-           'parameters_of', 'check_parameters', 'stand_alone', 'run_chapter', 'run_chapters']
+           'parameters_of', 'check_parameters', 'self_contained', 'run_chapter', 'run_chapters']
 
 # %% ../../nbs/study/04_runner.ipynb #c02
 import json
@@ -310,7 +310,7 @@ def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     return re.sub(r"@(fig|tbl)-[\w-]+", lambda match: {"fig": "a figure", "tbl": "a table"}[match[1]], text)
 
 # %% ../../nbs/study/04_runner.ipynb #51ffbf07
-def stand_alone(notebook: dict) -> dict:
+def self_contained(notebook: dict) -> dict:
     "An executed notebook whose references resolve within it: captions stand below figures and tables, with numbers."
     captions = _captions(notebook["cells"])
     cells = []
@@ -366,7 +366,7 @@ def run_chapter(
         note_failures(home, failed_checks(made, source))
         raise
     note_failures(home, [])
-    write_json(made, stand_alone(read_json(made)))
+    write_json(made, self_contained(read_json(made)))
     write_json(stamp, dict(digest=mark))
     return True
 

@@ -283,10 +283,10 @@ def test_pages_show_metadata_as_text(trained, tmp_path, browser):
     model = replace(model)
     model.card = card
     table = pd.DataFrame({name: [EVIL[(i + k) % len(EVIL)] for i in range(len(cells))] for k, name in enumerate(EVIL)})
-    strange = mv.CellImages(cells.images, table, tuple(EVIL[:2]), EVIL[0])
-    codes = embedding(model, strange)
-    (tmp_path / "map.html").write_text(explorer_page(model, strange, codes, decoder="atlas", title=EVIL[2]))
-    write_report(tmp_path / "report.html", model, strange, codes, colour=EVIL[1])
+    hostile = mv.CellImages(cells.images, table, tuple(EVIL[:2]), EVIL[0])
+    codes = embedding(model, hostile)
+    (tmp_path / "map.html").write_text(explorer_page(model, hostile, codes, decoder="atlas", title=EVIL[2]))
+    write_report(tmp_path / "report.html", model, hostile, codes, colour=EVIL[1])
     write_card(tmp_path, card)
     assert read_card(tmp_path) == card
     for name in ("map.html", "report.html"):

@@ -198,7 +198,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     assert "resumes from there" in stderr, stderr
     assert "Traceback" not in stderr, stderr
     done = here(*words, "--time-budget", 0, "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["epochs"] > 2
+    # how many epochs fit into the seconds before depends on the machine
+    assert json.loads(done.stdout)["epochs"] >= 1
     assert not json.loads(done.stdout)["finished"]
 
 

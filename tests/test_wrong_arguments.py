@@ -3,7 +3,8 @@
 import warnings
 from functools import cache
 from inspect import isfunction, signature
-from typing import get_type_hints
+from types import UnionType
+from typing import get_args, get_type_hints
 from unittest.mock import Mock
 
 import numpy as np
@@ -188,7 +189,8 @@ def wanted(hint):
     found = [value for value in samples() if hint is None or fits(value, hint)]
     if found:
         return found[0]
-    return Mock(spec=hint)
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return Mock(spec=kinds[0])
 
 
 @pytest.mark.parametrize(

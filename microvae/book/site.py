@@ -165,6 +165,8 @@ def _blank_picture() -> str:
 def _plainly_typed(thing):
     "A function with its plain types, where a command's options have hidden them in `Annotated`."
     thing = unwrap(thing) if callable(thing) else thing  # of a decorated command, the command
+    if not isinstance(thing, FunctionType):
+        return thing
     if not any(hasattr(kind, "__metadata__") for kind in getattr(thing, "__annotations__", {}).values()):
         return thing
     copy = FunctionType(thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__)

@@ -78,13 +78,12 @@ def text_table(columns: Iterable[str], rows: Iterable[Iterable]) -> str:
     "Rows under their headings as text, for a person at a terminal; a column whose values are all numbers is aligned right."
     from io import StringIO
 
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     names = [str(name) for name in columns]
     cells = [list(row) for row in rows]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(names):
         numeric = all(isinstance(row[number], (int, float)) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from ..core.errors import checked
 from ..core.style import styled
 from ..models.autoencoders import Autoencoder
-from ..training.model import Model
+from ..training.model import Model, network_of
 
 # %% ../../nbs/evaluation/07_layers.ipynb #c04
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
     "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
+    network = network_of(model)
     caught = {}
     hooks = []
 
@@ -30,18 +31,18 @@ def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.
 
         return hook
 
-    for part, blocks in (("encoder", model.encoder), ("decoder", model.decoder.blocks)):
+    for part, blocks in (("encoder", network.encoder), ("decoder", network.decoder.blocks)):
         for i, block in enumerate(blocks, 1):
             hooks.append(block.register_forward_hook(catch(f"{part} {i}")))
-    was_training = model.training
+    was_training = network.training
+    device = next(network.parameters()).device
+    pixels = torch.from_numpy(np.asarray(images, np.float32)).to(device)
     try:
-        model.eval().decode(
-            model.encode(torch.from_numpy(np.asarray(images, np.float32)).to(next(model.parameters()).device))
-        )
+        network.eval().decode(network.encode(pixels))
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(was_training)
+        network.train(was_training)
     return caught
 
 # %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e

@@ -45,10 +45,14 @@ def _level(path: Path, level: int) -> tuple[dict, Path]:
     attributes = attributes.get("ome", attributes)
     if "multiscales" not in attributes:
         raise ImageError(f"{path} is not an OME-Zarr image: it has no multiscales; give the folder of one image")
-    levels = attributes["multiscales"][0]["datasets"]
-    if level >= len(levels):
-        raise ConfigError(f"{path} has {len(levels)} pyramid levels, counted from 0; there is no level {level}")
-    return attributes, _within(path, levels[level]["path"])
+    try:
+        levels = attributes["multiscales"][0]["datasets"]
+        names = [one["path"] for one in levels]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ImageError(f"{path} is not an OME-Zarr image: its multiscales do not name the arrays in it") from error
+    if level >= len(names):
+        raise ConfigError(f"{path} has {len(names)} pyramid levels, counted from 0; there is no level {level}")
+    return attributes, _within(path, names[level])
 
 # %% ../../nbs/data/05_format_zarr.ipynb #0a109d6e
 def _within(folder: Path, name) -> Path:

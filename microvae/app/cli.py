@@ -114,7 +114,9 @@ class FromSource(Reading):
         "What a card keeps, so that the images can be loaded again."
         from microvae.data.catalogue import CATALOGUE
 
-        place = images if images in CATALOGUE else str(Path(images).absolute())
+        # a bare word that is no file may be the misspelt name of a data set
+        is_place = Path(images).exists() or any(mark in images for mark in "/\\*.")
+        place = str(Path(images).absolute()) if is_place and images not in CATALOGUE else images
         return dict(data=place, n=self.n, size=self.size, data_folder=self.data_folder) | self.settings()
 
     def load(self, images: str, **settings):

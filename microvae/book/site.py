@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOT_MADE', 'FRAME', 'SUBPACKAGES', 'CONF', 'CSS', 'PRINT', 'FRONT', 'translate_text', 'split_options',
-           'translate_code', 'failure_box', 'stand_in', 'api_entries', 'translate', 'Part', 'parts', 'pages_of',
-           'heading', 'module_pages', 'module_table', 'subpackage_table', 'public_table', 'execute_page',
+           'translate_code', 'failure_box', 'stand_in', 'api_entries', 'join_folded', 'translate', 'Part', 'parts',
+           'pages_of', 'heading', 'module_pages', 'module_table', 'subpackage_table', 'public_table', 'execute_page',
            'translate_page', 'write_source', 'execute_pages', 'build_book', 'for_everybody', 'print_book', 'from_root',
            'readme', 'write_readme']
 
@@ -222,6 +222,19 @@ def _translate_failed(cell) -> list:
     cell["outputs"] = [output for output in cell["outputs"] if output["output_type"] != "error"]
     return [*translate_code(cell), box]
 
+# %% ../../nbs/book/07_site.ipynb #5be1d07b
+def join_folded(cells: list) -> list:
+    "Cells of a page where consecutive folded code cells without output are one."
+    joined = []
+    for cell in cells:
+        folded = cell["cell_type"] == "code" and cell["metadata"].get("tags") == ["hide-input"]
+        before = joined[-1] if joined else None
+        if folded and before is not None and before["metadata"].get("tags") == ["hide-input"]:
+            before["source"] += "\n\n\n" + cell["source"]
+        else:
+            joined.append(cell)
+    return joined
+
 # %% ../../nbs/book/07_site.ipynb #b0a96a9f
 def translate(notebook):
     "An executed notebook as one that myst-nb renders."
@@ -235,7 +248,7 @@ def translate(notebook):
         if failed and cell["cell_type"] == "code":
             cell["outputs"] += stand_in(cell)
         cells += _translate_failed(cell) if error_of(cell) else _translate_cell(cell, module)
-    return new_notebook(cells=cells, metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
+    return new_notebook(cells=join_folded(cells), metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
 
 # %% ../../nbs/book/07_site.ipynb #c11
 class Part(NamedTuple):

@@ -268,8 +268,8 @@ def explorer_page(
     """
     values = _checked_codes(codes, cells)
     kind = decoder_kind(model, decoder)
-    about = {}
-    blobs = {}
+    about: dict = {}
+    blobs: dict = {}
     for part in (
         _map_parts(values, projections),
         _table_parts(codes, colour),

@@ -225,7 +225,7 @@ def _translate_failed(cell) -> list:
 # %% ../../nbs/book/07_site.ipynb #5be1d07b
 def join_folded(cells: list) -> list:
     "Cells of a page where consecutive folded code cells without output are one."
-    joined = []
+    joined: list = []
     for cell in cells:
         folded = cell["cell_type"] == "code" and cell["metadata"].get("tags") == ["hide-input"]
         before = joined[-1] if joined else None

@@ -285,8 +285,8 @@ def compare(
     """A row a case and trainer: median images a second with their range, ratio to the best of the others, share of the
     peak, memory.
     """
-    seen = {(case, name): [] for case in cases for name in TRAINERS}
-    peaks = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
+    seen: dict = {(case, name): [] for case in cases for name in TRAINERS}
+    peaks: dict = {dtype: [] for dtype in (torch.float32, torch.bfloat16)}
     for turn in progress_bar(
         [(case, name) for _ in range(rounds) for case in cases for name in TRAINERS],
         desc="trainers",

@@ -90,7 +90,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     found = look_for(setting, train, held)
     # with seed 0 the runs of the best trials, which are there already
     runs = setting.train({name: each.best for name, each in found.items()}, train, held)
-    tables = {}
+    tables: dict = {}
     pictures = {}
     few = test[spread_over(test, "tumour" if "tumour" in test.table else None, 8)]
     pictures["test"] = few.images[:]

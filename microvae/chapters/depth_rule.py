@@ -76,7 +76,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter: every depth that a side allows, on every set."
     size = setting.size
     rows = []
-    pictures = {}
+    pictures: dict = {}
     for name in setting.names:
         drawn = name in CATALOGUE and CATALOGUE[name].kind == "simulated"
         for side in (side for side in size["sides"] if drawn or side <= size["largest_real"]):

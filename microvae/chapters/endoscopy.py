@@ -78,7 +78,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     groups = {"healthy, trained": train, "healthy, held out": held} | ({} if ill is None else {"polyp": ill})
     quality = []
     classified = []
-    pictures = {}
+    pictures: dict = {}
     for (name, seed), run in runs.items():
         made = {kind: reconstruct(run.network, some)["reconstruction"] for kind, some in groups.items()}
         for kind, some in groups.items():

@@ -56,7 +56,7 @@ def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]
     "A row a set, latent size and seed; held-out cells and their reconstructions at the smallest and the largest size."
     size = setting.size
     rows = []
-    pictures = {}
+    pictures: dict = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
         train, held = hold_out(cells, 0.2)
@@ -161,7 +161,7 @@ def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
 # %% ../../nbs/chapters/07_modalities/study.ipynb #2864d2c2
 def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
     "Images of each set and their reconstructions, on one scale a set; channels in colours."
-    shown = {}
+    shown: dict = {}
     for name in (key for key in pictures if " dimensions" not in key):
         groups = {key: images for key, images in pictures.items() if key == name or key.startswith(f"{name}, ")}
         whole = np.concatenate(list(groups.values()))

@@ -286,10 +286,10 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
 # %% ../../nbs/chapters/05_prediction/study.ipynb #9140c0b4
 def run(setting: Setting) -> tuple[dict, dict]:
     "All of the chapter, set by set; `label` and `group` name the columns of a user's own set."
-    found = {name: [] for name in ("scores", "clusters", "calibration", "planes", "outliers")}
+    found: dict = {name: [] for name in ("scores", "clusters", "calibration", "planes", "outliers")}
     tables = {}
-    pictures = {}
-    best = {}
+    pictures: dict = {}
+    best: dict = {}
     for name in setting.names:
         task = _task_of(setting, name)
         if name == "lung_fret":

@@ -78,7 +78,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     size = setting.size
     moved = []
     predicted = []
-    pictures = {}
+    pictures: dict = {}
     for name in setting.names:
         cells = setting.load(name, side=size["side"])
         train, held = hold_out(cells, 0.4)

@@ -389,7 +389,7 @@ class Preprocessing:
     def fitted(self, samples: Iterable[Sample]) -> "Preprocessing":
         "The same preprocessing after each step has learned from the samples what it needs, as the steps before leave them."
         samples = list(samples)
-        done = []
+        done: list = []
         for step in self.steps:
             before = tuple(done)
             done.append(

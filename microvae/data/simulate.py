@@ -283,7 +283,7 @@ def lung_fret(
         raise ConfigError(
             f"interval is {interval} h and size {size}; the interval must be in (0, 72] h and the size at least 8 pixels"
         )
-    tracks = []
+    tracks: list = []
     frames = 0
     while frames < n:
         tracks.append(_lung_track(len(tracks), interval, seed))

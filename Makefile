@@ -1,5 +1,5 @@
-# make study   install, run the three chapters of the thesis at the quick profile, build the site: about 20 minutes on two cores, 4 of them for the installation
-# make test    the same, and all tests, which fail where a check of the site has failed: about 30 minutes on two cores, 10 of them after `make study`
+# make study   install, run the three chapters of the thesis at the quick profile, build the site: about 20 minutes on two quiet cores, 2 to 4 of them for the installation
+# make test    the same, and all tests, which fail where a check of the site has failed: about 50 minutes on two quiet cores, 30 of them after `make study`
 # make help    the rest
 SHELL := bash
 WINDOWS := $(filter Windows_NT,$(OS))

@@ -28,7 +28,7 @@ SIZES = {
 }
 
 #: What the report prints: PSNR and SSIM of 50 polyps as mean and standard deviation (Tables 1 and 2), the classifier (Table 3), and losses summed over a batch of 128 at epoch 50 and at the end.
-REPORT = {
+REPORT: dict = {
     "MSE": dict(
         psnr=(16.952, 2.294),
         ssim=(0.470, 0.085),

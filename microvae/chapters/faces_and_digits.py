@@ -39,7 +39,7 @@ SIZES = {
 NETWORKS = ("fcn_ae", "conv_ae", "fcn_vae", "conv_vae")
 
 #: What the report prints of `mnist_fc_ae`: mean squared error per pixel after each epoch, in training and held out.
-REPORT = {
+REPORT: dict = {
     "train": (0.0902, 0.0518, 0.0371, 0.0299, 0.0255, 0.0218, 0.0194, 0.0175, 0.0159, 0.0144, 0.0135, 0.0126),
     "validation": (0.0557, 0.0390, 0.0309, 0.0263, 0.0224, 0.0196, 0.0174, 0.0159, 0.0145, 0.0133, 0.0125, 0.0120),
     "steps": 200,

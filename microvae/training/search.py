@@ -96,7 +96,9 @@ def propose_untried(study, space: Space, seed: int):
         for trial in study.get_trials(deepcopy=False)
         if trial.state.name != "FAIL"
     }
-    choices = [values if isinstance(values, list) else range(values[0], values[1] + 1) for values in space.values()]
+    choices = [
+        values if isinstance(values, list) else range(int(values[0]), int(values[1]) + 1) for values in space.values()
+    ]
     if len(tried) >= prod(map(len, choices)):
         return study.stop()
     random = np.random.default_rng(seed)

@@ -191,15 +191,14 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     until = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*/config.json")) and time.monotonic() < until:
         time.sleep(0.1)
-    time.sleep(4)
+    time.sleep(12)  # several epochs, on a busy machine too
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "resumes from there" in stderr, stderr
     assert "Traceback" not in stderr, stderr
     done = here(*words, "--time-budget", 0, "--json", cwd=tmp_path)
-    # how many epochs fit into the seconds before depends on the machine
-    assert json.loads(done.stdout)["epochs"] >= 1
+    assert json.loads(done.stdout)["epochs"] > 2
     assert not json.loads(done.stdout)["finished"]
 
 

@@ -30,7 +30,7 @@ from ..evaluation.reconstruction import reconstruct
 from ..models.bottlenecks import kl_from_prior
 from ..training.config import RunConfig
 from ..training.engine import fit
-from ..training.model import METRICS, Card, Model, card_tree, read_card, write_card
+from ..training.model import Card, Model, card_tree, read_card, write_card
 from ..training.schedule import judged
 
 # %% ../../nbs/app/01_card.ipynb #c05

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['digest', 'library_folder', 'FailedCheck', 'error_of', 'plain_traceback', 'failed_checks', 'keep_error',
-           'made_by_study', 'note_failures', 'noted_failures', 'failure_summary', 'NotebookError', 'execute',
-           'parameters_of', 'check_parameters', 'self_contained', 'run_chapter', 'run_chapters']
+           'made_by_study', 'note_failures', 'noted_failures', 'failure_summary', 'environment', 'NotebookError',
+           'execute', 'parameters_of', 'check_parameters', 'self_contained', 'run_chapter', 'run_chapters']
 
 # %% ../../nbs/study/04_runner.ipynb #c02
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
@@ -146,17 +146,16 @@ def failure_summary(failed: list[FailedCheck]) -> str:
 
 # %% ../../nbs/study/04_runner.ipynb #c07
 @contextmanager
-def _inline_figures():
-    "Let kernels that start here put figures into the notebook, whatever plotting backend the shell asks for."
-    before = os.environ.get("MPLBACKEND")
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+def environment(name: str, value: str) -> Iterator[None]:
+    "Processes that start here find a variable set; afterwards it is as before."
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["MPLBACKEND"]
-        else:
-            os.environ["MPLBACKEND"] = before
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 # %% ../../nbs/study/04_runner.ipynb #f94b349a
 def _watch(progress: Path, label: str, stop: Event):
@@ -196,7 +195,10 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
     from papermill.exceptions import PapermillExecutionError
 
     # papermill writes after each cell, and may be killed while it does
-    with nullcontext() if engine else _inline_figures(), beside(output) as part:
+    with (
+        nullcontext() if engine else environment("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+        beside(output) as part,
+    ):
         try:
             papermill.execute_notebook(
                 str(notebook),

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.style import PALETTE, styled
-from .chapter import chapter_named, chapters
+from .chapter import chapter_named
 from .results import Results
 
 # %% ../../nbs/study/03_tables.ipynb #c03

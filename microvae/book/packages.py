@@ -79,6 +79,9 @@ WHY = {
         "onnxscript": ("PyTorch's exporter needs it", "the same"),
         "onnxruntime": ("compares the exported model with the trained one", "an export that is checked"),
     },
+    "imagej": {
+        "roifile": ("regions of interest of ImageJ, by the author of tifffile", "`.roi` and sets of the ROI Manager")
+    },
     "anndata": {"anndata": ("codes for scanpy and cellxgene", "`.h5ad`")},
     "omezarr": {"ome-zarr": ("OME-Zarr as the standard has it", "export to OME-Zarr")},
     "hub": {"huggingface_hub": ("models from and to a hub", "`push`, `pull`")},

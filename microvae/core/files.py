@@ -8,7 +8,7 @@ __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE'
            'followed', 'being_written', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder',
            'exclusive', 'free', 'regular_file', 'held_bytes', 'check_promise', 'free_memory', 'parsed_json',
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
-           'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
+           'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
 
 # %% ../../nbs/core/01_files.ipynb #c03
 import ctypes
@@ -541,6 +541,20 @@ def write_json(path, content: dict, lasting: bool = True) -> Path:
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
+
+# %% ../../nbs/core/01_files.ipynb #6a457616
+def parsed_xml(text: bytes | str):
+    "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
+    from xml.etree import ElementTree
+
+    if isinstance(text, bytes):
+        text = text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("it has a document type, which XML of images never has")
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"its XML is damaged: {error}") from error
 
 # %% ../../nbs/core/01_files.ipynb #c18
 def check_table(path):

@@ -150,11 +150,9 @@ def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellIma
     first = fit(None, train, config, held, setting.runs, setting.device, progress=False, keep_state=True)
     more = train_longer(first, train, max(1, config.training.epochs // 10), held, device=setting.device, progress=False)
     for run in (first, more):
-        if not (run.folder / "seconds.json").exists():
-            write_json(
-                run.folder / "seconds.json",
-                dict(seconds=(perf_counter() - start) * len(run.history) / len(more.history)),
-            )
+        seconds = run.home / "seconds.json"
+        if not seconds.exists():
+            write_json(seconds, dict(seconds=(perf_counter() - start) * len(run.history) / len(more.history)))
     found = {"experiment 2": first, "experiment 2, longer": more}
     setting.trained += [(name, run, held) for name, run in found.items()]
     return {(name, config.training.seed): run for name, run in found.items()}

@@ -657,7 +657,7 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
         return path
     kind = Path(path).suffix.lower()
     kept = {name: str for name in text}
-    readers = {
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".csv": partial(_text_table, separator=",", kept=kept),
         ".tsv": partial(_text_table, separator="\t", kept=kept),
         ".parquet": _parquet_table,

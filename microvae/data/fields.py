@@ -267,10 +267,10 @@ def group_files(
         name = str(first.relative_to(root)) if root else first.name
         where = "" if plate == "." else plate
         fields.append(Field(name, group, tuple(channels), where, z=z, level=level, axes=axes, labels=mask))
-    if unmatched and unreadable is None:
-        raise ImageError(unmatched[0][1])
-    if unmatched:
+    if unreadable is not None:
         unreadable += unmatched
+    elif unmatched:
+        raise ImageError(unmatched[0][1])
     return fields
 
 # %% ../../nbs/data/08_fields.ipynb #c20f

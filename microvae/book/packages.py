@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #c03
+# %% ../../nbs/book/06_packages.ipynb #8d0e1ae8
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #886eb5d0
+# %% ../../nbs/book/06_packages.ipynb #0d2e20dd
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -66,6 +66,12 @@ WHY = {
     "tracks": {"trackpy": ("links cells over time", "tracks")},
     "cluster": {"distributed": ("Dask's scheduler", "sweeps and crops on a cluster")},
     "excel": {"openpyxl": ("plate maps as biologists keep them", "`.xlsx` tables")},
+    "czi": {
+        "czifile": ("Zeiss CZI, by the author of tifffile", "CZI"),
+        "imagecodecs": ("unpacks what CZI and older ND2 are packed with", "packed CZI and ND2"),
+    },
+    "lif": {"liffile": ("Leica LIF, by the author of tifffile", "LIF")},
+    "nd2": {"nd2": ("Nikon ND2", "ND2"), "imagecodecs": ("older ND2 files are JPEG 2000", "older ND2")},
     "fetch": {"pooch": ("downloads with a hash", "public sets by name")},
     "cellpose": {"cellpose": ("segmentation by a trained network", "crowded fields")},
     "bench": {
@@ -104,13 +110,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #b096a9da
+# %% ../../nbs/book/06_packages.ipynb #fcb3a867
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #c5e46783
+# %% ../../nbs/book/06_packages.ipynb #7cb4b691
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -125,7 +131,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #7ac2428e
+# %% ../../nbs/book/06_packages.ipynb #1bcd9898
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

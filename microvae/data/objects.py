@@ -187,11 +187,10 @@ def read_cellpose(path: Path) -> np.ndarray:
     try:
         file = BytesIO(path.read_bytes())
         NPY_HEADERS[np.lib.format.read_magic(file)](file)
-        found = PlainUnpickler(file).load()
-        masks = found["masks"] if isinstance(found, dict) and "masks" in found else None
-        if not isinstance(masks, _PickledArray):
-            raise ValueError("it holds no masks, as Cellpose writes them")
-        return masks.numpy()
+        saved = PlainUnpickler(file).load()
+        # np.save puts a dictionary into an array of one object
+        [found] = saved.content
+        return found["masks"].numpy()
     except MicroVAEError:
         raise
     except Exception as error:

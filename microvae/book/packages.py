@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #8d0e1ae8
+# %% ../../nbs/book/06_packages.ipynb #87f4dc10
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #0d2e20dd
+# %% ../../nbs/book/06_packages.ipynb #a2f7f40e
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -110,13 +110,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #fcb3a867
+# %% ../../nbs/book/06_packages.ipynb #7ca9a629
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #7cb4b691
+# %% ../../nbs/book/06_packages.ipynb #bb51719d
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -131,7 +131,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #1bcd9898
+# %% ../../nbs/book/06_packages.ipynb #d9966c5b
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

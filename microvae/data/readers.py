@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHOLE', 'PLUGINS', 'EXPORTED_BY', 'BELIEVED_FRAMES', 'FRAME', 'guessed_axes', 'well_name', 'well_at', 'Site',
            'ImageFile', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers',
-           'reader_of', 'not_read', 'open_image', 'read_array']
+           'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #9db2e246
 import re
@@ -332,10 +332,14 @@ def readers() -> dict[str, Reader]:
 
 # %% ../../nbs/data/03_readers.ipynb #4cef4e1c
 def reader_of(path) -> Reader | None:
-    "The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none."
+    """The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none.
+
+    An ending without a dot at its start is a whole name.
+    """
     path = Path(path)
     known = readers()
-    fitting = [ending for ending in known if path.name.lower().endswith(ending)]
+    name = path.name.lower()
+    fitting = [ending for ending in known if name == ending or ending.startswith(".") and name.endswith(ending)]
     if fitting:
         return known[max(fitting, key=len)]
     inside = any((path / name).is_file() for name in (".zattrs", "zarr.json"))
@@ -397,10 +401,15 @@ def open_image(
     reader = reader_of(path)
     return _opened(path, axes, level, file_state(path) if reader is None else reader.state(path, level))
 
-# %% ../../nbs/data/03_readers.ipynb #001fe755
+# %% ../../nbs/data/03_readers.ipynb #53c56eeb
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
+    return open_once(path, axes, level)
+
+# %% ../../nbs/data/03_readers.ipynb #001fe755
+def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
+    "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"{path} is empty: it has 0 bytes")

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['Downsampling', 'Activation', 'halved', 'halvings', 'margin', 'doubled', 'undo', 'splitmix64', 'Dropout',
-           'seed_dropout', 'activation', 'DownBlock', 'ConvTranspose2d', 'UpBlock', 'MapsToVector', 'VectorToMaps']
+           'seed_dropout', 'activation', 'DownBlock', 'ConvTranspose2d', 'UpBlock', 'group_norm', 'ResidualBlock',
+           'MapsToVector', 'VectorToMaps']
 
 # %% ../../nbs/models/01_blocks.ipynb #c03
 from collections.abc import Callable
+from math import gcd
 from typing import Literal
 
 import torch
@@ -272,6 +274,23 @@ class UpBlock(nn.Sequential):
         if not last:
             layers += [nn.BatchNorm2d(out_channels)] * batch_norm + [activation(active)]
         super().__init__(*layers)
+
+# %% ../../nbs/models/01_blocks.ipynb #48c44718
+def group_norm(channels: int) -> nn.GroupNorm:
+    "Group norm with groups of four channels or more, at most eight groups. Source: Wu and He 2018."
+    return nn.GroupNorm(gcd(channels, min(8, max(1, channels // 4))), channels)
+
+# %% ../../nbs/models/01_blocks.ipynb #a3c3ceda
+class ResidualBlock(nn.Module):
+    "Maps `(N, channels, H, W)` and what a convolution finds in them: `x + conv(silu(norm(x)))`. Source: He et al. 2016."
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.conv(F.silu(self.norm(maps)))
 
 # %% ../../nbs/models/01_blocks.ipynb #c20
 def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:

@@ -239,7 +239,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
-    by: str = "latent_1",  # the column whose values give the colours
+    by: str = "map_1",  # the column whose values give the colours
     size: float | None = None,  # of a point, pixels; the cells' median diameter if not given
 ) -> tuple[np.ndarray, dict, str]:
     """Cells where they lie in their field of view, coloured by a latent value, as napari takes layers.
@@ -249,7 +249,7 @@ def napari_layer(
     for name in ("row", "column", by):
         if name not in codes:
             raise ConfigError(
-                f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1 ..."
+                f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1, map_1 ..."
             )
     axes = [name for name in ("frame",) if name in codes and codes[name].nunique() > 1] + ["row", "column"]
     if size is None:
@@ -263,7 +263,7 @@ def napari_layer(
 
 # %% ../../nbs/app/03_export.ipynb #4eba41d4
 @checked
-def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
+def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
     napari = require("napari", "napari")
     viewer = napari.Viewer()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals',
            'plot_errors', 'pareto_front', 'plot_front', 'at_one_rate', 'plot_rate_distortion', 'widest', 'two_axes',
-           'nearest_to_lattice', 'plot_map']
+           'lattice', 'nearest_to_lattice', 'plot_map']
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c02
 import numpy as np
@@ -183,8 +183,9 @@ def plot_grid(
     reach: float = 2.0,
     channels: tuple[str, ...] = (),
     labels: tuple[str, str] = ("latent 1", "latent 2"),
+    middles: tuple[float, ...] | None = None,  # left, right, bottom, top, of the outermost images; ±reach if not given
 ) -> Figure:
-    "A decoded grid as one picture with the axes of the latent plane."
+    "A decoded grid as one picture with the axes of the latent plane, or of a map."
     steps = len(images)
     colours = composite(images.reshape(-1, *images.shape[2:]), channels)
     height, width = images.shape[3:]
@@ -193,10 +194,11 @@ def plot_grid(
         .transpose(0, 2, 1, 3, 4)
         .reshape(steps * height, steps * width, 3)
     )
-    edge = reach * steps / (steps - 1)
+    left, right, bottom, top = middles or (-reach, reach, -reach, reach)
+    half = (right - left) / (steps - 1) / 2
     with styled(grid=False):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
-        axis.imshow(whole, extent=(-edge, edge, -edge, edge), interpolation="nearest")
+        axis.imshow(whole, extent=(left - half, right + half, bottom - half, top + half), interpolation="nearest")
         axis.set(xlabel=labels[0], ylabel=labels[1])
         fig.tight_layout()
     return fig
@@ -339,6 +341,13 @@ def two_axes(codes: np.ndarray) -> tuple[int, int]:
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
+# %% ../../nbs/evaluation/14_pictures.ipynb #c06a
+def lattice(bounds: tuple[float, float, float, float], steps: int) -> np.ndarray:
+    "Places `(steps², 2)` from left to right and from top to bottom within left, right, bottom and top, row by row."
+    left, right, bottom, top = bounds
+    x, y = np.meshgrid(np.linspace(left, right, steps), np.linspace(top, bottom, steps))
+    return np.stack([x.ravel(), y.ravel()], 1)
+
 # %% ../../nbs/evaluation/14_pictures.ipynb #528ce567
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1
@@ -347,36 +356,34 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     from scipy.spatial import cKDTree
 
     left, right, bottom, top = limits(places)
-    reach = (right - left) / 2
-    x = (left + right) / 2
-    y = (bottom + top) / 2
-    pitch = 2 * reach / steps
-    line = (np.arange(steps) + 0.5) * pitch - reach
-    lattice = np.stack(np.meshgrid(x + line, y - line), -1)
-    found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
-    return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
+    pitch = (right - left) / steps
+    middles = lattice((left + pitch / 2, right - pitch / 2, bottom + pitch / 2, top - pitch / 2), steps)
+    found, nearest = cKDTree(places).query(middles, distance_upper_bound=pitch * 0.71)
+    return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (left, right, bottom, top)
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #92f38677
 @checked
 def plot_map(
-    codes: np.ndarray,
+    places: np.ndarray,
     cells: CellImages,
     colour: str | None = None,
     steps: int = 14,
-    axes: tuple[int, int] | None = None,
+    name: str = "latent",  # what the axes are called, with a number
 ) -> Figure:
-    """Codes `(N, d)` as points, coloured by a column, and beside them the cells themselves where they lie; over the
-    two latent dimensions that vary most if no axes are given. Raises `ShapeError` or `ConfigError` for codes or a
-    column that do not fit.
+    """Places `(N, 2)` of cells on a map as points, coloured by a column, and beside them the cells themselves where they lie.
+
+    Places are the columns map_1 and map_2 of `embedding`, or codes of two numbers. Raises `ShapeError` or `ConfigError` for places or a column that do not fit.
     """
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or len(codes) != len(cells):
-        raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
+    places = np.asarray(places, float)
+    if places.shape != (len(cells), 2):
+        raise ShapeError(
+            f"places have shape {places.shape} for {len(cells)} cells; there must be two numbers a cell, e.g. the columns map_1 and map_2 of mv.embedding"
+        )
     if colour is not None and colour not in cells.table:
         raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
-    i, j = axes or two_axes(codes)
-    # of one dimension, spread so that points do not overlap
-    places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)
+    line = np.ptp(places[:, 1]) == 0
+    if line:  # codes of one number are spread so that points do not overlap
+        places = np.stack([places[:, 0], np.random.default_rng(0).uniform(-1, 1, len(cells))], 1)
     rows, extent = nearest_to_lattice(places, steps)
     drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
     number = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}
@@ -394,8 +401,8 @@ def plot_map(
             axis.set(
                 xlim=extent[:2],
                 ylim=extent[2:],
-                xlabel=f"latent {i + 1}",
-                ylabel=f"latent {j + 1}" if j != i else "",
+                xlabel=f"{name} 1",
+                ylabel="" if line else f"{name} 2",
                 aspect="equal",
             )
         title = f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else "")

@@ -28,6 +28,7 @@ extras = {
         "bench",
         "search",
         "maps",
+        "batches",
         "onnx",
         "anndata",
         "omezarr",

@@ -73,7 +73,8 @@ WHY = {
         "lightning": ("a trainer to compare with", "a row of the benchmark"),
     },
     "search": {"optuna": ("searches with pruning, shared by processes", "`microvae search`")},
-    "maps": {"umap-learn": ("UMAP", "one of three projections")},
+    "maps": {"umap-learn": ("UMAP", "the map of codes of more than two numbers; without it, principal components")},
+    "batches": {"scib-metrics": ("the field's measures of batch mixing and preserved biology", "`batch_scores`")},
     "onnx": {
         "onnx": ("models for other programs", "the decoder in the explorer"),
         "onnxscript": ("PyTorch's exporter needs it", "the same"),

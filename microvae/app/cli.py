@@ -556,7 +556,7 @@ def embed(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
-    """Write the code of every cell beside its row of the table.
+    """Write the code of every cell, and its place on the model's map, beside its row of the table.
 
     Example: `microvae embed runs codes.csv`
 
@@ -670,9 +670,6 @@ def explore(
         Path | None, typer.Option(help="what `microvae embed` wrote for these cells, instead of embedding them again")
     ] = None,
     colour: Colour = None,
-    projection: Annotated[
-        list[str], typer.Option(help="a further map: tsne or umap; may be given more than once")
-    ] = [],
     decoder: Annotated[
         str,
         typer.Option(
@@ -704,9 +701,7 @@ def explore(
         table = embedding(model, images, progress=True)
     else:
         table = read_embedding(codes, model, images)
-    page = write_explorer(
-        out, model, images, table, overwrite, colour=colour, projections=tuple(projection), decoder=kind
-    )
+    page = write_explorer(out, model, images, table, overwrite, colour=colour, decoder=kind)
     with serving(page, port) if serve else nullcontext() as server:
         address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
         text = f"{page}: {len(images):,} cells, {page.stat().st_size / 1e6:.1f} MB"

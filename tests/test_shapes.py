@@ -13,7 +13,7 @@ SHAPES = [(1, 8, 8), (2, 8, 1024), (1, 1024, 1024), (4, 33, 47), (3, 255, 257), 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_adaptable_gives_back_the_size_it_was_given(shape):
-    model = mv.build("adaptable", shape).eval()
+    model = mv.build("thesis", shape).eval()
     with torch.no_grad():
         assert model(torch.rand(1, *shape)).reconstruction.shape == (1, *shape)
 
@@ -24,7 +24,7 @@ def test_adaptable_for_random_shapes():
     for _ in range(40):
         shape = (choose.randint(1, 6), choose.randint(8, 200), choose.randint(8, 200))
         with torch.no_grad():
-            assert mv.build("adaptable", shape).eval()(torch.rand(1, *shape)).reconstruction.shape == (1, *shape), shape
+            assert mv.build("thesis", shape).eval()(torch.rand(1, *shape)).reconstruction.shape == (1, *shape), shape
 
 
 def test_rule_stays_within_what_a_side_allows():

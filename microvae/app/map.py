@@ -28,7 +28,7 @@ def train_map(out="results/map", cells: int = 4000, epochs: int = 60) -> Path:
     "Train the network on simulated lung cancer cells, and keep it with its card."
     source = dict(data="lung_fret", n=cells, size=None, data_folder=None)
     config = RunConfig(
-        model=ModelConfig("adaptable", 2),
+        model=ModelConfig("thesis", 2),
         objective=Objective(beta=0.1),
         training=Training(epochs, early_stopping=epochs // 4 + 1, keep_best=True),
     )

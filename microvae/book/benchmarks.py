@@ -215,7 +215,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         zarr = len(images) / _seconds(lambda: [None for _ in stored.batches(64, seed=0)], 3)
         config = RunConfig(training=Training(epochs=1, batch_size=64))
         train = {
-            name: len(images) / _seconds(lambda: fit("adaptable", cells, config, validation=None, progress=False), 3)
+            name: len(images) / _seconds(lambda: fit("thesis", cells, config, validation=None, progress=False), 3)
             for name, cells in {
                 "training, images in memory": CellImages(images),
                 "training, streamed from Zarr": CellImages(stored),

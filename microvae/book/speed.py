@@ -368,10 +368,10 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds an epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
 
     def seconds(images=2048, side=20, latent_dim=2):
-        case = Case("adaptable", (1, side, side), 64, images)
+        case = Case("thesis", (1, side, side), 64, images)
         clock = Clock()
         fit(
-            "adaptable",
+            "thesis",
             CellImages(case.pixels()),
             RunConfig(model=ModelConfig(latent_dim=latent_dim), training=Training(epochs + 1, 64)),
             None,

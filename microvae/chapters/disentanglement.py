@@ -76,7 +76,7 @@ def configs_of(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
         f"{kind} {weight:g}, {d} dimensions": (
             kind,
             weight,
-            RunConfig(model=ModelConfig("adaptable", d), objective=objective, training=training),
+            RunConfig(model=ModelConfig("thesis", d), objective=objective, training=training),
         )
         for d in size["latent_dims"]
         for kind, weights in OBJECTIVES.items()

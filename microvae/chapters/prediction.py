@@ -107,7 +107,7 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     or two dimensions of small images are active.
     """
     return RunConfig(
-        model=ModelConfig("adaptable", latent_dim or size["latent_dim"]),
+        model=ModelConfig("thesis", latent_dim or size["latent_dim"]),
         objective=Objective(beta=0.1),
         training=Training(size["epochs"], size["batch_size"]),
     )

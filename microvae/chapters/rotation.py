@@ -42,7 +42,7 @@ POSE = ("shift_y", "shift_x")
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four treatments of rotation."
     plain = RunConfig(
-        model=ModelConfig("adaptable", size["latent_dim"]),
+        model=ModelConfig("thesis", size["latent_dim"]),
         objective=Objective(beta=0.3),
         training=Training(size["epochs"], size["batch_size"]),
     )

@@ -8,6 +8,7 @@ __all__ = ['AT_ONCE', 'means', 'check_finite', 'Loop', 'environment', 'describe'
 
 # %% ../../nbs/training/07_engine.ipynb #c03
 import platform
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -32,22 +33,27 @@ from microvae.core.device import (
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
 from ..core.files import exclusive, write_json, write_table
 from ..core.progress import progress_bar
+from ..data.augment import invariance
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from .checkpoint import load_tensors, restore, run_state, save_tensors
-from .config import Data, ModelConfig, RunConfig
+from .config import Data, ModelConfig, RunConfig, default_config
 from .distributed import Group, share, side_by_side
 from .loggers import logged
 from .model import Model, load_model, save_weights, versions
 from microvae.training.schedule import (
+    COLLAPSED,
+    RISE,
     best_epoch,
     beta_at,
     capacity_at,
+    collapses,
     epochs_without_gain,
     learning_rate_at,
+    lowered_beta,
     should_stop,
 )
 from .step import Batch, Rates, Step, on_their_own
@@ -131,17 +137,25 @@ class Loop:
             yield Batch(view, some, seed, second)
 
     def views(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None]]:
-        "Augmented images in random order, a batch at a time; twice augmented where two views are to be aligned."
+        """Augmented images in random order, a batch at a time, and what belongs to them: images in the canonical pose where
+        codes do not depend on the pose, a second augmentation where two are to be aligned.
+        """
         size = self.config.training.batch_size
         augment = self.config.augmentation
+        move = invariance(self.model.architecture.invariant_to)
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2**31, (1,), generator=self.generator))
             batches = (torch.from_numpy(batch).to(self.step.device) for batch in images.batches(size, seed))
         else:
             batches = (images[rows] for rows in self.order(images).split(size))
         for batch in batches:
-            first = augment(batch, self.generator) if augment.active else batch
-            yield first, augment(batch, self.generator) if self.config.objective.alignment else None
+            moved = move(batch, self.generator) if move.active else batch
+            first = augment(moved, self.generator) if augment.active else moved
+            if move.active:
+                with torch.no_grad(), true_float32(self.step.dtype):
+                    yield first, self.model.target(batch)
+            else:
+                yield first, augment(batch, self.generator) if self.config.objective.alignment else None
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise `(N, noise_width)` for a pass over images."
@@ -163,7 +177,7 @@ class Loop:
         epoch = len(self.rows)
         epochs = self.config.training.epochs
         return Rates(
-            beta_at(self.config.objective, epoch, epochs),
+            beta_at(self.config, epoch, self.rows),
             learning_rate_at(self.config, epoch, self.rows),
             capacity_at(self.config.objective, epoch, epochs),
         )
@@ -176,6 +190,22 @@ class Loop:
             decoded = self.model.decode(self.model.encode(images), self.model.pose(images))
         return [measure(decoded, images).sum().to(decoded.dtype) for measure in (psnr, ssim)]
 
+    def notice_collapse(self):
+        "Say that β is lowered from the next epoch on, where it is."
+        lowered = collapses(self.rows, self.config)
+        if lowered[-1:] == [len(self.rows)]:
+            beta = lowered_beta(self.config.objective, lowered)
+            warnings.warn(
+                f"the codes of all images are becoming equal (the KL divergence stays below {COLLAPSED:g} nats): beta is lowered to {beta:g}, and rises to it over {RISE} epochs",
+                stacklevel=2,
+            )
+
+    def best_so_far(self) -> int:
+        "The best epoch, at the β that is aimed at; epochs before β was lowered do not count."
+        lowered = collapses(self.rows, self.config)
+        first = lowered[-1] if lowered and lowered[-1] < len(self.rows) else 0
+        return first + best_epoch(self.rows[first:], lowered_beta(self.config.objective, lowered))
+
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError`."
         epoch = len(self.rows)
@@ -186,7 +216,8 @@ class Loop:
         if held is not None:
             row |= {f"validation_{name}": value for name, value in means(held, n_held, beta).items()}
         self.rows.append(row)
-        if self.config.training.keep_best and best_epoch(self.rows, self.config.objective.beta) == epoch:
+        self.notice_collapse()
+        if self.config.training.keep_best and self.best_so_far() == epoch:
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
@@ -283,6 +314,16 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ConfigError(
             f'{network.name} has a deterministic bottleneck; alignment compares posteriors, so it needs bottleneck="gaussian"'
         )
+    if network.architecture.invariant_to and (config.objective.alignment or config.augmentation.fourier_magnitude):
+        raise ConfigError(
+            f'{network.name} learns codes that are invariant to {", ".join(network.architecture.invariant_to)} by drawing the canonical pose; alignment and fourier_magnitude need changes={{"invariant_to": ()}}'
+        )
+    if config.objective.likelihood == "gaussian" and not network.standardises:
+        raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "thesis"')
+    if config.objective.likelihood == "bce" and network.standardises:
+        raise ConfigError(
+            f'{network.name} has a linear output, which "bce" cannot score; take likelihood="gaussian", or the network "thesis"'
+        )
     return replace(config, model=ModelConfig.of(network), data=describe(cells, validation))
 
 # %% ../../nbs/training/07_engine.ipynb #59ca0449
@@ -297,8 +338,10 @@ def begin(
     "A run at its first epoch, or as its checkpoint left it; and the checkpoint's file, for the first process of a group."
     fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
     sample = cells.sample(4096).images[:] if cells.stored else cells.images
-    fresh.decoder.start_from(torch.from_numpy(sample.mean((0, 2, 3))))
-    network = (model if isinstance(model, nn.Module) else fresh).to(device)
+    network = model if isinstance(model, nn.Module) else fresh
+    if network is fresh or network.standardises and not network.started:
+        network.start_from(torch.from_numpy(sample))
+    network = network.to(device)
     if device.type == "cpu":
         hold_memory()
     step = Step(network, config, resolve_precision(config.training.precision, device), group)
@@ -321,7 +364,7 @@ def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
 def fit(
     model,  # a name of `available()`, or a model of `build`; None takes the config's
     cells: CellImages,  # to train on
-    config: RunConfig = RunConfig(),  # its data part is filled in here
+    config: RunConfig | None = None,  # its data part is filled in here; that of `default_config` if not given
     validation: CellImages | float | None = 0.1,  # held-out cells, or the share to hold out; None for none
     folder: str | PathLike | None = None,  # where runs are kept; None keeps nothing on disk
     device: str | torch.device = "auto",
@@ -337,12 +380,21 @@ def fit(
 ) -> Model:
     """Train a model, or load the run, or resume it.
 
-    Without a config it trains 50 epochs and keeps the last weights, where `MicroVAE` stops early and keeps the best.
+    Without a config it trains as `MicroVAE` and `microvae train` do.
     The same config and seed give the same numbers, bit for bit, on the same machine with the same number of threads, instruction set and precision, also when the run was killed in between. Elsewhere they agree to rounding: all random numbers are the same on every device.
     Raises `DivergenceError` with epoch and batch; the checkpoint then holds the last good epoch.
     """
     check_model(model)
     cells, validation = with_validation(cells, validation)
+    if config is None:
+        named = (
+            ModelConfig()
+            if model is None
+            else ModelConfig.of(model)
+            if isinstance(model, nn.Module)
+            else ModelConfig(model)
+        )
+        config = default_config(len(cells), named)
     config = prepare(model, cells, validation, config)
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()

@@ -61,7 +61,8 @@ class Batch(NamedTuple):
     images: Tensor  # (N, C, H, W)
     noise: Tensor  # (N, d) standard normal, d = 0 where the bottleneck takes none
     seeds: Tensor | None = None  # (N,) int64 of dropout, None without training
-    second_view: Tensor | None = None  # (N, C, H, W), the same cells under another augmentation
+    # (N, C, H, W): what is to be drawn, where that is not the images; with alignment a second augmentation of them
+    pair: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         "The fields that are given."
@@ -74,9 +75,9 @@ class Batch(NamedTuple):
     def part_of(self, group: Group) -> "Batch":
         "This process's part, with the channels of a pixel together in memory."
         ours = Batch(*map(group.part, self.tensors()))
-        views = (ours.images, ours.second_view)
+        views = (ours.images, ours.pair)
         ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
-        return ours._replace(images=ordered[0], second_view=ordered[1])
+        return ours._replace(images=ordered[0], pair=ordered[1])
 
 # %% ../../nbs/training/05_step.ipynb #5e0d1a02
 class Rates(NamedTuple):
@@ -152,14 +153,16 @@ class Step:
 
     def loss(self, batch: Batch, capacity: Tensor | None = None) -> ElboTerms:
         "The terms of the objective for each image."
+        aligned = bool(self.config.objective.alignment)
         output = self.predict(batch.images, batch.noise, batch.seeds)
-        terms = elbo_terms(output, batch.images, **elbo_settings(self.config.objective, capacity))
-        if batch.second_view is None:
+        target = self.model.target(batch.images) if aligned or batch.pair is None else batch.pair
+        terms = elbo_terms(output, target, **elbo_settings(self.config.objective, capacity))
+        if not aligned or batch.pair is None:
             return terms
         if self.drops:
             seed_dropout(self.model, None if batch.seeds is None else batch.seeds + 1)
         with self.autocast():
-            second = self.model.posterior(batch.second_view)
+            second = self.model.posterior(batch.pair)
         terms.extra = self.config.objective.alignment * kl_between(second, (output.mean, output.log_variance))
         return terms
 

@@ -55,7 +55,7 @@ def grid(
     config: RunConfig | list[RunConfig] = RunConfig(),  # what all have in common; of several, each is combined
     **values,  # name of a field -> list of its values
 ) -> list[RunConfig]:  # the last field varies fastest, and the configs given faster still
-    """One config for every combination of values: `grid(seed=range(3), model=["MP2_64", "adaptable"], beta=[0.5, 1])`.
+    """One config for every combination of values: `grid(seed=range(3), model=["MP2_64", "thesis"], beta=[0.5, 1])`.
 
     Raises `ConfigError` for a name that no part of a config has, and for what is no list of values.
     """

@@ -95,7 +95,7 @@ class Augmentation:
 
 # %% ../../nbs/data/16_augment.ipynb #5e895f4b
 #: What a code may be invariant to, as the largest change of a training image.
-INVARIANT = {
+INVARIANT: dict[str, dict[str, Any]] = {
     "rotation": dict(rotation=180.0),
     "mirror": dict(flip=True),
     "shift": dict(shift=0.1),

@@ -210,7 +210,9 @@ class Encoder(nn.Sequential):
             for before, after, padding, stride in places
         ]
         if a.residual:
-            blocks = [nn.Sequential(*block, ResidualBlock(width)) for block, width in zip(blocks, a.channels)]
+            blocks = [
+                nn.Sequential(*block.children(), ResidualBlock(width)) for block, width in zip(blocks, a.channels)
+            ]
             blocks.append(nn.Sequential(group_norm(widths[-1]), nn.SiLU()))
         super().__init__(*blocks)
 
@@ -251,7 +253,7 @@ class Decoder(nn.Module):
             for i, (before, after, (kernel, padding), stride) in enumerate(places)
         ]
         if a.residual:
-            blocks = [nn.Sequential(ResidualBlock(width), *block) for block, width in zip(blocks, widths)]
+            blocks = [nn.Sequential(ResidualBlock(width), *block.children()) for block, width in zip(blocks, widths)]
         self.blocks = nn.Sequential(*blocks)
 
     @torch.no_grad()

@@ -28,7 +28,7 @@ from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
-from ..models.losses import LIKELIHOODS
+from ..models.losses import LIKELIHOODS, own_likelihood
 from .results import Results, provenance, spread_over, taken_of, thinned
 from ..training.config import ModelConfig, RunConfig, Training
 from ..training.model import Model, save_weights
@@ -66,7 +66,7 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
 def objective_of(run: Model) -> str:
     "The objective as a text, such as `squared error + 0.5 KL, 0.2 free nats`."
     o = run.config.objective
-    error = LIKELIHOODS[o.likelihood].title
+    error = LIKELIHOODS[o.likelihood or own_likelihood(run.network.standardises)].title
     if not run.config.model.probabilistic:
         return error
     extra_terms = {

@@ -151,11 +151,13 @@ class Loop:
         for batch in batches:
             moved = move(batch, self.generator) if move.active else batch
             first = augment(moved, self.generator) if augment.active else moved
+            second = None
             if move.active:
                 with torch.no_grad(), true_float32(self.step.dtype):
-                    yield first, self.model.target(batch)
-            else:
-                yield first, augment(batch, self.generator) if self.config.objective.alignment else None
+                    second = self.model.target(batch)
+            elif self.config.objective.alignment:
+                second = augment(batch, self.generator)
+            yield first, second
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise `(N, noise_width)` for a pass over images."
@@ -338,7 +340,7 @@ def begin(
     "A run at its first epoch, or as its checkpoint left it; and the checkpoint's file, for the first process of a group."
     fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
     sample = cells.sample(4096).images[:] if cells.stored else cells.images
-    network = model if isinstance(model, nn.Module) else fresh
+    network = model if isinstance(model, Autoencoder) else fresh
     if network is fresh or network.standardises and not network.started:
         network.start_from(torch.from_numpy(sample))
     network = network.to(device)

@@ -6,7 +6,7 @@
 __all__ = ['JOBS', 'FAMILIES', 'LastRun', 'last_run', 'kills_table', 'plot_kills', 'bad_files_table', 'plot_bad_files', 'needed',
            'licence_of', 'licences']
 
-# %% ../../nbs/book/05_reliability.ipynb #c02
+# %% ../../nbs/book/05_reliability.ipynb #0a064d66
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +20,7 @@ from ..core.errors import ConfigError
 from ..core.files import read_json
 from ..core.style import PALETTE, styled
 
-# %% ../../nbs/book/05_reliability.ipynb #c04
+# %% ../../nbs/book/05_reliability.ipynb #7a628827
 @dataclass
 class LastRun:
     "The results of a run of the fault tests, by the names of their files."
@@ -56,9 +56,8 @@ class LastRun:
 
     def load(self) -> str:
         "Sentences on time and memory for large data."
-        streamed, table, listed, soak = (
-            self.figures.get(name) for name in ("streamed", "long_table", "listed", "soak")
-        )
+        streamed, table, listed = (self.figures[name] for name in ("streamed", "long_table", "listed"))
+        soak = self.figures.get("soak")
         lines = [
             f"- {streamed['images']:,} crops of 20×20 pixels are appended to a stored set at {streamed['written_per_second']:,} per second, and streamed in random order at {streamed['read_per_second']:,} per second; the process uses {streamed['megabytes_after_a_quarter']:,} MB after a quarter and {streamed['megabytes_at_the_end']:,} MB at the end.",
             f"- A table of {table['rows']:,} rows is joined with a table of 1,000 files, written as Parquet and read again in {table['seconds']:.0f} s.",
@@ -84,7 +83,7 @@ class LastRun:
             )
         )
 
-# %% ../../nbs/book/05_reliability.ipynb #5d8702bb
+# %% ../../nbs/book/05_reliability.ipynb #b516e70c
 def last_run(folder="results/reliability") -> LastRun:
     "The results in a folder. Raises `ConfigError` if there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
@@ -92,7 +91,7 @@ def last_run(folder="results/reliability") -> LastRun:
         raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
     return LastRun(found)
 
-# %% ../../nbs/book/05_reliability.ipynb #c06
+# %% ../../nbs/book/05_reliability.ipynb #9ef80fa9
 #: Names of killed jobs on the page.
 JOBS = {
     "training": "a training",
@@ -102,7 +101,7 @@ JOBS = {
     "phase": "a chapter of the study",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #26631651
+# %% ../../nbs/book/05_reliability.ipynb #8f2c5df4
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row for each killed job."
     return pd.DataFrame(
@@ -118,7 +117,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #875404de
+# %% ../../nbs/book/05_reliability.ipynb #fef662ce
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Draw a horizontal stacked bar for each name."
     with styled():
@@ -134,13 +133,13 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
             axis.legend(fontsize=8, loc="lower right")
     return fig
 
-# %% ../../nbs/book/05_reliability.ipynb #0c5ef881
+# %% ../../nbs/book/05_reliability.ipynb #320c97b4
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
 
-# %% ../../nbs/book/05_reliability.ipynb #94f1cec7
+# %% ../../nbs/book/05_reliability.ipynb #1fdaacc8
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row for each reader: damaged files that were refused, and read, for both kinds of tests."
     counts: dict[str, dict] = {}
@@ -152,7 +151,7 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
                 kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
-# %% ../../nbs/book/05_reliability.ipynb #b6a4cce0
+# %% ../../nbs/book/05_reliability.ipynb #198e00cd
 #: Prefixes of readers that form a group in the figure.
 FAMILIES = {
     "tiff": "TIFF",
@@ -175,7 +174,7 @@ FAMILIES = {
     "card": "card.json",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #956478b4
+# %% ../../nbs/book/05_reliability.ipynb #e436bd30
 def plot_bad_files(found: LastRun) -> Figure:
     "Plot outcomes for damaged files by reader."
     table = bad_files_table(found)
@@ -186,12 +185,12 @@ def plot_bad_files(found: LastRun) -> Figure:
         4.0,
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #c11
+# %% ../../nbs/book/05_reliability.ipynb #048d59ef
 def _key(name: str) -> str:
     "The normalised name of a package."
     return re.sub(r"[-_.]+", "-", name).lower()
 
-# %% ../../nbs/book/05_reliability.ipynb #1e92cd4b
+# %% ../../nbs/book/05_reliability.ipynb #d9726cbb
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed packages that it needs, without extras."
     seen = set() if seen is None else seen
@@ -207,7 +206,7 @@ def needed(name: str, seen: set[str] | None = None) -> set[str]:
             needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
 
-# %% ../../nbs/book/05_reliability.ipynb #0a1918cf
+# %% ../../nbs/book/05_reliability.ipynb #41b63517
 def licence_of(name: str) -> str:
     "The licence that a package states, in one line."
     about = distribution(name).metadata
@@ -219,7 +218,7 @@ def licence_of(name: str) -> str:
     stated, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
     return stated or classified or (text or "not stated").splitlines()[0]
 
-# %% ../../nbs/book/05_reliability.ipynb #fbb4d53d
+# %% ../../nbs/book/05_reliability.ipynb #13c10223
 def licences(name: str) -> pd.DataFrame:
     "A row for each package that another one installs: version and licence."
     return pd.DataFrame(

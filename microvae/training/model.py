@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'Versions', 'ModelPart', 'Step
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
-# %% ../../nbs/training/02_model.ipynb #c7702323
+# %% ../../nbs/training/02_model.ipynb #4dbe24df
 import os
 import platform
 import warnings
@@ -30,15 +30,15 @@ from ..models.catalogue import count_parameters
 from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
-# %% ../../nbs/training/02_model.ipynb #7b21b9a4
+# %% ../../nbs/training/02_model.ipynb #bb6cc816
 #: Format of cards; newer formats are refused.
 FORMAT = 1
 
-# %% ../../nbs/training/02_model.ipynb #a2ba55f3
+# %% ../../nbs/training/02_model.ipynb #6c21ff74
 #: Metrics that every card with metrics has.
 METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-# %% ../../nbs/training/02_model.ipynb #09441882
+# %% ../../nbs/training/02_model.ipynb #997340d0
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
     "The metrics, if all of `METRICS` are present or none is. Raises `ValueError` otherwise."
     missing = [name for name in METRICS if name not in metrics]
@@ -46,11 +46,11 @@ def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
-# %% ../../nbs/training/02_model.ipynb #4225d205
+# %% ../../nbs/training/02_model.ipynb #61e5551f
 #: Validation of parts of a card: a text is not accepted as a number.
 STRICT = ConfigDict(strict=True, extra="allow")
 
-# %% ../../nbs/training/02_model.ipynb #0d629149
+# %% ../../nbs/training/02_model.ipynb #efb5b1fb
 class Versions(TypedDict):
     "Versions of the packages that affect a model's results."
 
@@ -58,7 +58,7 @@ class Versions(TypedDict):
     microvae: str
     torch: str
 
-# %% ../../nbs/training/02_model.ipynb #9cf82f9d
+# %% ../../nbs/training/02_model.ipynb #bcc4e39e
 class ModelPart(TypedDict):
     "The network."
 
@@ -71,14 +71,14 @@ class ModelPart(TypedDict):
     variational: bool
     parameters: int
 
-# %% ../../nbs/training/02_model.ipynb #72146333
+# %% ../../nbs/training/02_model.ipynb #9cba1ce5
 class StepPart(TypedDict):
     "One preprocessing step."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
-# %% ../../nbs/training/02_model.ipynb #e44f2fe1
+# %% ../../nbs/training/02_model.ipynb #87e02b46
 class NormalisationPart(TypedDict):
     "The preprocessing of images to [0, 1], and the range of their values afterwards."
 
@@ -86,7 +86,7 @@ class NormalisationPart(TypedDict):
     preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# %% ../../nbs/training/02_model.ipynb #f132dbaa
+# %% ../../nbs/training/02_model.ipynb #102e3e9c
 class DataPart(TypedDict):
     "The training images. A dictionary `source` holds the arguments to load them again; a text names their origin."
 
@@ -98,7 +98,7 @@ class DataPart(TypedDict):
     source: NotRequired[dict[str, Any] | str | None]
     licence: NotRequired[str]
 
-# %% ../../nbs/training/02_model.ipynb #8cbbd907
+# %% ../../nbs/training/02_model.ipynb #d37546d1
 class TrainingPart(TypedDict):
     "The training of the model; `asked` is the maximum number of epochs."
 
@@ -109,7 +109,7 @@ class TrainingPart(TypedDict):
     seed: int
     kl_warmup: NotRequired[int]
 
-# %% ../../nbs/training/02_model.ipynb #59534a67
+# %% ../../nbs/training/02_model.ipynb #f9150b81
 class Card(TypedDict):
     "The model card."
 
@@ -124,10 +124,10 @@ class Card(TypedDict):
     training: TrainingPart
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
-# %% ../../nbs/training/02_model.ipynb #d4cafa1b
+# %% ../../nbs/training/02_model.ipynb #de27eac2
 CARD = TypeAdapter(Card)
 
-# %% ../../nbs/training/02_model.ipynb #6bf0f6ea
+# %% ../../nbs/training/02_model.ipynb #df2cf729
 def card_tree(path) -> dict:
     "The content of a `card.json` of any layout. Raises `ConfigError` if it is no JSON object, or has a newer format."
     try:
@@ -143,7 +143,7 @@ def card_tree(path) -> dict:
         )
     return card
 
-# %% ../../nbs/training/02_model.ipynb #c8b3a624
+# %% ../../nbs/training/02_model.ipynb #275ad94f
 def read_card(folder) -> Card | None:
     "The card in a folder, None if it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
@@ -160,7 +160,7 @@ def read_card(folder) -> Card | None:
         ) from error
     return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
-# %% ../../nbs/training/02_model.ipynb #c06a
+# %% ../../nbs/training/02_model.ipynb #041bd922
 def advice(training: dict) -> str:
     """Advice if latent dimensions are not active, relative to the settings of the training.
 
@@ -170,7 +170,7 @@ def advice(training: dict) -> str:
     warmup = max(10, 2 * training.get("kl_warmup", 0))
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
-# %% ../../nbs/training/02_model.ipynb #c07
+# %% ../../nbs/training/02_model.ipynb #45385fb4
 def summary(card: Card) -> str:
     "A card in sentences."
     model = card["model"]
@@ -202,7 +202,7 @@ def summary(card: Card) -> str:
         lines.append(f"It could use more latent dimensions. {advice(training)}")
     return "\n".join(lines)
 
-# %% ../../nbs/training/02_model.ipynb #665f30ce
+# %% ../../nbs/training/02_model.ipynb #2c38bdab
 def readme_of(card: Card) -> str:
     "The README.md of a card, which model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
@@ -227,19 +227,19 @@ codes = vae.transform(cells)
 Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
-# %% ../../nbs/training/02_model.ipynb #c10
+# %% ../../nbs/training/02_model.ipynb #9c3f0254
 def write_card(folder, card: Card):
     "Write a card, and the README made from it, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-# %% ../../nbs/training/02_model.ipynb #e782b33c
+# %% ../../nbs/training/02_model.ipynb #f6ca3ac7
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits per weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-# %% ../../nbs/training/02_model.ipynb #f8c1f686
+# %% ../../nbs/training/02_model.ipynb #d740b9b9
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
     """The network of a file that `save_weights` wrote, in evaluation mode, and its config.
 
@@ -259,7 +259,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return network.eval(), config
 
-# %% ../../nbs/training/02_model.ipynb #7775a10f
+# %% ../../nbs/training/02_model.ipynb #c151c791
 def versions() -> dict[str, str]:
     "Versions of the packages that affect a model's results."
     found = {"python": platform.python_version()}
@@ -270,7 +270,7 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-# %% ../../nbs/training/02_model.ipynb #0f7c5a1e
+# %% ../../nbs/training/02_model.ipynb #f4f27e4b
 @dataclass
 class Model:
     "A trained network with its config, its history and its card."
@@ -325,6 +325,13 @@ class Model:
         )
 
     @property
+    def home(self) -> Path:
+        "Its folder. Raises `ConfigError` where it was not kept."
+        if self.folder is None:
+            raise ConfigError("the run was not kept; train it with folder=..., where runs are to be kept")
+        return self.folder
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         "Channels, height and width of its images."
         return self.network.image_shape
@@ -363,12 +370,12 @@ class Model:
             f"β = {config.objective.beta:g}, seed {config.training.seed}, {epochs} {planned}epochs{total}{place}>"
         )
 
-# %% ../../nbs/training/02_model.ipynb #35bd45b1
+# %% ../../nbs/training/02_model.ipynb #af68e5fd
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-# %% ../../nbs/training/02_model.ipynb #db523aa2
+# %% ../../nbs/training/02_model.ipynb #b5349f88
 def newest_run(folder: Path) -> Path:
     """The folder itself if it is a model, or that of the newest finished run in it, with a warning if a newer run is not finished.
 
@@ -390,7 +397,7 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-# %% ../../nbs/training/02_model.ipynb #bd2f64b3
+# %% ../../nbs/training/02_model.ipynb #faa23c48
 @checked
 def load_model(path: str | os.PathLike) -> Model:
     """The model in a folder, the newest of a folder of runs, or that of a file of weights.
@@ -405,7 +412,7 @@ def load_model(path: str | os.PathLike) -> Model:
     network, config = load_weights(folder / "model.safetensors")
     return Model(config, network, read_table(folder / "history.parquet"), folder)
 
-# %% ../../nbs/training/02_model.ipynb #2141491f
+# %% ../../nbs/training/02_model.ipynb #e1d4f3ad
 def network_of(model: Model | Autoencoder) -> Autoencoder:
     "The network of a model; a network is returned unchanged."
     return model.network if isinstance(model, Model) else model

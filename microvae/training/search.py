@@ -6,7 +6,7 @@
 __all__ = ['Space', 'check_space', 'distribution', 'propose', 'Repeated', 'propose_untried', 'Report', 'Trials', 'ended',
            'open_study', 'Search', 'search']
 
-# %% ../../nbs/training/10_search.ipynb #c03
+# %% ../../nbs/training/10_search.ipynb #dd811d66
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +32,11 @@ from .engine import with_validation
 from .schedule import judged
 from .sweep import one_thread, timed_fit, with_values
 
-# %% ../../nbs/training/10_search.ipynb #580c17e5
+# %% ../../nbs/training/10_search.ipynb #fe36f4df
 #: Field of a config -> a list of choices, or a pair (low, high) of numbers; positive floats are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]
 
-# %% ../../nbs/training/10_search.ipynb #c05
+# %% ../../nbs/training/10_search.ipynb #d12bb492
 def check_space(space: Space, config: RunConfig):
     "Raises `ConfigError` for an unknown field, an invalid value, or an invalid range."
     if not space:
@@ -53,7 +53,7 @@ def check_space(space: Space, config: RunConfig):
         for value in values:
             with_values(config, **{name: value})
 
-# %% ../../nbs/training/10_search.ipynb #bd7d5d9c
+# %% ../../nbs/training/10_search.ipynb #bfeec735
 def distribution(values: list | tuple[float, float]):
     "Optuna's distribution for a field."
     d = require("optuna", "search").distributions
@@ -65,7 +65,7 @@ def distribution(values: list | tuple[float, float]):
         else d.FloatDistribution(*values, log=values[0] > 0)
     )
 
-# %% ../../nbs/training/10_search.ipynb #83389166
+# %% ../../nbs/training/10_search.ipynb #af099461
 def propose(trial, space: Space) -> dict[str, Any]:
     "The proposed values of a trial."
     found = {}
@@ -78,11 +78,11 @@ def propose(trial, space: Space) -> dict[str, Any]:
         )
     return found
 
-# %% ../../nbs/training/10_search.ipynb #c07
+# %% ../../nbs/training/10_search.ipynb #3c600143
 class Repeated(Exception):
     "A trial with the settings of an earlier one."
 
-# %% ../../nbs/training/10_search.ipynb #17764526
+# %% ../../nbs/training/10_search.ipynb #b049a84b
 def propose_untried(study, space: Space, seed: int):
     "Make a study's next trial a random combination that was not tried; stop the study if there is none."
     # a continuous space has no repetitions
@@ -106,7 +106,7 @@ def propose_untried(study, space: Space, seed: int):
         pass
     study.enqueue_trial(dict(zip(space, drawn)))
 
-# %% ../../nbs/training/10_search.ipynb #8c3d0e02
+# %% ../../nbs/training/10_search.ipynb #496f33b2
 @dataclass
 class Report:
     "Report a trial's epochs to Optuna; called after each epoch, it stops a trial that falls behind."
@@ -127,7 +127,7 @@ class Report:
         if self.prune and self.trial.should_prune():
             raise require("optuna", "search").TrialPruned
 
-# %% ../../nbs/training/10_search.ipynb #c09
+# %% ../../nbs/training/10_search.ipynb #f03c3a8f
 @dataclass(frozen=True)
 class Trials:
     "The data that a process needs to take part in a search; it is sent to workers."
@@ -159,8 +159,8 @@ class Trials:
         report = Report(trial, config.objective.beta, self.prune)
         held = None if self.held is None else self.held()
         run = timed_fit(self.train(), config, held, self.folder, self.device, report)
-        trial.set_user_attr("run", run.folder.name)
-        trial.set_user_attr("seconds", read_json(run.folder / "seconds.json")["seconds"])
+        trial.set_user_attr("run", run.home.name)
+        trial.set_user_attr("seconds", read_json(run.home / "seconds.json")["seconds"])
         report.add(run.history.to_dict("records"))  # for a run that existed already
         return judged(run.final, config.objective.beta)
 
@@ -175,12 +175,12 @@ class Trials:
             raise Repeated
         return config
 
-# %% ../../nbs/training/10_search.ipynb #fbd7d26f
+# %% ../../nbs/training/10_search.ipynb #69f4e980
 def ended(study) -> list:
     "Completed and pruned trials."
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
-# %% ../../nbs/training/10_search.ipynb #7e6934bb
+# %% ../../nbs/training/10_search.ipynb #1362f889
 def open_study(storage: str, name: str, seed: int = 0):
     """Optuna's study of a name, created if it does not exist: in a journal file, or in a database if `storage` is an
     address such as sqlite:///search.db.
@@ -204,7 +204,7 @@ def open_study(storage: str, name: str, seed: int = 0):
         load_if_exists=True,
     )
 
-# %% ../../nbs/training/10_search.ipynb #c11
+# %% ../../nbs/training/10_search.ipynb #21312034
 @dataclass(frozen=True)
 class Search:
     "Results of a search: its trials so far, and the best config."
@@ -254,7 +254,7 @@ class Search:
             raise ConfigError(f"none of the {len(self.table)} trials was completed; allow more")
         return with_values(self.config, **self.study.best_params)
 
-# %% ../../nbs/training/10_search.ipynb #c0786086
+# %% ../../nbs/training/10_search.ipynb #e83efd6d
 @checked
 def search(
     config: RunConfig,  # common settings of all trials
@@ -306,7 +306,7 @@ def search(
             _run(each, show)
     return Search(study, config)
 
-# %% ../../nbs/training/10_search.ipynb #18967339
+# %% ../../nbs/training/10_search.ipynb #f219c1cb
 @contextmanager
 def _shown(study, name: str, trials: int, progress: bool, progress_file) -> Iterator[Callable]:
     "A function that shows the progress of a search, in a bar or in a file for another program."
@@ -324,11 +324,11 @@ def _shown(study, name: str, trials: int, progress: bool, progress_file) -> Iter
         show()
         yield show
 
-# %% ../../nbs/training/10_search.ipynb #366799f0
+# %% ../../nbs/training/10_search.ipynb #124348fb
 def _take_part(trials: Trials):
     trials()
 
-# %% ../../nbs/training/10_search.ipynb #8c3d0e03
+# %% ../../nbs/training/10_search.ipynb #14b3bee6
 def _run(each: list[Trials], show: Callable):
     "Run a search in this process, or in one worker for each of several."
     if len(each) == 1:

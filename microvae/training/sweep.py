@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['with_values', 'grid', 'Job', 'timed_fit', 'train_job', 'sweep', 'one_thread', 'train_elsewhere']
 
-# %% ../../nbs/training/09_sweep.ipynb #c03
+# %% ../../nbs/training/09_sweep.ipynb #ec4da7a3
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from .engine import Loop, begin, finish, fit, prepare, resident, with_validation
 from .model import Model, load_model
 from .stack import stackable, train_stacked
 
-# %% ../../nbs/training/09_sweep.ipynb #c05
+# %% ../../nbs/training/09_sweep.ipynb #59c73e5f
 def with_values(config: RunConfig, **values) -> RunConfig:
     """A config with other values of fields, or other parts, by their names.
 
@@ -49,7 +49,7 @@ def with_values(config: RunConfig, **values) -> RunConfig:
             raise ConfigError(f"a config has no {name!r}; it has {', '.join(places)}")
     return config
 
-# %% ../../nbs/training/09_sweep.ipynb #cf449326
+# %% ../../nbs/training/09_sweep.ipynb #0abc3db8
 @checked
 def grid(
     config: RunConfig
@@ -69,7 +69,7 @@ def grid(
     combinations = [dict(zip(values, combination)) for combination in product(*values.values())]
     return [with_values(base, **combination) for combination in combinations for base in bases]
 
-# %% ../../nbs/training/09_sweep.ipynb #c08
+# %% ../../nbs/training/09_sweep.ipynb #66e49d19
 @dataclass(frozen=True)
 class Job:
     "The data that a worker needs to train one run."
@@ -91,17 +91,17 @@ class Job:
         model = self.config.model
         return f"{model.name} with {model.latent_dim} latent dimensions, β = {self.config.objective.beta:g} and seed {self.config.training.seed}"
 
-# %% ../../nbs/training/09_sweep.ipynb #7b2c0d01
+# %% ../../nbs/training/09_sweep.ipynb #1f40549a
 def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: str, on_epoch: Callable) -> Model:
     "Train a run of a sweep, and write its duration to `seconds.json` in its folder."
     start = perf_counter()
     run = fit(None, cells, config, held, folder, device, progress=False, on_epoch=on_epoch, keep_state=False)
-    seconds = run.folder / "seconds.json"
+    seconds = run.home / "seconds.json"
     if not seconds.exists():
         write_json(seconds, dict(seconds=perf_counter() - start))
     return run
 
-# %% ../../nbs/training/09_sweep.ipynb #7b2c0d02
+# %% ../../nbs/training/09_sweep.ipynb #5aba8b82
 def train_job(job: Job) -> str:
     "Train one run and return its folder."
     cells, held = job.parts()
@@ -114,9 +114,9 @@ def train_job(job: Job) -> str:
     run = timed_fit(cells, job.config, held, job.folder, job.device, count)
     if job.after is not None:
         job.after(run, held)
-    return str(run.folder)
+    return str(run.home)
 
-# %% ../../nbs/training/09_sweep.ipynb #c10
+# %% ../../nbs/training/09_sweep.ipynb #120751a6
 @checked
 def sweep(
     configs: list[RunConfig],
@@ -169,18 +169,18 @@ def sweep(
         bar.close()
     return [load_model(folders[number]) for number in range(len(jobs))]
 
-# %% ../../nbs/training/09_sweep.ipynb #d0ad2732
+# %% ../../nbs/training/09_sweep.ipynb #2d58c7af
 def one_thread():
     "A context in which this process computes with one thread, like each worker."
     torch.set_num_threads(1)
 
-# %% ../../nbs/training/09_sweep.ipynb #3e88d23b
+# %% ../../nbs/training/09_sweep.ipynb #f4bdb808
 def _lost(job: Job):
     raise DeviceError(
         f"workers have died {ATTEMPTS} times while {job} was trained; memory may be short, try fewer workers"
     )
 
-# %% ../../nbs/training/09_sweep.ipynb #91b6ea66
+# %% ../../nbs/training/09_sweep.ipynb #cba8b780
 def _separately(jobs: list[Job], workers: int | None, bar: "_Progress") -> dict[int, str]:
     "Folders of runs that do not share their steps, by number; trained on the cores of this machine, or in this process."
     folders: dict[int, str] = {}
@@ -190,7 +190,7 @@ def _separately(jobs: list[Job], workers: int | None, bar: "_Progress") -> dict[
         show()
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #c12
+# %% ../../nbs/training/09_sweep.ipynb #88fd8831
 def _in_stacks(jobs: list[Job], device: torch.device, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by this process, with runs stacked that can share their steps."
     cells, held = jobs[0].parts()
@@ -214,7 +214,7 @@ def _in_stacks(jobs: list[Job], device: torch.device, bar: "_Progress") -> dict[
             train_job(job)
     return {job.number: str(homes[job.number]) for job in jobs}
 
-# %% ../../nbs/training/09_sweep.ipynb #8659897e
+# %% ../../nbs/training/09_sweep.ipynb #fa3d6d8b
 @dataclass
 class _StackedRuns:
     "Runs of a sweep that train in one program, and the files that are written after each epoch."
@@ -261,7 +261,7 @@ class _StackedRuns:
         seconds = (perf_counter() - self.start) / len(self.loops)
         write_json(self.homes[number] / "seconds.json", dict(seconds=seconds))
 
-# %% ../../nbs/training/09_sweep.ipynb #c14
+# %% ../../nbs/training/09_sweep.ipynb #660bbf81
 def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a temporary folder; the folder's name and the contents of its files."
     one_thread()
@@ -270,7 +270,7 @@ def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) ->
         files = [path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")]
         return home.name, {path.name: path.read_bytes() for path in files}
 
-# %% ../../nbs/training/09_sweep.ipynb #a522154e
+# %% ../../nbs/training/09_sweep.ipynb #52afd7a6
 def _on_cluster(jobs: list[Job], scheduler: str, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by the workers of a Dask scheduler."
     folders: dict[int, str] = {}
@@ -292,7 +292,7 @@ def _on_cluster(jobs: list[Job], scheduler: str, bar: "_Progress") -> dict[int, 
         folders[left[place].number] = str(home)
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #c15
+# %% ../../nbs/training/09_sweep.ipynb #417bea2d
 class _Progress:
     "A bar over all epochs of all runs, or a small JSON file with the same numbers for another program."
 

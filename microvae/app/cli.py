@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c02
+# %% ../../nbs/app/08_cli.ipynb #d2115f2d
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
+# %% ../../nbs/app/08_cli.ipynb #76bef225
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #73bd1633
+# %% ../../nbs/app/08_cli.ipynb #7ea63c0e
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #33f22bfe
+# %% ../../nbs/app/08_cli.ipynb #fa95d669
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ba2e8a15
+# %% ../../nbs/app/08_cli.ipynb #372eb4a6
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #b63da7ae
+# %% ../../nbs/app/08_cli.ipynb #39edc340
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #c04
+# %% ../../nbs/app/08_cli.ipynb #cda2dd18
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8f11256f
+# %% ../../nbs/app/08_cli.ipynb #cc63292c
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #9ddd148f
+# %% ../../nbs/app/08_cli.ipynb #3d32f72f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #feb35067
+# %% ../../nbs/app/08_cli.ipynb #d7c11cc3
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #cf5d356e
+# %% ../../nbs/app/08_cli.ipynb #cfad8d35
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -296,7 +296,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
+# %% ../../nbs/app/08_cli.ipynb #7b7e8cff
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -357,7 +357,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c06
+# %% ../../nbs/app/08_cli.ipynb #90c8abe0
 @dataclass
 class Fitting:
     "Options for training."
@@ -411,7 +411,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #8c50200d
+# %% ../../nbs/app/08_cli.ipynb #96efee1d
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -475,7 +475,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
+# %% ../../nbs/app/08_cli.ipynb #8a6b4d64
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -490,7 +490,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #b764b66e
+# %% ../../nbs/app/08_cli.ipynb #07b23199
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -539,13 +539,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #faf93535
+# %% ../../nbs/app/08_cli.ipynb #efb75e20
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
+# %% ../../nbs/app/08_cli.ipynb #58a54179
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -562,7 +562,7 @@ def embed(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
-    """Write the table of the cells with their codes.
+    """Write the table of the cells with their codes and their places on the model's map.
 
     Example: `microvae embed runs codes.csv`
 
@@ -586,7 +586,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #fea25f7c
+# %% ../../nbs/app/08_cli.ipynb #dd887f50
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -616,7 +616,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #a1fadd35
+# %% ../../nbs/app/08_cli.ipynb #db759e03
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -664,7 +664,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
+# %% ../../nbs/app/08_cli.ipynb #2520627f
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -676,9 +676,6 @@ def explore(
         Path | None, typer.Option(help="the output of `microvae embed` for these cells; computed if not given")
     ] = None,
     colour: Colour = None,
-    projection: Annotated[
-        list[str], typer.Option(help="a further map: tsne or umap; may be given more than once")
-    ] = [],
     decoder: Annotated[
         str,
         typer.Option(
@@ -710,9 +707,7 @@ def explore(
         table = embedding(model, images, progress=True)
     else:
         table = read_embedding(codes, model, images)
-    page = write_explorer(
-        out, model, images, table, overwrite, colour=colour, projections=tuple(projection), decoder=kind
-    )
+    page = write_explorer(out, model, images, table, overwrite, colour=colour, decoder=kind)
     with serving(page, port) if serve else nullcontext() as server:
         address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
         text = f"{page}: {len(images):,} cells, {page.stat().st_size / 1e6:.1f} MB"
@@ -723,7 +718,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
+# %% ../../nbs/app/08_cli.ipynb #6dbc06ef
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -751,7 +746,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #589a4f43
+# %% ../../nbs/app/08_cli.ipynb #4cb2e5d9
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -800,7 +795,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #0a2e8738
+# %% ../../nbs/app/08_cli.ipynb #fa459cae
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -819,7 +814,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #299978b7
+# %% ../../nbs/app/08_cli.ipynb #25da250f
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -837,7 +832,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
+# %% ../../nbs/app/08_cli.ipynb #76a54609
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -869,7 +864,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #ec10ec31
+# %% ../../nbs/app/08_cli.ipynb #64d72aa9
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -877,10 +872,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #a6f2252e
+# %% ../../nbs/app/08_cli.ipynb #5e37a2e1
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c16
+# %% ../../nbs/app/08_cli.ipynb #d37540a1
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_training', 'Figured', 'figures_of', 'tables_of', 'write_report']
 
-# %% ../../nbs/app/05_report.ipynb #c03
+# %% ../../nbs/app/05_report.ipynb #fd23c557
 from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
@@ -25,20 +25,20 @@ from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
 from microvae.evaluation.pictures import (
-    decoded_grid,
+    lattice,
+    limits,
     plot_errors,
     plot_grid,
     plot_map,
     plot_traversals,
     traversals,
-    two_axes,
     widest,
 )
 from ..evaluation.plots import plot_curves, plot_images
-from ..evaluation.reconstruction import reconstruct
+from ..evaluation.reconstruction import decoded, reconstruct
 from ..training.model import Model
 
-# %% ../../nbs/app/05_report.ipynb #c04
+# %% ../../nbs/app/05_report.ipynb #1ec66d5e
 def plot_training(history: pd.DataFrame) -> Figure:
     "Plot reconstruction loss and KL of each epoch, on training and on held-out cells."
     parts = [
@@ -52,7 +52,7 @@ def plot_training(history: pd.DataFrame) -> Figure:
         pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part"
     )
 
-# %% ../../nbs/app/05_report.ipynb #e6321011
+# %% ../../nbs/app/05_report.ipynb #fdf55f4d
 class Figured(NamedTuple):
     "A figure of the report with its title and caption."
 
@@ -60,12 +60,13 @@ class Figured(NamedTuple):
     caption: str
     figure: Figure
 
-# %% ../../nbs/app/05_report.ipynb #053f29bd
+# %% ../../nbs/app/05_report.ipynb #5d813065
 def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "Yield the figures of a report."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
-    axes = two_axes(values)
+    view = model.map_of(values)
+    places = view.place(values)
     yield Figured(
         "Training",
         f"Losses over {len(model.history)} epochs. Held-out curves that rise while the others fall indicate overfitting.",
@@ -79,19 +80,17 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
     )
     yield Figured(
         "The map",
-        "Each cell as a point at its code, and images of cells at their codes.",
-        plot_map(values, cells, colour),
+        "Each cell as a point, and images of cells at their points.",
+        plot_map(places, cells, colour, name=view.name),
     )
-    if model.network.latent_dim > 1:
+    if model.latent_dim > 1:
+        bounds = limits(places)
+        drawn = decoded(model.network, view.codes_at(lattice(bounds, 9)))
+        names = (f"{view.name} 1", f"{view.name} 2")
         yield Figured(
             "Decoded",
-            "Decoded images on a grid over the map, with other dimensions at 0.",
-            plot_grid(
-                decoded_grid(model.network, 9, 2.5, axes),
-                2.5,
-                cells.channels,
-                (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}"),
-            ),
+            "Decoded images on a grid over the map.",
+            plot_grid(drawn.reshape(9, 9, *model.image_shape), 0, cells.channels, names, bounds),
         )
     most = widest(values, 6)
     yield Figured(
@@ -112,7 +111,7 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         ),
     )
 
-# %% ../../nbs/app/05_report.ipynb #c232e2e3
+# %% ../../nbs/app/05_report.ipynb #77084a89
 def _picture(figure: Figure) -> str:
     "A figure as an embedded PNG; the figure is closed."
     kept = BytesIO()
@@ -120,7 +119,7 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
-# %% ../../nbs/app/05_report.ipynb #22c6abc6
+# %% ../../nbs/app/05_report.ipynb #4f274a21
 def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Tables of the report: heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
@@ -158,7 +157,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
         ],
     }
 
-# %% ../../nbs/app/05_report.ipynb #f4876bdc
+# %% ../../nbs/app/05_report.ipynb #2d2f57d8
 def write_report(
     path,
     model: Model,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #e1de18ec
+# %% ../../nbs/book/06_packages.ipynb #ef4d8749
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #83b6b6f5
+# %% ../../nbs/book/06_packages.ipynb #4f17e79a
 #: Extra -> package -> its use, and what would be missing without it.
 WHY = {
     "": {
@@ -79,7 +79,8 @@ WHY = {
         "lightning": ("a trainer to compare with", "a row of the benchmark"),
     },
     "search": {"optuna": ("searches with pruning, shared by processes", "`microvae search`")},
-    "maps": {"umap-learn": ("UMAP", "one of three projections")},
+    "maps": {"umap-learn": ("UMAP", "the map of codes of more than two numbers; without it, principal components")},
+    "batches": {"scib-metrics": ("the field's measures of batch mixing and preserved biology", "`batch_scores`")},
     "onnx": {
         "onnx": ("models for other programs", "the decoder in the explorer"),
         "onnxscript": ("PyTorch's exporter needs it", "the same"),
@@ -110,13 +111,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #daefcc2c
+# %% ../../nbs/book/06_packages.ipynb #96cfc7e3
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "Extra -> names of packages, from the text of `settings.ini`; those of the library have an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #2d2a9f41
+# %% ../../nbs/book/06_packages.ipynb #2d4502d0
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row for each package: its use, what would be missing, licence, installed version, and date of the last release."
     rows = []
@@ -131,7 +132,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #342ff24e
+# %% ../../nbs/book/06_packages.ipynb #b5c04dfc
 def times(file="results/dependencies/times.json") -> str:
     "A sentence on the time of installation and import."
     kept = read_json(file)

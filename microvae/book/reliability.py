@@ -6,7 +6,7 @@
 __all__ = ['JOBS', 'FAMILIES', 'LastRun', 'last_run', 'kills_table', 'plot_kills', 'bad_files_table', 'plot_bad_files', 'needed',
            'licence_of', 'licences']
 
-# %% ../../nbs/book/05_reliability.ipynb #0a064d66
+# %% ../../nbs/book/05_reliability.ipynb #707f553c
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +20,7 @@ from ..core.errors import ConfigError
 from ..core.files import read_json
 from ..core.style import PALETTE, styled
 
-# %% ../../nbs/book/05_reliability.ipynb #7a628827
+# %% ../../nbs/book/05_reliability.ipynb #4b4e7554
 @dataclass
 class LastRun:
     "The results of a run of the fault tests, by the names of their files."
@@ -83,7 +83,7 @@ class LastRun:
             )
         )
 
-# %% ../../nbs/book/05_reliability.ipynb #b516e70c
+# %% ../../nbs/book/05_reliability.ipynb #36b31d02
 def last_run(folder="results/reliability") -> LastRun:
     "The results in a folder. Raises `ConfigError` if there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
@@ -91,7 +91,7 @@ def last_run(folder="results/reliability") -> LastRun:
         raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
     return LastRun(found)
 
-# %% ../../nbs/book/05_reliability.ipynb #9ef80fa9
+# %% ../../nbs/book/05_reliability.ipynb #882c7085
 #: Names of killed jobs on the page.
 JOBS = {
     "training": "a training",
@@ -101,7 +101,7 @@ JOBS = {
     "phase": "a chapter of the study",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #8f2c5df4
+# %% ../../nbs/book/05_reliability.ipynb #43309981
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row for each killed job."
     return pd.DataFrame(
@@ -117,7 +117,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #fef662ce
+# %% ../../nbs/book/05_reliability.ipynb #183317d4
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Draw a horizontal stacked bar for each name."
     with styled():
@@ -133,13 +133,13 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
             axis.legend(fontsize=8, loc="lower right")
     return fig
 
-# %% ../../nbs/book/05_reliability.ipynb #320c97b4
+# %% ../../nbs/book/05_reliability.ipynb #b805c310
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
 
-# %% ../../nbs/book/05_reliability.ipynb #1fdaacc8
+# %% ../../nbs/book/05_reliability.ipynb #d9c29331
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row for each reader: damaged files that were refused, and read, for both kinds of tests."
     counts: dict[str, dict] = {}
@@ -151,7 +151,7 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
                 kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
-# %% ../../nbs/book/05_reliability.ipynb #198e00cd
+# %% ../../nbs/book/05_reliability.ipynb #c16540e6
 #: Prefixes of readers that form a group in the figure.
 FAMILIES = {
     "tiff": "TIFF",
@@ -174,7 +174,7 @@ FAMILIES = {
     "card": "card.json",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #e436bd30
+# %% ../../nbs/book/05_reliability.ipynb #79e08cdd
 def plot_bad_files(found: LastRun) -> Figure:
     "Plot outcomes for damaged files by reader."
     table = bad_files_table(found)
@@ -185,12 +185,12 @@ def plot_bad_files(found: LastRun) -> Figure:
         4.0,
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #048d59ef
+# %% ../../nbs/book/05_reliability.ipynb #496dded4
 def _key(name: str) -> str:
     "The normalised name of a package."
     return re.sub(r"[-_.]+", "-", name).lower()
 
-# %% ../../nbs/book/05_reliability.ipynb #d9726cbb
+# %% ../../nbs/book/05_reliability.ipynb #03d924b9
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed packages that it needs, without extras."
     seen = set() if seen is None else seen
@@ -206,7 +206,7 @@ def needed(name: str, seen: set[str] | None = None) -> set[str]:
             needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
 
-# %% ../../nbs/book/05_reliability.ipynb #41b63517
+# %% ../../nbs/book/05_reliability.ipynb #3d6d63a5
 def licence_of(name: str) -> str:
     "The licence that a package states, in one line."
     about = distribution(name).metadata
@@ -218,7 +218,7 @@ def licence_of(name: str) -> str:
     stated, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
     return stated or classified or (text or "not stated").splitlines()[0]
 
-# %% ../../nbs/book/05_reliability.ipynb #13c10223
+# %% ../../nbs/book/05_reliability.ipynb #31473412
 def licences(name: str) -> pd.DataFrame:
     "A row for each package that another one installs: version and licence."
     return pd.DataFrame(

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'stub', 'write_stub']
 
-# %% ../../nbs/core/05_public.ipynb #c03
+# %% ../../nbs/core/05_public.ipynb #85830ef0
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #55f4d30b
+# %% ../../nbs/core/05_public.ipynb #40926f84
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -72,6 +72,7 @@ PUBLIC = {
         "cluster_agreement",
     ],
     "evaluation.invariance": ["code_movement"],
+    "evaluation.batches": ["sphere", "batch_scores"],
     "evaluation.pictures": [
         "plot_marginals",
         "plot_tracks",
@@ -90,7 +91,7 @@ PUBLIC = {
     "evaluation.realism": ["real_or_reconstructed"],
 }
 
-# %% ../../nbs/core/05_public.ipynb #cb2841ea
+# %% ../../nbs/core/05_public.ipynb #733ebe66
 def stub() -> str:
     "The content of `microvae/__init__.pyi`: every public name as an import from its module."
     imports = [
@@ -98,7 +99,7 @@ def stub() -> str:
     ]
     return f"# made by microvae.core.public.write_stub() from nbs/core/05_public.ipynb\n{''.join(imports)}\n__version__: str\n"
 
-# %% ../../nbs/core/05_public.ipynb #6d27a983
+# %% ../../nbs/core/05_public.ipynb #0aa4669e
 def write_stub() -> Path:
     "Write the stub of this package, after the table of names has changed."
     path = Path(__file__).parents[1] / "__init__.pyi"

@@ -5,23 +5,22 @@
 # %% auto #0
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections', 'neighbours_alike']
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c03
-import warnings
-
+# %% ../../nbs/evaluation/04_projection.ipynb #7330cb30
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
+from ..core.errors import ConfigError, ShapeError, checked, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
+from ..models.map import principal_axes, umap_places
 
-# %% ../../nbs/evaluation/04_projection.ipynb #efca34c4
+# %% ../../nbs/evaluation/04_projection.ipynb #c73ac8c2
 #: Names of projections; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c04
+# %% ../../nbs/evaluation/04_projection.ipynb #f417af5e
 @checked
 def project(
     codes: np.ndarray,  # (N, d)
@@ -42,19 +41,14 @@ def project(
         return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1])))
     neighbours = min(neighbours, len(codes) - 2)
     if method == "pca":
-        from sklearn.decomposition import PCA
-
-        return PCA(2, random_state=seed).fit_transform(codes)
+        return principal_axes(codes).place(codes).astype(np.float32)
     if method == "tsne":
         from sklearn.manifold import TSNE
 
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
-    umap = require("umap", "maps")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # UMAP warns that a seed limits it to one core
-        return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
+    return umap_places(codes, neighbours, seed)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #b481e85a
+# %% ../../nbs/evaluation/04_projection.ipynb #bf5ae214
 @checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
@@ -65,7 +59,7 @@ def projections(
     ]
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c06
+# %% ../../nbs/evaluation/04_projection.ipynb #97d5d538
 @checked
 def plot_projections(
     points: pd.DataFrame,  # of `projections`
@@ -107,7 +101,7 @@ def plot_projections(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c08
+# %% ../../nbs/evaluation/04_projection.ipynb #4f448f30
 def neighbours_alike(
     points: pd.DataFrame,  # columns x and y
     label: str,  # column of classes

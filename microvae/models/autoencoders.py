@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Architecture', 'check_names', 'check_lengths', 'check_shape', 'Encoder', 'Decoder', 'Output', 'Autoencoder']
 
-# %% ../../nbs/models/04_autoencoders.ipynb #b62f644a
+# %% ../../nbs/models/04_autoencoders.ipynb #e371dcce
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple
@@ -29,7 +29,7 @@ from microvae.models.blocks import (
 from .bottlenecks import Code, bottleneck_class
 from .pose import normalise_pose, pose_of, restore_pose
 
-# %% ../../nbs/models/04_autoencoders.ipynb #f189e984
+# %% ../../nbs/models/04_autoencoders.ipynb #3bd51fc5
 @dataclass(frozen=True)
 class Architecture:
     "The description of a network without image shape and latent size."
@@ -119,7 +119,7 @@ class Architecture:
             for row, column, stride in steps
         ]
 
-# %% ../../nbs/models/04_autoencoders.ipynb #c7d54d10
+# %% ../../nbs/models/04_autoencoders.ipynb #6b58d7a8
 def check_names(a: Architecture):
     "Raise `ConfigError` for a name that does not exist, or a number out of range."
     for active in (a.activation, a.decoder_activation or "none", a.latent_activation):
@@ -138,7 +138,7 @@ def check_names(a: Architecture):
             "channels and dense are both empty; a network needs at least one block or one fully connected layer"
         )
 
-# %% ../../nbs/models/04_autoencoders.ipynb #310ecb9e
+# %% ../../nbs/models/04_autoencoders.ipynb #55a4c420
 def check_lengths(a: Architecture):
     "Raise `ConfigError` if a field does not have one value per block, or strides do not fit kernels."
     halves = {
@@ -162,7 +162,7 @@ def check_lengths(a: Architecture):
     if a.decoder_kernels is None and (a.decoder_channels or a.decoder_strides or a.output_paddings):
         raise ConfigError("a decoder that does not mirror its encoder needs decoder_kernels as well")
 
-# %% ../../nbs/models/04_autoencoders.ipynb #a71603a0
+# %% ../../nbs/models/04_autoencoders.ipynb #2df42500
 def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture) -> tuple[int, int, int]:
     "Shape `(C, H, W)` of the innermost maps. Raises an error that says which size or number would work."
     if len(image_shape) != 3 or min(image_shape) < 1:
@@ -180,7 +180,7 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
         )
     return innermost
 
-# %% ../../nbs/models/04_autoencoders.ipynb #fa8ae942
+# %% ../../nbs/models/04_autoencoders.ipynb #edda613e
 class Encoder(nn.Sequential):
     "Images `(N, C, H, W)` to feature maps."
 
@@ -195,14 +195,14 @@ class Encoder(nn.Sequential):
             ]
         )
 
-# %% ../../nbs/models/04_autoencoders.ipynb #caf34a71
+# %% ../../nbs/models/04_autoencoders.ipynb #d70c7c4a
 def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
     "Linear layers from each width to the next, each with an activation; the first accepts feature maps."
     return nn.Sequential(
         *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
     )
 
-# %% ../../nbs/models/04_autoencoders.ipynb #41ac4e1e
+# %% ../../nbs/models/04_autoencoders.ipynb #aac62684
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
 
@@ -245,7 +245,7 @@ class Decoder(nn.Module):
             return images
         return F.interpolate(images, self.size, mode="bilinear", align_corners=False)
 
-# %% ../../nbs/models/04_autoencoders.ipynb #8a0c96c3
+# %% ../../nbs/models/04_autoencoders.ipynb #79a5b0ec
 class Output(NamedTuple):
     "Reconstructions and codes of a batch of N images."
 
@@ -267,7 +267,7 @@ class Output(NamedTuple):
         "Posterior log-variances `(N, d)`; None for a deterministic bottleneck."
         return self.code.log_variance
 
-# %% ../../nbs/models/04_autoencoders.ipynb #3b986606
+# %% ../../nbs/models/04_autoencoders.ipynb #6657d98f
 class Autoencoder(nn.Module):
     """An autoencoder for images of one shape. Training calls `forward(images, noise=...)`; `encode` and `decode` have no
     randomness.
@@ -355,7 +355,7 @@ class Autoencoder(nn.Module):
             raise ConfigError(f"{self.name} has a deterministic bottleneck, so there is no prior to sample from")
         return self.decode(_normal(n, self.latent_dim, next(self.parameters()), generator))
 
-# %% ../../nbs/models/04_autoencoders.ipynb #dfbd7200
+# %% ../../nbs/models/04_autoencoders.ipynb #1ad7a72e
 def _normal(n: int, width: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
     "Standard normal values `(n, width)`, drawn on the generator's device; a generator on the CPU gives the same for every device."
     device = like.device if generator is None else generator.device

@@ -6,7 +6,7 @@
 __all__ = ['CAPTURES', 'views', 'as_one_vector', 'on_their_own', 'Batch', 'Rates', 'optimizer_of', 'elbo_settings',
            'half_as_many', 'Step', 'cuda_graph', 'Replayed', 'replayed']
 
-# %% ../../nbs/training/05_step.ipynb #36b46db0
+# %% ../../nbs/training/05_step.ipynb #5961ab47
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
 
-# %% ../../nbs/training/05_step.ipynb #3c390a20
+# %% ../../nbs/training/05_step.ipynb #40832971
 def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     """The last dimension of a tensor as the parameters of a model, in their shapes and memory layout, e.g. channels last."""
     start = whole.storage_offset()
@@ -33,7 +33,7 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
         start += p.numel()
     return found
 
-# %% ../../nbs/training/05_step.ipynb #e79cc72c
+# %% ../../nbs/training/05_step.ipynb #241cdf39
 def as_one_vector(model: nn.Module) -> nn.Parameter:
     "Move all parameters into one vector, and their gradients into another; parameters and gradients become views."
     parameters = list(model.parameters())
@@ -45,14 +45,14 @@ def as_one_vector(model: nn.Module) -> nn.Parameter:
         p.grad = slope
     return vector
 
-# %% ../../nbs/training/05_step.ipynb #31a023dd
+# %% ../../nbs/training/05_step.ipynb #61e823f1
 def on_their_own(model: nn.Module):
     "Give each parameter separate memory again."
     for p in model.parameters():
         p.data = p.data.clone()
         p.grad = None
 
-# %% ../../nbs/training/05_step.ipynb #e3d1ebf0
+# %% ../../nbs/training/05_step.ipynb #d7538070
 class Batch(NamedTuple):
     "Tensors of N images, each with its random numbers."
 
@@ -76,7 +76,7 @@ class Batch(NamedTuple):
         ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
         return ours._replace(images=ordered[0], second_view=ordered[1])
 
-# %% ../../nbs/training/05_step.ipynb #e3b7ca56
+# %% ../../nbs/training/05_step.ipynb #5d063186
 class Rates(NamedTuple):
     "The scheduled values of an epoch."
 
@@ -84,7 +84,7 @@ class Rates(NamedTuple):
     learning_rate: float
     capacity: float = 0.0  # nats
 
-# %% ../../nbs/training/05_step.ipynb #65915808
+# %% ../../nbs/training/05_step.ipynb #642cf306
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer of a config."
     training = config.training
@@ -93,7 +93,7 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
         return torch.optim.SGD(parameters, momentum=training.momentum, **common)
     return torch.optim.Adam(parameters, **common)
 
-# %% ../../nbs/training/05_step.ipynb #e63ef68d
+# %% ../../nbs/training/05_step.ipynb #6e40c238
 def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
     "The arguments of `elbo_terms` for an objective; `capacity` is that of the epoch."
     return dict(
@@ -103,7 +103,7 @@ def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
         capacity=None if objective.capacity is None else capacity,
     )
 
-# %% ../../nbs/training/05_step.ipynb #777183cb
+# %% ../../nbs/training/05_step.ipynb #fdc59d13
 def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
     "Half the number of images after an out-of-memory error. Raises any other error, and `DeviceError` at 1."
     if not is_out_of_memory(error):
@@ -114,7 +114,7 @@ def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
         ) from error
     return at_once // 2
 
-# %% ../../nbs/training/05_step.ipynb #98de6830
+# %% ../../nbs/training/05_step.ipynb #4e19df2e
 class Step:
     "Predict, loss, backward and step on a batch; each process of a group computes its part."
 
@@ -215,7 +215,7 @@ class Step:
                 stacklevel=2,
             )
 
-# %% ../../nbs/training/05_step.ipynb #bbe30b49
+# %% ../../nbs/training/05_step.ipynb #1db64808
 def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     "A function that replays a call on a GPU, and the tensor of its result. The call is first warmed up on a separate stream."
     aside = torch.cuda.Stream()
@@ -229,11 +229,11 @@ def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         found = call()
     return graph.replay, found
 
-# %% ../../nbs/training/05_step.ipynb #07960c67
+# %% ../../nbs/training/05_step.ipynb #365c572e
 #: Type of device -> function that captures a call; other devices do not capture.
 CAPTURES = {"cuda": cuda_graph}
 
-# %% ../../nbs/training/05_step.ipynb #4f715f0f
+# %% ../../nbs/training/05_step.ipynb #cbf705e9
 class Replayed:
     "A gradient that is captured once for each set of input shapes."
 
@@ -271,7 +271,7 @@ class Replayed:
             self.into.zero_()
         return replay, places, sums
 
-# %% ../../nbs/training/05_step.ipynb #02d3b33d
+# %% ../../nbs/training/05_step.ipynb #e269b56b
 def replayed(gradient: Callable[..., Tensor], model: nn.Module, into: Tensor) -> Callable[..., Tensor]:
     "A gradient, captured and replayed on devices that support it."
     capture = CAPTURES.get(into.device.type)

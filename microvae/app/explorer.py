@@ -25,15 +25,15 @@ from jinja2 import Environment
 from PIL import Image
 
 from .export import write_onnx
-from .outputs import latent_columns
+from .outputs import latent_columns, without_codes
 from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
 from ..core.files import free, regular_file, replace_file
 from ..core.style import MISSING, PALETTE
 from ..data.collection import CellImages
-from ..evaluation.pictures import two_axes, widest
+from ..evaluation.pictures import lattice, two_axes, widest
 from ..evaluation.plots import display_of, in_colours
-from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
+from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
 # %% ../../nbs/app/04_explorer.ipynb #c05
@@ -144,7 +144,7 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
 # %% ../../nbs/app/04_explorer.ipynb #c09p
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which says which columns there are, where a table has none of this name that gives colours."
-    own = table.drop(columns=[*latent_columns(table), "model"], errors="ignore")
+    own = without_codes(table)
     names = [column["name"] for column in columns_of(own)[0]]
     if colour is None or colour in names:
         return
@@ -212,37 +212,19 @@ def _network(model: Model) -> bytes:
         return (Path(folder) / "decoder.onnx").read_bytes()
 
 # %% ../../nbs/app/04_explorer.ipynb #ae0dedb1
-def _atlas(model: Model, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
-    "Decoded cells on a grid over two axes, the others at their mean."
-    x = axes[0]
-    y = axes[-1]
-    low = np.quantile(codes, 0.005, axis=0)
-    high = np.quantile(codes, 0.995, axis=0)
-    grid = np.tile(codes.mean(0), (steps, steps, 1))
-    grid[..., x] = np.linspace(low[x], high[x], steps)[None, :]
-    if y != x:
-        grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
+def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, steps: int = 24) -> tuple[dict, bytes]:
+    "Decoded cells on a lattice over the map."
+    low, high = np.quantile(places, [0.005, 0.995], axis=0)
+    codes = view.codes_at(lattice((low[0], high[0], low[1], high[1]), steps))
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
-    made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
+    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images
     picture = (
         levels(made, display)
         .reshape(steps, steps, height, width, 3)
         .transpose(0, 2, 1, 3, 4)
         .reshape(steps * height, steps * width, 3)
     )
-    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), _webp(
-        picture, False
-    )
-
-# %% ../../nbs/app/04_explorer.ipynb #2d9403b7
-def _linear(codes: np.ndarray) -> dict | None:
-    "The two principal components of codes with more than two dimensions."
-    if codes.shape[1] < 3:
-        return None
-    from sklearn.decomposition import PCA
-
-    found = PCA(2, random_state=0).fit(codes)
-    return dict(mean=found.mean_.astype(float).tolist(), components=found.components_.astype(float).tolist())
+    return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
 
 # %% ../../nbs/app/04_explorer.ipynb #18bf00d2
 def _first_colour(known: list[dict]) -> int:
@@ -258,7 +240,6 @@ def explorer_page(
     codes: pd.DataFrame,  # of `embedding`, a row a cell
     # column that gives the colours at first; the first of few words, else of numbers, if not given
     colour: str | None = None,
-    projections: tuple[str, ...] = (),  # tsne, umap: further maps
     decoder: str = "auto",  # onnx, atlas, or auto
     title: str | None = None,
 ) -> str:
@@ -268,12 +249,14 @@ def explorer_page(
     """
     values = _checked_codes(codes, cells)
     kind = decoder_kind(model, decoder)
+    view = model.map_of(values)
+    places = view.place(values)
     about: dict = {}
     blobs: dict = {}
     for part in (
-        _map_parts(values, projections),
+        _map_parts(values, view, places),
         _table_parts(codes, colour),
-        _picture_parts(model, cells, values, kind),
+        _picture_parts(model, cells, view, places, kind),
     ):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
@@ -311,27 +294,32 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
 Parts = tuple[dict, dict[str, bytes]]
 
 # %% ../../nbs/app/04_explorer.ipynb #aff6adcb
-def _map_parts(values: np.ndarray, projections: tuple[str, ...]) -> Parts:
-    "Codes, and further maps of them."
-    for method in projections:
-        if method not in METHODS:
-            raise unknown_name("projection", method, METHODS)
-    fixed = {METHODS[method]: project(values, method) for method in projections if method != "pca"}
+def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
+    "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
         latent_dim=values.shape[1],
         axes=list(two_axes(values)),
         variance=values.var(0).astype(float).tolist(),
         mean=values.mean(0).tolist(),
         strips=widest(values, 8),
-        linear=_linear(values),
-        fixed=list(fixed),
+        map=None,
     )
-    return about, {"codes": _floats(values)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()}
+    content = {"codes": _floats(values)}
+    if values.shape[1] <= 2:
+        return about, content
+    content["places"] = _floats(places)
+    about["map"] = dict(name=view.name)
+    if isinstance(view, AxesMap):
+        about["map"] |= dict(mean=view.mean.tolist(), components=view.components.tolist())
+    else:
+        about["map"] |= dict(neighbours=NEIGHBOURS)
+        content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
+    return about, content
 
 # %% ../../nbs/app/04_explorer.ipynb #3abeb6fd
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the cells, and which of them colours the map at first."
-    table = codes.drop(columns=[*latent_columns(codes), "model"], errors="ignore")
+    table = without_codes(codes)
     known, numbers = columns_of(table)
     texts, left_out = texts_of(table, known)
     labels = [column["name"] for column in known]
@@ -343,7 +331,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     }
 
 # %% ../../nbs/app/04_explorer.ipynb #65c14b2d
-def _picture_parts(model: Model, cells: CellImages, values: np.ndarray, kind: str) -> Parts:
+def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
@@ -352,7 +340,7 @@ def _picture_parts(model: Model, cells: CellImages, values: np.ndarray, kind: st
     if kind == "onnx":
         wasm = asset("ort-wasm-simd-threaded.wasm.gz", True)
         return about, pictures | {"decoder": _network(model), "wasm": wasm}
-    grid, picture = _atlas(model, values, list(two_axes(values)), display)
+    grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
 # %% ../../nbs/app/04_explorer.ipynb #ddc3f3b2

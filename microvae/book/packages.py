@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #87f4dc10
+# %% ../../nbs/book/06_packages.ipynb #754f81fa
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #a2f7f40e
+# %% ../../nbs/book/06_packages.ipynb #dcf20083
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -79,7 +79,8 @@ WHY = {
         "lightning": ("a trainer to compare with", "a row of the benchmark"),
     },
     "search": {"optuna": ("searches with pruning, shared by processes", "`microvae search`")},
-    "maps": {"umap-learn": ("UMAP", "one of three projections")},
+    "maps": {"umap-learn": ("UMAP", "the map of codes of more than two numbers; without it, principal components")},
+    "batches": {"scib-metrics": ("the field's measures of batch mixing and preserved biology", "`batch_scores`")},
     "onnx": {
         "onnx": ("models for other programs", "the decoder in the explorer"),
         "onnxscript": ("PyTorch's exporter needs it", "the same"),
@@ -110,13 +111,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #7ca9a629
+# %% ../../nbs/book/06_packages.ipynb #fc2557b4
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #bb51719d
+# %% ../../nbs/book/06_packages.ipynb #7028dce6
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -131,7 +132,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #d9966c5b
+# %% ../../nbs/book/06_packages.ipynb #d0dd011d
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

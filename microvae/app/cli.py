@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #d2115f2d
+# %% ../../nbs/app/08_cli.ipynb #73523c0b
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #76bef225
+# %% ../../nbs/app/08_cli.ipynb #cbea2d5c
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #7ea63c0e
+# %% ../../nbs/app/08_cli.ipynb #0732cf99
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #fa95d669
+# %% ../../nbs/app/08_cli.ipynb #24fecab1
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #372eb4a6
+# %% ../../nbs/app/08_cli.ipynb #778f631c
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #39edc340
+# %% ../../nbs/app/08_cli.ipynb #949b1fcf
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #cda2dd18
+# %% ../../nbs/app/08_cli.ipynb #f55592cf
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #cc63292c
+# %% ../../nbs/app/08_cli.ipynb #a65dd644
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #3d32f72f
+# %% ../../nbs/app/08_cli.ipynb #acacd7bb
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #d7c11cc3
+# %% ../../nbs/app/08_cli.ipynb #6aa380fe
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #cfad8d35
+# %% ../../nbs/app/08_cli.ipynb #c1ecccad
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -285,10 +285,16 @@ class Window:
     labels: Annotated[
         str | None,
         typer.Option(
-            help="label images to use instead of a segmentation: a pattern of names, or a folder of files with the names of the images"
+            help="objects, instead of finding cells: label images, Cellpose's _seg.npy, ImageJ's .roi or .zip, QuPath's .geojson, or .csv of CellProfiler or napari; a pattern of names, a folder of files named as the images are, or a file"
         ),
     ] = None
     masked: Annotated[bool, typer.Option(help="set pixels outside the cell to 0")] = False
+    mask: Annotated[
+        str, typer.Option(help="none, add (each cell's mask as a last channel) or only (shape, and nothing else)")
+    ] = "none"
+    neighbours: Annotated[
+        str, typer.Option(help="keep or blank: pixels of other cells; blank gives them the field's background")
+    ] = "keep"
     aligned: Annotated[bool, typer.Option(help="rotate each cell so that its long axis is horizontal")] = False
     min_area: Annotated[float, typer.Option(help="pixels; smaller cells are dropped")] = 0
     max_area: Annotated[float | None, typer.Option(help="pixels; larger cells are dropped")] = None
@@ -296,7 +302,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #7b7e8cff
+# %% ../../nbs/app/08_cli.ipynb #3bfeb726
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -328,6 +334,8 @@ def crop(
 
     Example: `microvae crop images/ --labels masks/ --border pad --table doses.csv`
 
+    Example: `microvae crop images/ --labels "*_rois.zip" --mask add --neighbours blank`
+
     Example: `microvae crop images/ --diameter 120 --maximum 4095`
 
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
@@ -347,6 +355,8 @@ def crop(
         labels=window.labels,
         outside=window.border,
         masked=window.masked,
+        mask=window.mask,
+        neighbours=window.neighbours,
         aligned=window.aligned,
         min_area=window.min_area,
         max_area=window.max_area,
@@ -357,7 +367,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #90c8abe0
+# %% ../../nbs/app/08_cli.ipynb #87af650c
 @dataclass
 class Fitting:
     "Options for training."
@@ -411,7 +421,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #96efee1d
+# %% ../../nbs/app/08_cli.ipynb #3b4bf9ba
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -475,7 +485,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #8a6b4d64
+# %% ../../nbs/app/08_cli.ipynb #e5c040b6
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -490,7 +500,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #07b23199
+# %% ../../nbs/app/08_cli.ipynb #5ebb3bf9
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -539,13 +549,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #efb75e20
+# %% ../../nbs/app/08_cli.ipynb #80c70224
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #58a54179
+# %% ../../nbs/app/08_cli.ipynb #50a56b92
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -586,7 +596,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #dd887f50
+# %% ../../nbs/app/08_cli.ipynb #327599a8
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -616,7 +626,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #db759e03
+# %% ../../nbs/app/08_cli.ipynb #85edf719
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -664,7 +674,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #2520627f
+# %% ../../nbs/app/08_cli.ipynb #8e82a80a
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -718,7 +728,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #6dbc06ef
+# %% ../../nbs/app/08_cli.ipynb #da95699c
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -746,7 +756,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #4cb2e5d9
+# %% ../../nbs/app/08_cli.ipynb #2ca36967
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -795,7 +805,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #fa459cae
+# %% ../../nbs/app/08_cli.ipynb #0aef8804
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -814,7 +824,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #25da250f
+# %% ../../nbs/app/08_cli.ipynb #7ae86a6b
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -832,7 +842,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #76a54609
+# %% ../../nbs/app/08_cli.ipynb #b1d78fc4
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -864,7 +874,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #64d72aa9
+# %% ../../nbs/app/08_cli.ipynb #649e69fb
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -872,10 +882,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #5e37a2e1
+# %% ../../nbs/app/08_cli.ipynb #fe173e0e
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #d37540a1
+# %% ../../nbs/app/08_cli.ipynb #564c29f9
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -6,7 +6,7 @@
 __all__ = ['THESIS', 'REPORTS', 'NO_BLOCKS', 'CODE', 'stacked', 'residual_channels', 'adaptable', 'available', 'architecture',
            'initialised', 'build', 'count_parameters', 'layer_table']
 
-# %% ../../nbs/models/05_catalogue.ipynb #c02
+# %% ../../nbs/models/05_catalogue.ipynb #4860e6e7
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from .autoencoders import Architecture, Autoencoder
 from .bottlenecks import Bottleneck
 from .depth import interpolated_depth
 
-# %% ../../nbs/models/05_catalogue.ipynb #c04
+# %% ../../nbs/models/05_catalogue.ipynb #6ecdc7bb
 #: The networks of the thesis: `MP` pools, `BN` strides with batch norm; the digit is the depth, a suffix the widest layer (Tables 3 to 12).
 THESIS = {
     "MP2": Architecture((32, 64), decoder_kernels=(3, 3), output_paddings=(1, 1)),
@@ -34,7 +34,7 @@ THESIS = {
     "MP2_64": Architecture((32, 64), decoder_kernels=(4, 4), output_paddings=(0, 0)),
 }
 
-# %% ../../nbs/models/05_catalogue.ipynb #c06
+# %% ../../nbs/models/05_catalogue.ipynb #4122ddf9
 _DLIP = Architecture(
     (32, 64, 128),
     batch_norm=True,
@@ -94,30 +94,30 @@ REPORTS = {
     ),
 }
 
-# %% ../../nbs/models/05_catalogue.ipynb #c08
+# %% ../../nbs/models/05_catalogue.ipynb #54b767ca
 def stacked(depth: int) -> Architecture:
     "The thesis' pooling block, `depth` times: 32 channels, doubling up to 256."
     return Architecture(tuple(min(32 * 2**i, 256) for i in range(depth)))
 
-# %% ../../nbs/models/05_catalogue.ipynb #d4548f4a
-#: The adaptable network where there is nothing to halve, for lines of pixels, spectra, rows of a table: fully connected.
+# %% ../../nbs/models/05_catalogue.ipynb #78a46156
+#: The adaptable network for data that cannot be halved, such as lines of pixels, spectra or rows of a table: fully connected.
 NO_BLOCKS = Architecture(channels=(), dense=(128,))
 
-# %% ../../nbs/models/05_catalogue.ipynb #692520c1
+# %% ../../nbs/models/05_catalogue.ipynb #549eb7a9
 def _fixed_depth(name: str) -> int | None:
     digits = name.removeprefix("depth")
     return int(digits) if name.startswith("depth") and digits.isdigit() and int(digits) > 0 else None
 
-# %% ../../nbs/models/05_catalogue.ipynb #a6de285d
+# %% ../../nbs/models/05_catalogue.ipynb #68368285
 #: Numbers of a code of the default network.
 CODE = 32
 
-# %% ../../nbs/models/05_catalogue.ipynb #9ed9711e
+# %% ../../nbs/models/05_catalogue.ipynb #7a6c87e3
 def residual_channels(depth: int) -> tuple[int, ...]:
     "Channels of the default network's blocks: 8, doubling up to 128."
     return tuple(min(8 * 2**block, 128) for block in range(depth))
 
-# %% ../../nbs/models/05_catalogue.ipynb #ae7231b1
+# %% ../../nbs/models/05_catalogue.ipynb #95bfeb75
 def adaptable(height: int, width: int) -> Architecture:
     """The default network: residual blocks, as many as the depth rule says, 8 channels that double up to 128, learned noise, and
     codes that are invariant to rotation, mirror images and shifts.
@@ -136,14 +136,14 @@ def adaptable(height: int, width: int) -> Architecture:
         latent_dim=CODE,
     )
 
-# %% ../../nbs/models/05_catalogue.ipynb #21aa76b6
+# %% ../../nbs/models/05_catalogue.ipynb #997fd0a4
 def available() -> list[str]:
     "Names that `build` knows; `depthN` stands for any number of blocks of the thesis."
     return ["adaptable", "thesis", "depthN", *THESIS, *REPORTS]
 
-# %% ../../nbs/models/05_catalogue.ipynb #8114b909
+# %% ../../nbs/models/05_catalogue.ipynb #cf07e917
 def architecture(name: str, height: int, width: int) -> Architecture:
-    "The architecture of that name for images of that size. Raises `UnknownNameError` with the nearest names."
+    "The architecture of a name for images of a size. Raises `UnknownNameError` with the nearest names."
     if name in THESIS or name in REPORTS:
         return (THESIS | REPORTS)[name]
     if name == "adaptable":
@@ -154,15 +154,15 @@ def architecture(name: str, height: int, width: int) -> Architecture:
         return stacked(depth)
     raise unknown_name("architecture", name, available())
 
-# %% ../../nbs/models/05_catalogue.ipynb #c91
+# %% ../../nbs/models/05_catalogue.ipynb #2aea25c8
 def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
-    """A model with PyTorch's default start, drawn from a generator instead of the state that all threads share.
+    """A model with PyTorch's default initialisation, drawn from a generator instead of the global random state.
 
-    The numbers are those that `torch.manual_seed` and building the model would give.
+    The weights are those after `torch.manual_seed` with the same seed.
     """
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            # drawn in the order of a plain tensor, whatever the order in memory
+            # drawn in the order of a contiguous tensor, for any memory layout
             weight = nn.init.kaiming_uniform_(torch.empty(layer.weight.shape), a=5**0.5, generator=generator)
             bound = weight[0].numel() ** -0.5
             bias = nn.init.uniform_(torch.empty(layer.bias.shape), -bound, bound, generator=generator)
@@ -176,9 +176,9 @@ def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
     model.fresh()
     return model
 
-# %% ../../nbs/models/05_catalogue.ipynb #c10
+# %% ../../nbs/models/05_catalogue.ipynb #5e9c308c
 def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
-    "An architecture with other values in some fields."
+    "An architecture with other values of some fields."
     known = [field.name for field in fields(Architecture)]
     for name in changes:
         if name not in known:
@@ -187,19 +187,19 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
         base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
     )
 
-# %% ../../nbs/models/05_catalogue.ipynb #0366ca9d
+# %% ../../nbs/models/05_catalogue.ipynb #57876b87
 @checked
 def build(
     name: str,  # one of `available()`
     image_shape: tuple[int, int, int],  # (channels, height, width)
-    latent_dim: int | None = None,  # the network's own if not given, 2 for those of the thesis
-    bottleneck: str | None = None,  # "gaussian" (a VAE) or "deterministic"; the network's own if not given
-    generator: torch.Generator | None = None,  # of the CPU, decides the start; PyTorch's own if not given
+    latent_dim: int | None = None,  # the network's default if not given, 2 for those of the thesis
+    bottleneck: str | None = None,  # "gaussian" (a VAE) or "deterministic"; the network's default if not given
+    generator: torch.Generator | None = None,  # on the CPU, for the initial weights; PyTorch's global one if not given
     **changes,  # other values for fields of `Architecture`, e.g. kernel=5
 ) -> Autoencoder:  # an `nn.Module`
-    """A freshly initialised network of the catalogue for images of `image_shape`.
+    """A newly initialised network of the catalogue for images of `image_shape`.
 
-    Raises `UnknownNameError`, `ShapeError` or `ConfigError` where name, shape, latent size or a change cannot work.
+    Raises `UnknownNameError`, `ShapeError` or `ConfigError` for an invalid name, shape, latent size or change.
     """
     if len(image_shape) != 3:
         raise ShapeError(
@@ -214,15 +214,15 @@ def build(
         empty = Autoencoder(*settings)
     return initialised(empty.to_empty(device="cpu"), generator)
 
-# %% ../../nbs/models/05_catalogue.ipynb #970b86dc
+# %% ../../nbs/models/05_catalogue.ipynb #146f8535
 @checked
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-# %% ../../nbs/models/05_catalogue.ipynb #c29
+# %% ../../nbs/models/05_catalogue.ipynb #e2dcb113
 def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
-    """A row for each layer, and the totals, as torchinfo counts them for a batch of one.
+    """A row for each layer, and the totals, from torchinfo for a batch of one.
 
     Totals: `parameters`, `mult_adds_millions`, `forward_backward_mb`, `params_mb`, `estimated_total_mb`.
     Needs the extra `study`.

@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #e71f5d18
+# %% ../../nbs/app/08_cli.ipynb #840968f6
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #cd14afee
+# %% ../../nbs/app/08_cli.ipynb #ecaa9d8d
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #240bfe2d
+# %% ../../nbs/app/08_cli.ipynb #a6e1e201
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #56b3d747
+# %% ../../nbs/app/08_cli.ipynb #163c1bac
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ff6961f0
+# %% ../../nbs/app/08_cli.ipynb #88bbd9ea
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #356506f4
+# %% ../../nbs/app/08_cli.ipynb #c5745efd
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #34e6fe2b
+# %% ../../nbs/app/08_cli.ipynb #1803c4cd
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #82bd743f
+# %% ../../nbs/app/08_cli.ipynb #8ce5f08b
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #3e0851ba
+# %% ../../nbs/app/08_cli.ipynb #4a5c6756
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #266f9a68
+# %% ../../nbs/app/08_cli.ipynb #f76247da
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #8790b706
+# %% ../../nbs/app/08_cli.ipynb #d7e1f8eb
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -302,7 +302,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #66d2584b
+# %% ../../nbs/app/08_cli.ipynb #4f9a9014
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -367,7 +367,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #55d24cd1
+# %% ../../nbs/app/08_cli.ipynb #e48c266f
 @dataclass
 class Fitting:
     "Options for training."
@@ -427,7 +427,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #bbdc54d4
+# %% ../../nbs/app/08_cli.ipynb #09268034
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -491,7 +491,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #9949b2df
+# %% ../../nbs/app/08_cli.ipynb #eb4c3c8a
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -506,7 +506,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #690e0797
+# %% ../../nbs/app/08_cli.ipynb #5074f94f
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -555,13 +555,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #f4bc4d19
+# %% ../../nbs/app/08_cli.ipynb #576b06cd
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #566583ee
+# %% ../../nbs/app/08_cli.ipynb #f63c6dce
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -602,7 +602,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #50759ae9
+# %% ../../nbs/app/08_cli.ipynb #ecb14874
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -632,7 +632,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #5adb0174
+# %% ../../nbs/app/08_cli.ipynb #e8d1896a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -680,7 +680,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #b7785854
+# %% ../../nbs/app/08_cli.ipynb #8f0eb85a
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -734,7 +734,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #f3380b55
+# %% ../../nbs/app/08_cli.ipynb #98e710de
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -762,7 +762,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #f51e2db5
+# %% ../../nbs/app/08_cli.ipynb #fa89f06e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -811,7 +811,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #6ac8a3f6
+# %% ../../nbs/app/08_cli.ipynb #3f3808c8
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -830,7 +830,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #3c55b24d
+# %% ../../nbs/app/08_cli.ipynb #5b3778c7
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -848,7 +848,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #444e1d7d
+# %% ../../nbs/app/08_cli.ipynb #2205a897
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -880,7 +880,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #10ecd2f2
+# %% ../../nbs/app/08_cli.ipynb #b18b95e6
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -888,10 +888,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #980e8ee3
+# %% ../../nbs/app/08_cli.ipynb #2e164da2
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #6cfff805
+# %% ../../nbs/app/08_cli.ipynb #087e8ae1
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Form', 'UntrainedError', 'untrained', 'check_fitted', 'as_array', 'MicroVAE']
 
-# %% ../../nbs/app/06_estimator.ipynb #adeb637b
+# %% ../../nbs/app/06_estimator.ipynb #eee0c213
 import warnings
 from inspect import signature
 from math import ceil, prod
@@ -38,7 +38,7 @@ from ..evaluation.reconstruction import decoded, embed, reconstruct
 from ..training.config import Objective, RunConfig, adaptable_model, default_training
 from ..training.model import Model, load_model
 
-# %% ../../nbs/app/06_estimator.ipynb #38b61f02
+# %% ../../nbs/app/06_estimator.ipynb #0b98f8c9
 class Form:
     "Conversion of arrays to images in [0, 1] and back."
 
@@ -125,18 +125,18 @@ class Form:
         "The form as entries of a card."
         return dict(image_shape=list(self.image_shape), rows=self.rows, low=self.low.tolist(), high=self.high.tolist())
 
-# %% ../../nbs/app/06_estimator.ipynb #e2485059
+# %% ../../nbs/app/06_estimator.ipynb #bbffff65
 class UntrainedError(MicroVAEError, NotFittedError):
     "An estimator that is not trained was used."
 
-# %% ../../nbs/app/06_estimator.ipynb #0eb899f2
+# %% ../../nbs/app/06_estimator.ipynb #eaf5fdc1
 def untrained(estimator) -> UntrainedError:
     "The error of an estimator that is not trained."
     return UntrainedError(
         f"this {type(estimator).__name__} is not trained; call fit(images) first, or take {type(estimator).__name__}.load(folder) for a saved one"
     )
 
-# %% ../../nbs/app/06_estimator.ipynb #0e9637c1
+# %% ../../nbs/app/06_estimator.ipynb #cadca11b
 def check_fitted(estimator):
     "Raises `UntrainedError`, which is a `NotFittedError` too, for an estimator that is not trained."
     try:
@@ -144,14 +144,14 @@ def check_fitted(estimator):
     except NotFittedError as error:
         raise untrained(estimator) from error
 
-# %% ../../nbs/app/06_estimator.ipynb #f8b53a79
+# %% ../../nbs/app/06_estimator.ipynb #23603b5b
 def _check_settings(estimator):
     "Raises `ConfigError` for a setting that is not of the type that the estimator's signature gives."
     start = type(estimator).__init__
     defaults = {name: setting.default for name, setting in signature(start).parameters.items()}
     check_values(estimator.get_params(deep=False), get_type_hints(start), defaults)
 
-# %% ../../nbs/app/06_estimator.ipynb #ed4d4259
+# %% ../../nbs/app/06_estimator.ipynb #1e722755
 def as_array(given):
     """Tensors, and lists of images, as one array; anything else unchanged.
 
@@ -169,7 +169,7 @@ def as_array(given):
         )
     return np.asarray(parts)
 
-# %% ../../nbs/app/06_estimator.ipynb #9c6dc08f
+# %% ../../nbs/app/06_estimator.ipynb #2d059dcf
 class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A variational autoencoder as a scikit-learn transformer: images to codes, and codes to images.
 

@@ -41,7 +41,7 @@ class EncoderGraph(nn.Module):
         self.model = model
         self.inputs = ("images",)
         self.outputs = (("mean", "log_variance") if model.probabilistic else ("mean",)) + (
-            ("pose",) if model.architecture.pose_normalised else ()
+            ("pose",) if model.pose_width else ()
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -51,27 +51,29 @@ class EncoderGraph(nn.Module):
 
 # %% ../../nbs/app/03_export.ipynb #356a29ca
 class DecoderGraph(nn.Module):
-    "Codes, and poses if the network normalises them, to images."
+    "Codes, and poses if the network normalises them and images are not to be in the canonical pose, to images."
 
-    def __init__(self, model: Autoencoder):
+    def __init__(self, model: Autoencoder, canonical: bool = False):
         super().__init__()
         self.model = model
-        self.inputs = ("latent", "pose") if model.architecture.pose_normalised else ("latent",)
+        self.inputs = ("latent", "pose") if model.pose_width and not canonical else ("latent",)
         self.outputs = ("images",)
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
 # %% ../../nbs/app/03_export.ipynb #a2731cee
-def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-    "Both graphs of a copy of a model on the CPU, each with example inputs."
+def graphs(model: Autoencoder, canonical: bool = False) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+    "Both graphs of a copy of a model on the CPU, each with example inputs; with `canonical` the decoder takes no pose."
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
-    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.pose_normalised else ()
+    pose = torch.ones(2, model.pose_width)
+    pose[:, :3] = 0.2 * torch.randn(2, min(3, model.pose_width), generator=generator)
+    decoder = DecoderGraph(model, canonical)
     return {
         "encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)),
-        "decoder": (DecoderGraph(model), (codes, *pose)),
+        "decoder": (decoder, (codes, pose) if "pose" in decoder.inputs else (codes,)),
     }
 
 # %% ../../nbs/app/03_export.ipynb #7ec2c484
@@ -102,8 +104,10 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
     return off
 
 # %% ../../nbs/app/03_export.ipynb #8a710894
-def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
-    """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
+def write_onnx(
+    model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder"), canonical: bool = False
+) -> dict[str, float]:
+    """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; with `canonical` the decoder takes no pose; returns the largest differences.
 
     Needs the extra `onnx`.
     """
@@ -112,7 +116,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
     import onnxruntime
 
     off = {}
-    for name, (graph, inputs) in graphs(model).items():
+    for name, (graph, inputs) in graphs(model, canonical).items():
         if name not in only:
             continue
         path = folder / f"{name}.onnx"

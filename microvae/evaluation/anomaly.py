@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #89c5e4bf
+# %% ../../nbs/evaluation/06_anomaly.ipynb #7173a316
 import numpy as np
 import pandas as pd
 import torch
@@ -21,11 +21,11 @@ from ..models.bottlenecks import kl_from_prior
 from ..models.losses import squared_error
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #bb4f5055
+# %% ../../nbs/evaluation/06_anomaly.ipynb #63bd1d72
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #2ba0c7d8
+# %% ../../nbs/evaluation/06_anomaly.ipynb #ef118693
 @checked
 def anomaly_scores(
     model: Autoencoder | Model,
@@ -56,7 +56,7 @@ def anomaly_scores(
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #ae6df727
+# %% ../../nbs/evaluation/06_anomaly.ipynb #ffb6298a
 @checked
 def detection(
     scores: np.ndarray,  # (N,), higher is more anomalous
@@ -85,7 +85,7 @@ def detection(
         specificity=float((scores[~anomalous] <= threshold).mean()),
     ), curve
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #983b26ec
+# %% ../../nbs/evaluation/06_anomaly.ipynb #f6cfee42
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "Plot ROC curves, columns false_positive and true_positive, with a line for each value of a column."
     from sklearn.metrics import auc as area_below
@@ -109,7 +109,7 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #2d3c5cda
+# %% ../../nbs/evaluation/06_anomaly.ipynb #0a0746e6
 def plot_scores(
     scores: np.ndarray,
     anomalous: np.ndarray,

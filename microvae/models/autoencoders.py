@@ -6,7 +6,7 @@
 __all__ = ['INVARIANCES', 'RANGE', 'BEYOND', 'FRESH', 'Architecture', 'check_names', 'check_lengths', 'check_shape', 'Encoder',
            'Decoder', 'Output', 'Autoencoder']
 
-# %% ../../nbs/models/04_autoencoders.ipynb #f111ed19
+# %% ../../nbs/models/04_autoencoders.ipynb #0be31b29
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ..core.errors import ConfigError, ShapeError
 from microvae.models.blocks import (
     Activation,
+    BatchNorm,
     DownBlock,
     Downsampling,
     MapsToVector,
@@ -31,7 +32,7 @@ from microvae.models.blocks import (
 from .bottlenecks import Code, bottleneck_class
 from .pose import lattice_views, normalise_pose, pose_of, restore_pose
 
-# %% ../../nbs/models/04_autoencoders.ipynb #4a58fc23
+# %% ../../nbs/models/04_autoencoders.ipynb #3e6855b4
 @dataclass(frozen=True)
 class Architecture:
     "The description of a network without image shape and latent size."
@@ -62,7 +63,7 @@ class Architecture:
     centred: bool = False  # the network sees images as 2x − 1
     bottleneck: str = "gaussian"  # of `BOTTLENECKS`
     pose_normalised: bool = False  # the encoder sees images in a canonical pose, the decoder's are brought back
-    residual: bool = False  # strided blocks with a residual block each, and group norm
+    residual: bool = False  # strided blocks with a residual block each, which has batch norm
     # of `INVARIANCES`: what a code does not depend on; the decoder learns the canonical pose from random views
     invariant_to: tuple[str, ...] = ()
 
@@ -123,11 +124,11 @@ class Architecture:
             for row, column, stride in steps
         ]
 
-# %% ../../nbs/models/04_autoencoders.ipynb #fe9553e2
+# %% ../../nbs/models/04_autoencoders.ipynb #3ecf8fda
 #: What a code may be made invariant to, in the order in which messages name them.
 INVARIANCES = ("rotation", "mirror", "shift", "brightness")
 
-# %% ../../nbs/models/04_autoencoders.ipynb #9905c5f0
+# %% ../../nbs/models/04_autoencoders.ipynb #6aca662a
 def check_names(a: Architecture):
     "Raise `ConfigError` for a name that does not exist, or a number out of range."
     for active in (a.activation, a.decoder_activation or "none", a.latent_activation):
@@ -141,7 +142,7 @@ def check_names(a: Architecture):
         raise ConfigError(f"kernel is {a.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
     if a.residual and (a.downsampling == "maxpool" or a.normed or a.dropout):
         raise ConfigError(
-            'residual blocks have group norm and stride 2; take downsampling="strided", batch_norm=False, dropout=0'
+            'residual blocks have batch norm of their own and stride 2; take downsampling="strided", batch_norm=False, dropout=0'
         )
     for name in a.invariant_to:
         if name not in INVARIANCES:
@@ -155,7 +156,7 @@ def check_names(a: Architecture):
             "channels and dense are both empty; a network needs at least one block or one fully connected layer"
         )
 
-# %% ../../nbs/models/04_autoencoders.ipynb #19030ac4
+# %% ../../nbs/models/04_autoencoders.ipynb #48ad6969
 def check_lengths(a: Architecture):
     "Raise `ConfigError` if a field does not have one value per block, or strides do not fit kernels."
     halves = {
@@ -179,7 +180,7 @@ def check_lengths(a: Architecture):
     if a.decoder_kernels is None and (a.decoder_channels or a.decoder_strides or a.output_paddings):
         raise ConfigError("a decoder that does not mirror its encoder needs decoder_kernels as well")
 
-# %% ../../nbs/models/04_autoencoders.ipynb #1ca9bb0e
+# %% ../../nbs/models/04_autoencoders.ipynb #fbbe56bc
 def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture: Architecture) -> tuple[int, int, int]:
     "Shape `(C, H, W)` of the innermost maps. Raises an error that says which size or number would work."
     if len(image_shape) != 3 or min(image_shape) < 1:
@@ -197,7 +198,7 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
         )
     return innermost
 
-# %% ../../nbs/models/04_autoencoders.ipynb #67553dc5
+# %% ../../nbs/models/04_autoencoders.ipynb #b3398567
 class Encoder(nn.Sequential):
     "Images `(N, C, H, W)` to feature maps."
 
@@ -214,17 +215,17 @@ class Encoder(nn.Sequential):
             blocks = [
                 nn.Sequential(*block.children(), ResidualBlock(width)) for block, width in zip(blocks, a.channels)
             ]
-            blocks.append(nn.SiLU())  # without a norm, so that the code can hold how bright a cell is
+            blocks.append(nn.Sequential(BatchNorm(widths[-1]), nn.SiLU()))
         super().__init__(*blocks)
 
-# %% ../../nbs/models/04_autoencoders.ipynb #415fb7f3
+# %% ../../nbs/models/04_autoencoders.ipynb #cce7c44c
 def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
     "Linear layers from each width to the next, each with an activation; the first accepts feature maps."
     return nn.Sequential(
         *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
     )
 
-# %% ../../nbs/models/04_autoencoders.ipynb #b9bc5401
+# %% ../../nbs/models/04_autoencoders.ipynb #7bec5cd3
 class Decoder(nn.Module):
     """Latents `(N, d)` to images `(N, C, H, W)` in [0, 1].
 
@@ -281,7 +282,7 @@ class Decoder(nn.Module):
             return made
         return (torch.tanh(made) + 1) / 2 if self.tanh else torch.sigmoid(made)
 
-# %% ../../nbs/models/04_autoencoders.ipynb #ebee1bdd
+# %% ../../nbs/models/04_autoencoders.ipynb #b44e1902
 class Output(NamedTuple):
     "Reconstructions and codes of a batch of N images."
 
@@ -304,16 +305,16 @@ class Output(NamedTuple):
         "Posterior log-variances `(N, d)`; None for a deterministic bottleneck."
         return self.code.log_variance
 
-# %% ../../nbs/models/04_autoencoders.ipynb #14bb34ff
+# %% ../../nbs/models/04_autoencoders.ipynb #808cf040
 #: Percentiles between which a channel's range lies, and how far beyond it, as a share of the range, pixels are cut.
 RANGE = (0.1, 99.9)
 BEYOND = 0.5
 
-# %% ../../nbs/models/04_autoencoders.ipynb #1f6c80f9
+# %% ../../nbs/models/04_autoencoders.ipynb #4c1c727b
 #: What a network knows of its images' channels before it has seen any.
 FRESH = {"low": 0.0, "high": 1.0, "centre": 0.0, "spread": 1.0}
 
-# %% ../../nbs/models/04_autoencoders.ipynb #87b2fd34
+# %% ../../nbs/models/04_autoencoders.ipynb #e0c747e5
 class Autoencoder(nn.Module):
     """An autoencoder for images of one shape. Training calls `forward(images, noise=...)`; `encode` and `decode` have no
     randomness.
@@ -364,6 +365,13 @@ class Autoencoder(nn.Module):
     def probabilistic(self) -> bool:
         "Whether images have a posterior, and `sample` a prior to draw from."
         return self.bottleneck.probabilistic
+
+    @property
+    def pose_width(self) -> int:
+        "Numbers of the pose that `decode` takes beside the latents; 0 where codes depend on the pose."
+        if self.architecture.pose_normalised:
+            return 3
+        return (4 if "mirror" in self.architecture.invariant_to else 3) if self.architecture.invariant_to else 0
 
     @property
     def standardises(self) -> bool:
@@ -496,7 +504,7 @@ class Autoencoder(nn.Module):
             raise ConfigError(f"{self.name} has a deterministic bottleneck, so there is no prior to sample from")
         return self.decode(_normal(n, self.latent_dim, next(self.parameters()), generator))
 
-# %% ../../nbs/models/04_autoencoders.ipynb #19d56fff
+# %% ../../nbs/models/04_autoencoders.ipynb #03d27c6b
 def _normal(n: int, width: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
     "Standard normal values `(n, width)`, drawn on the generator's device; a generator on the CPU gives the same for every device."
     device = like.device if generator is None else generator.device

@@ -6,7 +6,7 @@
 __all__ = ['THESIS', 'REPORTS', 'NO_BLOCKS', 'CODE', 'stacked', 'residual_channels', 'adaptable', 'available', 'architecture',
            'initialised', 'build', 'count_parameters', 'layer_table']
 
-# %% ../../nbs/models/05_catalogue.ipynb #4860e6e7
+# %% ../../nbs/models/05_catalogue.ipynb #24d06d0b
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from .autoencoders import Architecture, Autoencoder
 from .bottlenecks import Bottleneck
 from .depth import interpolated_depth
 
-# %% ../../nbs/models/05_catalogue.ipynb #6ecdc7bb
+# %% ../../nbs/models/05_catalogue.ipynb #491f380b
 #: The networks of the thesis: `MP` pools, `BN` strides with batch norm; the digit is the depth, a suffix the widest layer (Tables 3 to 12).
 THESIS = {
     "MP2": Architecture((32, 64), decoder_kernels=(3, 3), output_paddings=(1, 1)),
@@ -34,7 +34,7 @@ THESIS = {
     "MP2_64": Architecture((32, 64), decoder_kernels=(4, 4), output_paddings=(0, 0)),
 }
 
-# %% ../../nbs/models/05_catalogue.ipynb #4122ddf9
+# %% ../../nbs/models/05_catalogue.ipynb #a0fb3996
 _DLIP = Architecture(
     (32, 64, 128),
     batch_norm=True,
@@ -94,30 +94,30 @@ REPORTS = {
     ),
 }
 
-# %% ../../nbs/models/05_catalogue.ipynb #54b767ca
+# %% ../../nbs/models/05_catalogue.ipynb #0721c061
 def stacked(depth: int) -> Architecture:
     "The thesis' pooling block, `depth` times: 32 channels, doubling up to 256."
     return Architecture(tuple(min(32 * 2**i, 256) for i in range(depth)))
 
-# %% ../../nbs/models/05_catalogue.ipynb #78a46156
+# %% ../../nbs/models/05_catalogue.ipynb #c59052dd
 #: The adaptable network for data that cannot be halved, such as lines of pixels, spectra or rows of a table: fully connected.
 NO_BLOCKS = Architecture(channels=(), dense=(128,))
 
-# %% ../../nbs/models/05_catalogue.ipynb #549eb7a9
+# %% ../../nbs/models/05_catalogue.ipynb #35bc807e
 def _fixed_depth(name: str) -> int | None:
     digits = name.removeprefix("depth")
     return int(digits) if name.startswith("depth") and digits.isdigit() and int(digits) > 0 else None
 
-# %% ../../nbs/models/05_catalogue.ipynb #68368285
+# %% ../../nbs/models/05_catalogue.ipynb #a3d9aaff
 #: Numbers of a code of the default network.
 CODE = 32
 
-# %% ../../nbs/models/05_catalogue.ipynb #7a6c87e3
+# %% ../../nbs/models/05_catalogue.ipynb #c8763f3e
 def residual_channels(depth: int) -> tuple[int, ...]:
     "Channels of the default network's blocks: 8, doubling up to 128."
     return tuple(min(8 * 2**block, 128) for block in range(depth))
 
-# %% ../../nbs/models/05_catalogue.ipynb #95bfeb75
+# %% ../../nbs/models/05_catalogue.ipynb #de81b54b
 def adaptable(height: int, width: int) -> Architecture:
     """The default network: residual blocks, as many as the depth rule says, 8 channels that double up to 128, learned noise, and
     codes that are invariant to rotation, mirror images and shifts.
@@ -136,12 +136,12 @@ def adaptable(height: int, width: int) -> Architecture:
         latent_dim=CODE,
     )
 
-# %% ../../nbs/models/05_catalogue.ipynb #997fd0a4
+# %% ../../nbs/models/05_catalogue.ipynb #6ba6f545
 def available() -> list[str]:
     "Names that `build` knows; `depthN` stands for any number of blocks of the thesis."
     return ["adaptable", "thesis", "depthN", *THESIS, *REPORTS]
 
-# %% ../../nbs/models/05_catalogue.ipynb #cf07e917
+# %% ../../nbs/models/05_catalogue.ipynb #1b73f698
 def architecture(name: str, height: int, width: int) -> Architecture:
     "The architecture of a name for images of a size. Raises `UnknownNameError` with the nearest names."
     if name in THESIS or name in REPORTS:
@@ -154,7 +154,7 @@ def architecture(name: str, height: int, width: int) -> Architecture:
         return stacked(depth)
     raise unknown_name("architecture", name, available())
 
-# %% ../../nbs/models/05_catalogue.ipynb #2aea25c8
+# %% ../../nbs/models/05_catalogue.ipynb #fbd8093c
 def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
     """A model with PyTorch's default initialisation, drawn from a generator instead of the global random state.
 
@@ -169,14 +169,14 @@ def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
             with torch.no_grad():
                 layer.weight.copy_(weight)
                 layer.bias.copy_(bias)
-        elif isinstance(layer, (nn.BatchNorm2d, nn.GroupNorm)):
+        elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
         elif isinstance(layer, Bottleneck):
             layer.initialise(generator)
     model.fresh()
     return model
 
-# %% ../../nbs/models/05_catalogue.ipynb #5e9c308c
+# %% ../../nbs/models/05_catalogue.ipynb #03c642e4
 def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
     "An architecture with other values of some fields."
     known = [field.name for field in fields(Architecture)]
@@ -187,7 +187,7 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
         base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
     )
 
-# %% ../../nbs/models/05_catalogue.ipynb #57876b87
+# %% ../../nbs/models/05_catalogue.ipynb #67380fa8
 @checked
 def build(
     name: str,  # one of `available()`
@@ -214,13 +214,13 @@ def build(
         empty = Autoencoder(*settings)
     return initialised(empty.to_empty(device="cpu"), generator)
 
-# %% ../../nbs/models/05_catalogue.ipynb #146f8535
+# %% ../../nbs/models/05_catalogue.ipynb #2711950b
 @checked
 def count_parameters(model: nn.Module) -> int:
     "Number of trainable parameters."
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-# %% ../../nbs/models/05_catalogue.ipynb #e2dcb113
+# %% ../../nbs/models/05_catalogue.ipynb #14f4cbb2
 def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
     """A row for each layer, and the totals, from torchinfo for a batch of one.
 

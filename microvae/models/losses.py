@@ -6,7 +6,7 @@
 __all__ = ['LIKELIHOODS', 'squared_error', 'cross_entropy', 'gaussian_error', 'Likelihood', 'own_likelihood', 'ElboTerms',
            'elbo_terms']
 
-# %% ../../nbs/models/06_losses.ipynb #5d24989e
+# %% ../../nbs/models/06_losses.ipynb #7b8761be
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from torch.nn import functional as F
 from ..core.errors import ConfigError, ShapeError, checked
 from .autoencoders import Output
 
-# %% ../../nbs/models/06_losses.ipynb #0f50db10
+# %% ../../nbs/models/06_losses.ipynb #2ae299d2
 def squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Squared error of each image `(N,)`, summed over channels and pixels."
     return (reconstruction - images).square().flatten(1).sum(1)
 
-# %% ../../nbs/models/06_losses.ipynb #ab173adf
+# %% ../../nbs/models/06_losses.ipynb #6fcd3f90
 def cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
     "Binary cross-entropy of each image `(N,)` in nats, summed over channels and pixels."
     return F.binary_cross_entropy(reconstruction, images, reduction="none").flatten(1).sum(1)
 
-# %% ../../nbs/models/06_losses.ipynb #4495116d
+# %% ../../nbs/models/06_losses.ipynb #9e9d6551
 def gaussian_error(output: Output, images: Tensor) -> Tensor:
     """Negative log-density of each image `(N,)` in nats, under Gaussian noise of the channels' learned scale.
 
@@ -40,14 +40,14 @@ def gaussian_error(output: Output, images: Tensor) -> Tensor:
     error = ((output.reconstruction - images) / scale).square()
     return (0.5 * error + scale.log() + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
-# %% ../../nbs/models/06_losses.ipynb #e7ca9aae
+# %% ../../nbs/models/06_losses.ipynb #81f3205b
 class Likelihood(NamedTuple):
     "A reconstruction error, and its name in reports."
 
     loss: Callable[[Output, Tensor], Tensor]  # what a model returned, images -> (N,)
     title: str
 
-# %% ../../nbs/models/06_losses.ipynb #2d3e0158
+# %% ../../nbs/models/06_losses.ipynb #2ffdb6c2
 #: Likelihoods by the names that a config takes.
 LIKELIHOODS = {
     "mse": Likelihood(lambda output, images: squared_error(output.reconstruction, images), "squared error"),
@@ -55,12 +55,12 @@ LIKELIHOODS = {
     "gaussian": Likelihood(gaussian_error, "negative log-likelihood"),
 }
 
-# %% ../../nbs/models/06_losses.ipynb #7f08840e
+# %% ../../nbs/models/06_losses.ipynb #595c9caa
 def own_likelihood(learns_noise: bool) -> str:
     "The likelihood of a network where none is asked for."
     return "gaussian" if learns_noise else "mse"
 
-# %% ../../nbs/models/06_losses.ipynb #6b93e2fa
+# %% ../../nbs/models/06_losses.ipynb #f24a8bf4
 @dataclass
 class ElboTerms:
     "The terms of the objective, each `(N,)`, per image."
@@ -74,7 +74,7 @@ class ElboTerms:
         "`reconstruction + beta · penalty + extra`, `(N,)`."
         return self.reconstruction + beta * self.penalty + self.extra
 
-# %% ../../nbs/models/06_losses.ipynb #be7e539b
+# %% ../../nbs/models/06_losses.ipynb #ff97d496
 @checked
 def elbo_terms(
     output: Output,  # the output of a model

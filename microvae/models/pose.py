@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pose_of', 'normalise_pose', 'restore_pose', 'lattice_views']
 
-# %% ../../nbs/models/02_pose.ipynb #29211345
+# %% ../../nbs/models/02_pose.ipynb #c570edf5
 import math
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.geometry import resampled, rotation_matrices
 
-# %% ../../nbs/models/02_pose.ipynb #f9dc8b3d
+# %% ../../nbs/models/02_pose.ipynb #dc615856
 def _weights(images: Tensor) -> Tensor:
     "Weight `(N, H, W)` of each pixel as foreground."
     border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]], -1)
@@ -24,7 +24,7 @@ def _weights(images: Tensor) -> Tensor:
     disc = torch.sigmoid((0.9 - (rows[:, None].square() + columns[None].square()).sqrt()) * 20)
     return foreground * disc + 1e-9
 
-# %% ../../nbs/models/02_pose.ipynb #c35ad1e6
+# %% ../../nbs/models/02_pose.ipynb #5ba21c4f
 @torch.no_grad()
 def pose_of(
     images: Tensor,  # (N, C, H, W)
@@ -65,7 +65,7 @@ def pose_of(
     across = (weights * (y * cosine - x * sine) ** 3).sum((1, 2)) * torch.where(along, -1.0, 1.0)
     return torch.cat([pose, torch.where(across > 1e-6 * total, -1.0, 1.0).to(pose)[:, None]], 1)
 
-# %% ../../nbs/models/02_pose.ipynb #db9b5a13
+# %% ../../nbs/models/02_pose.ipynb #86cc0b0b
 def normalise_pose(images: Tensor, pose: Tensor) -> Tensor:
     "Images `(N, C, H, W)` in the canonical pose: long axis horizontal, centre in the middle, and mirrored where the pose says so."
     matrices = rotation_matrices(pose[:, 0], images.shape[2] / images.shape[3])
@@ -73,7 +73,7 @@ def normalise_pose(images: Tensor, pose: Tensor) -> Tensor:
         matrices = torch.stack([matrices[:, :, 0], matrices[:, :, 1] * pose[:, 3:]], 2)
     return resampled(images, matrices, pose[:, 1:3].flip(1), "border")
 
-# %% ../../nbs/models/02_pose.ipynb #074cdba2
+# %% ../../nbs/models/02_pose.ipynb #2d91fc0c
 def restore_pose(images: Tensor, pose: Tensor) -> Tensor:
     "Images in the canonical pose, transformed to the given pose: the inverse of `normalise_pose`."
     matrices = rotation_matrices(-pose[:, 0], images.shape[2] / images.shape[3])
@@ -82,7 +82,7 @@ def restore_pose(images: Tensor, pose: Tensor) -> Tensor:
     centre = pose[:, 1:3].flip(1)
     return resampled(images, matrices, -(matrices @ centre[:, :, None])[:, :, 0], "border")
 
-# %% ../../nbs/models/02_pose.ipynb #7faa4d99
+# %% ../../nbs/models/02_pose.ipynb #04322a0a
 def lattice_views(images: Tensor, invariant_to: Sequence[str]) -> list[Tensor]:
     """The images, and their rotations and mirror images that need no interpolation, each `(N, C, H, W)`.
 

@@ -6,7 +6,7 @@
 __all__ = ['Schedule', 'Optimizer', 'Settings', 'Data', 'ModelConfig', 'Objective', 'Training', 'RunConfig', 'adaptable_model',
            'default_epochs', 'default_training', 'default_config']
 
-# %% ../../nbs/training/00_config.ipynb #ced89911
+# %% ../../nbs/training/00_config.ipynb #2e402f09
 import json
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -24,7 +24,7 @@ from ..models.bottlenecks import bottleneck_class
 from ..models.catalogue import build, residual_channels
 from ..models.losses import LIKELIHOODS
 
-# %% ../../nbs/training/00_config.ipynb #d2891f1b
+# %% ../../nbs/training/00_config.ipynb #3c5bf4b1
 class Settings:
     "Base class of the parts of a config."
 
@@ -56,16 +56,16 @@ class Settings:
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-# %% ../../nbs/training/00_config.ipynb #7b7452c9
+# %% ../../nbs/training/00_config.ipynb #22625f2a
 def _default(part):
     "The default of a dataclass' field."
     return part.default if part.default_factory is MISSING else part.default_factory()
 
-# %% ../../nbs/training/00_config.ipynb #38c3643a
+# %% ../../nbs/training/00_config.ipynb #86bdb6d9
 Schedule = Literal["constant", "cosine", "exponential", "plateau"]
 Optimizer = Literal["adam", "sgd"]
 
-# %% ../../nbs/training/00_config.ipynb #66dea143
+# %% ../../nbs/training/00_config.ipynb #30c6ebc0
 @dataclass(frozen=True, repr=False)
 class Data(Settings):
     "The images of a run."
@@ -78,7 +78,7 @@ class Data(Settings):
     # preprocessing steps of the images, in the form of `Preprocessing.from_list`
     preprocessing: tuple = field(default=(), hash=False, repr=False)
 
-# %% ../../nbs/training/00_config.ipynb #0a84aebb
+# %% ../../nbs/training/00_config.ipynb #d125804f
 @dataclass(frozen=True, repr=False)
 class ModelConfig(Settings):
     "The network, by its name in the catalogue and its differences from it."
@@ -117,7 +117,7 @@ class ModelConfig(Settings):
         "The description of a network."
         return cls(network.name, network.latent_dim, network.architecture.bottleneck, network.changes)
 
-# %% ../../nbs/training/00_config.ipynb #682b8724
+# %% ../../nbs/training/00_config.ipynb #8eb49ddf
 @dataclass(frozen=True, repr=False)
 class Objective(Settings):
     "The loss: reconstruction + beta · KL, and extra terms."
@@ -149,7 +149,7 @@ class Objective(Settings):
         self.require("free_bits", not both, "0 where there is a capacity: both set how large the KL is")
         self.require("alignment", self.alignment >= 0, "at least 0, e.g. 1")
 
-# %% ../../nbs/training/00_config.ipynb #40b7421f
+# %% ../../nbs/training/00_config.ipynb #493a4776
 @dataclass(frozen=True, repr=False)
 class Training(Settings):
     "The optimisation of the loss."
@@ -196,7 +196,7 @@ class Training(Settings):
             learning_rate=self.learning_rate / (values if self.optimizer == "sgd" else 1),
         )
 
-# %% ../../nbs/training/00_config.ipynb #1344517f
+# %% ../../nbs/training/00_config.ipynb #5359504c
 @dataclass(frozen=True, repr=False)
 class RunConfig(Settings):
     "All settings that determine the results of a run."
@@ -256,7 +256,7 @@ class RunConfig(Settings):
                 f"this is no run's config ({type(error).__name__}: {in_a_line(error)}); it must be what RunConfig.as_dict() gives"
             ) from error
 
-# %% ../../nbs/training/00_config.ipynb #e9d67fa1
+# %% ../../nbs/training/00_config.ipynb #ee52ea51
 def adaptable_model(
     latent_dim: int | None = None,  # numbers of a code; 32 if None
     depth: int | None = None,  # blocks; as many as the depth rule says if None
@@ -270,7 +270,7 @@ def adaptable_model(
         changes["invariant_to"] = tuple(invariant_to)
     return ModelConfig("adaptable", latent_dim, changes=changes)
 
-# %% ../../nbs/training/00_config.ipynb #7fc5e36a
+# %% ../../nbs/training/00_config.ipynb #0dd136cb
 def default_epochs(
     images: int,  # that are trained on
     batch_size: int = 32,
@@ -279,7 +279,7 @@ def default_epochs(
     steps = ceil(images / batch_size)
     return max(5, round(80 * (300 / images) ** 0.2), ceil(500 / steps))
 
-# %% ../../nbs/training/00_config.ipynb #0ecbd27e
+# %% ../../nbs/training/00_config.ipynb #c86801bf
 def default_training(
     images: int,  # that are trained on
     model: str = "adaptable",
@@ -297,7 +297,7 @@ def default_training(
     settings: dict[str, Any] = dict(schedule="cosine", early_stopping=stop, keep_best=stop is not None)
     return Training(length, batch_size, rate, **settings | more)
 
-# %% ../../nbs/training/00_config.ipynb #252cd9e0
+# %% ../../nbs/training/00_config.ipynb #47683508
 def default_config(
     images: int,  # that are trained on
     model: ModelConfig = ModelConfig(),

@@ -6,7 +6,7 @@
 __all__ = ['AT_ONCE', 'means', 'check_finite', 'Loop', 'environment', 'describe', 'check_model', 'with_validation', 'prepare',
            'begin', 'resident', 'fit', 'writing', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
 
-# %% ../../nbs/training/07_engine.ipynb #de08e581
+# %% ../../nbs/training/07_engine.ipynb #6be505e0
 import platform
 import warnings
 from collections.abc import Callable, Iterator
@@ -58,11 +58,11 @@ from microvae.training.schedule import (
 )
 from .step import Batch, Rates, Step, on_their_own
 
-# %% ../../nbs/training/07_engine.ipynb #8af5be36
+# %% ../../nbs/training/07_engine.ipynb #6123860d
 #: Batch size for held-out images.
 AT_ONCE = 256
 
-# %% ../../nbs/training/07_engine.ipynb #b359ad4b
+# %% ../../nbs/training/07_engine.ipynb #1b20b05d
 def means(
     sums: Tensor,  # (batches, 2 or 4) of reconstruction, KL, PSNR and SSIM
     n: int,  # images
@@ -73,7 +73,7 @@ def means(
     losses = dict(reconstruction=reconstruction, kl=kl, total=reconstruction + beta * kl)
     return losses | dict(zip(("psnr", "ssim"), quality))
 
-# %% ../../nbs/training/07_engine.ipynb #c5fa8dd4
+# %% ../../nbs/training/07_engine.ipynb #4aa23389
 def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | None):
     "Raise `DivergenceError` with the first batch whose sums are not finite, or if weights are not."
     finite = trained.cpu().isfinite().all(1)
@@ -83,7 +83,7 @@ def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | Non
     if not weights.isfinite().all() or held is not None and not held.isfinite().all():
         raise DivergenceError(f"{what}: after its last batch a weight or the held-out loss is not finite")
 
-# %% ../../nbs/training/07_engine.ipynb #e746fcce
+# %% ../../nbs/training/07_engine.ipynb #7f238db9
 @dataclass
 class Loop:
     "A run during training: its step, its random numbers, and its history so far."
@@ -252,7 +252,7 @@ class Loop:
             ) from error
         self.best = {name: tensor.to(self.step.device) for name, tensor in best.items()} or None
 
-# %% ../../nbs/training/07_engine.ipynb #82dd5df9
+# %% ../../nbs/training/07_engine.ipynb #89a6c911
 def environment(device: torch.device, dtype: torch.dtype) -> dict:
     """The environment of a training, the content of `environment.json`; runs in equal environments have the same results
     bit for bit.
@@ -268,7 +268,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> dict:
         "cuda": torch.version.cuda or "",
     }
 
-# %% ../../nbs/training/07_engine.ipynb #43742722
+# %% ../../nbs/training/07_engine.ipynb #aa2b389f
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
@@ -281,7 +281,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
         tuple(cells.about.get("preprocessing", ())),
     )
 
-# %% ../../nbs/training/07_engine.ipynb #1f820b8a
+# %% ../../nbs/training/07_engine.ipynb #b64c9558
 def check_model(model):
     "Raises `ConfigError` if the first argument of `fit` is neither a name nor a network, but e.g. the config."
     if model is None or isinstance(model, str) or isinstance(model, nn.Module) and hasattr(model, "image_shape"):
@@ -290,12 +290,12 @@ def check_model(model):
         f"model is {kind_of(model)}; it must be a name of mv.available(), a network of mv.build, or None for that of the config, as in mv.fit(None, cells, config)"
     )
 
-# %% ../../nbs/training/07_engine.ipynb #ffec9324
+# %% ../../nbs/training/07_engine.ipynb #f8447146
 def with_validation(cells: CellImages, validation: CellImages | float | None) -> tuple[CellImages, CellImages | None]:
     "Training cells and held-out cells; a number is the fraction of cells to hold out, by whole groups."
     return hold_out(cells, validation) if isinstance(validation, (int, float)) else (cells, validation)
 
-# %% ../../nbs/training/07_engine.ipynb #58e86b66
+# %% ../../nbs/training/07_engine.ipynb #987dc095
 def prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run, with a description of its data, and of the network if one was given."
     if validation is not None and validation.image_shape != cells.image_shape:
@@ -328,12 +328,12 @@ def prepare(model, cells, validation, config) -> RunConfig:
         )
     return replace(config, model=ModelConfig.of(network), data=describe(cells, validation))
 
-# %% ../../nbs/training/07_engine.ipynb #f9e23549
+# %% ../../nbs/training/07_engine.ipynb #217a94bd
 def _holds(data: Data, expected: Data) -> bool:
     "Whether two runs have the same images."
     return (data.fingerprint, data.image_shape) == (expected.fingerprint, expected.image_shape)
 
-# %% ../../nbs/training/07_engine.ipynb #ce8a9bfd
+# %% ../../nbs/training/07_engine.ipynb #e89049eb
 def begin(
     model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
 ) -> tuple[Loop, Path | None]:
@@ -356,12 +356,12 @@ def begin(
         write_json(home / "environment.json", environment(device, step.dtype))
     return loop, checkpoint if group.rank == 0 else None
 
-# %% ../../nbs/training/07_engine.ipynb #9b6eb82a
+# %% ../../nbs/training/07_engine.ipynb #88804a61
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk if there are too many."
     return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
-# %% ../../nbs/training/07_engine.ipynb #b6af110e
+# %% ../../nbs/training/07_engine.ipynb #21410a62
 @checked
 def fit(
     model,  # a name of `available()`, or a model of `build`; None takes the config's
@@ -424,12 +424,12 @@ def fit(
             train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 
-# %% ../../nbs/training/07_engine.ipynb #554381b3
+# %% ../../nbs/training/07_engine.ipynb #d6af52fd
 def writing(home: Path | None, group: Group = Group()):
     "A lock on a run's folder, for the first process of a group."
     return nullcontext() if home is None or group.rank else exclusive(home / ".lock", f"trains {home.name}")
 
-# %% ../../nbs/training/07_engine.ipynb #a098e1fe
+# %% ../../nbs/training/07_engine.ipynb #5c0eaa07
 @dataclass
 class Checkpoint:
     "The last complete epoch of a run, and its file."
@@ -471,7 +471,7 @@ class Checkpoint:
                 f"{error}; {self.file} keeps epoch {len(self.rows) - 1}, try a smaller learning rate than {learning_rate:g}"
             ) from None
 
-# %% ../../nbs/training/07_engine.ipynb #3c12fa51
+# %% ../../nbs/training/07_engine.ipynb #6eec34cb
 def train(
     loop: Loop,
     images: Tensor | StoredImages,
@@ -511,7 +511,7 @@ def train(
                 break
     checkpoint.save()
 
-# %% ../../nbs/training/07_engine.ipynb #65aac13d
+# %% ../../nbs/training/07_engine.ipynb #998e3fde
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
     """The model of a run; if it is finished, its history and weights are written, the weights last, because they mark it
     as finished.
@@ -528,7 +528,7 @@ def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
         save_weights(run.network, run.config, home / "model.safetensors")
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #145a0a20
+# %% ../../nbs/training/07_engine.ipynb #c5cf4e4e
 def _fit_together(model, cells, config, validation, folder, device, settings, processes: int) -> Model:
     "Train one run in several processes of this machine; the first returns it."
     if settings["on_epoch"] is not None:
@@ -557,7 +557,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         run.network = model.eval()
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #0deb9bea
+# %% ../../nbs/training/07_engine.ipynb #292e3f23
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "The part of each process; the first returns the model and its history."
     cells = train()
@@ -568,7 +568,7 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     run = fit(model, cells, config, None if held is None else held(), folder, device, **settings)
     return run.network.cpu(), run.history, run.finished
 
-# %% ../../nbs/training/07_engine.ipynb #30b0c292
+# %% ../../nbs/training/07_engine.ipynb #d8d2e995
 @checked
 def train_longer(
     run: Model,
@@ -607,7 +607,7 @@ def train_longer(
         save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
-# %% ../../nbs/training/07_engine.ipynb #c8d6526b
+# %% ../../nbs/training/07_engine.ipynb #b55338a8
 @checked
 def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)` for a model."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'settings_of', 'TensorBoard', 'MLflow', 'WandB', 'logged']
 
-# %% ../../nbs/training/06_loggers.ipynb #613a12d6
+# %% ../../nbs/training/06_loggers.ipynb #52aa190d
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import FileError, require, unknown_name
 from .config import RunConfig
 
-# %% ../../nbs/training/06_loggers.ipynb #e5601120
+# %% ../../nbs/training/06_loggers.ipynb #8b09d471
 def settings_of(config: RunConfig) -> dict:
     "A config as a flat dictionary of plain values for loggers: model.latent_dim, objective.beta, ..."
     return {
@@ -26,7 +26,7 @@ def settings_of(config: RunConfig) -> dict:
         if name not in ("fingerprint", "preprocessing")
     }
 
-# %% ../../nbs/training/06_loggers.ipynb #b00af047
+# %% ../../nbs/training/06_loggers.ipynb #780ccee8
 class TensorBoard:
     "Curves as events in a folder."
 
@@ -46,7 +46,7 @@ class TensorBoard:
     def close(self):
         self.writer.close()
 
-# %% ../../nbs/training/06_loggers.ipynb #fcb1dbd6
+# %% ../../nbs/training/06_loggers.ipynb #19c25c16
 class MLflow:
     "A run in a tracking store; a file in the folder if none is configured."
 
@@ -74,7 +74,7 @@ class MLflow:
     def close(self):
         self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
 
-# %% ../../nbs/training/06_loggers.ipynb #02ca12f0
+# %% ../../nbs/training/06_loggers.ipynb #55749c77
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE is set."
 
@@ -96,11 +96,11 @@ class WandB:
     def close(self):
         self.run.finish()
 
-# %% ../../nbs/training/06_loggers.ipynb #8736cc17
+# %% ../../nbs/training/06_loggers.ipynb #f63cc083
 #: Loggers by name.
 LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
-# %% ../../nbs/training/06_loggers.ipynb #80c61760
+# %% ../../nbs/training/06_loggers.ipynb #d776c29f
 @contextmanager
 def logged(
     name: str | None,  # tensorboard, mlflow or wandb; None logs nothing

@@ -6,19 +6,19 @@
 __all__ = ['COLLAPSED', 'RISE', 'LOWERED', 'LOWEST', 'PATIENCE', 'collapses', 'lowered_beta', 'beta_at', 'capacity_at', 'judged',
            'best_epoch', 'epochs_without_gain', 'should_stop', 'learning_rate_at']
 
-# %% ../../nbs/training/03_schedule.ipynb #055498e8
+# %% ../../nbs/training/03_schedule.ipynb #5152c541
 from math import ceil, cos, pi
 
 from .config import Objective, RunConfig, Training
 
-# %% ../../nbs/training/03_schedule.ipynb #9102fadd
+# %% ../../nbs/training/03_schedule.ipynb #6f2beb64
 #: Nats of KL below which the codes of all images are nearly equal.
 COLLAPSED = 0.1
 #: Epochs in which a lowered β rises to its value, and how often it is lowered at most.
 RISE = 10
 LOWERED = 4
 
-# %% ../../nbs/training/03_schedule.ipynb #d369c9c6
+# %% ../../nbs/training/03_schedule.ipynb #f677be56
 def collapses(rows: list[dict], config: RunConfig) -> list[int]:
     """Epochs from which on β is lowered to a tenth, since the KL divergence stayed below `COLLAPSED` nats before.
 
@@ -39,12 +39,12 @@ def collapses(rows: list[dict], config: RunConfig) -> list[int]:
             since = epoch + 1 + RISE
     return found
 
-# %% ../../nbs/training/03_schedule.ipynb #9cf4bdf9
+# %% ../../nbs/training/03_schedule.ipynb #dcf64c63
 def lowered_beta(objective: Objective, lowered: list[int]) -> float:
     "β after it was lowered to a tenth in each of these epochs."
     return objective.beta * 0.1 ** len(lowered)
 
-# %% ../../nbs/training/03_schedule.ipynb #3b22a1c6
+# %% ../../nbs/training/03_schedule.ipynb #37a8814a
 def beta_at(
     config: RunConfig,
     epoch: int,  # counted from 0
@@ -60,7 +60,7 @@ def beta_at(
         return objective.beta * min(1.0, 2 * within)
     return objective.beta * min(1.0, epoch / objective.kl_warmup) if objective.kl_warmup else objective.beta
 
-# %% ../../nbs/training/03_schedule.ipynb #09b4dec2
+# %% ../../nbs/training/03_schedule.ipynb #1805dccc
 def capacity_at(objective: Objective, epoch: int, epochs: int) -> float:
     """The capacity in nats of an epoch, counted from 0: it rises linearly over the first half of the run, then is constant.
 
@@ -68,35 +68,35 @@ def capacity_at(objective: Objective, epoch: int, epochs: int) -> float:
     """
     return (objective.capacity or 0.0) * min(1.0, 2 * epoch / epochs)
 
-# %% ../../nbs/training/03_schedule.ipynb #81da3042
+# %% ../../nbs/training/03_schedule.ipynb #1acb495b
 def judged(row: dict, beta: float) -> float:
     "The loss by which epochs are compared: reconstruction + β · KL, on held-out cells if there are any."
     part = "validation_" if "validation_kl" in row else ""
     return row[part + "reconstruction"] + beta * row[part + "kl"]
 
-# %% ../../nbs/training/03_schedule.ipynb #8006e213
+# %% ../../nbs/training/03_schedule.ipynb #71b225da
 def best_epoch(rows: list[dict], beta: float) -> int:
     "The epoch with the lowest total loss, the first if several are equal."
     return min(range(len(rows)), key=lambda epoch: judged(rows[epoch], beta))
 
-# %% ../../nbs/training/03_schedule.ipynb #b62236e9
+# %% ../../nbs/training/03_schedule.ipynb #27c88c21
 def epochs_without_gain(rows: list[dict], config: RunConfig) -> int:
     "Epochs since the best one, not counting those of the KL's warm-up."
     lowered = collapses(rows, config)
     settled = rows[lowered[-1] + RISE if lowered else config.objective.kl_warmup :]
     return len(settled) - 1 - best_epoch(settled, lowered_beta(config.objective, lowered)) if settled else 0
 
-# %% ../../nbs/training/03_schedule.ipynb #da5fe962
+# %% ../../nbs/training/03_schedule.ipynb #9e4fd0f4
 def should_stop(rows: list[dict], config: RunConfig) -> bool:
     "Early stopping: whether the last `early_stopping` epochs did not improve the total loss."
     patience = config.training.early_stopping
     return patience is not None and epochs_without_gain(rows, config) >= patience
 
-# %% ../../nbs/training/03_schedule.ipynb #1ac4aa85
+# %% ../../nbs/training/03_schedule.ipynb #496f41de
 LOWEST = 0.01  # fraction of the learning rate at the end of a schedule
 PATIENCE = 10  # epochs without a better total loss after which a plateau halves it
 
-# %% ../../nbs/training/03_schedule.ipynb #6d9b27ce
+# %% ../../nbs/training/03_schedule.ipynb #b07e7945
 def learning_rate_at(
     config: RunConfig,
     epoch: int,  # counted from 0
@@ -114,7 +114,7 @@ def learning_rate_at(
     }[training.schedule]()
     return training.learning_rate * warm * factor
 
-# %% ../../nbs/training/03_schedule.ipynb #b30c40c5
+# %% ../../nbs/training/03_schedule.ipynb #f2926160
 def _plateaus(rows: list[dict], beta: float) -> int:
     "How often the total loss did not improve for `PATIENCE` epochs."
     found = 0

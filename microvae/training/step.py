@@ -6,7 +6,7 @@
 __all__ = ['CAPTURES', 'views', 'as_one_vector', 'on_their_own', 'Batch', 'Rates', 'optimizer_of', 'elbo_settings',
            'half_as_many', 'Step', 'cuda_graph', 'Replayed', 'replayed']
 
-# %% ../../nbs/training/05_step.ipynb #f2c183ee
+# %% ../../nbs/training/05_step.ipynb #42d46db4
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
 
-# %% ../../nbs/training/05_step.ipynb #9864ae08
+# %% ../../nbs/training/05_step.ipynb #167d8ad3
 def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     """The last dimension of a tensor as the parameters of a model, in their shapes and memory layout, e.g. channels last."""
     start = whole.storage_offset()
@@ -33,7 +33,7 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
         start += p.numel()
     return found
 
-# %% ../../nbs/training/05_step.ipynb #29d9702d
+# %% ../../nbs/training/05_step.ipynb #cbf8bf7b
 def as_one_vector(model: nn.Module) -> nn.Parameter:
     "Move all parameters into one vector, and their gradients into another; parameters and gradients become views."
     parameters = list(model.parameters())
@@ -45,14 +45,14 @@ def as_one_vector(model: nn.Module) -> nn.Parameter:
         p.grad = slope
     return vector
 
-# %% ../../nbs/training/05_step.ipynb #1ddec874
+# %% ../../nbs/training/05_step.ipynb #594d1d56
 def on_their_own(model: nn.Module):
     "Give each parameter separate memory again."
     for p in model.parameters():
         p.data = p.data.clone()
         p.grad = None
 
-# %% ../../nbs/training/05_step.ipynb #327367c6
+# %% ../../nbs/training/05_step.ipynb #799a7661
 class Batch(NamedTuple):
     "Tensors of N images, each with its random numbers."
 
@@ -77,7 +77,7 @@ class Batch(NamedTuple):
         ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
         return ours._replace(images=ordered[0], pair=ordered[1])
 
-# %% ../../nbs/training/05_step.ipynb #a5215aee
+# %% ../../nbs/training/05_step.ipynb #d85a0ba6
 class Rates(NamedTuple):
     "The scheduled values of an epoch."
 
@@ -85,7 +85,7 @@ class Rates(NamedTuple):
     learning_rate: float
     capacity: float = 0.0  # nats
 
-# %% ../../nbs/training/05_step.ipynb #8d0b0150
+# %% ../../nbs/training/05_step.ipynb #0a0bb0c9
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer of a config."
     training = config.training
@@ -94,7 +94,7 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
         return torch.optim.SGD(parameters, momentum=training.momentum, **common)
     return torch.optim.Adam(parameters, **common)
 
-# %% ../../nbs/training/05_step.ipynb #bacdcfde
+# %% ../../nbs/training/05_step.ipynb #034c2ce1
 def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
     "The arguments of `elbo_terms` for an objective; `capacity` is that of the epoch."
     return dict(
@@ -104,7 +104,7 @@ def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
         capacity=None if objective.capacity is None else capacity,
     )
 
-# %% ../../nbs/training/05_step.ipynb #4c20380c
+# %% ../../nbs/training/05_step.ipynb #e19f075e
 def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
     "Half the number of images after an out-of-memory error. Raises any other error, and `DeviceError` at 1."
     if not is_out_of_memory(error):
@@ -115,7 +115,7 @@ def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
         ) from error
     return at_once // 2
 
-# %% ../../nbs/training/05_step.ipynb #80e9e61f
+# %% ../../nbs/training/05_step.ipynb #d9ab3f90
 class Step:
     "Predict, loss, backward and step on a batch; each process of a group computes its part."
 
@@ -218,7 +218,7 @@ class Step:
                 stacklevel=2,
             )
 
-# %% ../../nbs/training/05_step.ipynb #135dd669
+# %% ../../nbs/training/05_step.ipynb #e5b0d68d
 def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     "A function that replays a call on a GPU, and the tensor of its result. The call is first warmed up on a separate stream."
     aside = torch.cuda.Stream()
@@ -232,11 +232,11 @@ def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         found = call()
     return graph.replay, found
 
-# %% ../../nbs/training/05_step.ipynb #666a03ed
+# %% ../../nbs/training/05_step.ipynb #cf249d24
 #: Type of device -> function that captures a call; other devices do not capture.
 CAPTURES = {"cuda": cuda_graph}
 
-# %% ../../nbs/training/05_step.ipynb #9bf2b60d
+# %% ../../nbs/training/05_step.ipynb #c8ad07ff
 class Replayed:
     "A gradient that is captured once for each set of input shapes."
 
@@ -274,7 +274,7 @@ class Replayed:
             self.into.zero_()
         return replay, places, sums
 
-# %% ../../nbs/training/05_step.ipynb #aa4041e7
+# %% ../../nbs/training/05_step.ipynb #af727e71
 def replayed(gradient: Callable[..., Tensor], model: nn.Module, into: Tensor) -> Callable[..., Tensor]:
     "A gradient, captured and replayed on devices that support it."
     capture = CAPTURES.get(into.device.type)

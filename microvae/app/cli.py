@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #b81f5e7a
+# %% ../../nbs/app/08_cli.ipynb #c248abcc
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #08847322
+# %% ../../nbs/app/08_cli.ipynb #9012ae6e
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #c028d753
+# %% ../../nbs/app/08_cli.ipynb #24d08ea3
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #0644e5c4
+# %% ../../nbs/app/08_cli.ipynb #e1acd335
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #b8b57f73
+# %% ../../nbs/app/08_cli.ipynb #4f05ac67
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #89b2f7b5
+# %% ../../nbs/app/08_cli.ipynb #e97c8b24
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #7f86edf9
+# %% ../../nbs/app/08_cli.ipynb #ecd9edbe
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #e3fd4d53
+# %% ../../nbs/app/08_cli.ipynb #d3312ff6
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #37da8d99
+# %% ../../nbs/app/08_cli.ipynb #7706ac28
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #2a7597d3
+# %% ../../nbs/app/08_cli.ipynb #f903f251
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #1b5556f6
+# %% ../../nbs/app/08_cli.ipynb #5fb8e034
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -302,7 +302,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #e7f61e32
+# %% ../../nbs/app/08_cli.ipynb #f3fafe34
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -367,7 +367,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #4605ec70
+# %% ../../nbs/app/08_cli.ipynb #b3655bcc
 @dataclass
 class Fitting:
     "Options for training."
@@ -421,7 +421,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #65212b5a
+# %% ../../nbs/app/08_cli.ipynb #a5357a30
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -485,7 +485,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #ea409213
+# %% ../../nbs/app/08_cli.ipynb #18636b90
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -500,7 +500,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #c93fce7b
+# %% ../../nbs/app/08_cli.ipynb #1eb83bcd
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -549,13 +549,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #df6ff2bf
+# %% ../../nbs/app/08_cli.ipynb #e61dde48
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #bc182b4f
+# %% ../../nbs/app/08_cli.ipynb #e7dc960e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -596,7 +596,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #1c87812f
+# %% ../../nbs/app/08_cli.ipynb #aa6b9aaf
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -626,7 +626,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #b2480855
+# %% ../../nbs/app/08_cli.ipynb #0b895d5b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -674,7 +674,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #2a8126ee
+# %% ../../nbs/app/08_cli.ipynb #225a2a2c
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -728,7 +728,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #3f95bb91
+# %% ../../nbs/app/08_cli.ipynb #b1cd6e86
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -756,7 +756,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #ae0fd5bf
+# %% ../../nbs/app/08_cli.ipynb #eb6d60a6
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -805,7 +805,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #a5463ef2
+# %% ../../nbs/app/08_cli.ipynb #42f1788a
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -824,7 +824,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #e8a3854c
+# %% ../../nbs/app/08_cli.ipynb #50de528e
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -842,7 +842,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #f1e2b899
+# %% ../../nbs/app/08_cli.ipynb #0fff730e
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -874,7 +874,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #bdd233d6
+# %% ../../nbs/app/08_cli.ipynb #4be6e08d
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -882,10 +882,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #5ef303c6
+# %% ../../nbs/app/08_cli.ipynb #5b22104e
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #975681e0
+# %% ../../nbs/app/08_cli.ipynb #c0a4e7b4
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -73,7 +73,7 @@ def test_truncated_file(tmp_path, name):
     "call, words",
     [
         (lambda: mv.build("MP5", (1, 20, 20)), ["'MP5'", "MP2"]),
-        (lambda: mv.build("adaptabel", (1, 20, 20)), ["thesis"]),
+        (lambda: mv.build("adaptabel", (1, 20, 20)), ["adaptable"]),
         (lambda: mv.build("MP2", (1, 20, 20), latent_dim=0), ["latent_dim is 0", "at least 1"]),
         (lambda: mv.build("MP4", (1, 12, 12)), ["16 pixels"]),
         (lambda: mv.build("MP4", (20, 20)), ["(channels, height, width)"]),

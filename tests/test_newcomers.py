@@ -119,7 +119,7 @@ def test_runs_are_listed_in_lines(place, tmp_path):
     lines = done("runs", cwd=place).stdout.splitlines()
     assert len(lines) == 2
     assert lines[0].split()[:3] == ["run", "model", "latent_dim"]
-    assert "thesis" in lines[1]
+    assert "adaptable" in lines[1]
     broken = tmp_path / "runs" / "broken"
     broken.mkdir(parents=True)
     (broken / "config.json").write_text("{half")

@@ -197,7 +197,7 @@ def wanted(hint):
     "call, words",
     [
         (lambda cells, run: mv.fit(mv.RunConfig(), cells), ["model is a RunConfig", "mv.fit(None, cells, config)"]),
-        (lambda cells, run: mv.fit(cells, "thesis"), ["cells is the text 'adaptable'", "mv.load_images"]),
+        (lambda cells, run: mv.fit(cells, "thesis"), ["cells is the text 'thesis'", "mv.load_images"]),
         (lambda cells, run: mv.fit("thesis", cells.images), ["an array of shape (12, 1, 20, 20)", "mv.CellImages"]),
         (lambda cells, run: mv.fit("thesis", cells, mv.Training(1)), ["config is a Training", "mv.RunConfig("]),
         (lambda cells, run: mv.fit("thesis", cells, validation=0), ["hold out 0"]),

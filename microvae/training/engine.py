@@ -47,13 +47,13 @@ from .model import Model, load_model, save_weights, versions
 from microvae.training.schedule import (
     COLLAPSED,
     RISE,
+    aimed_beta,
     best_epoch,
     beta_at,
     capacity_at,
     collapses,
     epochs_without_gain,
     learning_rate_at,
-    lowered_beta,
     should_stop,
 )
 from .step import Batch, Rates, Step, on_their_own
@@ -195,18 +195,17 @@ class Loop:
     def notice_collapse(self):
         "Say that β is lowered from the next epoch on, where it is."
         lowered = collapses(self.rows, self.config)
-        if lowered[-1:] == [len(self.rows)]:
-            beta = lowered_beta(self.config.objective, lowered)
+        if lowered and lowered[-1][0] == len(self.rows):
             warnings.warn(
-                f"the codes of all images are becoming equal (the KL divergence stays below {COLLAPSED:g} nats): beta is lowered to {beta:g}, and rises to it over {RISE} epochs",
+                f"the codes of all images are becoming equal (the KL divergence stays below {COLLAPSED:g} nats): beta is lowered to {lowered[-1][1]:.2g}, and rises to it over {RISE} epochs",
                 stacklevel=2,
             )
 
     def best_so_far(self) -> int:
         "The best epoch, at the β that is aimed at; epochs before β was lowered do not count."
         lowered = collapses(self.rows, self.config)
-        first = lowered[-1] if lowered and lowered[-1] < len(self.rows) else 0
-        return first + best_epoch(self.rows[first:], lowered_beta(self.config.objective, lowered))
+        first = lowered[-1][0] if lowered and lowered[-1][0] < len(self.rows) else 0
+        return first + best_epoch(self.rows[first:], aimed_beta(self.rows, self.config))
 
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError`."

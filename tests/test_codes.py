@@ -71,11 +71,11 @@ def test_every_channel_counts(cells):
 
 
 def test_a_collapsing_run_is_noticed_and_mended(cells):
-    "A squared error of dim images against β = 1 is the case that ended in equal codes."
+    "A squared error of few pixels against β = 1 is the case that ended in equal codes."
     config = mv.RunConfig(
         objective=mv.Objective("mse", avoid_collapse=True), training=mv.Training(60, learning_rate=2e-3)
     )
-    dim = mv.CellImages(cells * 0.05)
+    dim = mv.CellImages(cells)
     with pytest.warns(UserWarning, match="beta is lowered to [0-9.e-]+, and rises to it over 10 epochs"):
         mended = mv.fit("MP2_64", dim, config, progress=False, device="cpu")
     left = mv.fit("MP2_64", dim, mv.RunConfig(training=config.training), progress=False, device="cpu")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['INVARIANT', 'Augmentation', 'invariance', 'fourier_magnitude']
 
-# %% ../../nbs/data/16_augment.ipynb #164a3c7e
+# %% ../../nbs/data/16_augment.ipynb #eb6c4c52
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.errors import ConfigError, ShapeError, check_fields
 from ..core.geometry import resampled, rotation_matrices
 
-# %% ../../nbs/data/16_augment.ipynb #8f60103a
+# %% ../../nbs/data/16_augment.ipynb #13bea24d
 @dataclass(frozen=True)
 class Augmentation:
     "Random changes of each training image; every setting says how large a change may be."
@@ -93,7 +93,7 @@ class Augmentation:
         matrices = rotation_matrices(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
         return resampled(images, matrices, move, "reflection")
 
-# %% ../../nbs/data/16_augment.ipynb #16fbb75d
+# %% ../../nbs/data/16_augment.ipynb #e601f625
 #: What a code may be invariant to, as the largest change of a training image.
 INVARIANT: dict[str, dict[str, Any]] = {
     "rotation": dict(rotation=180.0),
@@ -102,7 +102,7 @@ INVARIANT: dict[str, dict[str, Any]] = {
     "brightness": dict(brightness=0.3),
 }
 
-# %% ../../nbs/data/16_augment.ipynb #062451af
+# %% ../../nbs/data/16_augment.ipynb #4301a035
 def invariance(names: Sequence[str]) -> Augmentation:
     "The random changes to which codes are made invariant; names are those of `INVARIANT`."
     changes: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def invariance(names: Sequence[str]) -> Augmentation:
         changes |= INVARIANT[name]
     return Augmentation(**changes)
 
-# %% ../../nbs/data/16_augment.ipynb #5aa5bd59
+# %% ../../nbs/data/16_augment.ipynb #81ff1269
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
@@ -141,13 +141,13 @@ class _Draw:
         own = torch.Generator(self.device).manual_seed(seed)
         return torch.poisson(means.to(self.device), own).to(means)
 
-# %% ../../nbs/data/16_augment.ipynb #152bc190
+# %% ../../nbs/data/16_augment.ipynb #4f92bede
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
-# %% ../../nbs/data/16_augment.ipynb #c52685c7
+# %% ../../nbs/data/16_augment.ipynb #d5c45adf
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
@@ -159,7 +159,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
         turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
 
-# %% ../../nbs/data/16_augment.ipynb #3da10696
+# %% ../../nbs/data/16_augment.ipynb #e438d1fa
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
@@ -173,7 +173,7 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
         n, channels, height, width
     )
 
-# %% ../../nbs/data/16_augment.ipynb #aaa532e6
+# %% ../../nbs/data/16_augment.ipynb #98d418ed
 def fourier_magnitude(images: Tensor) -> Tensor:
     """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
     texture when it is shifted.

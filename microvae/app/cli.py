@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #9a4c03da
+# %% ../../nbs/app/08_cli.ipynb #998033b0
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #2eadb095
+# %% ../../nbs/app/08_cli.ipynb #78aaf30c
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #70a635a6
+# %% ../../nbs/app/08_cli.ipynb #6d6ea1bd
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #92a0b9d3
+# %% ../../nbs/app/08_cli.ipynb #b4f1cd77
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -75,7 +75,9 @@ class Reading:
             help="NAME=PATTERN of the files of a channel, or just NAME, in order; may be given more than once"
         ),
     ] = field(default_factory=list)
-    z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max"
+    z: Annotated[
+        str, typer.Option(help="max for a projection of stacks, focus for the sharpest slice, or the number of a slice")
+    ] = "max"
 
     @property
     def slice(self) -> str | int:
@@ -94,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #313489eb
+# %% ../../nbs/app/08_cli.ipynb #f8c86ed3
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -138,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #5e3291f7
+# %% ../../nbs/app/08_cli.ipynb #b346178e
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -163,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #90524537
+# %% ../../nbs/app/08_cli.ipynb #34213a0a
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -207,7 +209,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #01845307
+# %% ../../nbs/app/08_cli.ipynb #2683a37a
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -218,7 +220,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #3d1ae154
+# %% ../../nbs/app/08_cli.ipynb #dafd5174
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -254,7 +256,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #b483242e
+# %% ../../nbs/app/08_cli.ipynb #cb4df421
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -270,7 +272,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #50889ce1
+# %% ../../nbs/app/08_cli.ipynb #18e414de
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -296,7 +298,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #ca064aaf
+# %% ../../nbs/app/08_cli.ipynb #012234dc
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -361,7 +363,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #0f1a6578
+# %% ../../nbs/app/08_cli.ipynb #b7d01236
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -415,7 +417,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #83262e1a
+# %% ../../nbs/app/08_cli.ipynb #14290fa1
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -479,7 +481,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #c35dd625
+# %% ../../nbs/app/08_cli.ipynb #bc02e035
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -494,7 +496,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #cd8924ca
+# %% ../../nbs/app/08_cli.ipynb #7b1ef1fe
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -543,13 +545,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #54a47e6f
+# %% ../../nbs/app/08_cli.ipynb #731c5ee5
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #fba70d1d
+# %% ../../nbs/app/08_cli.ipynb #fb23543d
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -590,7 +592,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #6e7c60c4
+# %% ../../nbs/app/08_cli.ipynb #91647e42
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -620,7 +622,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #fbb1a5d9
+# %% ../../nbs/app/08_cli.ipynb #08d40037
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -668,7 +670,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #c8727c6b
+# %% ../../nbs/app/08_cli.ipynb #77e20d42
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -724,7 +726,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #5512f3a1
+# %% ../../nbs/app/08_cli.ipynb #66bb0f9f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -752,7 +754,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #17cb4903
+# %% ../../nbs/app/08_cli.ipynb #dce64140
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -801,7 +803,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #c9fe783e
+# %% ../../nbs/app/08_cli.ipynb #704857d9
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -820,7 +822,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #73b138a7
+# %% ../../nbs/app/08_cli.ipynb #2eb20a0a
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -838,7 +840,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #a763cb9e
+# %% ../../nbs/app/08_cli.ipynb #aa6f3e15
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -870,7 +872,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #49da5f3b
+# %% ../../nbs/app/08_cli.ipynb #ca9954b0
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -878,10 +880,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #15a088ee
+# %% ../../nbs/app/08_cli.ipynb #d8ac5845
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #5ecf6e2c
+# %% ../../nbs/app/08_cli.ipynb #993bb526
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -90,7 +90,7 @@ def crop_fields(
     # of the fields, before they are segmented; learns from them what it needs
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSource', 'ForModel', 'models', 'depth', 'data',
-           'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
-           'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate',
+           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #998033b0
 import sys
@@ -669,6 +669,38 @@ def detect(
             "give others with --images, or normal ones with --normal."
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
+
+# %% ../../nbs/app/08_cli.ipynb #ab01bde7
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def annotate(
+    codes: Annotated[Path, typer.Argument(help="what `microvae embed` wrote, with columns of your own if you like")],
+    out: Annotated[Path, typer.Argument(help="the folder to write, a file an image")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari"
+        ),
+    ] = "tif",
+    by: Annotated[str, typer.Option(help="the column that is written")] = "latent_1",
+    images: Annotated[str | None, typer.Option(help="the images, as for `microvae crop`; not needed for csv")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="their objects, as for `microvae crop`; not needed for csv")
+    ] = None,
+    as_json: AsJson = False,
+):
+    """Write a column of a table of cells onto the objects of the images that they came from.
+
+    Example: `microvae annotate codes.csv back/ --images images/ --labels masks/ --by latent_2`
+
+    Example: `microvae annotate codes.csv back/ --kind geojson --images slides/ --labels "*.geojson" --by cluster`
+
+    Example: `microvae annotate codes.csv back/ --kind csv`
+    """
+    from microvae.app.annotation import annotate as write
+
+    files = write(codes, out, kind, by, images, labels)
+    print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
 # %% ../../nbs/app/08_cli.ipynb #77e20d42
 @app.command()

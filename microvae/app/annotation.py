@@ -8,6 +8,7 @@ __all__ = ['MOST_CLASSES', 'KINDS', 'is_class', 'colours_of', 'painted', 'outlin
 # %% ../../nbs/app/02_annotation.ipynb #722fdca2
 import json
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -152,8 +153,10 @@ KINDS = ("tif", "png", "geojson", "csv")
 # %% ../../nbs/app/02_annotation.ipynb #c7a8f5aa
 @checked
 def annotate(
-    codes,  # a table of cells with file, frame, label, row and column, or the path of one
-    out,  # the folder to write, a file an image
+    codes: pd.DataFrame
+    | str
+    | PathLike,  # a table of cells with file, frame, label, row and column, or the path of one
+    out: str | PathLike,  # the folder to write, a file an image
     kind: str = "tif",  # tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari
     by: str = "latent_1",  # the column that is written
     source=None,  # the images, as `crop_fields` took them; not needed for csv

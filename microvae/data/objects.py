@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zipfile import ZipFile
@@ -20,7 +21,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ImageError, MicroVAEError, ShapeError, in_a_line, require
+from ..core.errors import ImageError, MicroVAEError, ShapeError, checked, in_a_line, require
 from microvae.core.files import (
     NPY_HEADERS,
     check_archive,
@@ -391,8 +392,9 @@ def _content(path: Path, state: tuple):
     )
 
 # %% ../../nbs/data/07_objects.ipynb #3eaab73e
+@checked
 def read_objects(
-    path,
+    path: str | PathLike,
     shape: tuple[int, int],  # of the field, height and width
     files: tuple[Path, ...] = (),  # of the field, by which CellProfiler's tables name it
     frame: int | None = None,  # of a time series; None where there is one frame

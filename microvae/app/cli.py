@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate',
            'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #471b86d1
+# %% ../../nbs/app/08_cli.ipynb #2253c7aa
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #66c91c8f
+# %% ../../nbs/app/08_cli.ipynb #4f2e397d
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #efa39e6e
+# %% ../../nbs/app/08_cli.ipynb #c1c4efae
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #cc742e6f
+# %% ../../nbs/app/08_cli.ipynb #4fee666f
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -98,7 +98,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #cfc00f5c
+# %% ../../nbs/app/08_cli.ipynb #d51eb2be
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -142,7 +142,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #850a55c9
+# %% ../../nbs/app/08_cli.ipynb #39d4ab31
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -167,7 +167,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #33db3708
+# %% ../../nbs/app/08_cli.ipynb #c2dedcc3
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -213,7 +213,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #1c3dd72a
+# %% ../../nbs/app/08_cli.ipynb #d9936548
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -224,7 +224,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #04660f46
+# %% ../../nbs/app/08_cli.ipynb #ca20d384
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -260,7 +260,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #5195df4c
+# %% ../../nbs/app/08_cli.ipynb #03776717
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -278,7 +278,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #778be30f
+# %% ../../nbs/app/08_cli.ipynb #32d97602
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -304,7 +304,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #aaa7d10b
+# %% ../../nbs/app/08_cli.ipynb #6de9d688
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -369,7 +369,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #5e820468
+# %% ../../nbs/app/08_cli.ipynb #8f329238
 @dataclass
 class Fitting:
     "Options for training."
@@ -423,7 +423,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #6fad2b5a
+# %% ../../nbs/app/08_cli.ipynb #eb7ea8ec
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -487,7 +487,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #1db0527f
+# %% ../../nbs/app/08_cli.ipynb #bc429a14
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -502,7 +502,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #94b3b75e
+# %% ../../nbs/app/08_cli.ipynb #cad205be
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -551,13 +551,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #75e85551
+# %% ../../nbs/app/08_cli.ipynb #3f2a0d83
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #fde8b8bc
+# %% ../../nbs/app/08_cli.ipynb #d4852668
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -598,7 +598,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #41e910c6
+# %% ../../nbs/app/08_cli.ipynb #8e4d4057
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -628,7 +628,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #47232b25
+# %% ../../nbs/app/08_cli.ipynb #1756c7ce
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -676,7 +676,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #b6161eb6
+# %% ../../nbs/app/08_cli.ipynb #de86eb19
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 def annotate(
@@ -708,7 +708,7 @@ def annotate(
     files = write(codes, out, kind, by, images, labels)
     print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
-# %% ../../nbs/app/08_cli.ipynb #dd0a82bd
+# %% ../../nbs/app/08_cli.ipynb #72cfc205
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -762,7 +762,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #7bd29513
+# %% ../../nbs/app/08_cli.ipynb #54ce28bd
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -790,7 +790,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #301c7461
+# %% ../../nbs/app/08_cli.ipynb #52ec99c1
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -839,7 +839,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #c35090eb
+# %% ../../nbs/app/08_cli.ipynb #53c40632
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -858,7 +858,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #5971fe21
+# %% ../../nbs/app/08_cli.ipynb #83373509
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -876,7 +876,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #a02d016e
+# %% ../../nbs/app/08_cli.ipynb #cab79774
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -908,7 +908,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #6697aa2e
+# %% ../../nbs/app/08_cli.ipynb #e9106cb0
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -916,10 +916,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #9fe34d82
+# %% ../../nbs/app/08_cli.ipynb #228ad4c1
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #1636f728
+# %% ../../nbs/app/08_cli.ipynb #9da95c49
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -237,7 +237,7 @@ def _first_colour(known: list[dict]) -> int:
 def explorer_page(
     model: Model,
     cells: CellImages,
-    codes: pd.DataFrame,  # of `embedding`, a row a cell
+    codes: pd.DataFrame,  # of `embedding`, a row for each cell
     # column that initially colours the map; if not given, the first with few categories, else a numeric one
     colour: str | None = None,
     decoder: str = "auto",  # onnx, atlas, or auto

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'stub', 'write_stub']
 
-# %% ../../nbs/core/05_public.ipynb #0a9d3fdb
+# %% ../../nbs/core/05_public.ipynb #3d3cb06a
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #c6f615e4
+# %% ../../nbs/core/05_public.ipynb #105d8979
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -93,7 +93,7 @@ PUBLIC = {
     "evaluation.realism": ["real_or_reconstructed"],
 }
 
-# %% ../../nbs/core/05_public.ipynb #d3f77bd4
+# %% ../../nbs/core/05_public.ipynb #4014fee1
 def stub() -> str:
     "The content of `microvae/__init__.pyi`: every public name as an import from its module."
     imports = [
@@ -101,7 +101,7 @@ def stub() -> str:
     ]
     return f"# made by microvae.core.public.write_stub() from nbs/core/05_public.ipynb\n{''.join(imports)}\n__version__: str\n"
 
-# %% ../../nbs/core/05_public.ipynb #38a0c075
+# %% ../../nbs/core/05_public.ipynb #305acbdd
 def write_stub() -> Path:
     "Write the stub of this package, after the table of names has changed."
     path = Path(__file__).parents[1] / "__init__.pyi"

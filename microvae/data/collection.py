@@ -33,7 +33,7 @@ def check_images(
     images,  # anything that should be (N, C, H, W) in [0, 1]
     source: str = "images",  # how messages call it: a file name, mostly
 ) -> np.ndarray:  # (N, C, H, W) float32, contiguous
-    "Images as float32, or an error that says what is wrong with them: shape, emptiness, NaN, or range."
+    "Images as float32. Raises an error for a wrong shape, no images, NaN, or a wrong range."
     if hasattr(images, "detach"):  # a tensor, wherever it is
         images = images.detach().cpu()
     try:
@@ -62,7 +62,7 @@ def check_images(
 # %% ../../nbs/data/01_collection.ipynb #ef325f24
 @dataclass(frozen=True, repr=False)
 class RescaledImages(StoredImages):
-    "Stored images whose pixels are multiplied by a factor as they are read, and cut at 1."
+    "Stored images whose pixels are multiplied by a factor when they are read, and clipped at 1."
 
     factor: float = 1.0
 
@@ -76,7 +76,7 @@ class RescaledImages(StoredImages):
 
 # %% ../../nbs/data/01_collection.ipynb #1ab49f2e
 def _selection(rows, source: str):
-    "What selects rows of an array. Raises `ConfigError` for what does not."
+    "A valid index of rows of an array. Raises `ConfigError` for anything else."
     if isinstance(rows, slice):
         return rows
     if isinstance(rows, tuple) and len(rows) > 1 and all(part is Ellipsis for part in rows[1:]):
@@ -167,11 +167,11 @@ class CellImages:
         return replace(self, images=self.images[:]) if self.stored else self
 
     def sample(self, n: int, seed: int = 0) -> "CellImages":
-        "`n` cells at random, in their order; all where there are fewer."
+        "`n` random cells, in their order; all if there are fewer."
         return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:n])]
 
     def resized(self, height: int, width: int | None = None) -> "CellImages":
-        "The same cells at another size in pixels; shrinking smooths first, so that nothing aliases."
+        "The same cells at another size in pixels; images are smoothed before shrinking, to avoid aliasing."
         from skimage.transform import resize
 
         size = (height, width or height)
@@ -188,7 +188,7 @@ class CellImages:
         return replace(self, images=np.clip(images, 0, 1))
 
     def rescaled(self, factor: float) -> "CellImages":
-        "The same cells with pixels multiplied by a factor and cut at 1; a set on disk stays there."
+        "The same cells with pixels multiplied by a factor and clipped at 1; a set on disk stays there."
         if self.stored:
             on_disk = self.images
             rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
@@ -202,7 +202,7 @@ class CellImages:
         return blake2b(repr(self.images.shape).encode() + self.images.tobytes(), digest_size=8).hexdigest()
 
     def save(self, path) -> Path:
-        "Write one `.npz` file, nothing half-written: pixels as 16-bit integers, the table as Parquet, no pickle."
+        "Write one `.npz` file atomically: pixels as 16-bit integers, the table as Parquet, no pickle."
         import json
 
         rows = BytesIO()
@@ -244,7 +244,7 @@ class CellImages:
 
     @classmethod
     def load(cls, path) -> "CellImages":
-        "Read what `save` or `to_zarr` wrote. Raises `ImageError` for what is neither, or damaged."
+        "Read a set that `save` or `to_zarr` wrote. Raises `ImageError` for anything else, and for a damaged set."
         if Path(path).is_dir():
             there, table, meta = unchanged(path, _read_small)
             return cls(there, table, *_known(path, meta))
@@ -292,5 +292,5 @@ def joined_about(first: dict, second: dict) -> dict:
 
 # %% ../../nbs/data/01_collection.ipynb #5d971ed1
 def check_cells(given, name: str = "cells") -> CellImages:
-    "What was given, where it is `CellImages`. Raises `ConfigError`, which says how they are made, where it is not."
+    "The given `CellImages`. Raises `ConfigError`, which says how to make them, for anything else."
     return check_type(given, CellImages, name, "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives")

@@ -45,7 +45,7 @@ def as_field(field, channel: int | None = None) -> np.ndarray:
 
 # %% ../../nbs/data/12_segmentation.ipynb #c07
 def typical_diameter(smooth: np.ndarray) -> float:
-    "The median diameter, in pixels, of what stands out of a smoothed plane; 15 where nothing does."
+    "The median diameter of foreground objects of a smoothed plane, in pixels; 15 if there are none."
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -67,7 +67,7 @@ def _found_diameter(smooth: np.ndarray) -> float:
 
 # %% ../../nbs/data/12_segmentation.ipynb #6296f03f
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
-    "A plane less what is wider than `reach` cells."
+    "A plane with structures wider than `reach` cells subtracted."
     return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
 
 # %% ../../nbs/data/12_segmentation.ipynb #231c87e0
@@ -138,7 +138,7 @@ def warn_of_pieces(suggested: list[float], fields: int):
 # %% ../../nbs/data/12_segmentation.ipynb #c10
 @dataclass(frozen=True)
 class Segmentation:
-    """How cells are found.
+    """Settings of the segmentation.
 
     Lengths without a unit are multiples of the typical diameter, brightness is on a scale raised to `gamma`.
     """

@@ -91,7 +91,7 @@ def scatter_classes(axis, x, y, values: pd.Series, size: float = 9, alpha: float
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c04
 def plot_curves(
-    history: pd.DataFrame,  # a row an epoch and run, with columns epoch, seed, `by` and `columns`
+    history: pd.DataFrame,  # a row for each epoch and run, with columns epoch, seed, `by` and `columns`
     columns: dict[str, str],  # column -> label of the axis
     by: str = "model",  # one line for each value of this column
     warm_up: float = 0.1,  # fraction of the epochs that is not drawn, so that early losses do not set the scale
@@ -195,7 +195,7 @@ def plot_reconstructions(
 
 # %% ../../nbs/evaluation/02_plots.ipynb #c09
 def plot_against_parameters(
-    runs: pd.DataFrame,  # a row a run, columns parameters, model, `value`
+    runs: pd.DataFrame,  # a row for each run, columns parameters, model, `value`
     value: str,  # column of the vertical axis
     label: str,
     group: str | None = None,  # a panel for each value of this column

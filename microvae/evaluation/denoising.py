@@ -70,10 +70,8 @@ def denoise(
             ssim_after=ssim(made, clean.images),
         )
         if masks is not None:
-            rows |= {
-                f"contrast_{name}": contrast(images, *masks)
-                for name, images in (("true", clean.images), ("before", given.images), ("after", made))
-            }
+            for name, images in (("true", clean.images), ("before", given.images), ("after", made)):
+                rows[f"contrast_{name}"] = contrast(images, *masks)
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)
 
@@ -84,22 +82,9 @@ def plot_denoising(table: pd.DataFrame) -> Figure:
         fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
         for axis, measure, label in zip(axes, ("psnr", "ssim"), ("PSNR (dB)", "SSIM")):
             for i, (when, name) in enumerate((("before", "noisy"), ("after", "by the model"))):
-                grouped = (
-                    table[table.noise > 0].groupby("noise")[f"{measure}_{when}"]
-                    if when == "before"
-                    else table.groupby("noise")[f"{measure}_{when}"]
-                )
-                axis.errorbar(
-                    grouped.mean().index,
-                    grouped.mean(),
-                    grouped.std(),
-                    marker="o",
-                    ms=4,
-                    capsize=2,
-                    color=PALETTE[i],
-                    label=name,
-                )
+                shown = table[table.noise > 0] if when == "before" else table
+                drawn = shown.groupby("noise")[f"{measure}_{when}"].agg(["mean", "std"])
+                axis.errorbar(drawn.index, *drawn.T.to_numpy(), fmt="o-", ms=4, capsize=2, color=PALETTE[i], label=name)
             axis.set(xlabel="standard deviation of the noise", ylabel=label)
         axes[0].legend()
-        fig.tight_layout()
     return fig

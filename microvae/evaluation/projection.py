@@ -81,9 +81,8 @@ def plot_projections(
                 f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
             )
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False
-        )
+        size = 2.9 * len(methods) + 1.2, 2.7 * len(labels)
+        fig, axes = plt.subplots(len(labels), len(methods), figsize=size, squeeze=False)
         for line, label in zip(axes, labels):
             graded = pd.api.types.is_numeric_dtype(points[label]) and points[label].nunique() > 8
             for axis, method in zip(line, methods):
@@ -97,16 +96,8 @@ def plot_projections(
             if graded:
                 fig.colorbar(shown, ax=line[-1], label=label)
             else:
-                line[-1].legend(
-                    loc="center left",
-                    bbox_to_anchor=(1.0, 0.5),
-                    fontsize=8,
-                    markerscale=2,
-                    handletextpad=0.1,
-                    title=label,
-                    title_fontsize=8,
-                )
-        fig.tight_layout()
+                words = dict(fontsize=8, markerscale=2, handletextpad=0.1, title=label, title_fontsize=8)
+                line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **words)
     return fig
 
 # %% ../../nbs/evaluation/04_projection.ipynb #c08

@@ -28,13 +28,8 @@ def study_of(trials: pd.DataFrame, space: Space):
     if not len(done):
         raise ConfigError(f"none of the {len(trials)} trials was completed; allow more")
     for row in done.to_dict("records"):
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={name: _choice(row[name], space[name]) for name in space},
-                distributions=kinds,
-                value=row["value"],
-            )
-        )
+        chosen = {name: _choice(row[name], space[name]) for name in space}
+        study.add_trial(optuna.trial.create_trial(params=chosen, distributions=kinds, value=row["value"]))
     return study
 
 # %% ../../nbs/evaluation/09_search_results.ipynb #d74f1361
@@ -63,30 +58,20 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
     require("optuna", "search")
     import optuna.visualization.matplotlib as drawn
 
-    kinds = {
-        "history": drawn.plot_optimization_history,
-        "parallel": drawn.plot_parallel_coordinate,
-        "importance": drawn.plot_param_importances,
+    valued = dict(target=lambda trial: trial.value, target_name=label)
+    # function, its settings, inches
+    kinds: dict = {
+        "history": (drawn.plot_optimization_history, dict(target_name=label), (5.6, 3.3)),
+        "parallel": (drawn.plot_parallel_coordinate, valued, (8.4, 3.6)),
+        "importance": (drawn.plot_param_importances, dict(evaluator=_variance_explained()), (5.6, 2.6)),
     }
     if picture not in kinds:
         raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
-    settings: dict = {
-        "history": dict(target_name=label),
-        "parallel": dict(target=lambda trial: trial.value, target_name=label),
-        "importance": dict(evaluator=_variance_explained()),
-    }
+    draw, settings, size = kinds[picture]
     study = study_of(trials, space)
-    with (
-        warnings.catch_warnings(),
-        styled(
-            **{
-                "figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture],
-                "font.size": 9,
-            }
-        ),
-    ):
+    with warnings.catch_warnings(), styled(**{"figure.figsize": size, "font.size": 9, "figure.autolayout": False}):
         warnings.simplefilter("ignore")  # that these pictures may change
-        axis = kinds[picture](study, **settings[picture])
+        axis = draw(study, **settings)
         figure = axis.figure
         figure.suptitle("")
         for where in ("left", "center"):
@@ -115,19 +100,13 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         for number in trials[trials.state == "pruned"].number:
             axis.plot(*_curve(curves, number), color="0.75", lw=0.9)
         for i, row in enumerate(done.itertuples()):
-            axis.plot(
-                *_curve(curves, row.number),
-                color=PALETTE[i % len(PALETTE)],
-                ls="-" if i < len(PALETTE) else "--",
-                lw=1.4,
-                label=f"trial {row.number}: {row.value:,.4g}",
-            )
+            line = dict(color=PALETTE[i % len(PALETTE)], ls="-" if i < len(PALETTE) else "--", lw=1.4)
+            axis.plot(*_curve(curves, row.number), label=f"trial {row.number}: {row.value:,.4g}", **line)
         values = curves[curves.number.isin(done.number)].value
         if len(values) and np.isfinite(values).all():
             axis.set_ylim(values.min() - 0.05 * np.ptp(values), np.quantile(values, 0.98) + 0.05 * np.ptp(values))
         axis.set(xlabel="epoch", ylabel=label)
         axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/09_search_results.ipynb #bf803df7

@@ -55,11 +55,10 @@ def interval(
         raise ConfigError(
             f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite"
         )
-    unit = (
-        np.arange(len(values))
-        if together is None
-        else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
-    )
+    unit = np.arange(len(values))
+    if together is not None:
+        table = pd.DataFrame(together).reset_index(drop=True)
+        unit = table.groupby(list(table)).ngroup().to_numpy()
     sums = np.bincount(unit, values)
     counts = np.bincount(unit)
     mean = float(values.mean())
@@ -71,17 +70,10 @@ def interval(
     def pooled(sums, counts, axis):
         return sums.sum(axis) / counts.sum(axis)
 
-    found = bootstrap(
-        (sums, counts),
-        pooled,
-        paired=True,
-        vectorized=True,
-        confidence_level=level,
-        n_resamples=resamples,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high), len(sums))
+    random = np.random.default_rng(seed)
+    how = dict(paired=True, vectorized=True, confidence_level=level, n_resamples=resamples, method="percentile")
+    low, high = bootstrap((sums, counts), pooled, random_state=random, **how).confidence_interval
+    return Interval(mean, float(low), float(high), len(sums))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c09
 @checked

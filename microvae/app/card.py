@@ -142,12 +142,9 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """
     folder = Path(folder)
     rows = []
-    places = (
-        [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-        if folder.is_dir()
-        else []
-    )
-    for home in places:
+    for home in os.scandir(folder) if folder.is_dir() else ():
+        if not home.is_dir() or home.name.startswith("."):
+            continue
         try:
             changed = os.stat(f"{home.path}/config.json").st_mtime
         except OSError:

@@ -70,18 +70,13 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
     sheets = []
     for start in range(0, len(cells), across * down):
         part = cells[start : start + across * down]
-        tiles = np.concatenate(
-            [
-                levels(part[i : i + 2000].in_memory().resized(height, width).images, display)
-                for i in range(0, len(part), 2000)
-            ]
-        )
-        sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
-        for k, tile in enumerate(tiles):
-            sheet[k // across * height : (k // across + 1) * height, k % across * width : (k % across + 1) * width] = (
-                tile
-            )
-        sheets.append(_webp(sheet, small))
+        rows = -(-len(part) // across)
+        tiles = np.zeros((rows * across, height, width, 3), np.uint8)
+        for i in range(0, len(part), 2000):
+            some = part[i : i + 2000].in_memory().resized(height, width).images
+            tiles[i : i + len(some)] = levels(some, display)
+        sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
+        sheets.append(_webp(sheet.reshape(rows * height, across * width, 3), small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #c08
@@ -198,11 +193,8 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
     if asked != "auto":
         return asked
     size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
-    return (
-        "onnx"
-        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not pose_normalised
-        else "atlas"
-    )
+    installed = find_spec("onnxscript") and find_spec("onnxruntime")
+    return "onnx" if installed and size <= LARGEST_DECODER and not pose_normalised else "atlas"
 
 # %% ../../nbs/app/04_explorer.ipynb #84febc4a
 def _network(model: Model) -> bytes:
@@ -224,15 +216,9 @@ def _atlas(model: Model, codes: np.ndarray, axes: list[int], display: dict, step
         grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
     made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
-    picture = (
-        levels(made, display)
-        .reshape(steps, steps, height, width, 3)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(steps * height, steps * width, 3)
-    )
-    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), _webp(
-        picture, False
-    )
+    tiles = levels(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
+    picture = _webp(tiles.reshape(steps * height, steps * width, 3), False)
+    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), picture
 
 # %% ../../nbs/app/04_explorer.ipynb #2d9403b7
 def _linear(codes: np.ndarray) -> dict | None:
@@ -270,16 +256,12 @@ def explorer_page(
     kind = decoder_kind(model, decoder)
     about: dict = {}
     blobs: dict = {}
-    for part in (
-        _map_parts(values, projections),
-        _table_parts(codes, colour),
-        _picture_parts(model, cells, values, kind),
-    ):
+    pictures = _picture_parts(model, cells, values, kind)
+    for part in (_map_parts(values, projections), _table_parts(codes, colour), pictures):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
-    about |= dict(
-        n=len(cells), name=cells.name, image_shape=list(model.network.image_shape), palette=PALETTE, missing=MISSING
-    )
+    about |= dict(n=len(cells), name=cells.name, image_shape=list(model.network.image_shape))
+    about |= dict(palette=PALETTE, missing=MISSING)
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
     return template.render(
         title=title or f"{model.card['data']['name']}: the map of {len(cells):,} cells",

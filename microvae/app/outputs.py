@@ -162,15 +162,9 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
             raise
         except Exception as error:
             raise unreadable(path, error) from error
-        codes = (
-            pd.DataFrame(
-                np.asarray(data.obsm["X_microvae"]),
-                columns=[f"latent_{i + 1}" for i in range(data.obsm["X_microvae"].shape[1])],
-            )
-            if "X_microvae" in data.obsm
-            else pd.DataFrame()
-        )
-        codes = pd.concat([data.obs.reset_index(drop=True), codes], axis=1)
+        values = np.asarray(data.obsm.get("X_microvae", np.zeros((len(data.obs), 0))))
+        named = pd.DataFrame(values, columns=[f"latent_{i + 1}" for i in range(values.shape[1])])
+        codes = pd.concat([data.obs.reset_index(drop=True), named], axis=1)
     else:
         codes = read_table(path, text=("model",))
     if not latent_columns(codes) or "model" not in codes:
@@ -222,15 +216,9 @@ def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
         return CellImages(made, cells.table, cells.channels, f"{cells.name}, reconstructed", cells.about).save(path)
     if path.suffix == ".png":
         return write_figure(path, plot_errors(cells.images[:], made, cells.channels))
-    return replace_file(
-        path,
-        lambda part: tifffile.imwrite(
-            part,
-            made,
-            imagej=True,
-            metadata={"axes": "TCYX", "Labels": [f"cell {i}" for i in range(len(made)) for _ in cells.channels]},
-        ),
-    )
+    labels = [f"cell {i}" for i in range(len(made)) for _ in cells.channels]
+    about = {"axes": "TCYX", "Labels": labels}
+    return replace_file(path, lambda part: tifffile.imwrite(part, made, imagej=True, metadata=about))
 
 # %% ../../nbs/app/02_outputs.ipynb #c13
 def find_outliers(
@@ -258,7 +246,5 @@ def find_outliers(
 def plot_outliers(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "The cells with the highest scores and those with the lowest."
     rows = table.row_id.to_numpy()
-    return plot_images(
-        {"highest scores": cells[rows[:shown]].images[:], "lowest scores": cells[rows[::-1][:shown]].images[:]},
-        channels=cells.channels,
-    )
+    ends = {"highest scores": rows[:shown], "lowest scores": rows[::-1][:shown]}
+    return plot_images({name: cells[some].images[:] for name, some in ends.items()}, channels=cells.channels)

@@ -79,23 +79,16 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
     )
     yield Figured("The map", "Each cell by its code, and cells where they lie.", plot_map(values, cells, colour))
     if model.network.latent_dim > 1:
-        yield Figured(
-            "Decoded",
-            "What the model draws at each place of the map, other dimensions at 0.",
-            plot_grid(
-                decoded_grid(model.network, 9, 2.5, axes),
-                2.5,
-                cells.channels,
-                (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}"),
-            ),
-        )
+        caption = "What the model draws at each place of the map, other dimensions at 0."
+        names = (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}")
+        grid = decoded_grid(model.network, 9, 2.5, axes)
+        yield Figured("Decoded", caption, plot_grid(grid, 2.5, cells.channels, names))
     most = widest(values, 6)
+    along = traversals(model.network, 9, 2.5, axes=most)
     yield Figured(
         "Along each dimension",
         "From −2.5 to 2.5 along the dimensions that vary most.",
-        plot_traversals(
-            traversals(model.network, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels
-        ),
+        plot_traversals(along, [f"latent {axis + 1}" for axis in most], 2.5, cells.channels),
     )
     scores = anomaly_scores(model.network, some := cells.sample(2000))
     order = np.argsort(scores)

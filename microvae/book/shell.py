@@ -12,8 +12,6 @@ from functools import cache
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import Engine, papermill_engines
 
-from ..study.runner import environment
-
 # %% ../../nbs/book/00_shell.ipynb #58307234
 #: What nearly every page imports, and what its process needs itself.
 PRELOADED = [
@@ -87,9 +85,8 @@ class PageEngine(Engine):
     def execute_managed_notebook(cls, nb_man, kernel_name, allow_errors=False, **_):
         "Run the code cells one after another; stops at the first error unless `allow_errors`."
         ours, theirs = process_context().Pipe()
-        with environment("OMP_NUM_THREADS", "1"):
-            process = process_context().Process(target=run_cells, args=(theirs,))
-            process.start()
+        process = process_context().Process(target=run_cells, args=(theirs,))
+        process.start()
         theirs.close()
         try:
             for index, cell in enumerate(nb_man.nb.cells):

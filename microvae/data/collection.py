@@ -103,13 +103,10 @@ class CellImages:
         check_fields(self)
         if not self.stored:
             object.__setattr__(self, "images", check_images(self.images, self.name))
-        table = (
-            pd.DataFrame({"cell": range(len(self.images))}) if self.table is None else self.table.reset_index(drop=True)
-        )
-        object.__setattr__(self, "table", table)
-        object.__setattr__(
-            self, "channels", tuple(self.channels) or tuple(f"channel {i + 1}" for i in range(self.images.shape[1]))
-        )
+        table = pd.DataFrame({"cell": range(len(self.images))}) if self.table is None else self.table
+        numbered = (f"channel {i + 1}" for i in range(self.images.shape[1]))
+        object.__setattr__(self, "table", table.reset_index(drop=True))
+        object.__setattr__(self, "channels", tuple(self.channels or numbered))
         if len(table) != len(self.images):
             raise ShapeError(
                 f"{self.name} has {len(self.images)} images but {len(table)} table rows; there must be one row an image"
@@ -155,12 +152,10 @@ class CellImages:
         set's order otherwise.
         """
         rows = np.arange(len(self))[_selection(rows, self.name)]
-        large = self.stored and nbytes((len(rows), *self.image_shape)) > IN_MEMORY
-        if large:
+        if self.stored and nbytes((len(rows), *self.image_shape)) > IN_MEMORY:
             rows = np.sort(rows)
-        return replace(
-            self, images=self.images.subset(rows) if large else self.images[rows], table=self.table.iloc[rows]
-        )
+            return replace(self, images=self.images.subset(rows), table=self.table.iloc[rows])
+        return replace(self, images=self.images[rows], table=self.table.iloc[rows])
 
     def in_memory(self) -> "CellImages":
         "The same cells with their images loaded."
@@ -179,13 +174,10 @@ class CellImages:
             raise ConfigError(f"size is {size}, both sides must be at least 1 pixel")
         if size == self.image_shape[1:]:
             return self
-        images = np.stack(
-            [
-                [resize(plane, size, order=1, anti_aliasing=size[0] < plane.shape[0]) for plane in image]
-                for image in self.images[:]
-            ]
-        )
-        return replace(self, images=np.clip(images, 0, 1))
+        planes = self.images[:].reshape(-1, *self.image_shape[1:])
+        smaller = size[0] < self.image_shape[1]
+        made = np.stack([resize(plane, size, order=1, anti_aliasing=smaller) for plane in planes])
+        return replace(self, images=np.clip(made, 0, 1).reshape(*self.shape[:2], *size))
 
     def rescaled(self, factor: float) -> "CellImages":
         "The same cells with pixels multiplied by a factor and cut at 1; a set on disk stays there."

@@ -224,12 +224,8 @@ class Segmentation:
         shape = ndimage.gaussian_filter(distance, self.rounding * diameter) / (diameter / 2)
         around = ndimage.uniform_filter(level, max(3, round(3 * diameter))) + 1e-3 * level.max()
         height = shape + self.texture * ndimage.gaussian_filter(level, 1.5 * self.rounding * diameter) / around
-        peaks = peak_local_max(
-            height,
-            min_distance=max(1, int(self.separation * diameter)),
-            labels=ndimage.label(mask)[0],
-            exclude_border=False,
-        )
+        apart = max(1, int(self.separation * diameter))
+        peaks = peak_local_max(height, min_distance=apart, labels=ndimage.label(mask)[0], exclude_border=False)
         seeds = np.zeros(mask.shape, np.int32)
         seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
         return watershed(-height, seeds, mask=mask).astype(np.int32)

@@ -45,11 +45,8 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
     n = len(cells)
     groups = None if by is None else pd.factorize(_column(cells, by, "split by"))[0]
     names = [stratify] if isinstance(stratify, str) else list(stratify or [])
-    classes = None
-    if names:
-        classes = pd.factorize(
-            pd.Series(list(zip(*[strata(_column(cells, name, "spread evenly"), bins) for name in names])))
-        )[0]
+    layers = {name: strata(_column(cells, name, "spread evenly"), bins) for name in names}
+    classes = pd.DataFrame(layers).groupby(names, sort=False).ngroup().to_numpy() if names else None
     units = n if groups is None else groups.max() + 1
     if not 2 <= k <= units:
         raise ConfigError(

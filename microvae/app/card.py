@@ -19,7 +19,7 @@ import torch
 from pyarrow.parquet import ParquetFile
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
-from ..core.files import read_json, regular_file, unreadable
+from ..core.files import read_json, reading, regular_file
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
@@ -110,17 +110,14 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     path = f"{home}/history.parquet"
     if not os.path.exists(path):
         return {}
-    try:
-        with ParquetFile(regular_file(path)) as file:
-            if not 0 < file.metadata.num_rows <= config.training.epochs:
-                raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
-            table = file.read(use_threads=False)
+    with reading(path), ParquetFile(regular_file(path)) as file:
+        if not 0 < file.metadata.num_rows <= config.training.epochs:
+            raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
+        table = file.read(use_threads=False)
         history = {name: table[name].to_numpy() for name in table.column_names}
         totals = judged(history, config.objective.beta)
         kept = int(np.argmin(totals)) if config.training.keep_best else len(totals) - 1
         return {name: float(history[name][kept]) for name in LOSSES if name in history}
-    except Exception as error:
-        raise unreadable(path, error) from error
 
 # %% ../../nbs/app/01_card.ipynb #c12
 #: Columns of a list of runs that come from a config, and from a card.

@@ -16,8 +16,8 @@ import pandas as pd
 import tifffile
 
 from .card import preprocessed_alike
-from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
-from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
+from ..core.errors import ConfigError, ImageError, checked, in_a_line, require, unknown_name
+from ..core.files import check_promise, read_table, reading, regular_file, replace_file, write_table
 from ..core.style import write_figure
 from ..data.collection import CellImages
 from ..evaluation.anomaly import SCORES, anomaly_scores
@@ -155,13 +155,9 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
     path = Path(path)
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
-        try:
+        with reading(path):
             check_hdf5(regular_file(path))
             data = anndata.read_h5ad(path)
-        except MicroVAEError:
-            raise
-        except Exception as error:
-            raise unreadable(path, error) from error
         values = np.asarray(data.obsm.get("X_microvae", np.zeros((len(data.obs), 0))))
         named = pd.DataFrame(values, columns=[f"latent_{i + 1}" for i in range(values.shape[1])])
         codes = pd.concat([data.obs.reset_index(drop=True), named], axis=1)

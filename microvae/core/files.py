@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE', 'JSON_MEMORY', 'NPY_HEADERS', 'MOST_COLUMNS',
            'BELIEVED_CELLS', 'CELLS_A_BYTE', 'EXCEL_BELIEVED', 'EXCEL_PACKED', 'cause_of', 'not_written', 'unreadable',
-           'followed', 'being_written', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder',
+           'reading', 'followed', 'being_written', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder',
            'exclusive', 'free', 'regular_file', 'held_bytes', 'check_promise', 'free_memory', 'parsed_json',
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
            'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
@@ -61,6 +61,17 @@ def unreadable(path, error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.strerror:
         return ImageError(f"{path} cannot be read: {error.strerror}")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
+
+# %% ../../nbs/core/01_files.ipynb #2d1ccdc2
+@contextmanager
+def reading(path) -> Iterator[None]:
+    "What goes wrong while a file is read becomes one sentence that names it; an error that says so already stays."
+    try:
+        yield
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
 
 # %% ../../nbs/core/01_files.ipynb #c06b
 def _missing(link: str) -> bool:
@@ -473,15 +484,12 @@ def open_npy(path) -> np.ndarray:
     Raises `ImageError` where it is no regular file, promises more than it holds, or holds objects.
     """
     regular_file(path)
-    try:
-        with open(path, "rb") as file:
-            _npy_bytes(file, os.fstat(file.fileno()).st_size)
-            file.seek(0)
-            version = np.lib.format.read_magic(file)
-            shape, fortran, dtype = NPY_HEADERS[version](file)
-            return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
-    except Exception as error:
-        raise unreadable(path, error) from error
+    with reading(path), open(path, "rb") as file:
+        _npy_bytes(file, os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        shape, fortran, dtype = NPY_HEADERS[version](file)
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 # %% ../../nbs/core/01_files.ipynb #b2adff82
 @contextmanager
@@ -491,17 +499,11 @@ def open_npz(path) -> Iterator:
     Raises `ImageError` where it is no regular file, promises more than it holds, or holds objects.
     """
     regular_file(path)
-    try:
+    with reading(path):
         file = open(path, "rb")
-    except OSError as error:
-        raise unreadable(path, error) from error
     with file:
-        try:
+        with reading(path):
             _check_npz(path, file)
-        except ImageError:
-            raise
-        except Exception as error:
-            raise unreadable(path, error) from error
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             yield stored
@@ -515,22 +517,15 @@ def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
 # %% ../../nbs/core/01_files.ipynb #1018bffa
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
-    try:
-        with open_npz(path) as stored:
-            return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
-    except ImageError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
+    with reading(path), open_npz(path) as stored:
+        return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
 
 # %% ../../nbs/core/01_files.ipynb #6b070fbe
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     regular_file(path, JSON_FILE)
-    try:
+    with reading(path):
         found = parsed_json(Path(path).read_bytes())
-    except Exception as error:
-        raise unreadable(path, error) from error
     if not isinstance(found, dict):
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
@@ -668,12 +663,8 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     if kind == ".xlsx":
         require("openpyxl", "excel")
     path = regular_file(path)
-    try:
+    with reading(path):
         return readers[kind](path)
-    except MicroVAEError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
 
 # %% ../../nbs/core/01_files.ipynb #a4174145
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:

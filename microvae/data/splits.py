@@ -12,15 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 from .collection import CellImages
 
 # %% ../../nbs/data/17_splits.ipynb #c05
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
-    if name not in cells.table:
-        raise ConfigError(
-            f"{cells.name} has no column {name!r} to {purpose}; it has {', '.join(map(str, cells.table.columns))}"
-        )
+    check_columns(cells.table, [name], f"to {purpose}", cells.name)
     if cells.table[name].isna().any():
         raise ConfigError(
             f"column {name!r} of {cells.name} is empty in {int(cells.table[name].isna().sum())} rows; fill or drop them before you {purpose}"

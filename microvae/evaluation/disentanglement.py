@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import CollapseError, ConfigError, ShapeError, checked
+from ..core.errors import CollapseError, ConfigError, ShapeError, check_columns, checked
 from ..core.style import styled
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
@@ -37,10 +37,7 @@ def true_factors(
                 f'no true factors are known for {cells.name}; give their columns, e.g. names=["radius"], of {", ".join(map(str, cells.table.columns))}'
             )
         names = list(FACTORS[cells.name])
-    if missing := [name for name in names if name not in cells.table]:
-        raise ConfigError(
-            f"{cells.name} has no column {missing[0]!r} as a factor; it has {', '.join(map(str, cells.table.columns))}"
-        )
+    check_columns(cells.table, names, "as a factor", cells.name)
     found = cells.table[names].apply(
         lambda values: values if pd.api.types.is_numeric_dtype(values) else pd.factorize(values)[0]
     )

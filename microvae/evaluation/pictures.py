@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked
+from ..core.errors import ShapeError, check_columns, checked
 from ..core.style import PALETTE, styled, wrapped
 from ..data.collection import CellImages
 from .plots import composite, display_of, draw_row, planes, plot_images, scatter_classes
@@ -57,9 +57,7 @@ def plot_marginals(
     """
     from scipy.stats import gaussian_kde, norm
 
-    for name in (x, y, *([label] if label else [])):
-        if name not in points:
-            raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, filter(None, (x, y, label)), "to draw")
     shown = pd.Series("cells", index=points.index) if label is None else points[label]
     groups = list(points.groupby(shown))
     with styled():
@@ -99,11 +97,7 @@ def plot_tracks(
     """Trajectories of cells in the latent plane, a panel for each value of a column: dots grow with time, and a circle
     marks where a cell was last seen. All cells lie behind in grey.
     """
-    for name in (track, time, label):
-        if name not in points:
-            raise ConfigError(
-                f"there is no column {name!r} to draw tracks by; there are {', '.join(map(str, points.columns))}"
-            )
+    check_columns(points, (track, time, label), "to draw tracks by")
     groups = list(points.groupby(label))
     reach = float(max(2.16, *np.abs(limits(points[["z1", "z2"]].to_numpy()))))
     beyond = outside(points[["z1", "z2"]], (-reach, reach) * 2)
@@ -325,8 +319,7 @@ def plot_map(
     codes = np.asarray(codes)
     if codes.ndim != 2 or len(codes) != len(cells):
         raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
-    if colour is not None and colour not in cells.table:
-        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
+    check_columns(cells.table, filter(None, [colour]), "to colour by", cells.name)
     i, j = axes or two_axes(codes)
     # of one dimension, spread so that points do not overlap
     places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)

@@ -19,7 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 from microvae.core.style import (
     MISSING,
     PALETTE,
@@ -271,10 +271,7 @@ def contact_sheet(
     seed: int = 0,
 ) -> Figure:
     "Cells in rows; with `by` a block for each value of a column, titled with the value and how many there are."
-    if by is not None and by not in cells.table:
-        raise ConfigError(
-            f"{cells.name} has no column {by!r} to show by; it has {', '.join(map(str, cells.table.columns))}"
-        )
+    check_columns(cells.table, filter(None, [by]), "to show by", cells.name)
     names = [None] if by is None else list(cells.table[by].value_counts().index[:8])
     if by is not None:
         names.sort(key=_natural)

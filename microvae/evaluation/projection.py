@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
+from ..core.errors import ShapeError, check_columns, checked, require, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
 
@@ -75,11 +75,7 @@ def plot_projections(
 ) -> Figure:
     "Codes in the plane, a column a method and a row a label."
     methods = list(dict.fromkeys(points.method))
-    for label in labels:
-        if label not in points:
-            raise ConfigError(
-                f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
-            )
+    check_columns(points, labels, "to colour by")
     with styled(grid=False):
         size = 2.9 * len(methods) + 1.2, 2.7 * len(labels)
         fig, axes = plt.subplots(len(labels), len(methods), figsize=size, squeeze=False)
@@ -106,8 +102,7 @@ def neighbours_alike(
     label: str,  # column of kinds
 ) -> tuple[float, float]:  # share of points, and the share that chance would give
     "How many points have a nearest neighbour of their own kind. Raises `ConfigError` for a column that is not there."
-    if label not in points:
-        raise ConfigError(f"there is no column {label!r}; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, [label], "of kinds")
     from scipy.spatial import cKDTree
 
     kinds = pd.factorize(points[label])[0]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c05
 class Interval(NamedTuple):
@@ -91,11 +91,7 @@ def paired(
 
     Raises `ConfigError` for a column or name that is not there, and where nothing pairs.
     """
-    for name in (column, by, *pair):
-        if name not in runs:
-            raise ConfigError(
-                f"there is no column {name!r} to compare by; there are {', '.join(map(str, runs.columns))}"
-            )
+    check_columns(runs, (column, by, *pair), "to compare by")
     sides = []
     for name in (first, second):
         side = runs[runs[by] == name].set_index(list(pair))[column]

@@ -72,17 +72,12 @@ class LastRun:
 
     def packages(self) -> str:
         "Which Pythons the package was installed in."
+        text = "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them."
         tried = self.figures.get("packages", {}).get("installed", [])
-        return (
-            "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them. "
-            + (
-                "Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: "
-                + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
-                + "."
-                if tried
-                else ""
-            )
-        )
+        if not tried:
+            return text
+        each = "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
+        return f"{text} Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: {each}."
 
 # %% ../../nbs/book/05_reliability.ipynb #5d8702bb
 def last_run(folder="results/reliability") -> LastRun:
@@ -105,18 +100,11 @@ JOBS = {
 # %% ../../nbs/book/05_reliability.ipynb #26631651
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row a job that was killed."
-    return pd.DataFrame(
-        [
-            {
-                "job": JOBS[name],
-                "seconds": part["seconds"],
-                "changes of files": part["changes_of_files"] or "–",
-                "kills": part["kills"],
-                "jobs": part["interrupted_jobs"],
-            }
-            for name, part in found.of("killed_").items()
-        ]
-    )
+    rows = [
+        (JOBS[name], part["seconds"], part["changes_of_files"] or "–", part["kills"], part["interrupted_jobs"])
+        for name, part in found.of("killed_").items()
+    ]
+    return pd.DataFrame(rows, columns=["job", "seconds", "changes of files", "kills", "jobs"])
 
 # %% ../../nbs/book/05_reliability.ipynb #875404de
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
@@ -179,12 +167,8 @@ FAMILIES = {
 def plot_bad_files(found: LastRun) -> Figure:
     "What became of bad files, by reader."
     table = bad_files_table(found)
-    return _bars(
-        table.reader.tolist(),
-        {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()},
-        "files",
-        4.0,
-    )
+    parts = {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()}
+    return _bars(table.reader.tolist(), parts, "files", 4.0)
 
 # %% ../../nbs/book/05_reliability.ipynb #c11
 def _key(name: str) -> str:

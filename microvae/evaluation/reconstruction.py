@@ -30,12 +30,10 @@ from ..training.model import Model, network_of
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
 def _measured(measure, a, b) -> np.ndarray:
     "A measure of images that may be arrays or tensors, anywhere."
-    return measure(
-        *(
-            x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-            for x in (a, b)
-        )
-    ).numpy()
+    tensors = [
+        x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x)) for x in (a, b)
+    ]
+    return measure(*tensors).numpy()
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #52ca2db3
 @checked

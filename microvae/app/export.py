@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #c02
+# %% ../../nbs/app/03_export.ipynb #f760e691
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #c04
+# %% ../../nbs/app/03_export.ipynb #cd10ce82
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and pose where the network has one."
 
@@ -46,9 +46,10 @@ class EncoderGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         found = self.model.posterior(images) if self.model.probabilistic else (self.model.encode(images),)
-        return found + ((self.model.pose(images),) if self.model.architecture.pose_normalised else ())
+        pose = self.model.pose(images)
+        return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #4af9acdd
+# %% ../../nbs/app/03_export.ipynb #c927567d
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
 
@@ -61,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #d93974b6
+# %% ../../nbs/app/03_export.ipynb #f7135d21
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model = deepcopy(model).eval().cpu()
@@ -73,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #50465403
+# %% ../../nbs/app/03_export.ipynb #f8fa7e71
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #06433715
+# %% ../../nbs/app/03_export.ipynb #6f64adbe
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes, of which large ones
 #: count as a share: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #51df1c56
+# %% ../../nbs/app/03_export.ipynb #55af43b6
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
 
@@ -100,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #c06
+# %% ../../nbs/app/03_export.ipynb #e6fca380
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -129,7 +130,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #c07
+# %% ../../nbs/app/03_export.ipynb #2cc7610a
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2, as `torch.export.load` reads them, each checked."
 
@@ -140,7 +141,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "pt2", write)
 
-# %% ../../nbs/app/03_export.ipynb #2bc8d658
+# %% ../../nbs/app/03_export.ipynb #042aafcb
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
 
@@ -152,7 +153,7 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "ts", write)
 
-# %% ../../nbs/app/03_export.ipynb #cf28539b
+# %% ../../nbs/app/03_export.ipynb #bd3a700b
 def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
     "Write both graphs by `write(graph, inputs, path)`, which reads each again; how far that is from PyTorch."
     off = {}
@@ -167,7 +168,7 @@ def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> 
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #c10
+# %% ../../nbs/app/03_export.ipynb #2b0f0e6f
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -183,7 +184,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #2c3ac8b5
+# %% ../../nbs/app/03_export.ipynb #d2169030
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
     return [
@@ -191,7 +192,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #4dedafd0
+# %% ../../nbs/app/03_export.ipynb #5dfc1abd
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -218,7 +219,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     known = dict(name="cells", label_metadata={"properties": _properties(codes)})
     write_labels(labels, group, axes="yx", storage_options=dict(chunks=(512, 512)), **known, **common)
 
-# %% ../../nbs/app/03_export.ipynb #c13
+# %% ../../nbs/app/03_export.ipynb #0e8f1995
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -244,7 +245,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #4eba41d4
+# %% ../../nbs/app/03_export.ipynb #b9f2a4aa
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
@@ -254,13 +255,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #c16
+# %% ../../nbs/app/03_export.ipynb #1bc18388
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #7609fca2
+# %% ../../nbs/app/03_export.ipynb #cee2a53c
 @checked
 def push(
     model: Model,
@@ -283,7 +284,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #9ebaa174
+# %% ../../nbs/app/03_export.ipynb #ba85b0b8
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -292,7 +293,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #f8cd4a23
+# %% ../../nbs/app/03_export.ipynb #f0727769
 @checked
 def pull(
     name: str,  # owner/name
@@ -309,7 +310,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #c19
+# %% ../../nbs/app/03_export.ipynb #4c80d9a7
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -318,7 +319,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #ce9b2fa4
+# %% ../../nbs/app/03_export.ipynb #bf5fd724
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

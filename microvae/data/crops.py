@@ -242,10 +242,9 @@ def cut_field(
     table = measure_cells(planes, labels, names, segmentation.channel)
     size = cutting.size or (window_for(whole_cells(table)) if len(table) else 0)
     if read:
-        table = pd.concat(
-            [pd.DataFrame({"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}), table],
-            axis=1,
-        )
+        origin = {"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}
+        origin |= {"scene": field.scene} if field.scene else {}
+        table = pd.concat([pd.DataFrame(origin), table], axis=1)
     outside = _outside(table, cutting, size, planes.shape[1:])
     why = _why_dropped(table, cutting, outside)
     crops = _crops(planes, labels, table[why == ""], size, cutting)

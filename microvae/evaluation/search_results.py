@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['study_of', 'importances', 'plot_search', 'plot_top']
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #c03
+# %% ../../nbs/evaluation/09_search_results.ipynb #8dd0d8092fe74a7c96281538738b07e2
 import warnings
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..core.errors import ConfigError, require
 from ..core.style import PALETTE, styled
 from ..training.search import Space, distribution
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #c04
+# %% ../../nbs/evaluation/09_search_results.ipynb #72eea5119410473aa328ad9291626812
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
@@ -32,27 +32,27 @@ def study_of(trials: pd.DataFrame, space: Space):
         study.add_trial(optuna.trial.create_trial(params=chosen, distributions=kinds, value=row["value"]))
     return study
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #d74f1361
+# %% ../../nbs/evaluation/09_search_results.ipynb #8edb47106e1a46a883d545849b8ab81b
 def _choice(value, values):
     "A value as the space has it: a table of numbers makes 16 of 16.0."
     if isinstance(values, list):
         return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #d3f7039e
+# %% ../../nbs/evaluation/09_search_results.ipynb #10185d26023b46108eb7d9f57d49d2b3
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
     "Share of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
     shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
     return {name: float(share) for name, share in shares.items()}
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #9abe0b69
+# %% ../../nbs/evaluation/09_search_results.ipynb #8763a12b2bbd4a93a75aff182afb95dc
 def _variance_explained():
     "fANOVA. Optuna's default asks what the best tenth of the trials has in common: of seven, that is one."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #1e20cc61
+# %% ../../nbs/evaluation/09_search_results.ipynb #7623eae2785240b9bd12b16a66d81610
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "One of Optuna's pictures: history, parallel (coordinates), importance."
     require("optuna", "search")
@@ -88,7 +88,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.get_legend() and axis.get_legend().remove()
     return figure
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #233426cc
+# %% ../../nbs/evaluation/09_search_results.ipynb #7cdc8c89c7104fffa095e18ddfef8986
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """The loss after each epoch of the best trials; columns number, epoch, value.
 
@@ -109,7 +109,7 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #bf803df7
+# %% ../../nbs/evaluation/09_search_results.ipynb #b118ea5561624da68c537baed56e602f
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")
     return part.epoch, part.value

@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card', 'train_model', 'list_runs',
            'preprocessed_alike', 'images_for', 'fitting']
 
-# %% ../../nbs/app/01_card.ipynb #204e5f09
+# %% ../../nbs/app/01_card.ipynb #6ee9ff08
 import os
 import warnings
 from copy import deepcopy
@@ -33,7 +33,7 @@ from ..training.engine import fit
 from ..training.model import Card, Model, card_tree, read_card, write_card
 from ..training.schedule import judged
 
-# %% ../../nbs/app/01_card.ipynb #17d1f423
+# %% ../../nbs/app/01_card.ipynb #4f29c697
 def measured(model: Model, held: CellImages) -> dict[str, float]:
     "Metrics of a model on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(model.network, held)
@@ -42,7 +42,7 @@ def measured(model: Model, held: CellImages) -> dict[str, float]:
         kl = float(kl_from_prior(torch.from_numpy(made["mean"]), torch.from_numpy(made["log_variance"])).mean())
     return quality(held.images[:], made) | {"kl": kl}
 
-# %% ../../nbs/app/01_card.ipynb #9966c87b
+# %% ../../nbs/app/01_card.ipynb #e6665478
 def make_card(
     model: Model,
     cells: CellImages,  # all that training was given, trained on and held out
@@ -60,7 +60,7 @@ def make_card(
     card["metrics"] = {} if held is None else measured(model, held)
     return card
 
-# %% ../../nbs/app/01_card.ipynb #9c76e49e
+# %% ../../nbs/app/01_card.ipynb #39ff5858
 def train_model(
     cells: CellImages,
     config: RunConfig,
@@ -87,7 +87,7 @@ def train_model(
     model.card = card
     return model
 
-# %% ../../nbs/app/01_card.ipynb #32e1a7fc
+# %% ../../nbs/app/01_card.ipynb #672c9d6d
 def _measures_of(home: str) -> dict:
     "The measures of a run's card, or of its evaluation; none where it has neither."
     card = f"{home}/card.json"
@@ -104,7 +104,7 @@ def _measures_of(home: str) -> dict:
         raise ConfigError(f"{place} holds no measures: they must be numbers")
     return found
 
-# %% ../../nbs/app/01_card.ipynb #93008124
+# %% ../../nbs/app/01_card.ipynb #31e0bd69
 def _losses_of(home: str, config: RunConfig) -> dict:
     "The losses of the epoch whose weights a run has kept; none where it has no history."
     path = f"{home}/history.parquet"
@@ -119,7 +119,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
         kept = int(np.argmin(totals)) if config.training.keep_best else len(totals) - 1
         return {name: float(history[name][kept]) for name in LOSSES if name in history}
 
-# %% ../../nbs/app/01_card.ipynb #991d38b6
+# %% ../../nbs/app/01_card.ipynb #59299e71
 #: Columns of a list of runs that come from a config, and from a card.
 COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
 MEASURES = ("explained", "psnr", "active_units")
@@ -127,7 +127,7 @@ MEASURES = ("explained", "psnr", "active_units")
 #: Columns that come from a history: losses of the epoch whose weights were kept, the best or the last one.
 LOSSES = ("total", "validation_total", "validation_kl")
 
-# %% ../../nbs/app/01_card.ipynb #02f216c7
+# %% ../../nbs/app/01_card.ipynb #a68249b9
 @checked
 def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is, from its card, its evaluation and its history.
@@ -162,7 +162,7 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
 
-# %% ../../nbs/app/01_card.ipynb #875ece65
+# %% ../../nbs/app/01_card.ipynb #6e559476
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run says and, where it is finished, its losses and measures; weights are not looked at."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
@@ -179,12 +179,12 @@ def _row_of(home: str, finished: bool) -> dict:
     )
     return dict(zip(COLUMNS, values)) | found
 
-# %% ../../nbs/app/01_card.ipynb #37af5b30
+# %% ../../nbs/app/01_card.ipynb #0f362050
 #: What to do about a set that was preprocessed otherwise: one that is given by its name or place, and one in Python.
 FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
 IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(model.config.data.preprocessing), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
 
-# %% ../../nbs/app/01_card.ipynb #8900d009
+# %% ../../nbs/app/01_card.ipynb #da6b3c90
 def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
@@ -214,13 +214,13 @@ def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON)
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
     )
 
-# %% ../../nbs/app/01_card.ipynb #2f2a4d4a
+# %% ../../nbs/app/01_card.ipynb #33901020
 def _last_maximum(steps: list[dict]) -> float | None:
     "The value by which the last step divides, where it does."
     value = steps[-1].get("maximum") if steps[-1]["step"] == "Scale" else None
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
-# %% ../../nbs/app/01_card.ipynb #ad99ee32
+# %% ../../nbs/app/01_card.ipynb #f630f635
 def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted: list[dict]):
     "Say that the preprocessing of cells and run cannot be compared, since one of them is not known."
     known = f"those of run {model.config.identity()}"
@@ -232,7 +232,7 @@ def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted
         stacklevel=4,
     )
 
-# %% ../../nbs/app/01_card.ipynb #196ed52b
+# %% ../../nbs/app/01_card.ipynb #2af1cada
 def images_for(
     model: Model,
     source=None,  # a set's name, a stored set, or files; where the run's own came from if not given
@@ -264,13 +264,13 @@ def images_for(
         ) from error
     return fitting(cells if n is None else cells.sample(n), model, FROM_FILES)
 
-# %% ../../nbs/app/01_card.ipynb #a6b1b8e1
+# %% ../../nbs/app/01_card.ipynb #294556c7
 def _channels_of(kept: dict, source) -> dict:
     "How files were joined to channels for training, for other files to be read alike; stored sets need none of it."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
     return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
 
-# %% ../../nbs/app/01_card.ipynb #1fea9c8f
+# %% ../../nbs/app/01_card.ipynb #86f7ebae
 def _table_of(kept: dict) -> dict:
     "The table that was given for training; with a warning, and without it, where it is not there any more."
     if not kept.get("table"):
@@ -283,7 +283,7 @@ def _table_of(kept: dict) -> dict:
         return {}
     return {name: kept.get(name) for name in ("table", "on", "part")}
 
-# %% ../../nbs/app/01_card.ipynb #bcfc34cb
+# %% ../../nbs/app/01_card.ipynb #df1e2c2b
 def _own(model: Model, *where, **reading) -> CellImages:
     "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
     try:
@@ -291,7 +291,7 @@ def _own(model: Model, *where, **reading) -> CellImages:
     except ImageError:
         return _warn_of_bright(_loaded(model, *where, **reading))
 
-# %% ../../nbs/app/01_card.ipynb #583740ba
+# %% ../../nbs/app/01_card.ipynb #90a70483
 def _loaded(
     model: Model, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
@@ -303,7 +303,7 @@ def _loaded(
     cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
-# %% ../../nbs/app/01_card.ipynb #0133cca3
+# %% ../../nbs/app/01_card.ipynb #7b699e15
 def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
@@ -318,7 +318,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-# %% ../../nbs/app/01_card.ipynb #762e12ed
+# %% ../../nbs/app/01_card.ipynb #dcf12e2b
 def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 

@@ -6,7 +6,7 @@
 __all__ = ['JOBS', 'FAMILIES', 'LastRun', 'last_run', 'kills_table', 'plot_kills', 'bad_files_table', 'plot_bad_files', 'needed',
            'licence_of', 'licences']
 
-# %% ../../nbs/book/05_reliability.ipynb #183ca737
+# %% ../../nbs/book/05_reliability.ipynb #1268550f
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +20,7 @@ from ..core.errors import ConfigError
 from ..core.files import read_json
 from ..core.style import PALETTE, styled
 
-# %% ../../nbs/book/05_reliability.ipynb #38a97c5b
+# %% ../../nbs/book/05_reliability.ipynb #72a63619
 @dataclass
 class LastRun:
     "The figures of a run of the tests of faults, by the names of their files."
@@ -78,7 +78,7 @@ class LastRun:
         each = "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
         return f"{text} Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: {each}."
 
-# %% ../../nbs/book/05_reliability.ipynb #e8b1ac5d
+# %% ../../nbs/book/05_reliability.ipynb #79033fff
 def last_run(folder="results/reliability") -> LastRun:
     "The figures in a folder. Raises `ConfigError` where there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
@@ -86,7 +86,7 @@ def last_run(folder="results/reliability") -> LastRun:
         raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
     return LastRun(found)
 
-# %% ../../nbs/book/05_reliability.ipynb #59fb74e4
+# %% ../../nbs/book/05_reliability.ipynb #4e8e3c16
 #: Jobs that are killed, as the page calls them.
 JOBS = {
     "training": "a training",
@@ -96,7 +96,7 @@ JOBS = {
     "phase": "a chapter of the study",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #a5339ccd
+# %% ../../nbs/book/05_reliability.ipynb #78542b34
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row a job that was killed."
     rows = [
@@ -105,7 +105,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
     ]
     return pd.DataFrame(rows, columns=["job", "seconds", "changes of files", "kills", "jobs"])
 
-# %% ../../nbs/book/05_reliability.ipynb #337598b2
+# %% ../../nbs/book/05_reliability.ipynb #9ef55165
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Bars from the left, one a name, of parts that add up."
     with styled():
@@ -121,13 +121,13 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
             axis.legend(fontsize=8, loc="lower right")
     return fig
 
-# %% ../../nbs/book/05_reliability.ipynb #a4fe8ebb
+# %% ../../nbs/book/05_reliability.ipynb #89e1817b
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
 
-# %% ../../nbs/book/05_reliability.ipynb #215bbffd
+# %% ../../nbs/book/05_reliability.ipynb #34dc1466
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row a reader: bad files that were refused, and read, of both kinds of damage."
     counts: dict[str, dict] = {}
@@ -139,7 +139,7 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
                 kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
-# %% ../../nbs/book/05_reliability.ipynb #bc9558bd
+# %% ../../nbs/book/05_reliability.ipynb #16e18617
 #: Readers whose names begin so are one for a picture.
 FAMILIES = {
     "tiff": "TIFF",
@@ -162,19 +162,19 @@ FAMILIES = {
     "card": "card.json",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #4764f6c6
+# %% ../../nbs/book/05_reliability.ipynb #7ebb9cc1
 def plot_bad_files(found: LastRun) -> Figure:
     "What became of bad files, by reader."
     table = bad_files_table(found)
     parts = {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()}
     return _bars(table.reader.tolist(), parts, "files", 4.0)
 
-# %% ../../nbs/book/05_reliability.ipynb #9ae983d7
+# %% ../../nbs/book/05_reliability.ipynb #c35c9eb7
 def _key(name: str) -> str:
     "A package's name as indices write it."
     return re.sub(r"[-_.]+", "-", name).lower()
 
-# %% ../../nbs/book/05_reliability.ipynb #300b7f99
+# %% ../../nbs/book/05_reliability.ipynb #8c0c4ef8
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed ones that it needs, without extras."
     seen = set() if seen is None else seen
@@ -190,7 +190,7 @@ def needed(name: str, seen: set[str] | None = None) -> set[str]:
             needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
 
-# %% ../../nbs/book/05_reliability.ipynb #501135ed
+# %% ../../nbs/book/05_reliability.ipynb #a7a0d9a5
 def licence_of(name: str) -> str:
     "What a package says of its licence, in a line."
     about = distribution(name).metadata
@@ -202,7 +202,7 @@ def licence_of(name: str) -> str:
     stated, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
     return stated or classified or (text or "not stated").splitlines()[0]
 
-# %% ../../nbs/book/05_reliability.ipynb #5ea3f8b0
+# %% ../../nbs/book/05_reliability.ipynb #87120f84
 def licences(name: str) -> pd.DataFrame:
     "A row a package that another one brings: version and licence."
     return pd.DataFrame(

@@ -9,7 +9,7 @@ __all__ = ['NOT_MADE', 'FRAME', 'SUBPACKAGES', 'SITE', 'FRONT', 'translate_text'
            'write_source', 'execute_pages', 'build_book', 'for_everybody', 'print_book', 'from_root', 'readme',
            'write_readme']
 
-# %% ../../nbs/book/07_site.ipynb #5fb01302
+# %% ../../nbs/book/07_site.ipynb #a68ae176
 import ast
 import os
 import re
@@ -49,7 +49,7 @@ from microvae.study.runner import (
 )
 from ..study.tables import longest_results
 
-# %% ../../nbs/book/07_site.ipynb #56ea7c7c
+# %% ../../nbs/book/07_site.ipynb #4acdfce8
 def _citation(match: re.Match) -> str:
     keys = []
     notes = []
@@ -60,7 +60,7 @@ def _citation(match: re.Match) -> str:
             notes.append(note.strip())
     return f"{{cite:p}}`{','.join(keys)}`" + (f" ({'; '.join(notes)})" if notes else "")
 
-# %% ../../nbs/book/07_site.ipynb #85d1aebb
+# %% ../../nbs/book/07_site.ipynb #daee69c3
 def _callout(match: re.Match) -> str:
     kind = match[1]
     body = match[2].strip()
@@ -69,7 +69,7 @@ def _callout(match: re.Match) -> str:
         return f":::{{admonition}} {heading[1]}\n:class: {kind}\n{body[heading.end() :].strip()}\n:::"
     return f":::{{{kind}}}\n{body}\n:::"
 
-# %% ../../nbs/book/07_site.ipynb #17996d50
+# %% ../../nbs/book/07_site.ipynb #baf801a0
 def translate_text(text: str) -> str:
     "Quarto's Markdown as MyST."
     text = re.sub(r"^::: ?\{\.callout-(\w+)\}\n(.*?)^:::$", _callout, text, flags=re.M | re.S)
@@ -78,19 +78,19 @@ def translate_text(text: str) -> str:
     text = re.sub(r"\[(@[\w:;,@ .\-§–]+)\]", _citation, text)
     return re.sub(r"(?<![\w`\[])@((?:fig|tbl)-[\w-]+)", r"{numref}`\1`", text)
 
-# %% ../../nbs/book/07_site.ipynb #6d6f76be
+# %% ../../nbs/book/07_site.ipynb #1b78b253
 def split_options(source: str) -> tuple[dict[str, str], str]:
     "The `#| key: value` lines of a code cell, and the code without them."
     options = dict(re.findall(r"^#\| ([\w-]+): *(.*?) *$", source, flags=re.M))
     return {k: v.strip('"') for k, v in options.items()}, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
 
-# %% ../../nbs/book/07_site.ipynb #eace0c55
+# %% ../../nbs/book/07_site.ipynb #a5fbeffc
 def _markdown_of(cell) -> str | None:
     "The Markdown that a code cell has put out, if any."
     found = [o["data"]["text/markdown"] for o in cell.get("outputs", []) if "text/markdown" in o.get("data", {})]
     return "\n\n".join("".join(text) for text in found) if found else None
 
-# %% ../../nbs/book/07_site.ipynb #86b764fd
+# %% ../../nbs/book/07_site.ipynb #39308ee0
 def translate_code(cell) -> list:
     "A code cell as the cells that stand for it."
     from nbformat.v4 import new_markdown_cell
@@ -123,7 +123,7 @@ def translate_code(cell) -> list:
         cell["outputs"] = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
     return [cell] if cell["source"].strip() or cell["outputs"] else []
 
-# %% ../../nbs/book/07_site.ipynb #6825bc6b
+# %% ../../nbs/book/07_site.ipynb #18b8c44a
 def failure_box(cell):
     "A box with the traceback of a cell that ended in an error, as a Markdown cell."
     from nbformat.v4 import new_markdown_cell
@@ -136,7 +136,7 @@ def failure_box(cell):
     lines = [f"::::{{admonition}} {title}", ":class: danger", "", "~~~~~~~~text", code, "~~~~~~~~", "", advice, "::::"]
     return new_markdown_cell("\n".join(lines))
 
-# %% ../../nbs/book/07_site.ipynb #0d09dc11
+# %% ../../nbs/book/07_site.ipynb #2e205c22
 def stand_in(cell):
     "The output that stands for the figure or table of a cell that has put out none."
     from nbformat.v4 import new_output
@@ -149,11 +149,11 @@ def stand_in(cell):
         return [new_output("display_data", {"text/markdown": f"| |\n|:--|\n| {NOT_MADE} |"})]
     return []
 
-# %% ../../nbs/book/07_site.ipynb #c14a58a5
+# %% ../../nbs/book/07_site.ipynb #30a29fcf
 #: What a stand-in says.
 NOT_MADE = "could not be made on this machine"
 
-# %% ../../nbs/book/07_site.ipynb #f072d5f2
+# %% ../../nbs/book/07_site.ipynb #6d7061af
 def _blank_picture() -> str:
     "A picture that says that there is none, as a notebook holds it."
     picture = Image.new("L", (480, 60), 235)
@@ -162,7 +162,7 @@ def _blank_picture() -> str:
     picture.save(buffer, "png")
     return b64encode(buffer.getvalue()).decode()
 
-# %% ../../nbs/book/07_site.ipynb #5769d30c
+# %% ../../nbs/book/07_site.ipynb #49eb6eae
 def _plainly_typed(thing):
     "A function with its plain types, where a command's options have hidden them in `Annotated`."
     thing = unwrap(thing) if callable(thing) else thing  # of a decorated command, the command
@@ -176,13 +176,13 @@ def _plainly_typed(thing):
     copy.__annotations__ = get_type_hints(thing)
     return copy
 
-# %% ../../nbs/book/07_site.ipynb #53879c80
+# %% ../../nbs/book/07_site.ipynb #02b47dae
 def _entry(thing) -> str:
     "A function or class as nbdev documents it, without the rule and the link to a source host."
     text = require("nbdev.showdoc", "dev").show_doc(_plainly_typed(thing), title_level=3)._repr_markdown_()
     return re.sub(r"^---\n+(\[source\]\([^)]*\)\{[^}]*\}\n+)?", "", text.lstrip())
 
-# %% ../../nbs/book/07_site.ipynb #d0db5134
+# %% ../../nbs/book/07_site.ipynb #2e8d15da
 def api_entries(source: str, module: str) -> list[str]:
     "Documentation of the public functions and classes that an exported cell defines."
     names = [
@@ -192,7 +192,7 @@ def api_entries(source: str, module: str) -> list[str]:
     ]
     return [_entry(getattr(import_module(f"microvae.{module}"), name)) for name in names]
 
-# %% ../../nbs/book/07_site.ipynb #a9ac1295
+# %% ../../nbs/book/07_site.ipynb #25ca0ded
 def _exported(cell, module: str) -> list:
     "An exported cell: what it defines, and its code folded."
     from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -202,7 +202,7 @@ def _exported(cell, module: str) -> list:
         return []
     return [*map(new_markdown_cell, api_entries(code, module)), new_code_cell(code, metadata={"tags": ["hide-input"]})]
 
-# %% ../../nbs/book/07_site.ipynb #2b4762cf
+# %% ../../nbs/book/07_site.ipynb #484d0e64
 def _translate_cell(cell, module: str) -> list:
     "A cell that ended without an error, as the cells that stand for it."
     from nbformat.v4 import new_markdown_cell
@@ -216,14 +216,14 @@ def _translate_cell(cell, module: str) -> list:
         return _exported(cell, module)
     return translate_code(cell) if cell["cell_type"] == "code" else [new_markdown_cell(translate_text(source))]
 
-# %% ../../nbs/book/07_site.ipynb #99afe58e
+# %% ../../nbs/book/07_site.ipynb #e45ab8e5
 def _translate_failed(cell) -> list:
     "A cell that ended in an error, with its code and the box, also where it is an exported or a hidden one."
     box = failure_box(cell)
     cell["outputs"] = [output for output in cell["outputs"] if output["output_type"] != "error"]
     return [*translate_code(cell), box]
 
-# %% ../../nbs/book/07_site.ipynb #384a57a3
+# %% ../../nbs/book/07_site.ipynb #d6047557
 def join_folded(cells: list) -> list:
     "Cells of a page where consecutive folded code cells without output are one."
     joined: list = []
@@ -236,7 +236,7 @@ def join_folded(cells: list) -> list:
             joined.append(cell)
     return joined
 
-# %% ../../nbs/book/07_site.ipynb #95318b63
+# %% ../../nbs/book/07_site.ipynb #38fb5a28
 def translate(notebook):
     "An executed notebook as one that myst-nb renders."
     from nbformat.v4 import new_notebook
@@ -251,7 +251,7 @@ def translate(notebook):
         cells += _translate_failed(cell) if error_of(cell) else _translate_cell(cell, module)
     return new_notebook(cells=join_folded(cells), metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
 
-# %% ../../nbs/book/07_site.ipynb #bebea9c3
+# %% ../../nbs/book/07_site.ipynb #dd9d6baa
 class Part(NamedTuple):
     "A part of the book: its name, its pages, and the pages that stand below one of them."
 
@@ -259,7 +259,7 @@ class Part(NamedTuple):
     pages: list[Path]
     below: dict[Path, list[Path]]
 
-# %% ../../nbs/book/07_site.ipynb #99caa288
+# %% ../../nbs/book/07_site.ipynb #94bad34f
 def parts(quarto_yml="_quarto.yml") -> list[Part]:
     """Parts of the book and their pages, in order, as the sidebar of `_quarto.yml` has them; a pattern stands for the
     pages that match it, in the order of their names.
@@ -283,38 +283,38 @@ def parts(quarto_yml="_quarto.yml") -> list[Part]:
         raise ConfigError(f"{quarto_yml} lists {missing[0]}, which does not exist")
     return found
 
-# %% ../../nbs/book/07_site.ipynb #6a86abf9
+# %% ../../nbs/book/07_site.ipynb #2bffad6b
 def pages_of(contents: list[Part]) -> list[Path]:
     "All pages of a book, in order."
     return [page for part in contents for top in part.pages for page in (top, *part.below.get(top, ()))]
 
-# %% ../../nbs/book/07_site.ipynb #b48810c7
+# %% ../../nbs/book/07_site.ipynb #cf282c2c
 def _matching(text: str, root: Path) -> list[Path]:
     "The page of a name, or the pages that match a pattern such as `nbs/chapters/*/page.ipynb`, in order."
     return sorted(page.relative_to(root) for page in root.glob(text)) if "*" in text else [Path(text)]
 
-# %% ../../nbs/book/07_site.ipynb #f1493cda
+# %% ../../nbs/book/07_site.ipynb #f2c06f6a
 #: How a page that stands within another is framed.
 FRAME = ('loading="lazy"', 'style="border: 1px solid #8886; border-radius: 8px"')
 
-# %% ../../nbs/book/07_site.ipynb #de0707ce
+# %% ../../nbs/book/07_site.ipynb #dd49b39a
 #: Subpackages in the order in which they import from one another.
 SUBPACKAGES = ("core", "data", "models", "training", "evaluation", "study", "chapters", "app", "book")
 
-# %% ../../nbs/book/07_site.ipynb #a909f76c
+# %% ../../nbs/book/07_site.ipynb #8b6c52a8
 def heading(page: Path) -> tuple[str, str]:
     "Title and first sentence of a notebook."
     text = "\n\n".join("".join(cell["source"]) for cell in read_json(page)["cells"] if cell["cell_type"] == "markdown")
     return re.findall(r"^# (.+)$", text, re.M)[0], re.findall(r"^> (.+)$", text, re.M)[0]
 
-# %% ../../nbs/book/07_site.ipynb #1e0978e3
+# %% ../../nbs/book/07_site.ipynb #62aa40a6
 def module_pages(subpackage: str, nbs="nbs") -> dict[str, Path]:
     "Modules of a subpackage, in order, and their pages."
     folder = Path(nbs, subpackage)
     pages = sorted([*folder.glob("[0-9]*.ipynb"), *folder.glob("[0-9]*/study.ipynb")])
     return {re.sub(r"^\d+_", "", page.relative_to(folder).parts[0].removesuffix(".ipynb")): page for page in pages}
 
-# %% ../../nbs/book/07_site.ipynb #9503243f
+# %% ../../nbs/book/07_site.ipynb #4154dd53
 def module_table(subpackage: str, nbs="nbs") -> str:
     "The modules of a subpackage as a Markdown table: what each is about, and what it offers to users."
     lines = ["| module | what it is about | `mv.` |", "|:---|:---|:---|"]
@@ -325,7 +325,7 @@ def module_table(subpackage: str, nbs="nbs") -> str:
         )
     return "\n".join(lines)
 
-# %% ../../nbs/book/07_site.ipynb #9507a9dc
+# %% ../../nbs/book/07_site.ipynb #27f5a217
 def subpackage_table(nbs="nbs") -> str:
     "The subpackages of the library as a Markdown table."
     rows = [
@@ -333,13 +333,13 @@ def subpackage_table(nbs="nbs") -> str:
     ]
     return "\n".join(["| subpackage | what it is for |", "|:---|:---|", *rows])
 
-# %% ../../nbs/book/07_site.ipynb #9f6fd060
+# %% ../../nbs/book/07_site.ipynb #97559674
 def public_table() -> str:
     "All public names as a Markdown table, by the module that defines them."
     rows = [f"| `microvae.{module}` | {', '.join(f'`{name}`' for name in names)} |" for module, names in PUBLIC.items()]
     return "\n".join(["| module | names |", "|:---|:---|", *rows])
 
-# %% ../../nbs/book/07_site.ipynb #5e607b0b
+# %% ../../nbs/book/07_site.ipynb #edc74d69
 def _parameters(page: Path) -> dict:
     "What the page of a chapter needs to show recorded results."
     if page.parent.parent.name != "chapters" or page.name != "page.ipynb":
@@ -350,7 +350,7 @@ def _parameters(page: Path) -> dict:
         raise ConfigError(f"there are no results of {name} yet; run  microvae study {name}  first")
     return {"recorded": str(folder)}
 
-# %% ../../nbs/book/07_site.ipynb #8ff13199
+# %% ../../nbs/book/07_site.ipynb #09e4fdeb
 def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page draws from: a chapter its own, a page of the report any."
     if parameters:
@@ -360,7 +360,7 @@ def _shown(page: Path, parameters: dict) -> list[Path]:
     kept = [folder for folder in Path("results").iterdir() if folder.name not in ("paper", "standard", "quick")]
     return [*filter(None, map(longest_results, chapters())), *sorted(kept)]
 
-# %% ../../nbs/book/07_site.ipynb #f7bffda4
+# %% ../../nbs/book/07_site.ipynb #6edbaa49
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
     import nbformat
@@ -371,7 +371,7 @@ def _runnable(page: Path, target: Path) -> Path:
     nbformat.write(notebook, target)
     return target
 
-# %% ../../nbs/book/07_site.ipynb #f1697a54
+# %% ../../nbs/book/07_site.ipynb #15dca36b
 def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
     "Execute a page unless the kept copy is of the same content and without a failure; the checks that failed."
     target = work / "executed" / page
@@ -395,7 +395,7 @@ def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
         write_json(stamp, dict(digest=now))
     return failed
 
-# %% ../../nbs/book/07_site.ipynb #df130152
+# %% ../../nbs/book/07_site.ipynb #6f9ca9f3
 def translate_page(page: Path, work: Path):
     "Take an executed page through the adapter into the Sphinx source folder."
     import nbformat
@@ -404,17 +404,17 @@ def translate_page(page: Path, work: Path):
     source.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(translate(nbformat.read(work / "executed" / page, 4)), source)
 
-# %% ../../nbs/book/07_site.ipynb #97f80976
+# %% ../../nbs/book/07_site.ipynb #d80ef622
 #: Settings of Sphinx, and the style sheets of the site and of the printed book.
 SITE = Path("nbs/book/site")
 
-# %% ../../nbs/book/07_site.ipynb #5ba0576e
+# %% ../../nbs/book/07_site.ipynb #3b2e0ccf
 def _toctree(pages: list[Path], beside: Path, title: str = "") -> str:
     "A hidden table of contents, as it stands on the page `beside`."
     lines = [os.path.relpath(page.with_suffix(""), beside) for page in pages]
     return "\n".join(["```{toctree}", ":hidden:", *([f":caption: {title}"] if title else []), "", *lines, "```"])
 
-# %% ../../nbs/book/07_site.ipynb #b5980546
+# %% ../../nbs/book/07_site.ipynb #756908a3
 def _add_text(page: Path, text: str):
     "Put Markdown at the end of a page."
     import nbformat
@@ -423,7 +423,7 @@ def _add_text(page: Path, text: str):
     notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     nbformat.write(notebook, page)
 
-# %% ../../nbs/book/07_site.ipynb #f055e419
+# %% ../../nbs/book/07_site.ipynb #0da792c3
 def _write_front(contents: list[Part], source: Path):
     "The front page moves to the root of the site, with its pictures, and holds the table of contents."
     import nbformat
@@ -441,7 +441,7 @@ def _write_front(contents: list[Part], source: Path):
         source / "index.ipynb", "\n\n".join(_toctree(part.pages, Path(), part.title) for part in contents if part.title)
     )
 
-# %% ../../nbs/book/07_site.ipynb #e2fd7daf
+# %% ../../nbs/book/07_site.ipynb #2e6a5caf
 def write_source(contents, work: Path, bibliography: Path):
     "Everything around the pages: settings, style, references, and the front page with the tables of contents."
     source = work / "source"
@@ -456,7 +456,7 @@ def write_source(contents, work: Path, bibliography: Path):
             _add_text(source / page, _toctree(below, page.parent))
     _write_front(contents, source)
 
-# %% ../../nbs/book/07_site.ipynb #f297131b
+# %% ../../nbs/book/07_site.ipynb #0d75119b
 def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]:
     "Execute all pages, as many at once as there are cores; the checks that failed."
     # set here, not by the threads: the environment is that of the whole process
@@ -472,7 +472,7 @@ def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]
             raise
     return [check for job in sorted(jobs, key=lambda job: pages.index(jobs[job])) for check in job.result()]
 
-# %% ../../nbs/book/07_site.ipynb #538ef8a9
+# %% ../../nbs/book/07_site.ipynb #4f2be2a2
 def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Path:
     """Build the site. Checks that fail, and what Sphinx complains about, are noted in `failed.json` in the folder `work`.
 
@@ -498,20 +498,20 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     note_failures(work, failed)
     return Path(site) / "index.html"
 
-# %% ../../nbs/book/07_site.ipynb #45146abf
+# %% ../../nbs/book/07_site.ipynb #5fe04413
 def _is_current(work: Path, site: Path, mark: str) -> bool:
     "Whether the site was made from what has this digest."
     stamp = work / "site.json"
     return (site / "index.html").exists() and stamp.exists() and read_json(stamp)["digest"] == mark
 
-# %% ../../nbs/book/07_site.ipynb #69631b44
+# %% ../../nbs/book/07_site.ipynb #1dcabce5
 def _sphinx(builder: str, source: Path, made: Path, *settings) -> subprocess.CompletedProcess:
     "Let Sphinx render a source folder, anew; what it says is kept with the result."
     shutil.rmtree(made, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-b", builder, *settings, source, made]
     return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", errors="replace")
 
-# %% ../../nbs/book/07_site.ipynb #f915cdb3
+# %% ../../nbs/book/07_site.ipynb #40e3f521
 def _render(work: Path, site: Path) -> list[FailedCheck]:
     "Let Sphinx render the source folder; the site is replaced as a whole. What Sphinx complains about is returned."
     made = work / "html"
@@ -531,7 +531,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     complaints = [line for line in result.stderr.splitlines() if re.search("WARNING|ERROR", line)]
     return [FailedCheck("the site", "", "", line, str(log)) for line in complaints or ["Sphinx ended with an error"]]
 
-# %% ../../nbs/book/07_site.ipynb #d137620b
+# %% ../../nbs/book/07_site.ipynb #96e6c652
 def for_everybody(html: str) -> str:
     """A page of the theme with what screen readers and keyboards miss in it: names for the switches of the sidebar,
     a landmark around its head, formulas that can be scrolled; and without roles and headings that hold nothing.
@@ -543,7 +543,7 @@ def for_everybody(html: str) -> str:
     html = html.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     return re.sub(r'<div class="math([^"]*)"', r'<div tabindex="0" class="math\1"', html)
 
-# %% ../../nbs/book/07_site.ipynb #223751e5
+# %% ../../nbs/book/07_site.ipynb #5c8499ce
 def _chromium() -> str:
     "The browser that prints. Raises `ConfigError` where there is none."
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")))
@@ -552,7 +552,7 @@ def _chromium() -> str:
         raise ConfigError("there is no Chromium, which prints the PDF; install it, e.g. apt-get install chromium")
     return program
 
-# %% ../../nbs/book/07_site.ipynb #5312dd03
+# %% ../../nbs/book/07_site.ipynb #26f67c50
 def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
     """Print the book, without the library's pages, as one PDF; the site must have been built.
 
@@ -588,23 +588,23 @@ def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
 
     return replace_file(out, printed)
 
-# %% ../../nbs/book/07_site.ipynb #0b1a00f3
+# %% ../../nbs/book/07_site.ipynb #0f82db4f
 #: Pages that the README is made of.
 FRONT = ("nbs/index.ipynb", "nbs/guide/1_start.ipynb", "nbs/guide/2_own_images.ipynb")
 
-# %% ../../nbs/book/07_site.ipynb #3fbc6dac
+# %% ../../nbs/book/07_site.ipynb #47d7e745
 def from_root(text: str, page: Path) -> str:
     "Markdown with the links of a page as seen from the project's folder."
     place = lambda match: f"]({os.path.normpath(page.parent / match[1])})"
     return re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", place, text)
 
-# %% ../../nbs/book/07_site.ipynb #de3fb4e0
+# %% ../../nbs/book/07_site.ipynb #4989ee87
 def _for_reading(text: str, page: Path, level: int) -> str:
     "A page's Markdown for a reader of plain Markdown: headings some levels lower, no citations, no boxes."
     text = re.sub(r"^(#+ )", "#" * level + r"\1", from_root(text, page), flags=re.M)
     return re.sub(r"^:::.*\n?| \[@[^\]]+\]", "", text, flags=re.M).strip()
 
-# %% ../../nbs/book/07_site.ipynb #b4137ea4
+# %% ../../nbs/book/07_site.ipynb #1921666c
 def readme(pages=FRONT, root=".") -> str:
     "The README's text, from the Markdown cells of the front page and of the guide."
     import nbformat
@@ -615,7 +615,7 @@ def readme(pages=FRONT, root=".") -> str:
         texts += [_for_reading(cell.source, page, level) for cell in cells if cell.cell_type == "markdown"]
     return "\n\n".join(texts) + "\n"
 
-# %% ../../nbs/book/07_site.ipynb #a5915725
+# %% ../../nbs/book/07_site.ipynb #7d5af61a
 def write_readme(file="README.md"):
     "Write the README."
     Path(file).write_text(readme(), encoding="utf-8")

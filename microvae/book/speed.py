@@ -7,7 +7,7 @@ __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_he
            'train_lightning', 'measure', 'operations', 'peak', 'compare', 'more_settings', 'scaling', 'import_seconds',
            'run_speed', 'plot_trainers', 'plot_scaling']
 
-# %% ../../nbs/book/04_speed.ipynb #bf3809e7
+# %% ../../nbs/book/04_speed.ipynb #da440dbb
 import json
 import subprocess
 import sys
@@ -37,7 +37,7 @@ from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit
 from ..training.sweep import grid, sweep
 
-# %% ../../nbs/book/04_speed.ipynb #acc52eef
+# %% ../../nbs/book/04_speed.ipynb #1869805d
 @dataclass(frozen=True)
 class Case:
     "A network, its images, and how many of them an epoch has."
@@ -57,11 +57,11 @@ class Case:
         "Images to train on; what they show does not change how long that takes."
         return np.random.default_rng(0).random((self.images, *self.image_shape), dtype=np.float32)
 
-# %% ../../nbs/book/04_speed.ipynb #503600ec
+# %% ../../nbs/book/04_speed.ipynb #3aa4ea76
 #: The two cases of the thesis.
 CASES = {"small": Case("MP2_64", (1, 20, 20), 64, 8192), "large": Case("MP4", (2, 140, 140), 16, 256)}
 
-# %% ../../nbs/book/04_speed.ipynb #edb1654c
+# %% ../../nbs/book/04_speed.ipynb #9adb31cf
 class Textbook(nn.Module):
     "The pooling network of an architecture as a textbook writes it."
 
@@ -105,7 +105,7 @@ class Textbook(nn.Module):
             1 + log_variance - mean.square() - log_variance.exp()
         ).sum(1).mean()
 
-# %% ../../nbs/book/04_speed.ipynb #3ddda7a5
+# %% ../../nbs/book/04_speed.ipynb #80fcc6ae
 class Clock:
     "When each epoch ended."
 
@@ -119,13 +119,13 @@ class Clock:
         "Images a second, the median of all epochs but the first."
         return images / median(np.diff(self.times))
 
-# %% ../../nbs/book/04_speed.ipynb #ac3c1f61
+# %% ../../nbs/book/04_speed.ipynb #9e59e3d8
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
-# %% ../../nbs/book/04_speed.ipynb #e26ca14b
+# %% ../../nbs/book/04_speed.ipynb #b20614e6
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
     from torch.utils.data import DataLoader, TensorDataset
@@ -142,7 +142,7 @@ def train_plain(case: Case, epochs: int, device: str, clock: Clock):
         loss.item()
         clock()
 
-# %% ../../nbs/book/04_speed.ipynb #265833d7
+# %% ../../nbs/book/04_speed.ipynb #98420e10
 def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of pythae 0.1."
     require("pythae", "bench")
@@ -194,7 +194,7 @@ def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
             model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]
         ).train()
 
-# %% ../../nbs/book/04_speed.ipynb #62ddd95a
+# %% ../../nbs/book/04_speed.ipynb #3aafaf1f
 def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of Lightning 2."
     lightning = require("lightning", "bench")
@@ -225,7 +225,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
         enable_model_summary=False,
     ).fit(Module(), loader)
 
-# %% ../../nbs/book/04_speed.ipynb #b18ff940
+# %% ../../nbs/book/04_speed.ipynb #969757d7
 #: name -> trainer
 TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
     "microvae": train_here,
@@ -236,7 +236,7 @@ TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
 }
 OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 
-# %% ../../nbs/book/04_speed.ipynb #8abafbe4
+# %% ../../nbs/book/04_speed.ipynb #7a56a185
 def _tell(trainer: str, case: Case, epochs: int, device: str):
     "Train in this process, and print images a second and the most memory as JSON; what `measure` starts."
     clock = Clock()
@@ -244,7 +244,7 @@ def _tell(trainer: str, case: Case, epochs: int, device: str):
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
     print("\n" + json.dumps(dict(rate=clock.rate(case.images), memory=memory)))
 
-# %% ../../nbs/book/04_speed.ipynb #905b5008
+# %% ../../nbs/book/04_speed.ipynb #ef83ce54
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:
     """`rate` (images a second, the median of all epochs but the first) and `memory` (GB) of a trainer in a process of
     its own; or `missing`, and why.
@@ -257,7 +257,7 @@ def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> d
         return dict(missing=done.stderr.strip().splitlines()[-1])
     return json.loads(done.stdout.strip().splitlines()[-1])
 
-# %% ../../nbs/book/04_speed.ipynb #d61e92bc
+# %% ../../nbs/book/04_speed.ipynb #e4df1404
 def operations(case: Case) -> float:
     "Floating-point operations to train on one image, forwards and backwards."
     from torch.utils.flop_counter import FlopCounterMode
@@ -266,7 +266,7 @@ def operations(case: Case) -> float:
         Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
     return counter.get_total_flops() / 2
 
-# %% ../../nbs/book/04_speed.ipynb #49fd130b
+# %% ../../nbs/book/04_speed.ipynb #003b2bf2
 def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
     "Operations a second in a product of two square matrices."
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -280,7 +280,7 @@ def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
 
     return 2 * side**3 / min(once() for _ in range(12))
 
-# %% ../../nbs/book/04_speed.ipynb #ab0a4112
+# %% ../../nbs/book/04_speed.ipynb #31e7b388
 def compare(
     cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True
 ) -> pd.DataFrame:
@@ -323,7 +323,7 @@ def compare(
             )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/04_speed.ipynb #8b1e27bd
+# %% ../../nbs/book/04_speed.ipynb #ccfbec95
 def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "What else is asked for: seven β at once, a run by two processes, and codes for images that a model has never seen."
     from microvae.evaluation.reconstruction import embed
@@ -348,7 +348,7 @@ def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     table = pd.DataFrame(rates.items(), columns=["what", "images/s"])
     return table.assign(**{"ratio to one run": table["images/s"] / rates["one run"]})
 
-# %% ../../nbs/book/04_speed.ipynb #366c5812
+# %% ../../nbs/book/04_speed.ipynb #88837daf
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds an epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
     settings = dict(device=device, progress=False)
@@ -371,7 +371,7 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
             rows.append(("models", models, seconds_of(lambda: sweep(configs, cells, None, folder, **settings))))
     return pd.DataFrame(rows, columns=["against", "value", "seconds"])
 
-# %% ../../nbs/book/04_speed.ipynb #684d4946
+# %% ../../nbs/book/04_speed.ipynb #e2d8f05b
 def import_seconds(rounds: int = 5) -> pd.DataFrame:
     "What `import microvae` costs beyond `import torch`."
 
@@ -387,7 +387,7 @@ def import_seconds(rounds: int = 5) -> pd.DataFrame:
     }
     return pd.DataFrame(seconds.items(), columns=["import", "seconds"])
 
-# %% ../../nbs/book/04_speed.ipynb #645b8489
+# %% ../../nbs/book/04_speed.ipynb #1446fb0f
 def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Path:
     "Run all of it, print tables, and keep them as CSV with the hardware."
     start = perf_counter()
@@ -402,7 +402,7 @@ def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Pat
     tables["peak"] = pd.DataFrame([{"precision": name, "GFLOP/s": rate / 1e9} for name, rate in peaks.items()])
     return keep_tables(out, tables, provenance("speed", "made images", kind, perf_counter() - start))
 
-# %% ../../nbs/book/04_speed.ipynb #e1677e97
+# %% ../../nbs/book/04_speed.ipynb #fd8e1f70
 def plot_trainers(table: pd.DataFrame):
     "Bars of images a second by trainer, a panel a case."
     cases = list(dict.fromkeys(table.case))
@@ -419,7 +419,7 @@ def plot_trainers(table: pd.DataFrame):
         ax.label_outer()
     return figure
 
-# %% ../../nbs/book/04_speed.ipynb #29e0b91a
+# %% ../../nbs/book/04_speed.ipynb #55fb764d
 def plot_scaling(table: pd.DataFrame):
     "Seconds against what is varied, both in ratio to the first point."
     parts = list(dict.fromkeys(table.against))

@@ -148,8 +148,8 @@ def _walk(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder, onerror=closed):
         named = [Path(place) / name for name in files if not name.startswith(".")]
         readable = [file for file in named if reader_of(file) is not None and not _THUMBNAIL.search(file.name)]
-        indices = [file for file in readable if reader_of(file).whole_folder]
-        found += indices or readable
+        indices = [file for file in readable if reader_of(file).whole_folder and _images_of(file)]
+        found += sorted(indices)[-1:] or readable  # two indices of one folder describe the same files
         others += [file for file in named if file.suffix.lower() in EXPORTED_BY and file not in readable]
         found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]

@@ -7,7 +7,7 @@ __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid',
            'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes',
            'nearest_to_lattice', 'plot_map']
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f4131bdd
+# %% ../../nbs/evaluation/14_pictures.ipynb #d92d5e7f
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -21,7 +21,7 @@ from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #608466a2
+# %% ../../nbs/evaluation/14_pictures.ipynb #74a8bd82
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square plot that holds all points `(N, 2)`.
 
@@ -38,7 +38,7 @@ def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tupl
     half = max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
     return x - half, x + half, y - half, y + half
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #ca47cd4c
+# %% ../../nbs/evaluation/14_pictures.ipynb #9a9c8f9a
 def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     "How many points `(N, 2)` do not lie within left, right, bottom and top, in words; empty for none."
     left, right, bottom, top = bounds
@@ -46,7 +46,7 @@ def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     count = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
     return f"{count:,} of {len(x):,} lie outside" if count else ""
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #5ec31602
+# %% ../../nbs/evaluation/14_pictures.ipynb #9a097c77
 @checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
@@ -89,7 +89,7 @@ def plot_marginals(
         fig.tight_layout(pad=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #4a015105
+# %% ../../nbs/evaluation/14_pictures.ipynb #5e9d279e
 @checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
@@ -120,7 +120,7 @@ def plot_tracks(
         axes[0, 0].set_ylabel("latent 2")
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #9eb78d11
+# %% ../../nbs/evaluation/14_pictures.ipynb #ade3839b
 @checked
 def decoded_grid(
     model: Autoencoder | Model, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)
@@ -138,7 +138,7 @@ def decoded_grid(
     codes[..., axes[1]] = line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #6c7e3e7f
+# %% ../../nbs/evaluation/14_pictures.ipynb #d853b89c
 @checked
 def traversals(
     model: Autoencoder | Model,
@@ -156,7 +156,7 @@ def traversals(
         codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #fc5f0a1c
+# %% ../../nbs/evaluation/14_pictures.ipynb #4ad3d0f5
 @checked
 def plot_grid(
     images: np.ndarray,
@@ -176,7 +176,7 @@ def plot_grid(
         axis.set(xlabel=labels[0], ylabel=labels[1])
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #493d8a80
+# %% ../../nbs/evaluation/14_pictures.ipynb #e7b7b69f
 @checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
@@ -189,7 +189,7 @@ def plot_traversals(
     last.text(0.5, -0.06, text, transform=last.transAxes, ha="center", va="top", fontsize=8)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2e71ce76
+# %% ../../nbs/evaluation/14_pictures.ipynb #0c06e230
 @checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     """Originals, reconstructions, and what is missing (blue) or too much (red), for each channel; of colour images, the
@@ -217,7 +217,7 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
         fig.colorbar(shown, ax=axes, label="reconstruction − original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #82bd3d70
+# %% ../../nbs/evaluation/14_pictures.ipynb #92d8ce8f
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little
     and more.
@@ -228,7 +228,7 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     better = (cost[None] < cost[:, None]) | (gain[None] > gain[:, None])
     return ~(as_good & better).any(1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #a44f602a
+# %% ../../nbs/evaluation/14_pictures.ipynb #8d3d5ca6
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Mean of each name over seeds, and the front of those that no other beats."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
@@ -245,7 +245,7 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         axis.legend(fontsize=8)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #bba1bbd0
+# %% ../../nbs/evaluation/14_pictures.ipynb #3ec6c84f
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
     """Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over
     seeds; points are marked with the values of another.
@@ -262,18 +262,18 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         axis.legend(fontsize=8)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #45774b85
+# %% ../../nbs/evaluation/14_pictures.ipynb #e5237690
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, the widest first."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #88721427
+# %% ../../nbs/evaluation/14_pictures.ipynb #a6450797
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice where there is one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #5ec8475d
+# %% ../../nbs/evaluation/14_pictures.ipynb #e146509e
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1
     where none lies within its square; and left, right, bottom, top of the lattice.
@@ -290,7 +290,7 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2f1db803
+# %% ../../nbs/evaluation/14_pictures.ipynb #a300e0a2
 @checked
 def plot_map(
     codes: np.ndarray,
@@ -332,7 +332,7 @@ def plot_map(
         right.set_title("the cell nearest to each place", fontsize=9, loc="left")
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #56249f85
+# %% ../../nbs/evaluation/14_pictures.ipynb #6124625c
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Points in the colours of a column's values, with a legend or a scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5

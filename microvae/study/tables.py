@@ -6,7 +6,7 @@
 __all__ = ['HEADINGS', 'as_markdown', 'show_table', 'show_figure', 'mean_and_range', 'some_taken', 'caption_source',
            'other_images', 'empirical_kl_table', 'longest_results', 'all_claims', 'compare_chapters', 'plot_comparison']
 
-# %% ../../nbs/study/03_tables.ipynb #c6e26492
+# %% ../../nbs/study/03_tables.ipynb #12a6b8a8
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..core.style import PALETTE, styled
 from .chapter import chapter_named
 from .results import Results
 
-# %% ../../nbs/study/03_tables.ipynb #4351e593
+# %% ../../nbs/study/03_tables.ipynb #6e0e611e
 def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     "A Markdown table without an index; numbers have thousands separators and the given digits."
 
@@ -37,14 +37,14 @@ def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
-# %% ../../nbs/study/03_tables.ipynb #ff90e199
+# %% ../../nbs/study/03_tables.ipynb #28473532
 def show_table(table: pd.DataFrame, digits: int = 2):
     "Display a table of a report."
     from IPython.display import Markdown
 
     return Markdown(as_markdown(table, digits))
 
-# %% ../../nbs/study/03_tables.ipynb #b6ad34db
+# %% ../../nbs/study/03_tables.ipynb #e9a9348c
 def show_figure(finding: str = ""):
     "Show the current figure, with an optional sentence that the book adds to its caption."
     from IPython.display import Markdown, display
@@ -53,7 +53,7 @@ def show_figure(finding: str = ""):
     if finding:
         display(Markdown(finding))
 
-# %% ../../nbs/study/03_tables.ipynb #fabf3912
+# %% ../../nbs/study/03_tables.ipynb #f7d3195c
 def mean_and_range(
     runs: pd.DataFrame,
     by: list[str],  # columns that name a row
@@ -72,7 +72,7 @@ def mean_and_range(
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
 
-# %% ../../nbs/study/03_tables.ipynb #52c16bf9
+# %% ../../nbs/study/03_tables.ipynb #436419af
 def some_taken(provenance: dict) -> str:
     "Sets of which only some images were taken, and the option that takes all; empty if all were taken."
     return " ".join(
@@ -80,7 +80,7 @@ def some_taken(provenance: dict) -> str:
         for part in provenance.get("taken", [])
     )
 
-# %% ../../nbs/study/03_tables.ipynb #4e12b951
+# %% ../../nbs/study/03_tables.ipynb #49660283
 def caption_source(provenance: dict) -> str:
     "Provenance of a chapter's results, and how many of the available images were taken."
     p = provenance
@@ -90,7 +90,7 @@ def caption_source(provenance: dict) -> str:
     )
     return " ".join(filter(None, [source, some_taken(p)]))
 
-# %% ../../nbs/study/03_tables.ipynb #1d2b0985
+# %% ../../nbs/study/03_tables.ipynb #abd7ea06
 def other_images(results: Results) -> str:
     "A notice if a chapter ran on other images than its source; empty otherwise."
     p = results.provenance
@@ -106,7 +106,7 @@ def other_images(results: Results) -> str:
         "on your images does not contradict the thesis."
     )
 
-# %% ../../nbs/study/03_tables.ipynb #2398ac56
+# %% ../../nbs/study/03_tables.ipynb #40279cc1
 def empirical_kl_table(
     runs: pd.DataFrame,  # runs with two latent dimensions, columns beta and empirical_kl_*
     thesis: dict[float, tuple[float, float]],  # β -> the thesis' two values
@@ -124,7 +124,7 @@ def empirical_kl_table(
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/study/03_tables.ipynb #2382cb0c
+# %% ../../nbs/study/03_tables.ipynb #bcfe0a27
 def longest_results(
     chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")
 ) -> Path | None:
@@ -137,7 +137,7 @@ def longest_results(
                 return folder
     return None
 
-# %% ../../nbs/study/03_tables.ipynb #68dbe267
+# %% ../../nbs/study/03_tables.ipynb #b1db35de
 def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
     "Chapter -> its claims, with a column that names the chapter, and the provenance of its results."
     found = {}
@@ -146,7 +146,7 @@ def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
         found[name] = chapter_named(name).claims(results).assign(chapter=name), results.provenance
     return found
 
-# %% ../../nbs/study/03_tables.ipynb #a83c884c
+# %% ../../nbs/study/03_tables.ipynb #249c5efb
 #: Columns of the comparison, with their headings.
 HEADINGS = {
     "chapter": "chapter",
@@ -168,7 +168,7 @@ HEADINGS = {
     "variety": "variety",
 }
 
-# %% ../../nbs/study/03_tables.ipynb #986d1d96
+# %% ../../nbs/study/03_tables.ipynb #530340ef
 def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row for each training of every chapter, from the folders of their results, mean over seeds."
     parts = []
@@ -184,7 +184,7 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     numbers = [column for column in HEADINGS if column not in named]
     return whole.groupby(named, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
 
-# %% ../../nbs/study/03_tables.ipynb #5238d98c
+# %% ../../nbs/study/03_tables.ipynb #7e9b77ca
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "Plot PSNR and variety against the compression."
     with styled():

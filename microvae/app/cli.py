@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
            'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c02
+# %% ../../nbs/app/08_cli.ipynb #102e60d1
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
+# %% ../../nbs/app/08_cli.ipynb #173c1881
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #73bd1633
+# %% ../../nbs/app/08_cli.ipynb #123d74c1
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,7 +65,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #33f22bfe
+# %% ../../nbs/app/08_cli.ipynb #88998380
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -100,7 +100,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ba2e8a15
+# %% ../../nbs/app/08_cli.ipynb #2ff8fe2c
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -139,7 +139,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #b63da7ae
+# %% ../../nbs/app/08_cli.ipynb #92f8ddc6
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -164,7 +164,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #c04
+# %% ../../nbs/app/08_cli.ipynb #22bf8cec
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -197,7 +197,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8f11256f
+# %% ../../nbs/app/08_cli.ipynb #4f2f8123
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -208,7 +208,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #9ddd148f
+# %% ../../nbs/app/08_cli.ipynb #833ecda7
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -238,7 +238,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #feb35067
+# %% ../../nbs/app/08_cli.ipynb #5ec90f3b
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -249,7 +249,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #cf5d356e
+# %% ../../nbs/app/08_cli.ipynb #c22f67db
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -269,7 +269,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
+# %% ../../nbs/app/08_cli.ipynb #d31f0320
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -321,7 +321,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c06
+# %% ../../nbs/app/08_cli.ipynb #8d8606c2
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -375,7 +375,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #8c50200d
+# %% ../../nbs/app/08_cli.ipynb #ac871980
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -431,7 +431,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
+# %% ../../nbs/app/08_cli.ipynb #7e2245cd
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -446,7 +446,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #b764b66e
+# %% ../../nbs/app/08_cli.ipynb #e46b943d
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -483,13 +483,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #faf93535
+# %% ../../nbs/app/08_cli.ipynb #8623a08a
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
+# %% ../../nbs/app/08_cli.ipynb #9843aa08
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -506,7 +506,7 @@ def embed(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
-    """Write the code of every cell beside its row of the table.
+    """Write the code of every cell, and its place on the model's map, beside its row of the table.
 
     Example: `microvae embed runs codes.csv`
 
@@ -524,7 +524,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #fea25f7c
+# %% ../../nbs/app/08_cli.ipynb #f8829060
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -554,7 +554,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #a1fadd35
+# %% ../../nbs/app/08_cli.ipynb #080de751
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -602,7 +602,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
+# %% ../../nbs/app/08_cli.ipynb #59d7f3ab
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -614,9 +614,6 @@ def explore(
         Path | None, typer.Option(help="what `microvae embed` wrote for these cells, instead of embedding them again")
     ] = None,
     colour: Colour = None,
-    projection: Annotated[
-        list[str], typer.Option(help="a further map: tsne or umap; may be given more than once")
-    ] = [],
     decoder: Annotated[
         str,
         typer.Option(
@@ -648,9 +645,7 @@ def explore(
         table = embedding(model, images, progress=True)
     else:
         table = read_embedding(codes, model, images)
-    page = write_explorer(
-        out, model, images, table, overwrite, colour=colour, projections=tuple(projection), decoder=kind
-    )
+    page = write_explorer(out, model, images, table, overwrite, colour=colour, decoder=kind)
     with serving(page, port) if serve else nullcontext() as server:
         address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
         text = f"{page}: {len(images):,} cells, {page.stat().st_size / 1e6:.1f} MB"
@@ -663,7 +658,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
+# %% ../../nbs/app/08_cli.ipynb #e38808e9
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -691,7 +686,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #589a4f43
+# %% ../../nbs/app/08_cli.ipynb #4b74b5a5
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -740,7 +735,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #0a2e8738
+# %% ../../nbs/app/08_cli.ipynb #3f56f5a4
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -759,7 +754,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #299978b7
+# %% ../../nbs/app/08_cli.ipynb #5998c216
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -774,7 +769,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
+# %% ../../nbs/app/08_cli.ipynb #92510e4c
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -806,7 +801,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #ec10ec31
+# %% ../../nbs/app/08_cli.ipynb #b6130230
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -814,10 +809,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #a6f2252e
+# %% ../../nbs/app/08_cli.ipynb #6177bbfd
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c16
+# %% ../../nbs/app/08_cli.ipynb #13a741c6
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -374,21 +374,21 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self.model_.summary()
 
     def embed(self, X) -> pd.DataFrame:
-        """Codes as columns latent_1, latent_2, ... beside the table of the cells, ready to be written and read by
+        """Codes as columns latent_1, latent_2, ..., and places on the model's map as map_1, map_2, beside the table of the cells, ready to be written and read by
         `explore`.
         """
         check_fitted(self)
         return embedding(self.model_, self._cells(X))
 
     def plot_map(self, X, colour: str | None = None) -> Figure:
-        "Codes as points, coloured by a column of the table, and cells where they lie."
+        "Cells as points on the model's map, coloured by a column of the table, and cells where they lie."
         cells = self._cells(X)
-        return plot_map(embed(self.model_, cells), cells, colour)
+        codes = embed(self.model_, cells)
+        view = self.model_.map_of(codes)
+        return plot_map(view.place(codes), cells, colour, name=view.name)
 
     def explore(self, path, X, overwrite: bool = False, **settings) -> Path:
-        """Write the interactive map as one page; settings are those of `explorer_page`: colour, projections, decoder,
-        title.
-        """
+        """Write the interactive map as one page; settings are those of `explorer_page`: colour, decoder, title."""
         cells = self._cells(X)
         return write_explorer(path, self.model_, cells, embedding(self.model_, cells), overwrite, **settings)
 

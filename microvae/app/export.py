@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #0bff7318
+# %% ../../nbs/app/03_export.ipynb #88d920f6
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #65e15647
+# %% ../../nbs/app/03_export.ipynb #a6e3957f
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and pose where the network has one."
 
@@ -49,7 +49,7 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #b75f94f2
+# %% ../../nbs/app/03_export.ipynb #a379bd8f
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
 
@@ -62,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #afa31f00
+# %% ../../nbs/app/03_export.ipynb #4a035b1c
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model = deepcopy(model).eval().cpu()
@@ -74,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #68659be6
+# %% ../../nbs/app/03_export.ipynb #41f824b9
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #89a9b8e5
+# %% ../../nbs/app/03_export.ipynb #a26f6e46
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes, of which large ones
 #: count as a share: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #0a6de633
+# %% ../../nbs/app/03_export.ipynb #22de9ac1
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
 
@@ -101,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #4b7c85fa
+# %% ../../nbs/app/03_export.ipynb #fb4b7d41
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -130,7 +130,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #2b81e451
+# %% ../../nbs/app/03_export.ipynb #0c2373e8
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2, as `torch.export.load` reads them, each checked."
 
@@ -141,7 +141,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "pt2", write)
 
-# %% ../../nbs/app/03_export.ipynb #53c28eb8
+# %% ../../nbs/app/03_export.ipynb #1f00be5d
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
 
@@ -153,7 +153,7 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "ts", write)
 
-# %% ../../nbs/app/03_export.ipynb #d80fc2e1
+# %% ../../nbs/app/03_export.ipynb #112c2438
 def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
     "Write both graphs by `write(graph, inputs, path)`, which reads each again; how far that is from PyTorch."
     off = {}
@@ -168,7 +168,7 @@ def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> 
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #68830dc7
+# %% ../../nbs/app/03_export.ipynb #2b9ef12f
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -184,7 +184,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #254253b9
+# %% ../../nbs/app/03_export.ipynb #9d0ffa51
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
     return [
@@ -192,7 +192,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #ef1107c6
+# %% ../../nbs/app/03_export.ipynb #083187d1
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -219,11 +219,11 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     known = dict(name="cells", label_metadata={"properties": _properties(codes)})
     write_labels(labels, group, axes="yx", storage_options=dict(chunks=(512, 512)), **known, **common)
 
-# %% ../../nbs/app/03_export.ipynb #e2e3f584
+# %% ../../nbs/app/03_export.ipynb #8ba54dae
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
-    by: str = "latent_1",  # the column whose values give the colours
+    by: str = "map_1",  # the column whose values give the colours
     size: float | None = None,  # of a point, pixels; the cells' median diameter if not given
 ) -> tuple[np.ndarray, dict, str]:
     """Cells where they lie in their field of view, coloured by a latent value, as napari takes layers.
@@ -233,7 +233,7 @@ def napari_layer(
     for name in ("row", "column", by):
         if name not in codes:
             raise ConfigError(
-                f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1 ..."
+                f"the table has no column {name!r}; cells that `microvae crop` cut have row and column, and codes have latent_1, map_1 ..."
             )
     axes = [name for name in ("frame",) if name in codes and codes[name].nunique() > 1] + ["row", "column"]
     if size is None:
@@ -245,9 +245,9 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #1312e367
+# %% ../../nbs/app/03_export.ipynb #92fc035b
 @checked
-def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
+def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
     napari = require("napari", "napari")
     viewer = napari.Viewer()
@@ -255,13 +255,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "latent_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #0a8f211c
+# %% ../../nbs/app/03_export.ipynb #a393c314
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #adb948cc
+# %% ../../nbs/app/03_export.ipynb #0bed0b22
 @checked
 def push(
     model: Model,
@@ -284,7 +284,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #5c4844ff
+# %% ../../nbs/app/03_export.ipynb #f3c8f21c
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -293,7 +293,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #2fc572de
+# %% ../../nbs/app/03_export.ipynb #7b3c3ec6
 @checked
 def pull(
     name: str,  # owner/name
@@ -310,7 +310,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #07b39cdb
+# %% ../../nbs/app/03_export.ipynb #7668156e
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -319,7 +319,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #c6f0c53f
+# %% ../../nbs/app/03_export.ipynb #d7295ba2
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

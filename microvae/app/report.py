@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_training', 'Figured', 'figures_of', 'tables_of', 'write_report']
 
-# %% ../../nbs/app/05_report.ipynb #c03
+# %% ../../nbs/app/05_report.ipynb #e4b12271
 from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
@@ -25,20 +25,20 @@ from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
 from microvae.evaluation.pictures import (
-    decoded_grid,
+    lattice,
+    limits,
     plot_errors,
     plot_grid,
     plot_map,
     plot_traversals,
     traversals,
-    two_axes,
     widest,
 )
 from ..evaluation.plots import plot_curves, plot_images
-from ..evaluation.reconstruction import reconstruct
+from ..evaluation.reconstruction import decoded, reconstruct
 from ..training.model import Model
 
-# %% ../../nbs/app/05_report.ipynb #c04
+# %% ../../nbs/app/05_report.ipynb #ba3a5722
 def plot_training(history: pd.DataFrame) -> Figure:
     "Reconstruction loss and KL of each epoch, trained and held out."
     parts = [
@@ -52,7 +52,7 @@ def plot_training(history: pd.DataFrame) -> Figure:
         pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part"
     )
 
-# %% ../../nbs/app/05_report.ipynb #e6321011
+# %% ../../nbs/app/05_report.ipynb #5ddd1c2c
 class Figured(NamedTuple):
     "A figure of the report with what is to be seen in it."
 
@@ -60,12 +60,13 @@ class Figured(NamedTuple):
     caption: str
     figure: Figure
 
-# %% ../../nbs/app/05_report.ipynb #053f29bd
+# %% ../../nbs/app/05_report.ipynb #7034fb03
 def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "The figures of a report, one after another."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
-    axes = two_axes(values)
+    view = model.map_of(values)
+    places = view.place(values)
     yield Figured(
         "Training",
         f"Losses over {len(model.history)} epochs. Held-out curves that rise while the others fall would show overfitting.",
@@ -77,12 +78,14 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         "Eight cells, what the model makes of them, and the difference: blue is missing, red too much.",
         plot_errors(random.images[:], made, cells.channels),
     )
-    yield Figured("The map", "Each cell by its code, and cells where they lie.", plot_map(values, cells, colour))
-    if model.network.latent_dim > 1:
-        caption = "What the model draws at each place of the map, other dimensions at 0."
-        names = (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}")
-        grid = decoded_grid(model.network, 9, 2.5, axes)
-        yield Figured("Decoded", caption, plot_grid(grid, 2.5, cells.channels, names))
+    caption = "Each cell by its code, and cells where they lie."
+    yield Figured("The map", caption, plot_map(places, cells, colour, name=view.name))
+    if model.latent_dim > 1:
+        bounds = limits(places)
+        drawn = decoded(model.network, view.codes_at(lattice(bounds, 9))).reshape(9, 9, *model.image_shape)
+        names = (f"{view.name} 1", f"{view.name} 2")
+        grid = plot_grid(drawn, 0, cells.channels, names, bounds)
+        yield Figured("Decoded", "What the model draws at each place of the map.", grid)
     most = widest(values, 6)
     along = traversals(model.network, 9, 2.5, axes=most)
     yield Figured(
@@ -101,7 +104,7 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         ),
     )
 
-# %% ../../nbs/app/05_report.ipynb #c232e2e3
+# %% ../../nbs/app/05_report.ipynb #7ecf973e
 def _picture(figure: Figure) -> str:
     "A figure as a PNG in a page; the figure is closed."
     kept = BytesIO()
@@ -109,7 +112,7 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
-# %% ../../nbs/app/05_report.ipynb #22c6abc6
+# %% ../../nbs/app/05_report.ipynb #0d5803de
 def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
@@ -147,7 +150,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
         ],
     }
 
-# %% ../../nbs/app/05_report.ipynb #f4876bdc
+# %% ../../nbs/app/05_report.ipynb #d847496e
 def write_report(
     path,
     model: Model,

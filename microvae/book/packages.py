@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #9db15d6d
+# %% ../../nbs/book/06_packages.ipynb #4f74723e
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,24 +16,24 @@ from .reliability import licence_of
 from ..core.files import read_json, read_table
 from ..study.runner import library_folder
 
-# %% ../../nbs/book/06_packages.ipynb #11ae94e2
+# %% ../../nbs/book/06_packages.ipynb #157b6f2c
 #: The table of reasons, beside the notebook.
 REASONS = library_folder().parent / "nbs" / "book" / "packages.csv"
 
-# %% ../../nbs/book/06_packages.ipynb #cd2f5dc8
+# %% ../../nbs/book/06_packages.ipynb #113aaf3e
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     extra: {row.package: (row.why, row.lost) for row in packages.itertuples()}
     for extra, packages in pd.read_csv(REASONS, keep_default_na=False).groupby("extra", sort=False)
 }
 
-# %% ../../nbs/book/06_packages.ipynb #72ca58bb
+# %% ../../nbs/book/06_packages.ipynb #23230762
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #bda99f6a
+# %% ../../nbs/book/06_packages.ipynb #24258c1e
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -48,7 +48,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #6990c725
+# %% ../../nbs/book/06_packages.ipynb #2cb09320
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

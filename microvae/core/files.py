@@ -10,7 +10,7 @@ __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE'
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
            'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
 
-# %% ../../nbs/core/01_files.ipynb #b047c5cd
+# %% ../../nbs/core/01_files.ipynb #3f20eb16
 import ctypes
 import json
 import os
@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 
 from .errors import ConfigError, FileError, ImageError, MicroVAEError, in_a_line, require
 
-# %% ../../nbs/core/01_files.ipynb #5642a72f
+# %% ../../nbs/core/01_files.ipynb #b6132116
 def cause_of(error: BaseException) -> str | None:
     """Why the system did not write, in its own words, whatever library asked it; None where the error is not the
     system's.
@@ -43,7 +43,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-# %% ../../nbs/core/01_files.ipynb #8104d441
+# %% ../../nbs/core/01_files.ipynb #735df737
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
@@ -51,7 +51,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-# %% ../../nbs/core/01_files.ipynb #96bbc7ed
+# %% ../../nbs/core/01_files.ipynb #2bf00755
 def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
     if isinstance(error, FileNotFoundError):
@@ -62,7 +62,7 @@ def unreadable(path, error: Exception) -> ImageError:
         return ImageError(f"{path} cannot be read: {error.strerror}")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
-# %% ../../nbs/core/01_files.ipynb #dcd0bc66
+# %% ../../nbs/core/01_files.ipynb #55bbc288
 @contextmanager
 def reading(path) -> Iterator[None]:
     "What goes wrong while a file is read becomes one sentence that names it; an error that says so already stays."
@@ -73,7 +73,7 @@ def reading(path) -> Iterator[None]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #f3fae3a4
+# %% ../../nbs/core/01_files.ipynb #aca196d8
 def _missing(link: str) -> bool:
     "Whether a link leads to nothing, in a folder that is there. Raises `OSError` where it leads nowhere else."
     try:
@@ -85,7 +85,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-# %% ../../nbs/core/01_files.ipynb #dae122b2
+# %% ../../nbs/core/01_files.ipynb #6390cbd0
 def followed(path) -> Path:
     """Where an output comes to lie: at its name, or where a link of that name points to.
 
@@ -105,7 +105,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-# %% ../../nbs/core/01_files.ipynb #ebbe5cee
+# %% ../../nbs/core/01_files.ipynb #39f4f91d
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "The error for a link in the path of an output that leads nowhere."
     return FileError(
@@ -113,7 +113,7 @@ def _no_way(path: Path, link: str, error: OSError) -> FileError:
         "mend the link, or give another name"
     )
 
-# %% ../../nbs/core/01_files.ipynb #c7cb4065
+# %% ../../nbs/core/01_files.ipynb #ce51ba52
 def _numbering() -> str:
     "The PID namespace, which identifies a container of this machine; each counts its processes from 1."
     try:
@@ -121,11 +121,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-# %% ../../nbs/core/01_files.ipynb #5d2d991d
+# %% ../../nbs/core/01_files.ipynb #1e64b882
 #: This machine, as in the names of temporary files: whether a process is alive is known only where it runs.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-# %% ../../nbs/core/01_files.ipynb #3e5d1393
+# %% ../../nbs/core/01_files.ipynb #70c1bf66
 def _lives(process: int) -> bool:
     "Whether a process of this machine is there. On Windows it is assumed, because os.kill would end it."
     if os.name == "nt":
@@ -138,11 +138,11 @@ def _lives(process: int) -> bool:
         pass  # it belongs to another user
     return True
 
-# %% ../../nbs/core/01_files.ipynb #39babc8f
+# %% ../../nbs/core/01_files.ipynb #61d3b604
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-# %% ../../nbs/core/01_files.ipynb #eaed68a4
+# %% ../../nbs/core/01_files.ipynb #31bc7e0d
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "What processes of this machine write beside a path, or have left there, and whether the process lives."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -150,12 +150,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-# %% ../../nbs/core/01_files.ipynb #f955c457
+# %% ../../nbs/core/01_files.ipynb #3c2d2370
 def being_written(path: Path) -> bool:
     "Whether a process of this machine has something beside a path that is about to take its place."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-# %% ../../nbs/core/01_files.ipynb #1b1316a9
+# %% ../../nbs/core/01_files.ipynb #c07121be
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left
@@ -172,7 +172,7 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         _remove(part)
 
-# %% ../../nbs/core/01_files.ipynb #38a7d323
+# %% ../../nbs/core/01_files.ipynb #a934dc56
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
@@ -182,14 +182,14 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-# %% ../../nbs/core/01_files.ipynb #60337e1d
+# %% ../../nbs/core/01_files.ipynb #e04ba129
 def to_disk(path: Path, since: float = 0.0):
     "Wait until a file, or a folder with all in it that was changed since a time, is on the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-# %% ../../nbs/core/01_files.ipynb #8c52e8b0
+# %% ../../nbs/core/01_files.ipynb #be3aa561
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False where the system cannot."
     try:
@@ -201,7 +201,7 @@ def _exchanged(first: Path, second: Path) -> bool:
     exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-# %% ../../nbs/core/01_files.ipynb #3666d13d
+# %% ../../nbs/core/01_files.ipynb #cac2378e
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place, where it takes that of what was there.
 
@@ -224,7 +224,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-# %% ../../nbs/core/01_files.ipynb #ce0c4be2
+# %% ../../nbs/core/01_files.ipynb #7113d34d
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Let `write(part)` make a file beside `path`, then move it there in one step.
 
@@ -239,7 +239,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-# %% ../../nbs/core/01_files.ipynb #f85361ef
+# %% ../../nbs/core/01_files.ipynb #b3553a2e
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone.
 
@@ -256,11 +256,11 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
         raise not_written(folder, error) from error
     return folder
 
-# %% ../../nbs/core/01_files.ipynb #c8d5eb60
+# %% ../../nbs/core/01_files.ipynb #e31d48b3
 #: Waiting longer than so many seconds for a lock prints a message.
 PATIENT = 1.0
 
-# %% ../../nbs/core/01_files.ipynb #449203df
+# %% ../../nbs/core/01_files.ipynb #1c367d45
 def _check_lock(lock: Path):
     "Raises `FileError` where the name of a lock is taken: by a link, or a file that has another name as well."
     followed(lock.parent)
@@ -269,7 +269,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-# %% ../../nbs/core/01_files.ipynb #99cfd330
+# %% ../../nbs/core/01_files.ipynb #b8f07035
 @contextmanager
 def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """The right to do what only one thread of one process may do at a time; who comes second waits.
@@ -297,7 +297,7 @@ def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-# %% ../../nbs/core/01_files.ipynb #2a1d43b8
+# %% ../../nbs/core/01_files.ipynb #61970bfb
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a
     folder without the file that is the sign of what would be written. Asked before the work begins. Raises `FileError`
@@ -314,7 +314,7 @@ def free(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #07994d83
+# %% ../../nbs/core/01_files.ipynb #41d61101
 #: What a path can be besides a regular file, with the test of its mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,
@@ -323,7 +323,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-# %% ../../nbs/core/01_files.ipynb #ddc86a54
+# %% ../../nbs/core/01_files.ipynb #a1c4e23b
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -340,12 +340,12 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
     return Path(path)
 
-# %% ../../nbs/core/01_files.ipynb #51ea7f7c
+# %% ../../nbs/core/01_files.ipynb #c20695fa
 #: Bytes in memory that any file may promise; of more, it must hold at least one byte for so many.
 BELIEVED = 200_000_000
 PACKED = 500
 
-# %% ../../nbs/core/01_files.ipynb #1f14b6dc
+# %% ../../nbs/core/01_files.ipynb #fc170f49
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes that a file has on the disk, or all files below a folder; of a folder no more are counted than are `enough`.
 
@@ -368,7 +368,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-# %% ../../nbs/core/01_files.ipynb #2aeaa9a6
+# %% ../../nbs/core/01_files.ipynb #613e6b51
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` where a file promises more bytes than it can hold, or than there is memory for.
 
@@ -387,11 +387,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-# %% ../../nbs/core/01_files.ipynb #f4aaba13
+# %% ../../nbs/core/01_files.ipynb #1376dad5
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-# %% ../../nbs/core/01_files.ipynb #4814d326
+# %% ../../nbs/core/01_files.ipynb #5ec298bd
 def free_memory() -> int:
     "Bytes of memory that this process can still take: by machine, container and limit; unlimited where the system does not state it."
     limits = [sys.maxsize]
@@ -417,12 +417,12 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
-# %% ../../nbs/core/01_files.ipynb #d5a77644
+# %% ../../nbs/core/01_files.ipynb #51a7e4f5
 #: Bytes that a JSON file may have, and that what it says may take in memory.
 JSON_FILE = 100_000_000
 JSON_MEMORY = 800_000_000
 
-# %% ../../nbs/core/01_files.ipynb #3eaa9f08
+# %% ../../nbs/core/01_files.ipynb #22b706c2
 def parsed_json(text: bytes | str):
     "What a JSON text says. Raises `ValueError` for a text that would take too much memory, or is none."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -433,10 +433,10 @@ def parsed_json(text: bytes | str):
         raise ValueError(f"it would take up to {_size(memory)} of memory")
     return json.loads(content)
 
-# %% ../../nbs/core/01_files.ipynb #52da27fa
+# %% ../../nbs/core/01_files.ipynb #b046a548
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-# %% ../../nbs/core/01_files.ipynb #47150482
+# %% ../../nbs/core/01_files.ipynb #5f52c32b
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
     "Raise `ImageError` where an archive holds more than its size allows, or is compressed by a method that its format does not allow."
     with ZipFile(file or path) as archive:
@@ -446,11 +446,11 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=Non
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-# %% ../../nbs/core/01_files.ipynb #a45dd779
+# %% ../../nbs/core/01_files.ipynb #d85dc4ff
 #: What reads the header of an array in NumPy's format, by the format's version.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# %% ../../nbs/core/01_files.ipynb #c4f716ab
+# %% ../../nbs/core/01_files.ipynb #96bbeb3a
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format whose file has a length. Raises `ValueError` for no array of numbers."
     version = np.lib.format.read_magic(file)
@@ -466,7 +466,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-# %% ../../nbs/core/01_files.ipynb #5d747b6a
+# %% ../../nbs/core/01_files.ipynb #9ff778d8
 def _check_npz(path, file):
     "Raise `ImageError` where an opened `.npz` promises more than it can hold, or holds objects."
     check_archive(path, file=file)
@@ -477,7 +477,7 @@ def _check_npz(path, file):
                 promised += _npy_bytes(array, member.file_size)
     check_promise(path, promised)
 
-# %% ../../nbs/core/01_files.ipynb #7bfb5cc7
+# %% ../../nbs/core/01_files.ipynb #2ec715e6
 def open_npy(path) -> np.ndarray:
     """The array of an `.npy`, whose pixels stay in the file until they are sliced.
 
@@ -491,7 +491,7 @@ def open_npy(path) -> np.ndarray:
         shape, fortran, dtype = NPY_HEADERS[version](file)
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
-# %% ../../nbs/core/01_files.ipynb #0fbf1717
+# %% ../../nbs/core/01_files.ipynb #86cf0781
 @contextmanager
 def open_npz(path) -> Iterator:
     """The arrays of an `.npz` by name, which are read when they are accessed.
@@ -508,19 +508,19 @@ def open_npz(path) -> Iterator:
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 
-# %% ../../nbs/core/01_files.ipynb #60d3a976
+# %% ../../nbs/core/01_files.ipynb #d394afbe
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-# %% ../../nbs/core/01_files.ipynb #b6f30c94
+# %% ../../nbs/core/01_files.ipynb #6799eafa
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
     with reading(path), open_npz(path) as stored:
         return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
 
-# %% ../../nbs/core/01_files.ipynb #8e53dfa8
+# %% ../../nbs/core/01_files.ipynb #4f1811fd
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     regular_file(path, JSON_FILE)
@@ -530,14 +530,14 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-# %% ../../nbs/core/01_files.ipynb #d6a59d53
+# %% ../../nbs/core/01_files.ipynb #1b531520
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
 
-# %% ../../nbs/core/01_files.ipynb #2ca15bbd
+# %% ../../nbs/core/01_files.ipynb #f4a394e2
 def parsed_xml(text: bytes | str):
     "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
     from xml.etree import ElementTree
@@ -551,19 +551,19 @@ def parsed_xml(text: bytes | str):
     except ElementTree.ParseError as error:
         raise ValueError(f"its XML is damaged: {error}") from error
 
-# %% ../../nbs/core/01_files.ipynb #c87653fd
+# %% ../../nbs/core/01_files.ipynb #6c1db257
 def check_table(path):
     "Raise `ConfigError` where a name does not say how a table is to be written."
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-# %% ../../nbs/core/01_files.ipynb #6070459d
+# %% ../../nbs/core/01_files.ipynb #27e1f32b
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."
     write = table.to_csv if Path(path).suffix == ".csv" else table.to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
-# %% ../../nbs/core/01_files.ipynb #da33c794
+# %% ../../nbs/core/01_files.ipynb #b3ffe6a9
 #: Columns that a table may have, cells that any table may have, and cells a byte of its file that a larger one may have.
 MOST_COLUMNS = 20_000
 BELIEVED_CELLS = 5_000_000
@@ -573,7 +573,7 @@ CELLS_A_BYTE = 100
 EXCEL_BELIEVED = 20_000_000
 EXCEL_PACKED = 50
 
-# %% ../../nbs/core/01_files.ipynb #bc0562be
+# %% ../../nbs/core/01_files.ipynb #d8b8542b
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table that is wider than tables are, or has more cells than its file can hold."
     if columns > MOST_COLUMNS:
@@ -581,7 +581,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-# %% ../../nbs/core/01_files.ipynb #75c6525d
+# %% ../../nbs/core/01_files.ipynb #6d6a4f2d
 def _check_text_table(path: Path, separator: str):
     "The same of CSV: its first two rows say how many columns it has, its line ends how many rows; a cell takes a byte."
     import csv
@@ -596,7 +596,7 @@ def _check_text_table(path: Path, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-# %% ../../nbs/core/01_files.ipynb #ee9eed01
+# %% ../../nbs/core/01_files.ipynb #be2f9303
 def check_parquet(file, name, held: int):
     "The same of Parquet, a path or an open file: its footer says rows, columns, and bytes when unpacked."
     import pyarrow as pa
@@ -625,13 +625,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-# %% ../../nbs/core/01_files.ipynb #0302ed84
+# %% ../../nbs/core/01_files.ipynb #f9f87c44
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-# %% ../../nbs/core/01_files.ipynb #357d42f2
+# %% ../../nbs/core/01_files.ipynb #a84931e5
 def _check_excel(path: Path):
     "The same of Excel: how far its cells reach, and that its XML defines nothing."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -656,7 +656,7 @@ def _check_excel(path: Path):
     finally:
         book.close()
 
-# %% ../../nbs/core/01_files.ipynb #ffc343ad
+# %% ../../nbs/core/01_files.ipynb #58453ffd
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers.
 
@@ -680,18 +680,18 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     with reading(path):
         return readers[kind](path)
 
-# %% ../../nbs/core/01_files.ipynb #d4df4d85
+# %% ../../nbs/core/01_files.ipynb #187da39b
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:
     _check_text_table(path, separator)
     # pandas' faster parsers end the process on numbers like 1e940904952553134
     return pd.read_csv(path, sep=separator, dtype=kept, float_precision="round_trip")
 
-# %% ../../nbs/core/01_files.ipynb #6342e0f1
+# %% ../../nbs/core/01_files.ipynb #b9c01700
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../../nbs/core/01_files.ipynb #cb718a67
+# %% ../../nbs/core/01_files.ipynb #82623584
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     return pd.read_excel(path, dtype=kept, engine="openpyxl")

@@ -5,23 +5,22 @@
 # %% auto #0
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections', 'neighbours_alike']
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c03
-import warnings
-
+# %% ../../nbs/evaluation/04_projection.ipynb #8dd0d8092fe74a7c96281538738b07e2
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ShapeError, check_columns, checked, require, unknown_name
+from ..core.errors import ShapeError, check_columns, checked, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
+from ..models.map import principal_axes, umap_places
 
-# %% ../../nbs/evaluation/04_projection.ipynb #efca34c4
+# %% ../../nbs/evaluation/04_projection.ipynb #72eea5119410473aa328ad9291626812
 #: Ways into the plane; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c04
+# %% ../../nbs/evaluation/04_projection.ipynb #8edb47106e1a46a883d545849b8ab81b
 @checked
 def project(
     codes: np.ndarray,  # (N, d)
@@ -42,19 +41,14 @@ def project(
         return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1])))
     neighbours = min(neighbours, len(codes) - 2)
     if method == "pca":
-        from sklearn.decomposition import PCA
-
-        return PCA(2, random_state=seed).fit_transform(codes)
+        return principal_axes(codes).place(codes).astype(np.float32)
     if method == "tsne":
         from sklearn.manifold import TSNE
 
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
-    umap = require("umap", "maps")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a seed means one core
-        return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
+    return umap_places(codes, neighbours, seed)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #b481e85a
+# %% ../../nbs/evaluation/04_projection.ipynb #10185d26023b46108eb7d9f57d49d2b3
 @checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
@@ -67,7 +61,7 @@ def projections(
     ]
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c06
+# %% ../../nbs/evaluation/04_projection.ipynb #7623eae2785240b9bd12b16a66d81610
 @checked
 def plot_projections(
     points: pd.DataFrame,  # of `projections`
@@ -96,7 +90,7 @@ def plot_projections(
                 line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **words)
     return fig
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c08
+# %% ../../nbs/evaluation/04_projection.ipynb #b118ea5561624da68c537baed56e602f
 def neighbours_alike(
     points: pd.DataFrame,  # columns x and y
     label: str,  # column of kinds

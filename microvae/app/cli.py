@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
            'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #102e60d1
+# %% ../../nbs/app/08_cli.ipynb #f3280da5
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #173c1881
+# %% ../../nbs/app/08_cli.ipynb #a4358065
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #123d74c1
+# %% ../../nbs/app/08_cli.ipynb #1733b2e4
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,7 +65,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #88998380
+# %% ../../nbs/app/08_cli.ipynb #8bb7bb08
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -100,7 +100,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #2ff8fe2c
+# %% ../../nbs/app/08_cli.ipynb #bca47396
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -139,7 +139,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #92f8ddc6
+# %% ../../nbs/app/08_cli.ipynb #4a773494
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -164,7 +164,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #22bf8cec
+# %% ../../nbs/app/08_cli.ipynb #5a4c0bd6
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -197,7 +197,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #4f2f8123
+# %% ../../nbs/app/08_cli.ipynb #7bf15157
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -208,7 +208,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #833ecda7
+# %% ../../nbs/app/08_cli.ipynb #e70ef520
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -238,7 +238,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #5ec90f3b
+# %% ../../nbs/app/08_cli.ipynb #7927a897
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -249,7 +249,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #c22f67db
+# %% ../../nbs/app/08_cli.ipynb #65ae15a4
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -258,10 +258,16 @@ class Window:
     labels: Annotated[
         str | None,
         typer.Option(
-            help="label images, instead of finding cells: a pattern of names, or a folder of files named as the images are"
+            help="objects, instead of finding cells: label images, Cellpose's _seg.npy, ImageJ's .roi or .zip, QuPath's .geojson, or .csv of CellProfiler or napari; a pattern of names, a folder of files named as the images are, or a file"
         ),
     ] = None
     masked: Annotated[bool, typer.Option(help="everything outside the cell becomes 0")] = False
+    mask: Annotated[
+        str, typer.Option(help="none, add (each cell's mask as a last channel) or only (shape, and nothing else)")
+    ] = "none"
+    neighbours: Annotated[
+        str, typer.Option(help="keep or blank: pixels of other cells; blank gives them the field's background")
+    ] = "keep"
     aligned: Annotated[bool, typer.Option(help="rotate each cell so that its long axis is horizontal")] = False
     min_area: Annotated[float, typer.Option(help="pixels; smaller cells are dropped")] = 0
     max_area: Annotated[float | None, typer.Option(help="pixels; larger cells are dropped")] = None
@@ -269,7 +275,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #d31f0320
+# %% ../../nbs/app/08_cli.ipynb #4e1f3b80
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -301,6 +307,8 @@ def crop(
 
     Example: `microvae crop images/ --labels masks/ --border pad --table doses.csv`
 
+    Example: `microvae crop images/ --labels "*_rois.zip" --mask add --neighbours blank`
+
     Example: `microvae crop images/ --diameter 120 --maximum 4095`
 
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
@@ -321,7 +329,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #8d8606c2
+# %% ../../nbs/app/08_cli.ipynb #b69afb60
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -375,7 +383,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ac871980
+# %% ../../nbs/app/08_cli.ipynb #e6560cd6
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -431,7 +439,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #7e2245cd
+# %% ../../nbs/app/08_cli.ipynb #3718ca6d
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -446,7 +454,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #e46b943d
+# %% ../../nbs/app/08_cli.ipynb #a61bd506
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -483,13 +491,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #8623a08a
+# %% ../../nbs/app/08_cli.ipynb #2c9e1f73
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #9843aa08
+# %% ../../nbs/app/08_cli.ipynb #56020baf
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -524,7 +532,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #f8829060
+# %% ../../nbs/app/08_cli.ipynb #3efb94e9
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -554,7 +562,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #080de751
+# %% ../../nbs/app/08_cli.ipynb #d4baf47e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -602,7 +610,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #59d7f3ab
+# %% ../../nbs/app/08_cli.ipynb #5fc0d07d
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -658,7 +666,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #e38808e9
+# %% ../../nbs/app/08_cli.ipynb #a5ec06b0
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -686,7 +694,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #4b74b5a5
+# %% ../../nbs/app/08_cli.ipynb #45690d2f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -735,7 +743,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #3f56f5a4
+# %% ../../nbs/app/08_cli.ipynb #e4467e3f
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -754,7 +762,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #5998c216
+# %% ../../nbs/app/08_cli.ipynb #a59fd656
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -769,7 +777,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #92510e4c
+# %% ../../nbs/app/08_cli.ipynb #d430c04d
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -801,7 +809,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #b6130230
+# %% ../../nbs/app/08_cli.ipynb #bc197bed
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -809,10 +817,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #6177bbfd
+# %% ../../nbs/app/08_cli.ipynb #72e91542
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #13a741c6
+# %% ../../nbs/app/08_cli.ipynb #f0966aff
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

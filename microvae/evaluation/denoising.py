@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['noisy', 'contrast', 'denoise', 'plot_denoising']
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c03
+# %% ../../nbs/evaluation/05_denoising.ipynb #e95f1d65
 from dataclasses import replace
 
 import numpy as np
@@ -22,16 +22,16 @@ from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c04
+# %% ../../nbs/evaluation/05_denoising.ipynb #c47f1533
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
-    "The same cells with Gaussian noise of that standard deviation, cut to [0, 1]."
+    "The same cells with Gaussian noise of a standard deviation, clipped to [0, 1]."
     add = Augmentation(gaussian_noise=deviation)
     return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #b695d08e
+# %% ../../nbs/evaluation/05_denoising.ipynb #0493d1d0
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN
-    where either has no pixel.
+    """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)` minus that in `around`; NaN if
+    either has no pixel.
     """
     if inside.shape != (len(images), *images.shape[2:]) or around.shape != inside.shape:
         raise ShapeError(
@@ -42,17 +42,17 @@ def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.n
         means = [(plane * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, around)]
     return means[0] - means[1]
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #b7653f47
+# %% ../../nbs/evaluation/05_denoising.ipynb #b3345182
 @checked
 def denoise(
     model: Autoencoder | Model,
     cells: CellImages,
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3),  # standard deviations of the noise
-    masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: where something lies, and what is around it
+    masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: a structure, and its surroundings
     seed: int = 0,
-) -> pd.DataFrame:  # a row an image and level
-    """How near noisy images, and what the model makes of them, come to the clean ones, in columns noise, image,
-    psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before and contrast_after.
+) -> pd.DataFrame:  # a row for each image and level
+    """Similarity of noisy images, and of their reconstructions, to clean images, in columns noise, image, psnr_before,
+    psnr_after, ssim_before, ssim_after; with masks also contrast_true, contrast_before and contrast_after.
 
     Level 0 is the model without noise. Higher is better for PSNR and SSIM; `contrast_after` near `contrast_true` is best.
     """
@@ -75,9 +75,9 @@ def denoise(
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c05
+# %% ../../nbs/evaluation/05_denoising.ipynb #86f448a0
 def plot_denoising(table: pd.DataFrame) -> Figure:
-    "PSNR and SSIM before and after, against the noise: mean and standard deviation over images."
+    "Plot PSNR and SSIM before and after denoising against the noise: mean and standard deviation over images."
     with styled():
         fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
         for axis, measure, label in zip(axes, ("psnr", "ssim"), ("PSNR (dB)", "SSIM")):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['activations', 'liveliest', 'plot_activations']
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c02
+# %% ../../nbs/evaluation/07_layers.ipynb #48fa8170
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -16,11 +16,11 @@ from ..core.style import styled
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model, network_of
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c04
+# %% ../../nbs/evaluation/07_layers.ipynb #504c5298
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
+    "Feature maps `(N, C, H, W)` of every encoder and decoder block, in order."
     network = network_of(model)
     caught = {}
     hooks = []
@@ -45,10 +45,10 @@ def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.
         network.train(was_training)
     return caught
 
-# %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e
+# %% ../../nbs/evaluation/07_layers.ipynb #67d060fc
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
-    """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each brought to [0, 1];
-    empty ones where there are fewer channels.
+    """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each scaled to [0, 1]; zeros
+    for missing channels.
     """
     spread = maps.std((2, 3))
     order = np.argsort(-spread, axis=1, kind="stable")[:, :n]
@@ -58,10 +58,10 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     chosen = (chosen - low) / np.where(high > low, high - low, 1)
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
-# %% ../../nbs/evaluation/07_layers.ipynb #d772d702
+# %% ../../nbs/evaluation/07_layers.ipynb #7871331c
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
-    """Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is
-    the same everywhere; `maps` may have been brought to those already.
+    """Show images `(k, C, H, W)` on top, and below them the channels of each block that vary most; constant channels
+    are left empty. `maps` may already be reduced to these channels.
     """
     k = len(images)
     grey = np.zeros((k, channels, *images.shape[2:]))

@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart'
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
-# %% ../../nbs/training/02_model.ipynb #319c977d
+# %% ../../nbs/training/02_model.ipynb #3b6eb5fe
 import os
 import platform
 import warnings
@@ -32,35 +32,35 @@ from ..models.map import LatentMap, fit_map, map_from
 from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
-# %% ../../nbs/training/02_model.ipynb #f1819546
-#: Format of cards; readers refuse newer ones.
+# %% ../../nbs/training/02_model.ipynb #b6f94c93
+#: Format of cards; newer formats are refused.
 FORMAT = 1
 
-# %% ../../nbs/training/02_model.ipynb #9fa5f426
+# %% ../../nbs/training/02_model.ipynb #2b963311
 #: Metrics that every card with metrics has.
 METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-# %% ../../nbs/training/02_model.ipynb #d908b8b0
+# %% ../../nbs/training/02_model.ipynb #1964b69e
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
-    "Metrics, where all of `METRICS` are there or none is."
+    "The metrics, if all of `METRICS` are present or none is. Raises `ValueError` otherwise."
     missing = [name for name in METRICS if name not in metrics]
     if metrics and missing:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
-# %% ../../nbs/training/02_model.ipynb #07eb7fd4
-#: How parts of a card are validated: a number is a number, and not a text that looks like one.
+# %% ../../nbs/training/02_model.ipynb #462e4d85
+#: Validation of parts of a card: a text is not accepted as a number.
 STRICT = ConfigDict(strict=True, extra="allow")
 
-# %% ../../nbs/training/02_model.ipynb #3e8df61e
+# %% ../../nbs/training/02_model.ipynb #0d0797f8
 class Versions(TypedDict):
-    "Versions of the packages that decide a model's numbers."
+    "Versions of the packages that affect a model's results."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     microvae: str
     torch: str
 
-# %% ../../nbs/training/02_model.ipynb #aaee9f64
+# %% ../../nbs/training/02_model.ipynb #5b6f8e47
 class ModelPart(TypedDict):
     "The network."
 
@@ -73,24 +73,24 @@ class ModelPart(TypedDict):
     variational: bool
     parameters: int
 
-# %% ../../nbs/training/02_model.ipynb #12df6517
+# %% ../../nbs/training/02_model.ipynb #60afefca
 class StepPart(TypedDict):
-    "One step that brought images to [0, 1]."
+    "One preprocessing step."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
-# %% ../../nbs/training/02_model.ipynb #eefbc07e
+# %% ../../nbs/training/02_model.ipynb #7d60289d
 class NormalisationPart(TypedDict):
-    "How images were brought to [0, 1], and the range that they had then."
+    "The preprocessing of images to [0, 1], and the range of their values afterwards."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# %% ../../nbs/training/02_model.ipynb #5b208104
+# %% ../../nbs/training/02_model.ipynb #5b843055
 class DataPart(TypedDict):
-    "The images that were trained on; a dictionary `source` says how they can be loaded again, a text where they came from."
+    "The training images. A dictionary `source` holds the arguments to load them again; a text names their origin."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     name: str
@@ -100,9 +100,9 @@ class DataPart(TypedDict):
     source: NotRequired[dict[str, Any] | str | None]
     licence: NotRequired[str]
 
-# %% ../../nbs/training/02_model.ipynb #bcb3008c
+# %% ../../nbs/training/02_model.ipynb #75e2d62f
 class TrainingPart(TypedDict):
-    "How the model was trained; `asked` is the largest number of epochs that was allowed."
+    "The training of the model; `asked` is the maximum number of epochs."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     epochs: int
@@ -111,9 +111,9 @@ class TrainingPart(TypedDict):
     seed: int
     kl_warmup: NotRequired[int]
 
-# %% ../../nbs/training/02_model.ipynb #8846951c
+# %% ../../nbs/training/02_model.ipynb #eab7893d
 class Card(TypedDict):
-    "What is known of a model."
+    "The model card."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     format: int
@@ -126,12 +126,12 @@ class Card(TypedDict):
     training: TrainingPart
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
-# %% ../../nbs/training/02_model.ipynb #66301065
+# %% ../../nbs/training/02_model.ipynb #a9de0e3f
 CARD = TypeAdapter(Card)
 
-# %% ../../nbs/training/02_model.ipynb #8aece515
+# %% ../../nbs/training/02_model.ipynb #3a742b65
 def card_tree(path) -> dict:
-    "The content of a `card.json` of any layout. Raises `ConfigError` where it is no JSON object, or has a newer format."
+    "The content of a `card.json` of any layout. Raises `ConfigError` if it is no JSON object, or has a newer format."
     try:
         card = read_json(path)
     except ImageError as error:
@@ -145,9 +145,9 @@ def card_tree(path) -> dict:
         )
     return card
 
-# %% ../../nbs/training/02_model.ipynb #e19d4a15
+# %% ../../nbs/training/02_model.ipynb #e851c9fc
 def read_card(folder) -> Card | None:
-    "The card in a folder, None where it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
+    "The card in a folder, None if it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
     if not os.path.lexists(path):
         return None
@@ -160,21 +160,21 @@ def read_card(folder) -> Card | None:
         raise ConfigError(
             f"{path} is no model card: {place}: {in_a_line(first['msg'])}; it must be the JSON file that microvae wrote"
         ) from error
-    return cast(Card, card)  # as it stands in the file: validation would make every metric a float
+    return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
-# %% ../../nbs/training/02_model.ipynb #fc1b3c80
+# %% ../../nbs/training/02_model.ipynb #cbcaf466
 def advice(training: dict) -> str:
-    """What to try where latent dimensions are not used, relative to how the model was trained.
+    """Advice if latent dimensions are not active, relative to the settings of the training.
 
-    Parameters: training, as a card has it. Example: `advice(dict(beta=1.0))` names β = 0.1.
+    Parameters: training, the part of a card. Example: `advice(dict(beta=1.0))` names β = 0.1.
     """
     smaller = f"{training['beta'] / 10:g}"
     warmup = max(10, 2 * training.get("kl_warmup", 0))
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
-# %% ../../nbs/training/02_model.ipynb #402ef5cc
+# %% ../../nbs/training/02_model.ipynb #8ca22d0d
 def summary(card: Card) -> str:
-    "A card as some sentences."
+    "A card in sentences."
     model = card["model"]
     data = card["data"]
     training = card["training"]
@@ -204,9 +204,9 @@ def summary(card: Card) -> str:
         lines.append(f"It could use more latent dimensions. {advice(training)}")
     return "\n".join(lines)
 
-# %% ../../nbs/training/02_model.ipynb #8c5448db
+# %% ../../nbs/training/02_model.ipynb #9f149371
 def readme_of(card: Card) -> str:
-    "A card as the README.md that model hubs show."
+    "The README.md of a card, which model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
     return f"""---
 library_name: microvae
@@ -229,28 +229,28 @@ codes = vae.transform(cells)
 Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
-# %% ../../nbs/training/02_model.ipynb #d130e778
+# %% ../../nbs/training/02_model.ipynb #5878e23d
 def write_card(folder, card: Card):
     "Write a card, and the README made from it, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-# %% ../../nbs/training/02_model.ipynb #08e4442c
+# %% ../../nbs/training/02_model.ipynb #2206ce1d
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
-    "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
+    "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits per weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-# %% ../../nbs/training/02_model.ipynb #6a2fa8e6
+# %% ../../nbs/training/02_model.ipynb #05f7d6bf
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
-    """The network of a file of `save_weights`, ready for use, and its config.
+    """The network of a file that `save_weights` wrote, in evaluation mode, and its config.
 
-    Raises `ImageError` for a damaged file, or one that holds no network of this library.
+    Raises `ImageError` for a damaged file, or one without a network of this library.
     """
     weights, about = load_tensors(path)
     try:
         config = RunConfig.from_dict(about["config"])
-        # takes no memory, whatever the config says
+        # needs no memory for any config
         with torch.device("meta"):
             expected = config.model.network(config.data.image_shape).state_dict()
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
@@ -261,9 +261,9 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return network.eval(), config
 
-# %% ../../nbs/training/02_model.ipynb #89e488df
+# %% ../../nbs/training/02_model.ipynb #bb47cd0e
 def versions() -> dict[str, str]:
-    "Versions of what decides a model's numbers."
+    "Versions of the packages that affect a model's results."
     found = {"python": platform.python_version()}
     for name in ("microvae", "torch", "numpy"):
         try:
@@ -272,27 +272,27 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-# %% ../../nbs/training/02_model.ipynb #56ca359e
+# %% ../../nbs/training/02_model.ipynb #4f298d66
 #: The file of a model's map.
 MAP = "map.safetensors"
 
-# %% ../../nbs/training/02_model.ipynb #a2d2fb89
+# %% ../../nbs/training/02_model.ipynb #b4c6f54d
 @dataclass
 class Model:
     "A trained network with its config, its history and its card."
 
     config: RunConfig
     network: Autoencoder
-    # a row an epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
+    # a row for each epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
     history: pd.DataFrame
-    folder: Path | None = None  # None where nothing was asked to be kept
-    finished: bool = True  # False where a time budget ended training: asking again resumes it
+    folder: Path | None = None  # None if nothing was stored
+    finished: bool = True  # False if a time budget ended training; the same call resumes it
     map: LatentMap | None = None  # of codes of more than two numbers, once it is fitted
     reference: np.ndarray | None = None  # (m, d) codes of training cells, which the map is fitted on
 
     @cached_property
     def card(self) -> Card:
-        "The card in the model's folder, or what its config tells."
+        "The card in the model's folder, or one made from its config."
         return (None if self.folder is None else read_card(self.folder)) or self._card_of_config()
 
     def _card_of_config(self) -> Card:
@@ -346,7 +346,7 @@ class Model:
 
     @property
     def latent_dim(self) -> int:
-        "How many numbers a code has."
+        "Number of latent dimensions."
         return self.network.latent_dim
 
     @property
@@ -377,7 +377,7 @@ class Model:
             warnings.warn(f"the map is not kept, and will be fitted again: {error}", stacklevel=3)
 
     def summary(self) -> str:
-        "The card as some sentences."
+        "The card in sentences."
         return summary(self.card)
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -401,16 +401,16 @@ class Model:
             f"β = {config.objective.beta:g}, seed {config.training.seed}, {epochs} {planned}epochs{total}{place}>"
         )
 
-# %% ../../nbs/training/02_model.ipynb #16262534
+# %% ../../nbs/training/02_model.ipynb #0e7915e1
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-# %% ../../nbs/training/02_model.ipynb #aa19e6ba
+# %% ../../nbs/training/02_model.ipynb #cf83f721
 def newest_run(folder: Path) -> Path:
-    """The folder itself where it is a model, or that of the newest finished run in it, with a warning where a newer run is not finished.
+    """The folder itself if it is a model, or that of the newest finished run in it, with a warning if a newer run is not finished.
 
-    Raises `ConfigError` where there is none.
+    Raises `ConfigError` if there is none.
     """
     if (folder / "model.safetensors").exists():
         return folder
@@ -428,7 +428,7 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-# %% ../../nbs/training/02_model.ipynb #69137227
+# %% ../../nbs/training/02_model.ipynb #b5c6ed2d
 def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray | None]:
     "The map in a file, and the codes that it will be fitted on; None for what is not there."
     if not path.exists():
@@ -442,12 +442,12 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
     except ConfigError as error:
         raise ImageError(f"{path} holds no map of this model: {error}") from error
 
-# %% ../../nbs/training/02_model.ipynb #91bada69
+# %% ../../nbs/training/02_model.ipynb #b385776b
 @checked
 def load_model(path: str | os.PathLike) -> Model:
-    """The model in a folder, the newest of a folder of runs, or that of a file of weights alone.
+    """The model in a folder, the newest of a folder of runs, or that of a file of weights.
 
-    Raises `ConfigError` where there is none, and `ImageError` for a damaged file.
+    Raises `ConfigError` if there is none, and `ImageError` for a damaged file.
     """
     path = Path(path)
     if path.is_file() or path.suffix == ".safetensors":
@@ -458,7 +458,7 @@ def load_model(path: str | os.PathLike) -> Model:
     view, reference = _read_map(folder / MAP, network.latent_dim)
     return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
 
-# %% ../../nbs/training/02_model.ipynb #1f997677
+# %% ../../nbs/training/02_model.ipynb #e5e85f7a
 def network_of(model: Model | Autoencoder) -> Autoencoder:
-    "The network of a model; a network is given back as it is."
+    "The network of a model; a network is returned unchanged."
     return model.network if isinstance(model, Model) else model

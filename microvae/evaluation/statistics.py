@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #05931eec
+# %% ../../nbs/evaluation/10_statistics.ipynb #5ce897c4
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.errors import ConfigError, check_columns, checked
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #866a6021
+# %% ../../nbs/evaluation/10_statistics.ipynb #a3c778bc
 class Interval(NamedTuple):
     "A mean with its interval and number of values. The limits are NaN for a single value."
 
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #425243d5
+# %% ../../nbs/evaluation/10_statistics.ipynb #1dcf5559
 @checked
 def interval(
     values,  # (n,) numbers
@@ -75,7 +75,7 @@ def interval(
     low, high = bootstrap((sums, counts), pooled, random_state=random, **how).confidence_interval
     return Interval(mean, float(low), float(high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #ae0db81f
+# %% ../../nbs/evaluation/10_statistics.ipynb #d9fb0223
 @checked
 def paired(
     runs: pd.DataFrame,
@@ -109,7 +109,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #a4902ef2
+# %% ../../nbs/evaluation/10_statistics.ipynb #2e6e60b8
 @checked
 def against(
     runs: pd.DataFrame,

@@ -7,7 +7,7 @@ __all__ = ['digest', 'library_folder', 'FailedCheck', 'error_of', 'plain_traceba
            'made_by_study', 'note_failures', 'noted_failures', 'failure_summary', 'environment', 'NotebookError',
            'execute', 'parameters_of', 'check_parameters', 'self_contained', 'run_chapter', 'run_chapters']
 
-# %% ../../nbs/study/04_runner.ipynb #b43ca2e6
+# %% ../../nbs/study/04_runner.ipynb #691fc947
 import json
 import os
 import re
@@ -24,7 +24,7 @@ from ..core.progress import progress_bar
 from .chapter import THESIS, chapter_named, chapters
 from .tables import some_taken
 
-# %% ../../nbs/study/04_runner.ipynb #31328a22
+# %% ../../nbs/study/04_runner.ipynb #48dd2eb1
 def digest(*files, **values) -> str:
     "A hash of the content of files and of the files in folders, and of values."
     hasher = blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=12)
@@ -34,14 +34,14 @@ def digest(*files, **values) -> str:
             hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
 
-# %% ../../nbs/study/04_runner.ipynb #cefc871c
+# %% ../../nbs/study/04_runner.ipynb #8dfae905
 def library_folder() -> Path:
     "The folder of the installed package."
     import microvae
 
     return Path(microvae.__file__).parent
 
-# %% ../../nbs/study/04_runner.ipynb #022b037c
+# %% ../../nbs/study/04_runner.ipynb #946f02d9
 class FailedCheck(NamedTuple):
     "A cell of a notebook that ended in an error on this machine."
 
@@ -56,7 +56,7 @@ class FailedCheck(NamedTuple):
         line = f", at  {self.line}" if self.line else ""
         return f"{place}: {self.error}{line}"
 
-# %% ../../nbs/study/04_runner.ipynb #19aa5684
+# %% ../../nbs/study/04_runner.ipynb #77cc5a86
 def error_of(cell) -> dict | None:
     "The error of an executed cell, or None. `sys.exit(0)` is no error."
     for output in cell.get("outputs", []):
@@ -66,12 +66,12 @@ def error_of(cell) -> dict | None:
             return output
     return None
 
-# %% ../../nbs/study/04_runner.ipynb #544886e6
+# %% ../../nbs/study/04_runner.ipynb #0d58ec2d
 def plain_traceback(error) -> str:
     "The traceback of an error output, without the colours of a terminal."
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(error["traceback"]))
 
-# %% ../../nbs/study/04_runner.ipynb #75c09deb
+# %% ../../nbs/study/04_runner.ipynb #d78435b3
 def failed_checks(executed, notebook) -> list[FailedCheck]:
     "The cells of an executed notebook that ended in an error."
     failed = []
@@ -84,7 +84,7 @@ def failed_checks(executed, notebook) -> list[FailedCheck]:
         failed.append(FailedCheck(str(notebook), cell["id"], line[1].strip() if line else "", said, str(executed)))
     return failed
 
-# %% ../../nbs/study/04_runner.ipynb #cf738801
+# %% ../../nbs/study/04_runner.ipynb #0ac41f0c
 def keep_error(notebook, output, error: Exception):
     "Write a copy of a notebook with `error` as the output of the last code cell that was started, or else of the first."
     nbformat = require("nbformat", "study")
@@ -99,12 +99,12 @@ def keep_error(notebook, output, error: Exception):
     (begun[-1] if begun else code[0]).outputs.append(shown)
     replace_file(output, lambda part: nbformat.write(copy, part))
 
-# %% ../../nbs/study/04_runner.ipynb #d385076a
+# %% ../../nbs/study/04_runner.ipynb #bef08f35
 def made_by_study() -> list[str]:
     "Folders in which `make study` records failed checks: those of the thesis' chapters, and of the site."
     return [*(f"build/quick/{c.name}" for c in chapters().values() if c.source == THESIS), "build/book"]
 
-# %% ../../nbs/study/04_runner.ipynb #e09fc008
+# %% ../../nbs/study/04_runner.ipynb #43e7cf3c
 def note_failures(folder, failed: list[FailedCheck]):
     "Write failed checks to `failed.json` in a folder; without failures the file is removed."
     file = Path(folder) / "failed.json"
@@ -113,13 +113,13 @@ def note_failures(folder, failed: list[FailedCheck]):
     else:
         file.unlink(missing_ok=True)
 
-# %% ../../nbs/study/04_runner.ipynb #3bc31f87
+# %% ../../nbs/study/04_runner.ipynb #adea51eb
 def noted_failures(folders=None) -> list[FailedCheck]:
     "Failed checks that are recorded in folders; those of `make study` if none are given."
     files = [Path(folder) / "failed.json" for folder in (made_by_study() if folders is None else folders)]
     return [FailedCheck(**check) for file in files if file.exists() for check in read_json(file)["failed"]]
 
-# %% ../../nbs/study/04_runner.ipynb #49b313a6
+# %% ../../nbs/study/04_runner.ipynb #7b4591a7
 def failure_summary(failed: list[FailedCheck]) -> str:
     "Failed checks with a line for each notebook, and advice."
     if not failed:
@@ -138,7 +138,7 @@ def failure_summary(failed: list[FailedCheck]) -> str:
     ]
     return "\n".join(lines)
 
-# %% ../../nbs/study/04_runner.ipynb #b2acb2d9
+# %% ../../nbs/study/04_runner.ipynb #6675b426
 @contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
     "A context with an environment variable for new processes."
@@ -151,7 +151,7 @@ def environment(name: str, value: str) -> Iterator[None]:
         if before is not None:
             os.environ[name] = before
 
-# %% ../../nbs/study/04_runner.ipynb #8bdf6d39
+# %% ../../nbs/study/04_runner.ipynb #f5535936
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until `stop` is set."
     with progress_bar(total=1, desc=label, unit="epoch") as bar:
@@ -165,7 +165,7 @@ def _watch(progress: Path, label: str, stop: Event):
             bar.update(status["done"] - bar.n)
         bar.refresh()
 
-# %% ../../nbs/study/04_runner.ipynb #7ce48531
+# %% ../../nbs/study/04_runner.ipynb #173c36b5
 @contextmanager
 def _bar_of(progress, label: str):
     "A context with a bar that follows the progress file; no bar without a label and a file."
@@ -182,7 +182,7 @@ def _bar_of(progress, label: str):
         stop.set()
         watcher.join()
 
-# %% ../../nbs/study/04_runner.ipynb #e70ccdd9
+# %% ../../nbs/study/04_runner.ipynb #70fe8f42
 def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going: bool, engine: str | None):
     "Execute a notebook with papermill; errors of its cells and of its kernel are in the copy."
     papermill = require("papermill", "study")
@@ -216,11 +216,11 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
             if part.exists():
                 take_place(part, output)
 
-# %% ../../nbs/study/04_runner.ipynb #cdecaea6
+# %% ../../nbs/study/04_runner.ipynb #dc789cf5
 class NotebookError(MicroVAEError):
     "A cell of a notebook ended in an error."
 
-# %% ../../nbs/study/04_runner.ipynb #80493d3a
+# %% ../../nbs/study/04_runner.ipynb #1c58712b
 def execute(
     notebook,  # the notebook to run
     output,  # path of its executed copy
@@ -246,7 +246,7 @@ def execute(
         )
     return output
 
-# %% ../../nbs/study/04_runner.ipynb #90c1d10c
+# %% ../../nbs/study/04_runner.ipynb #988bc517
 def parameters_of(pairs: list[str]) -> dict:
     """Parameters of a notebook from texts NAME=VALUE; values that are JSON numbers, lists, true, false or null are parsed.
 
@@ -265,7 +265,7 @@ def parameters_of(pairs: list[str]) -> dict:
             found[name] = value
     return found
 
-# %% ../../nbs/study/04_runner.ipynb #dda5eb9b
+# %% ../../nbs/study/04_runner.ipynb #9ebdccd6
 def check_parameters(notebook: Path, names):
     "Raises `ConfigError` for a parameter that a notebook does not have; papermill would only warn."
     there = [
@@ -280,7 +280,7 @@ def check_parameters(notebook: Path, names):
                 f"the page of {notebook.parent.name} has no parameter {name!r}; it has {', '.join(there)}"
             )
 
-# %% ../../nbs/study/04_runner.ipynb #f648f993
+# %% ../../nbs/study/04_runner.ipynb #cfa734ec
 def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
     "Name of each figure and table -> its number as text and its caption, from the options of cells."
     counts = {"fig": 0, "tbl": 0}
@@ -295,7 +295,7 @@ def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
             found[name[1]] = f"{word} {counts[caption[1]]}", caption[2]
     return found
 
-# %% ../../nbs/study/04_runner.ipynb #08d8f951
+# %% ../../nbs/study/04_runner.ipynb #ed98fed1
 def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     "Markdown without citations, boxes and links to other pages, with numbers for the names of figures and tables."
     text = re.sub(r"^:::.*\n?| ?\[@[^\]]+\]", "", text, flags=re.M)
@@ -305,7 +305,7 @@ def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     # for a reference to another page only the word is kept
     return re.sub(r"@(fig|tbl)-[\w-]+", lambda match: {"fig": "a figure", "tbl": "a table"}[match[1]], text)
 
-# %% ../../nbs/study/04_runner.ipynb #01af562d
+# %% ../../nbs/study/04_runner.ipynb #cfe4a7d4
 def self_contained(notebook: dict) -> dict:
     "An executed notebook with numbered captions below figures and tables, and references to these numbers."
     captions = _captions(notebook["cells"])
@@ -325,7 +325,7 @@ def self_contained(notebook: dict) -> dict:
             cells.append(dict(cell_type="markdown", id=f"caption-{name[1]}"[:64], metadata={}, source=text))
     return notebook | {"cells": cells}
 
-# %% ../../nbs/study/04_runner.ipynb #e5e292da
+# %% ../../nbs/study/04_runner.ipynb #b0b4add3
 def run_chapter(
     name: str,
     profile: str = "quick",  # quick, standard or paper
@@ -366,7 +366,7 @@ def run_chapter(
     write_json(stamp, dict(digest=mark))
     return True
 
-# %% ../../nbs/study/04_runner.ipynb #0782c526
+# %% ../../nbs/study/04_runner.ipynb #dd594f1a
 def run_chapters(
     names: list[str],  # the thesis' chapters if empty
     profile: str,

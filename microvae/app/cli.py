@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
            'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #7d42c54f
+# %% ../../nbs/app/08_cli.ipynb #e552b19c
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #c4eb0232
+# %% ../../nbs/app/08_cli.ipynb #2f8f59a3
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #c108b579
+# %% ../../nbs/app/08_cli.ipynb #31b9e49c
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,7 +65,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #98c86d2f
+# %% ../../nbs/app/08_cli.ipynb #a7649dd3
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -102,7 +102,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #d9301385
+# %% ../../nbs/app/08_cli.ipynb #ffe6e71a
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -141,7 +141,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #f43d0ddc
+# %% ../../nbs/app/08_cli.ipynb #4bc2a523
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -166,7 +166,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #1d2ec0af
+# %% ../../nbs/app/08_cli.ipynb #3f17b378
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -201,7 +201,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8f2de26a
+# %% ../../nbs/app/08_cli.ipynb #2f69d542
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -212,7 +212,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #17bb8016
+# %% ../../nbs/app/08_cli.ipynb #ab584a9d
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -242,7 +242,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #62761444
+# %% ../../nbs/app/08_cli.ipynb #182e4841
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -255,7 +255,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #5b1113e5
+# %% ../../nbs/app/08_cli.ipynb #5e37390d
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -281,7 +281,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #be031520
+# %% ../../nbs/app/08_cli.ipynb #7c755964
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -335,7 +335,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #816c6527
+# %% ../../nbs/app/08_cli.ipynb #32f88281
 @dataclass
 class Fitting:
     "Options for training."
@@ -389,7 +389,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #665bc3d9
+# %% ../../nbs/app/08_cli.ipynb #47adefbb
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -445,7 +445,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #c57658b7
+# %% ../../nbs/app/08_cli.ipynb #4a3e06ec
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -460,7 +460,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #1f44a714
+# %% ../../nbs/app/08_cli.ipynb #06c13e9d
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -497,13 +497,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #efba9166
+# %% ../../nbs/app/08_cli.ipynb #4025686a
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #6f96a3b4
+# %% ../../nbs/app/08_cli.ipynb #1d8314a9
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -538,7 +538,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #c2c36559
+# %% ../../nbs/app/08_cli.ipynb #f14d5728
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -568,7 +568,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #89c3f784
+# %% ../../nbs/app/08_cli.ipynb #eba24966
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -616,7 +616,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #78f58226
+# %% ../../nbs/app/08_cli.ipynb #5c5cf536
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -670,7 +670,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #ffe7f17e
+# %% ../../nbs/app/08_cli.ipynb #2f034e73
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -698,7 +698,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #264a8832
+# %% ../../nbs/app/08_cli.ipynb #20650009
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -747,7 +747,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #628a1b03
+# %% ../../nbs/app/08_cli.ipynb #1036e421
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -766,7 +766,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #e34197d1
+# %% ../../nbs/app/08_cli.ipynb #5983bea1
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -781,7 +781,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #9300e3ed
+# %% ../../nbs/app/08_cli.ipynb #5edffcbf
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -813,7 +813,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #8fd05848
+# %% ../../nbs/app/08_cli.ipynb #e246aaa3
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -821,10 +821,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #9139206a
+# %% ../../nbs/app/08_cli.ipynb #f3a82bf3
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #f639b26e
+# %% ../../nbs/app/08_cli.ipynb #1b879444
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

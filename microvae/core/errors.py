@@ -8,7 +8,7 @@ __all__ = ['Wanted', 'RIGHT', 'Function', 'MicroVAEError', 'ShapeError', 'ImageE
            'unknown_name', 'kind_of', 'check_type', 'check_columns', 'in_type_words', 'fits', 'check_values', 'checked',
            'check_fields', 'require']
 
-# %% ../../nbs/core/00_errors.ipynb #b352dbd1
+# %% ../../nbs/core/00_errors.ipynb #da3e0908
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -20,52 +20,52 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-# %% ../../nbs/core/00_errors.ipynb #f1d72dd2
+# %% ../../nbs/core/00_errors.ipynb #a8d0d9bf
 class MicroVAEError(ValueError):
     "Invalid input of a user; the message says what was found, where, and what would be right."
 
-# %% ../../nbs/core/00_errors.ipynb #fd4123ad
+# %% ../../nbs/core/00_errors.ipynb #6c33892d
 class ShapeError(MicroVAEError):
     "Images or latents have another shape than the model, or the function, needs."
 
-# %% ../../nbs/core/00_errors.ipynb #0b56226c
+# %% ../../nbs/core/00_errors.ipynb #e3154524
 class ImageError(MicroVAEError):
     "An image file or array cannot be used: unreadable, empty, outside [0, 1], or not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #9dd429be
+# %% ../../nbs/core/00_errors.ipynb #09e5e6c4
 class FileError(MicroVAEError):
     "A file cannot be written: the disk is full, or the folder is not writable."
 
-# %% ../../nbs/core/00_errors.ipynb #5579ef6e
+# %% ../../nbs/core/00_errors.ipynb #011eca9d
 class UnknownNameError(MicroVAEError):
     "A name that is in no catalogue."
 
-# %% ../../nbs/core/00_errors.ipynb #b53d4c27
+# %% ../../nbs/core/00_errors.ipynb #ddafffe1
 class ConfigError(MicroVAEError):
     "A setting has an invalid value."
 
-# %% ../../nbs/core/00_errors.ipynb #7b7a9d0a
+# %% ../../nbs/core/00_errors.ipynb #b6b4290b
 class CollapseError(ConfigError):
     "All codes are the same: the posterior has collapsed, so codes contain no information."
 
-# %% ../../nbs/core/00_errors.ipynb #ec9bb6d6
+# %% ../../nbs/core/00_errors.ipynb #0f7ae3ad
 class DeviceError(MicroVAEError):
     "A device was requested that this machine does not have."
 
-# %% ../../nbs/core/00_errors.ipynb #8bc6165c
+# %% ../../nbs/core/00_errors.ipynb #646c98b9
 class DivergenceError(MicroVAEError):
     "Training reached a loss that is not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #4af7126c
+# %% ../../nbs/core/00_errors.ipynb #b75322b2
 class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
-# %% ../../nbs/core/00_errors.ipynb #9da42431
+# %% ../../nbs/core/00_errors.ipynb #365f5c6e
 def in_a_line(error: object) -> str:
     "The message of an error in one line of at most 200 characters; its type if it has no message."
     return " ".join(str(error).split())[:200] or type(error).__name__
 
-# %% ../../nbs/core/00_errors.ipynb #2917ec6c
+# %% ../../nbs/core/00_errors.ipynb #824b04ec
 def unknown_name(
     kind: str,  # what was requested, e.g. "architecture"
     name: str,  # the name that was given
@@ -78,7 +78,7 @@ def unknown_name(
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     return UnknownNameError(f"there is no {kind} named {name!r}; {hint}")
 
-# %% ../../nbs/core/00_errors.ipynb #f7394460
+# %% ../../nbs/core/00_errors.ipynb #8498b202
 def kind_of(value: object) -> str:
     "A short description of a value by its type, and its shape or length."
     if value is None or isinstance(value, (bool, int, float)):
@@ -94,10 +94,10 @@ def kind_of(value: object) -> str:
         return f"a {name} of {len(value)}"
     return f"{article} {name}"
 
-# %% ../../nbs/core/00_errors.ipynb #eef761f4
+# %% ../../nbs/core/00_errors.ipynb #ef4a8e22
 Wanted = TypeVar("Wanted")
 
-# %% ../../nbs/core/00_errors.ipynb #d76f92f2
+# %% ../../nbs/core/00_errors.ipynb #46c29cbd
 def check_type(
     value: object,
     wanted: type[Wanted] | tuple[type[Wanted], ...],
@@ -109,14 +109,14 @@ def check_type(
         return value
     raise ConfigError(f"{name} is {kind_of(value)}; it must be {right}")
 
-# %% ../../nbs/core/00_errors.ipynb #b57d1488
+# %% ../../nbs/core/00_errors.ipynb #7b410978
 def check_columns(table: Iterable[str], names: Iterable[str], purpose: str, source: str = "the table"):
     "Raises `ConfigError` for the first column that a table does not have, and says which it has."
     for name in names:
         if name not in table:
             raise ConfigError(f"{source} has no column {name!r} {purpose}; it has {', '.join(map(str, table))}")
 
-# %% ../../nbs/core/00_errors.ipynb #8eb94505
+# %% ../../nbs/core/00_errors.ipynb #45614449
 #: Type name -> description of a valid value.
 RIGHT = {
     "CellImages": "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives",
@@ -135,7 +135,7 @@ RIGHT = {
     "NoneType": "None",
 }
 
-# %% ../../nbs/core/00_errors.ipynb #8c91cc0d
+# %% ../../nbs/core/00_errors.ipynb #10a19ff3
 def in_type_words(hint: object) -> str:
     "A type hint in plain words."
     origin = get_origin(hint)
@@ -147,7 +147,7 @@ def in_type_words(hint: object) -> str:
     name = getattr(origin or hint, "__name__", str(hint))
     return RIGHT.get(name, f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}")
 
-# %% ../../nbs/core/00_errors.ipynb #3dd4912d
+# %% ../../nbs/core/00_errors.ipynb #1ffee5bd
 def fits(value: object, hint: Any) -> bool:
     "Whether a value fits a type hint."
     origin = get_origin(hint)
@@ -180,17 +180,17 @@ def fits(value: object, hint: Any) -> bool:
         return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
-# %% ../../nbs/core/00_errors.ipynb #57fe1deb
+# %% ../../nbs/core/00_errors.ipynb #f4631950
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor fits its type hint."
     for name, value in values.items():
         if name in hints and value is not defaults.get(name) and not fits(value, hints[name]):
             raise ConfigError(f"{name} is {kind_of(value)}; it must be {in_type_words(hints[name])}")
 
-# %% ../../nbs/core/00_errors.ipynb #d87f6b37
+# %% ../../nbs/core/00_errors.ipynb #13b56dc1
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# %% ../../nbs/core/00_errors.ipynb #fba86b17
+# %% ../../nbs/core/00_errors.ipynb #76d96056
 @cache
 def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, object]]:
     "Signature, type hints and defaults of a function, computed at its first call."
@@ -203,7 +203,7 @@ def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, 
     hints = {name: hint for name, hint in get_type_hints(function).items() if name in single}
     return found, hints, {name: p.default for name, p in single.items()}
 
-# %% ../../nbs/core/00_errors.ipynb #5492ad71
+# %% ../../nbs/core/00_errors.ipynb #c9211e43
 def checked(function: Function) -> Function:
     "A decorator for public functions: before a call, arguments are checked against their type hints, with an error of one sentence."
 
@@ -219,19 +219,19 @@ def checked(function: Function) -> Function:
 
     return cast(Function, call)
 
-# %% ../../nbs/core/00_errors.ipynb #2c5240d8
+# %% ../../nbs/core/00_errors.ipynb #df0b920b
 def check_fields(settings):
     "Check the fields of a dataclass in the same way, from its `__post_init__`."
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     defaults = {field.name: field.default for field in fields(settings)}
     check_values(values, _field_hints(type(settings)), defaults)
 
-# %% ../../nbs/core/00_errors.ipynb #006159bd
+# %% ../../nbs/core/00_errors.ipynb #cacab602
 @cache
 def _field_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
-# %% ../../nbs/core/00_errors.ipynb #9c521aa9
+# %% ../../nbs/core/00_errors.ipynb #b7efccfe
 def require(
     module: str,  # the module to import, e.g. "torchinfo"
     extra: str,  # the extra of this package that includes it, e.g. "study"

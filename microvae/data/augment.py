@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Augmentation', 'fourier_magnitude']
 
-# %% ../../nbs/data/16_augment.ipynb #c9c66603
+# %% ../../nbs/data/16_augment.ipynb #edc0e6ca
 import math
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.errors import ConfigError, ShapeError, check_fields
 from ..core.geometry import resampled, rotation_matrices
 
-# %% ../../nbs/data/16_augment.ipynb #830bb4fe
+# %% ../../nbs/data/16_augment.ipynb #255b2adb
 @dataclass(frozen=True)
 class Augmentation:
     "Random changes of each training image; every setting says how large a change may be."
@@ -91,7 +91,7 @@ class Augmentation:
         matrices = rotation_matrices(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
         return resampled(images, matrices, move, "reflection")
 
-# %% ../../nbs/data/16_augment.ipynb #b3cdcb19
+# %% ../../nbs/data/16_augment.ipynb #d363ef9b
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
@@ -120,13 +120,13 @@ class _Draw:
         own = torch.Generator(self.device).manual_seed(seed)
         return torch.poisson(means.to(self.device), own).to(means)
 
-# %% ../../nbs/data/16_augment.ipynb #a9fc64ae
+# %% ../../nbs/data/16_augment.ipynb #f7ab8b76
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
-# %% ../../nbs/data/16_augment.ipynb #b8b5d2a4
+# %% ../../nbs/data/16_augment.ipynb #4ab85857
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
@@ -138,7 +138,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
         turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
 
-# %% ../../nbs/data/16_augment.ipynb #1b8c6dd7
+# %% ../../nbs/data/16_augment.ipynb #060ebf5a
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
@@ -151,7 +151,7 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     flat = torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
     return flat.reshape(n, channels, height, width)
 
-# %% ../../nbs/data/16_augment.ipynb #24bcb4e1
+# %% ../../nbs/data/16_augment.ipynb #a6c57963
 def fourier_magnitude(images: Tensor) -> Tensor:
     """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
     texture when it is shifted.

@@ -6,7 +6,7 @@
 __all__ = ['MEMORY_B_FACTORS', 'SHIFT', 'FACTORS', 'random_stream', 'check_count', 'expose', 'outline', 'smooth', 'random_waves',
            'soft_edge', 'memory_b', 'lung_fret', 'phase_contrast']
 
-# %% ../../nbs/data/11_simulate.ipynb #744e48da
+# %% ../../nbs/data/11_simulate.ipynb #8dd0d8092fe74a7c96281538738b07e2
 from math import pi
 
 import numpy as np
@@ -16,18 +16,18 @@ from scipy.ndimage import gaussian_filter
 from ..core.errors import ConfigError, checked
 from .collection import CellImages
 
-# %% ../../nbs/data/11_simulate.ipynb #e105afde
+# %% ../../nbs/data/11_simulate.ipynb #8edb47106e1a46a883d545849b8ab81b
 def random_stream(seed: int, *number: int) -> np.random.Generator:
     return np.random.default_rng([seed, *number])
 
-# %% ../../nbs/data/11_simulate.ipynb #0fe735b5
+# %% ../../nbs/data/11_simulate.ipynb #10185d26023b46108eb7d9f57d49d2b3
 def check_count(n: int, seed: int):
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise ConfigError(f"n is {n!r}, it must be a whole number of at least 1")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError(f"seed is {seed!r}, it must be a whole number of at least 0")
 
-# %% ../../nbs/data/11_simulate.ipynb #2f805a4d
+# %% ../../nbs/data/11_simulate.ipynb #8763a12b2bbd4a93a75aff182afb95dc
 def expose(
     signal: np.ndarray,  # (H, W) expected brightness, 1 = full well
     photons: float,  # photons at brightness 1
@@ -38,8 +38,7 @@ def expose(
     counted = rng.poisson(np.maximum(signal, 0) * photons) / photons
     return np.clip(counted + read_noise * rng.standard_normal(signal.shape, dtype=np.float32), 0, 1)
 
-
-# %% ../../nbs/data/11_simulate.ipynb #bccdd808
+# %% ../../nbs/data/11_simulate.ipynb #b118ea5561624da68c537baed56e602f
 def outline(
     size: int,  # pixels
     centre: tuple[float, float],  # row, column, relative to the middle, pixels
@@ -58,7 +57,7 @@ def outline(
     angle = np.arctan2(across, along)
     return np.hypot(along, across) - radius * (1 + _around(angle, waves, first=2)), angle
 
-# %% ../../nbs/data/11_simulate.ipynb #a6de48de
+# %% ../../nbs/data/11_simulate.ipynb #938c804e27f84196a10c8828c723f798
 def _around(angle: np.ndarray, waves: np.ndarray, first: int) -> np.ndarray:
     "Sum of the waves `first`, `first + 1`, ... along an angle."
     turn = np.exp(np.complex64(1j) * angle)
@@ -69,22 +68,22 @@ def _around(angle: np.ndarray, waves: np.ndarray, first: int) -> np.ndarray:
         power = power * turn
     return total
 
-# %% ../../nbs/data/11_simulate.ipynb #7bfbdc4c
+# %% ../../nbs/data/11_simulate.ipynb #504fb2a444614c0babb325280ed9130a
 def smooth(plane: np.ndarray, width: float) -> np.ndarray:
     "Gaussian blur; in single precision and cut at three widths, since it takes most of the time."
     return gaussian_filter(plane.astype(np.float32, copy=False), width, truncate=3)
 
-# %% ../../nbs/data/11_simulate.ipynb #440d252c
+# %% ../../nbs/data/11_simulate.ipynb #59bbdb311c014d738909a11f9e486628
 def random_waves(rng: np.random.Generator, n: int, amplitude: float) -> np.ndarray:
     "Random complex amplitudes that fall off with the wave number."
     return amplitude * (rng.normal(size=n) + 1j * rng.normal(size=n)) / np.arange(1, n + 1)
 
-# %% ../../nbs/data/11_simulate.ipynb #de0ed606
+# %% ../../nbs/data/11_simulate.ipynb #b43b363d81ae4b689946ece5c682cd59
 def soft_edge(distance: np.ndarray, width: float) -> np.ndarray:
     "1 inside, 0 outside, with an edge of that width in pixels."
     return 1 / (1 + np.exp(np.clip(4 * distance / width, -40, 40)))
 
-# %% ../../nbs/data/11_simulate.ipynb #5df5acf4
+# %% ../../nbs/data/11_simulate.ipynb #4dd4641cc4064e0191573fe9c69df29b
 #: Mean and standard deviation of each factor of `memory_b`, and how far cohort MS and donors shift it (in standard deviations).
 MEMORY_B_FACTORS = pd.DataFrame(
     [
@@ -102,7 +101,7 @@ MEMORY_B_FACTORS = pd.DataFrame(
     columns=["factor", "mean", "sd", "ms_shift", "donor_sd", "low", "high"],
 ).set_index("factor")
 
-# %% ../../nbs/data/11_simulate.ipynb #0e39a52b
+# %% ../../nbs/data/11_simulate.ipynb #8309879909854d7188b41380fd92a7c3
 def _memory_b_factors(number: int, donors: int, seed: int) -> dict:
     "The true factors of one cell."
     rng = random_stream(seed, 1, number)
@@ -123,7 +122,7 @@ def _memory_b_factors(number: int, donors: int, seed: int) -> dict:
         read_noise=rng.uniform(0.005, 0.015),
     )
 
-# %% ../../nbs/data/11_simulate.ipynb #cc31b446
+# %% ../../nbs/data/11_simulate.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(2, size, size)`: protein, membrane."
     rng = random_stream(seed, 2, row["cell"])
@@ -147,7 +146,7 @@ def _memory_b_image(row: dict, size: int, seed: int) -> np.ndarray:
     planes = [smooth(row["background"] + plane, blur) for plane in (protein, membrane)]
     return np.stack([expose(plane, row["photons"], row["read_noise"], rng) for plane in planes])
 
-# %% ../../nbs/data/11_simulate.ipynb #df8b70b7
+# %% ../../nbs/data/11_simulate.ipynb #cb1e1581032b452c9409d6c6813c49d1
 def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) -> np.ndarray:
     "Bright spots at random places of the cytoplasm."
     size = len(distance)
@@ -159,7 +158,7 @@ def _granules(rng, n: int, distance: np.ndarray, radius: float, scale: float) ->
     width = 1.8 * scale
     return smooth(spots, width) * 2 * pi * width**2
 
-# %% ../../nbs/data/11_simulate.ipynb #1a3d9920
+# %% ../../nbs/data/11_simulate.ipynb #379cbbc1e968416e875cc15c1202d7eb
 @checked
 def memory_b(
     n: int = 2000,  # cells
@@ -179,7 +178,7 @@ def memory_b(
     about = dict(simulator="memory_b", seed=seed, donors=donors)
     return CellImages(images, pd.DataFrame(rows), ("protein", "membrane"), "memory_b", about)
 
-# %% ../../nbs/data/11_simulate.ipynb #c2afbdf6
+# %% ../../nbs/data/11_simulate.ipynb #f6fa52606d8c4a75a9b52967216f8f3f
 def _best_auc(probability: np.ndarray, event: np.ndarray) -> float:
     "Area under the ROC curve of a probability (Mann-Whitney, ties as half)."
     yes = probability[event]
@@ -188,7 +187,7 @@ def _best_auc(probability: np.ndarray, event: np.ndarray) -> float:
         return float("nan")
     return float((yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean())
 
-# %% ../../nbs/data/11_simulate.ipynb #54c20840
+# %% ../../nbs/data/11_simulate.ipynb #f5a1fa73e5044315a093ec459c9be902
 def _erk_trace(rng, hours: np.ndarray, sensitivity: float) -> np.ndarray:
     "ERK activity in [0, 1]: a baseline, and pulses that rise fast and decay over about two hours."
     rate = 0.16 * np.exp(-0.8 * sensitivity)  # pulses an hour; sensitive cells pulse less
@@ -197,7 +196,7 @@ def _erk_trace(rng, hours: np.ndarray, sensitivity: float) -> np.ndarray:
     pulses = ((1 - np.exp(-since / 0.4)) * np.exp(-since / 2.0)).sum(1)
     return np.clip(0.25 - 0.08 * sensitivity + 0.6 * pulses, 0, 1)
 
-# %% ../../nbs/data/11_simulate.ipynb #cee90a96
+# %% ../../nbs/data/11_simulate.ipynb #cdf66aed5cc84ca1b48e60bad68798a8
 def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
     "The true factors of one tracked cell, a row for each frame."
     rng = random_stream(seed, 3, number)
@@ -235,7 +234,7 @@ def _lung_track(number: int, interval: float, seed: int) -> pd.DataFrame:
         )
     )
 
-# %% ../../nbs/data/11_simulate.ipynb #80b32276
+# %% ../../nbs/data/11_simulate.ipynb #28d3efd5258a48a79c179ea5c6759f01
 def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     "Render one frame, `(1, size, size)`."
     rng = random_stream(seed, 4, int(row.track), number)
@@ -253,7 +252,7 @@ def _lung_image(row, number: int, size: int, seed: int) -> np.ndarray:
     signal = row.background + level * (body * (1 - 0.3 * nucleus * (1 - row.rounding)) + 0.5 * blebs)
     return expose(smooth(signal, 0.7 * scale), row.photons, 0.012, rng)[None]
 
-# %% ../../nbs/data/11_simulate.ipynb #0ad676bc
+# %% ../../nbs/data/11_simulate.ipynb #3f9bc0b9dd2c44919cc8dcca39b469f8
 @checked
 def lung_fret(
     n: int = 4000,  # images; tracks are added until there are as many
@@ -283,7 +282,7 @@ def lung_fret(
     about = dict(simulator="lung_fret", seed=seed, interval_hours=interval, best_auc=best)
     return CellImages(images, table, ("erk",), "lung_fret", about)
 
-# %% ../../nbs/data/11_simulate.ipynb #3b113847
+# %% ../../nbs/data/11_simulate.ipynb #46a27a456b804aa2a380d5edf15a5daf
 def _phase_contrast_factors(number: int, seed: int) -> dict:
     "The true factors of one cell, lengths in pixels of a 64-pixel image."
     rng = random_stream(seed, 5, number)
@@ -304,7 +303,7 @@ def _phase_contrast_factors(number: int, seed: int) -> dict:
         photons=rng.uniform(200, 500),
     )
 
-# %% ../../nbs/data/11_simulate.ipynb #d8de7967
+# %% ../../nbs/data/11_simulate.ipynb #1944c39560714e6e80c856f20744a8e5
 def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
     "Render one cell, `(1, size, size)`."
     rng = random_stream(seed, 6, row["cell"])
@@ -320,7 +319,7 @@ def _phase_contrast_image(row: dict, size: int, seed: int) -> np.ndarray:
     signal = 0.45 + surroundings - (1 - 1.6 * row["rounding"]) * delay
     return expose(smooth(signal, 0.7 * scale), row["photons"], 0.01, rng)[None]
 
-# %% ../../nbs/data/11_simulate.ipynb #0b9d5049
+# %% ../../nbs/data/11_simulate.ipynb #d6ca27006b894b04b6fc8b79396e2797
 @checked
 def phase_contrast(
     n: int = 2000,  # cells
@@ -338,7 +337,7 @@ def phase_contrast(
     about = dict(simulator="phase_contrast", seed=seed)
     return CellImages(images, pd.DataFrame(rows), ("phase",), "phase_contrast", about)
 
-# %% ../../nbs/data/11_simulate.ipynb #267c4e11
+# %% ../../nbs/data/11_simulate.ipynb #76127f4a2f6a44fba749ea7800e59d51
 SHIFT = ("shift_y", "shift_x")
 #: Simulator -> columns of its table that are true factors of what a cell looks like.
 FACTORS: dict[str, tuple[str, ...]] = {

@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #9600e386
+# %% ../../nbs/app/03_export.ipynb #e3979b47
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #75691178
+# %% ../../nbs/app/03_export.ipynb #611d0cc1
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and the pose if the network normalises it."
 
@@ -49,7 +49,7 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #67891b6a
+# %% ../../nbs/app/03_export.ipynb #63ced740
 class DecoderGraph(nn.Module):
     "Codes, and poses if the network normalises them, to images."
 
@@ -62,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #5ed90b19
+# %% ../../nbs/app/03_export.ipynb #e6c2a548
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with example inputs."
     model = deepcopy(model).eval().cpu()
@@ -74,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #8f74b506
+# %% ../../nbs/app/03_export.ipynb #68ec6120
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #1d3d7812
+# %% ../../nbs/app/03_export.ipynb #9cfb40c7
 #: Largest difference from PyTorch that an exported graph may have, absolute for values below 1 and relative above:
 #: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #7d4593ef
+# %% ../../nbs/app/03_export.ipynb #cb8274f5
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference between the outputs of an exported graph and of PyTorch, for another number of images.
 
@@ -101,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #0a9242c7
+# %% ../../nbs/app/03_export.ipynb #eac77582
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -130,7 +130,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #adffcc39
+# %% ../../nbs/app/03_export.ipynb #1cf4abd3
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2 for `torch.export.load`, each checked against PyTorch."
 
@@ -141,7 +141,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "pt2", write)
 
-# %% ../../nbs/app/03_export.ipynb #2bb384b8
+# %% ../../nbs/app/03_export.ipynb #a246dd77
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts for `torch.jit.load`, libtorch and Java's DJL, each checked against PyTorch."
 
@@ -153,7 +153,7 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
 
     return _written(model, folder, "ts", write)
 
-# %% ../../nbs/app/03_export.ipynb #7582a725
+# %% ../../nbs/app/03_export.ipynb #f86a8845
 def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
     "Write both graphs by `write(graph, inputs, path)`, which reads each again; how far that is from PyTorch."
     off = {}
@@ -168,7 +168,7 @@ def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> 
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #230d839e
+# %% ../../nbs/app/03_export.ipynb #3542fc3e
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -184,7 +184,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #21968faa
+# %% ../../nbs/app/03_export.ipynb #e368786d
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "Properties of each label as plain Python values."
     return [
@@ -192,7 +192,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #cc9b8873
+# %% ../../nbs/app/03_export.ipynb #5e98ab12
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits per pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -219,7 +219,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     known = dict(name="cells", label_metadata={"properties": _properties(codes)})
     write_labels(labels, group, axes="yx", storage_options=dict(chunks=(512, 512)), **known, **common)
 
-# %% ../../nbs/app/03_export.ipynb #96f1ad62
+# %% ../../nbs/app/03_export.ipynb #bd4e4c49
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -245,7 +245,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #da5e7503
+# %% ../../nbs/app/03_export.ipynb #e7c046d6
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells. Needs the extra `napari`."
@@ -255,13 +255,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #8dad8acc
+# %% ../../nbs/app/03_export.ipynb #c7c59ed9
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #55d54c67
+# %% ../../nbs/app/03_export.ipynb #40fb917c
 @checked
 def push(
     model: Model,
@@ -284,7 +284,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #344a01cb
+# %% ../../nbs/app/03_export.ipynb #ffdee4f8
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "Write a snapshot, and the reference that names it, in the layout of `huggingface_hub`."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -293,7 +293,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #4cfd8272
+# %% ../../nbs/app/03_export.ipynb #90008d1f
 @checked
 def pull(
     name: str,  # owner/name
@@ -310,7 +310,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #665e465b
+# %% ../../nbs/app/03_export.ipynb #32eef49c
 #: Format -> a file by which its folder is recognised, and a function that writes a model, its cells and their codes to a folder.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -319,7 +319,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #cb47bf4d
+# %% ../../nbs/app/03_export.ipynb #2562f312
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS` atomically; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

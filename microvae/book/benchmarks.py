@@ -7,7 +7,7 @@ __all__ = ['CHANGES', 'COUNTS', 'plain_watershed', 'segmentation_scores', 'cross
            'seconds_of', 'field_speed', 'reading_speed', 'peak_memory', 'storage_speed', 'keep_tables',
            'run_benchmarks']
 
-# %% ../../nbs/book/02_benchmarks.ipynb #57ff62b8
+# %% ../../nbs/book/02_benchmarks.ipynb #2282fff5
 import re
 import sys
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from ..data.storage import read_stored, write_stored
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..study.results import provenance
 
-# %% ../../nbs/book/02_benchmarks.ipynb #c54e6290
+# %% ../../nbs/book/02_benchmarks.ipynb #8494771f
 def plain_watershed(plane: np.ndarray) -> np.ndarray:
     """The baseline: Gaussian, Otsu, distance-transform watershed with peaks at least 5 pixels apart, pieces under 30
     pixels dropped.
@@ -57,7 +57,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     labels[(np.bincount(labels.ravel()) < 30)[labels]] = 0
     return labels
 
-# %% ../../nbs/book/02_benchmarks.ipynb #15b5e295
+# %% ../../nbs/book/02_benchmarks.ipynb #37546b47
 CHANGES = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
@@ -74,7 +74,7 @@ CHANGES = {
     "background 2.5": dict(background=2.5),
 }
 
-# %% ../../nbs/book/02_benchmarks.ipynb #ee0ea4fa
+# %% ../../nbs/book/02_benchmarks.ipynb #e7749797
 def _score_field(field: Field) -> list[dict]:
     "Matches of the baseline and each candidate in one field."
     plane = field.read().mean(0)
@@ -87,7 +87,7 @@ def _score_field(field: Field) -> list[dict]:
         for name, labels in found.items()
     ]
 
-# %% ../../nbs/book/02_benchmarks.ipynb #65c4b09a
+# %% ../../nbs/book/02_benchmarks.ipynb #8669e028
 def segmentation_scores(
     source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True
 ) -> pd.DataFrame:
@@ -98,10 +98,10 @@ def segmentation_scores(
         bar = progress_bar(scored, total=len(fields), desc="fields", unit="field", disable=not progress)
         return pd.DataFrame(chain.from_iterable(bar))
 
-# %% ../../nbs/book/02_benchmarks.ipynb #fc64164e
+# %% ../../nbs/book/02_benchmarks.ipynb #5ceea798
 COUNTS = ["found", "wrong", "missed"]
 
-# %% ../../nbs/book/02_benchmarks.ipynb #9c47e8be
+# %% ../../nbs/book/02_benchmarks.ipynb #dd625efb
 def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Counts of each field by the candidate chosen on the other folds; and the candidate of each fold."
     fields = np.array(sorted(scores.field.unique()))
@@ -119,7 +119,7 @@ def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd
         held.append(candidates[(candidates.fold == i) & (candidates.method == by_method.idxmax())])
     return pd.concat(held), pd.DataFrame(chosen)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #7e5e95ac
+# %% ../../nbs/book/02_benchmarks.ipynb #79c1c4ba
 def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
     "F1 of every method, and of the cross-validated choice: mean over images, and pooled."
     held, _ = cross_validated(scores)
@@ -136,7 +136,7 @@ def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
         rows.append(dict(method=method, **f1, **part[COUNTS].sum().astype(int)))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #24d24c19
+# %% ../../nbs/book/02_benchmarks.ipynb #c887952e
 def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     "A field `(3, side, side)` of 16-bit pixels with some cells: nuclei, cytoplasm, membrane."
     from scipy.ndimage import gaussian_filter
@@ -152,7 +152,7 @@ def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     noisy = 3000 * gaussian_filter(planes, (0, 1.5, 1.5)) + 300 + random.normal(0, 60, planes.shape)
     return noisy.clip(0, 65535).astype(np.uint16)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #48267fbf
+# %% ../../nbs/book/02_benchmarks.ipynb #f6ccb9b8
 def seconds_of(call: Callable[[], object], times: int = 1) -> float:
     "The median time of several calls, in seconds."
     spent = []
@@ -162,7 +162,7 @@ def seconds_of(call: Callable[[], object], times: int = 1) -> float:
         spent.append(perf_counter() - start)
     return median(spent)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #038b59a5
+# %% ../../nbs/book/02_benchmarks.ipynb #0738a62b
 def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
     "Fields per second (segmented, measured and cropped) by number of processes, without the start of processes."
     import tifffile
@@ -180,7 +180,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #2e746824
+# %% ../../nbs/book/02_benchmarks.ipynb #61b9f84b
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops per second: decoded from one TIFF each, from one Zarr store in random order, and in training."
     import tifffile
@@ -206,7 +206,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
             rates[f"training, {place}"] = len(images) / seconds_of(train, 3)
     return pd.DataFrame(rates.items(), columns=["what", "images/s"])
 
-# %% ../../nbs/book/02_benchmarks.ipynb #a0d24722
+# %% ../../nbs/book/02_benchmarks.ipynb #cb97b632
 def peak_memory() -> float:
     "The peak memory of this process, in GB; NaN on Windows, which does not report it."
     status = Path("/proc/self/status")
@@ -219,7 +219,7 @@ def peak_memory() -> float:
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #2495ffdc
+# %% ../../nbs/book/02_benchmarks.ipynb #ff1396ed
 def _store_many(path: str, n: int, side: int) -> dict:
     "Write and stream a large set in a process of its own: crops a second, and the most memory that it took."
     table = pd.DataFrame({"cell": range(50_000)})
@@ -238,13 +238,13 @@ def _store_many(path: str, n: int, side: int) -> dict:
         "most memory (GB)": peak_memory(),
     }
 
-# %% ../../nbs/book/02_benchmarks.ipynb #2267c35e
+# %% ../../nbs/book/02_benchmarks.ipynb #2aae4da7
 def storage_speed(n: int = 1_000_000, side: int = 20) -> pd.DataFrame:
     """Crops per second written to Zarr and streamed for one epoch in random order, and the peak memory of the process."""
     with TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pd.DataFrame([pool.submit(_store_many, f"{folder}/many.zarr", n, side).result()])
 
-# %% ../../nbs/book/02_benchmarks.ipynb #459016d3
+# %% ../../nbs/book/02_benchmarks.ipynb #9ec011e6
 def keep_tables(out, tables: dict[str, pd.DataFrame], about: dict) -> Path:
     "Print tables, and keep them as CSV with what machine they come from."
     out = Path(out)
@@ -254,7 +254,7 @@ def keep_tables(out, tables: dict[str, pd.DataFrame], about: dict) -> Path:
     write_json(out / "provenance.json", about)
     return out
 
-# %% ../../nbs/book/02_benchmarks.ipynb #3906db54
+# %% ../../nbs/book/02_benchmarks.ipynb #227f6964
 def run_benchmarks(source=None, labels: str = "*_labels.tif", out="results/benchmarks") -> Path:
     """Run the benchmarks of speed and, if a folder of fields with labels is given, of segmentation; write tables as CSV,
     with the machine.

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GALLERY', 'Exhibit', 'run_lines', 'make_gallery', 'gallery_page']
 
-# %% ../../nbs/book/03_gallery.ipynb #c6fb880e
+# %% ../../nbs/book/03_gallery.ipynb #4366b110
 import os
 from base64 import b64encode
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ..core.style import write_figure
 from ..data.collection import CellImages
 from ..study.runner import library_folder
 
-# %% ../../nbs/book/03_gallery.ipynb #69af80ab
+# %% ../../nbs/book/03_gallery.ipynb #705b0639
 @dataclass(frozen=True)
 class Exhibit:
     "A set, and lines of code that load it; the last one returns a figure."
@@ -31,7 +31,7 @@ class Exhibit:
     licence: str
     code: str
 
-# %% ../../nbs/book/03_gallery.ipynb #0cac1dad
+# %% ../../nbs/book/03_gallery.ipynb #72a5bb2d
 #: Name -> exhibit, from the table beside the notebook.
 GALLERY = {
     name: Exhibit(**about)
@@ -40,7 +40,7 @@ GALLERY = {
     .items()
 }
 
-# %% ../../nbs/book/03_gallery.ipynb #48fa7a58
+# %% ../../nbs/book/03_gallery.ipynb #a81f74a6
 def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
     "Run an exhibit's lines in a folder; returns the collection, and the figure of the last line."
     *before, last = code.strip().splitlines()
@@ -54,7 +54,7 @@ def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
         os.chdir(home)
     return next(value for value in names.values() if isinstance(value, CellImages)), figure
 
-# %% ../../nbs/book/03_gallery.ipynb #71633144
+# %% ../../nbs/book/03_gallery.ipynb #f5548838
 def make_gallery(folder, out="results/gallery") -> Path:
     """Run every exhibit whose folder exists, and store its figure and a description.
 
@@ -82,12 +82,12 @@ def make_gallery(folder, out="results/gallery") -> Path:
         write_json(out / "exhibits.json", {n: kept[n] for n in GALLERY if n in kept})
     return out
 
-# %% ../../nbs/book/03_gallery.ipynb #d60fb46c
+# %% ../../nbs/book/03_gallery.ipynb #edb45d17
 def _inline(picture: Path) -> str:
     "A picture embedded in the page."
     return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
 
-# %% ../../nbs/book/03_gallery.ipynb #bad91733
+# %% ../../nbs/book/03_gallery.ipynb #796256cc
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: description, code, figure, and result of each set."
     folder = Path(folder)

@@ -6,7 +6,7 @@
 __all__ = ['PALETTE', 'MISSING', 'STYLE', 'CHANNEL_COLOURS', 'TRANSMITTED', 'DYES', 'styled', 'shared_legend', 'draw_range',
            'write_figure', 'true_colour', 'channel_kind', 'channel_colours', 'wrapped']
 
-# %% ../../nbs/core/03_style.ipynb #ef72b7c0
+# %% ../../nbs/core/03_style.ipynb #e0aa4a18
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ from pandas.api.typing import SeriesGroupBy
 
 from .files import replace_file
 
-# %% ../../nbs/core/03_style.ipynb #cf1b0e21
+# %% ../../nbs/core/03_style.ipynb #c8cdb0f0
 #: Okabe and Ito's palette: distinct with every common form of colour blindness, and in print.
 PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"]
 
@@ -55,12 +55,12 @@ STYLE: dict = {
     "image.interpolation": "nearest",
 }
 
-# %% ../../nbs/core/03_style.ipynb #90252c49
+# %% ../../nbs/core/03_style.ipynb #7f3c10b4
 def styled(grid: bool = True, **settings) -> AbstractContextManager:
     "A context in which figures have the style of the library; `grid=False` for images; any of matplotlib's settings can be added."
     return plt.rc_context(STYLE | {"axes.grid": grid} | settings)
 
-# %% ../../nbs/core/03_style.ipynb #c6b85f2b
+# %% ../../nbs/core/03_style.ipynb #44797e8e
 def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
     "Draw one legend above all panels of a figure (with constrained layout), with each name once."
     drawn: dict = {}
@@ -69,14 +69,14 @@ def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
             drawn.setdefault(name, handle)
     fig.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=ncols, fontsize=fontsize)
 
-# %% ../../nbs/core/03_style.ipynb #c4b834f4
+# %% ../../nbs/core/03_style.ipynb #4dfbdbd1
 def draw_range(axis: Axes, runs: SeriesGroupBy, marker: str = "-", alpha: float = 0.15, **settings):
     "The mean of grouped values as a line, and their range as a band in its colour."
     mean = runs.mean()
     [line] = axis.plot(mean.index, mean, marker, **settings)
     axis.fill_between(mean.index, runs.min(), runs.max(), color=line.get_color(), alpha=alpha, lw=0)
 
-# %% ../../nbs/core/03_style.ipynb #f932cc85
+# %% ../../nbs/core/03_style.ipynb #79d229ca
 def write_figure(path, figure: Figure, dpi: int = 150) -> Path:
     "Write a figure to a file, atomically, and close it to free its memory."
     try:
@@ -84,7 +84,7 @@ def write_figure(path, figure: Figure, dpi: int = 150) -> Path:
     finally:
         plt.close(figure)
 
-# %% ../../nbs/core/03_style.ipynb #0718fbdd
+# %% ../../nbs/core/03_style.ipynb #38fb5314
 #: Colours of channels, in the order of their use for channels without a known dye.
 CHANNEL_COLOURS = {
     "green": (0.1, 1.0, 0.25),
@@ -108,12 +108,12 @@ DYES = {
     "orange": r"cy ?5\b|far ?red|\D(633|640|647)\b",
 }
 
-# %% ../../nbs/core/03_style.ipynb #b30efa92
+# %% ../../nbs/core/03_style.ipynb #dc6a980f
 def true_colour(channels: Sequence[str]) -> bool:
     "Whether channels are the red, green and blue of a colour image."
     return tuple(str(name).lower() for name in channels) == ("red", "green", "blue")
 
-# %% ../../nbs/core/03_style.ipynb #22f6c4b1
+# %% ../../nbs/core/03_style.ipynb #72ca8a67
 def channel_kind(name: str) -> str:
     "`grey` for transmitted light, the colour of a known dye, or an empty text."
     words = " " + re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
@@ -121,7 +121,7 @@ def channel_kind(name: str) -> str:
         return "grey"
     return next((colour for colour, dyes in DYES.items() if re.search(dyes, words)), "")
 
-# %% ../../nbs/core/03_style.ipynb #7e2a9817
+# %% ../../nbs/core/03_style.ipynb #c30b67a0
 def channel_colours(channels: Sequence[str]) -> np.ndarray:
     """Colours `(C, 3)` of channels for an additive overlay; white, which gives grey images, for one channel
     without a known dye. Grey channels have half the intensity, so that colours remain visible.
@@ -140,7 +140,7 @@ def channel_colours(channels: Sequence[str]) -> np.ndarray:
         found.append(next(free) if taken else kind)
     return np.array([CHANNEL_COLOURS.get(kind, (0.5, 0.5, 0.5)) for kind in found])
 
-# %% ../../nbs/core/03_style.ipynb #7bdec9a2
+# %% ../../nbs/core/03_style.ipynb #c7b0040b
 def wrapped(name: str, characters: int = 20) -> str:
     "A name in lines of at most `characters`, broken within a word only if the word is longer."
     return "\n".join(wrap(str(name), characters)) or str(name)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Values', 'ReadFields', 'load_images']
 
-# %% ../../nbs/data/10_images.ipynb #fb4f913a
+# %% ../../nbs/data/10_images.ipynb #08aa031f
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
 
-# %% ../../nbs/data/10_images.ipynb #5606f045
+# %% ../../nbs/data/10_images.ipynb #2b93db47
 @dataclass
 class Values:
     "Type and range of pixels before they were scaled to [0, 1]."
@@ -38,7 +38,7 @@ class Values:
         self.low = min(self.low, float(planes.min()))
         self.high = max(self.high, float(planes.max()))
 
-# %% ../../nbs/data/10_images.ipynb #e40db57e
+# %% ../../nbs/data/10_images.ipynb #d6ec1b91
 @dataclass
 class ReadFields:
     "The pixels of all fields of a source as they are stored, and what is known of them."
@@ -92,7 +92,7 @@ class ReadFields:
         scenes = [field.scene for field in self.fields]
         return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/10_images.ipynb #1fab9740
+# %% ../../nbs/data/10_images.ipynb #35e5e7c4
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
     needed = 2 * 4 * values
@@ -102,7 +102,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #423e318a
+# %% ../../nbs/data/10_images.ipynb #6900a3e3
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -136,7 +136,7 @@ def load_images(
         cells = replace(cells, table=join_table(cells.table, table, on, part=part))
     return cells if size is None else cells.resized(*_pair(size))
 
-# %% ../../nbs/data/10_images.ipynb #a6b0ff82
+# %% ../../nbs/data/10_images.ipynb #607eed5d
 def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> CellImages:
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
@@ -149,7 +149,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     about = {"preprocessing": preprocessing.as_list(), "values": asdict(read.values)}
     return CellImages(_stack(read.fields, images, size), rows, read.channels, _called(source, read.fields), about)
 
-# %% ../../nbs/data/10_images.ipynb #d85e3100
+# %% ../../nbs/data/10_images.ipynb #e3c2f0d3
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -164,18 +164,18 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-# %% ../../nbs/data/10_images.ipynb #baa2f59a
+# %% ../../nbs/data/10_images.ipynb #e87d65ad
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-# %% ../../nbs/data/10_images.ipynb #3f268a91
+# %% ../../nbs/data/10_images.ipynb #1552388d
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-# %% ../../nbs/data/10_images.ipynb #c4bc9bd4
+# %% ../../nbs/data/10_images.ipynb #ddcdf864
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
@@ -188,7 +188,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-# %% ../../nbs/data/10_images.ipynb #2b50a364
+# %% ../../nbs/data/10_images.ipynb #2cf458a7
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cut_patches', 'write_parts']
 
-# %% ../../nbs/data/15_patches.ipynb #4733f5a3
+# %% ../../nbs/data/15_patches.ipynb #b5544ac7
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from .fields import folder_column, list_fields
 from .preprocessing import Preprocessing
 from .tables import join_table
 
-# %% ../../nbs/data/15_patches.ipynb #deb6e33c
+# %% ../../nbs/data/15_patches.ipynb #4f6135de
 @checked
 def cut_patches(
     source,  # a file, a folder, a pattern or a list of images
@@ -68,7 +68,7 @@ def cut_patches(
     about = dict(preprocessing=preprocessing.as_list(), patches=patches)
     return CellImages(np.stack(images), table, fields[0].channels(), name, about)
 
-# %% ../../nbs/data/15_patches.ipynb #a07de8d6
+# %% ../../nbs/data/15_patches.ipynb #b1cb9f34
 def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:
     "Where the patches of an image `(height, width)` begin, and how much brighter each becomes."
     height, width = shape
@@ -80,13 +80,13 @@ def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random
         )
     )
 
-# %% ../../nbs/data/15_patches.ipynb #07af6fae
+# %% ../../nbs/data/15_patches.ipynb #04ac83e9
 def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
     "One patch `(C, size, size)`, with its brightness."
     cut = planes[:, place.row : place.row + size, place.column : place.column + size]
     return np.clip(cut * np.float32(place.brightness), 0, 1)
 
-# %% ../../nbs/data/15_patches.ipynb #5d2e8f9a
+# %% ../../nbs/data/15_patches.ipynb #07370a11
 @checked
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
     """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the

@@ -7,7 +7,7 @@ __all__ = ['WHOLE', 'PLUGINS', 'EXPORTED_BY', 'BELIEVED_FRAMES', 'FRAME', 'guess
            'ImageFile', 'fine_detail', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader',
            'readers', 'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
 
-# %% ../../nbs/data/03_readers.ipynb #41936be7
+# %% ../../nbs/data/03_readers.ipynb #28b8f755
 import re
 import threading
 import warnings
@@ -38,7 +38,7 @@ from microvae.core.errors import (
 from ..core.files import BELIEVED, PACKED, check_promise, held_bytes, regular_file, unreadable
 from .preprocessing import certain_maximum
 
-# %% ../../nbs/data/03_readers.ipynb #dc20860c
+# %% ../../nbs/data/03_readers.ipynb #d86bcadc
 def guessed_axes(shape: tuple[int, ...]) -> str:
     """Letters for an array that says nothing of itself: up to 4 at the end are colours, few at the front are channels,
     more are frames.
@@ -51,7 +51,7 @@ def guessed_axes(shape: tuple[int, ...]) -> str:
         return "CYX" if shape[0] <= 5 else "TYX"
     return "TZCYX"[-len(shape) :] if len(shape) == 5 else "TCYX"
 
-# %% ../../nbs/data/03_readers.ipynb #dd4d9873
+# %% ../../nbs/data/03_readers.ipynb #3fff194b
 def _known(axes: str, shape: tuple[int, ...], source) -> str:
     "Axes whose unknown letters are replaced by a guess."
     if len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
@@ -69,7 +69,7 @@ def _known(axes: str, shape: tuple[int, ...], source) -> str:
         axes = axes[:i] + free[0] + axes[i + 1 :]
     return axes
 
-# %% ../../nbs/data/03_readers.ipynb #f1841f7a
+# %% ../../nbs/data/03_readers.ipynb #8a0bb47c
 _WELL_NAME = re.compile(r"([A-Z]|A[A-F])[ /_-]?0*([1-9]\d?)", re.I)
 
 
@@ -83,13 +83,13 @@ def well_name(text) -> str:
         return ""
     return f"{found[1].upper()}{int(found[2]):02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #a278737d
+# %% ../../nbs/data/03_readers.ipynb #f6da55d2
 def well_at(row: int, column: int) -> str:
     'The well of a row and a column, both counted from 1. Example: `well_at(28, 5)` is `"AB05"`.'
     letter = chr(ord("A") + (row - 1) % 26)
     return f"{'A' if row > 26 else ''}{letter}{column:02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #80a62cb5
+# %% ../../nbs/data/03_readers.ipynb #49339a16
 @dataclass(frozen=True)
 class Site:
     "Where on a plate an image was taken, as far as it is known."
@@ -98,7 +98,7 @@ class Site:
     well: str = ""  # as `well_name` writes it
     site: str = ""  # the number of the field of view in its well
 
-# %% ../../nbs/data/03_readers.ipynb #ea4dd6bb
+# %% ../../nbs/data/03_readers.ipynb #2dfdf533
 @dataclass(frozen=True)
 class ImageFile:
     "An image file that is open and not yet read."
@@ -188,7 +188,7 @@ class ImageFile:
             planes = np.maximum(planes, self.planes(frame, i))
         return planes
 
-# %% ../../nbs/data/03_readers.ipynb #e6e7c741
+# %% ../../nbs/data/03_readers.ipynb #a9dca5c4
 def fine_detail(planes: np.ndarray) -> np.ndarray:
     "Variance of the Laplacian of each smoothed plane, `(C,)`: large where a plane is in focus."
     from scipy import ndimage
@@ -196,7 +196,7 @@ def fine_detail(planes: np.ndarray) -> np.ndarray:
     smooth = [ndimage.gaussian_filter(plane.astype(np.float32), 1.0) for plane in planes]
     return np.array([ndimage.laplace(plane).var() for plane in smooth])
 
-# %% ../../nbs/data/03_readers.ipynb #6f0a57f4
+# %% ../../nbs/data/03_readers.ipynb #774a388e
 def _read_block(image: ImageFile, index) -> np.ndarray:
     "Pixels by an index. Raises `ImageError` where the file breaks off, whatever its decoder raises."
     try:
@@ -206,11 +206,11 @@ def _read_block(image: ImageFile, index) -> np.ndarray:
     except Exception as error:
         raise unreadable(image.path, error) from error
 
-# %% ../../nbs/data/03_readers.ipynb #dfead68a
+# %% ../../nbs/data/03_readers.ipynb #b4cc54d5
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
-# %% ../../nbs/data/03_readers.ipynb #f89b31fe
+# %% ../../nbs/data/03_readers.ipynb #3aeeadea
 @dataclass
 class Pixels:
     "Pixels of an open file, read when they are asked for."
@@ -238,7 +238,7 @@ class Pixels:
     def _bytes(self) -> int:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
-# %% ../../nbs/data/03_readers.ipynb #249f49d6
+# %% ../../nbs/data/03_readers.ipynb #304a6e6c
 @dataclass(frozen=True)
 class Planes:
     "Planes by frame, channel and slice as one array `TCZYX` or `TCZYXS`; each is read when it is sliced."
@@ -264,7 +264,7 @@ class Planes:
             raise ImageError(f"a plane has shape {plane.shape}, the others {self.shape[3:]}")
         return plane
 
-# %% ../../nbs/data/03_readers.ipynb #3d98c5a7
+# %% ../../nbs/data/03_readers.ipynb #606fcc45
 class Reader(Protocol):
     "Opens the files of one format."
 
@@ -280,13 +280,13 @@ class Reader(Protocol):
     def open(self, path: Path, level: int) -> ImageFile:
         "An image at a level of its pyramid, 0 being the full size. Raises `ImageError` for a damaged or unsafe file."
 
-# %% ../../nbs/data/03_readers.ipynb #769103fb
+# %% ../../nbs/data/03_readers.ipynb #0e0b9855
 def file_state(file: Path) -> tuple[int, int]:
     "When a regular file was changed, and its length. Raises `ImageError` for anything else, which is not opened."
     about = regular_file(file).stat()
     return about.st_mtime_ns, about.st_size
 
-# %% ../../nbs/data/03_readers.ipynb #612d58f7
+# %% ../../nbs/data/03_readers.ipynb #4f00a65b
 class FileReader:
     "What the readers of formats of one file have in common."
 
@@ -298,7 +298,7 @@ class FileReader:
     def state(self, path: Path, level: int) -> tuple:
         return file_state(path)
 
-# %% ../../nbs/data/03_readers.ipynb #72e088cc
+# %% ../../nbs/data/03_readers.ipynb #2903e92d
 class VendorReader(FileReader):
     "What the readers of microscopes' own formats have in common."
 
@@ -334,7 +334,7 @@ class VendorReader(FileReader):
         "All images of a file, opened by the package that reads it."
         raise NotImplementedError
 
-# %% ../../nbs/data/03_readers.ipynb #62a03bf0
+# %% ../../nbs/data/03_readers.ipynb #635fc4fd
 #: Entry points by which other packages offer a reader, an object with what `Reader` asks for.
 PLUGINS = "microvae.readers"
 
@@ -351,7 +351,7 @@ def readers() -> dict[str, Reader]:
     offered = [point.load() for point in entry_points(group=PLUGINS)]
     return {ending: reader for reader in [*offered, *found] for ending in reader.endings}
 
-# %% ../../nbs/data/03_readers.ipynb #742f62c8
+# %% ../../nbs/data/03_readers.ipynb #be5da6d2
 def reader_of(path) -> Reader | None:
     """The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none.
 
@@ -366,7 +366,7 @@ def reader_of(path) -> Reader | None:
     inside = any((path / name).is_file() for name in (".zattrs", "zarr.json"))
     return known[".zarr"] if inside else None
 
-# %% ../../nbs/data/03_readers.ipynb #e86bc482
+# %% ../../nbs/data/03_readers.ipynb #370c59a4
 #: Formats of microscopes that are not read here: ending -> what it is, and the program that exports it.
 EXPORTED_BY = {
     ".vsi": ("an Olympus VSI", "cellSens or QuPath"),
@@ -404,12 +404,12 @@ def not_read(path) -> str:
         )
     return f"{path} is no image that can be read; it must end in {', '.join(readers())}"
 
-# %% ../../nbs/data/03_readers.ipynb #2c7b1be0
+# %% ../../nbs/data/03_readers.ipynb #4af1f260
 #: An image may have so many frames and slices; of more, each takes at least so many bytes in its file.
 BELIEVED_FRAMES = 2_000
 FRAME = 8
 
-# %% ../../nbs/data/03_readers.ipynb #ad392ec6
+# %% ../../nbs/data/03_readers.ipynb #1aa951ed
 @checked
 def open_image(
     path,
@@ -422,13 +422,13 @@ def open_image(
     reader = reader_of(path)
     return _opened(path, axes, level, file_state(path) if reader is None else reader.state(path, level))
 
-# %% ../../nbs/data/03_readers.ipynb #b9afb77b
+# %% ../../nbs/data/03_readers.ipynb #eb5f94e9
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
     return open_once(path, axes, level)
 
-# %% ../../nbs/data/03_readers.ipynb #f8cca077
+# %% ../../nbs/data/03_readers.ipynb #d80fd04f
 def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
@@ -448,7 +448,7 @@ def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     named = tuple(replace(image, scene=name) for image, name in zip(scenes, _scene_names(scenes)))
     return replace(named[0], scenes=named)
 
-# %% ../../nbs/data/03_readers.ipynb #4d99e025
+# %% ../../nbs/data/03_readers.ipynb #f976e4e3
 def _scene_names(scenes: list[ImageFile]) -> list[str]:
     "What the scenes of a file are called, each otherwise: by their number where the file does not name them apart."
     names = [image.scene or f"scene {number}" for number, image in enumerate(scenes, 1)]
@@ -456,7 +456,7 @@ def _scene_names(scenes: list[ImageFile]) -> list[str]:
         return names
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
-# %% ../../nbs/data/03_readers.ipynb #4eb0656a
+# %% ../../nbs/data/03_readers.ipynb #976691aa
 def _completed(found: ImageFile, axes: str | None) -> ImageFile:
     "An image that was opened, with its axes, largest value and names checked and completed."
     path = found.path
@@ -471,7 +471,7 @@ def _completed(found: ImageFile, axes: str | None) -> ImageFile:
         opened = replace(opened, names=("red", "green", "blue") if "S" in opened.axes and opened.channels == 3 else ())
     return opened
 
-# %% ../../nbs/data/03_readers.ipynb #301a87a4
+# %% ../../nbs/data/03_readers.ipynb #d7bc6f93
 def _check_size(opened: ImageFile):
     "Raise `ImageError` where a plane, all planes, or their number are more than the file can hold."
     planes = opened.frames * opened.size("Z")
@@ -486,7 +486,7 @@ def _check_size(opened: ImageFile):
             f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
         )
 
-# %% ../../nbs/data/03_readers.ipynb #7396fc1c
+# %% ../../nbs/data/03_readers.ipynb #ac315a12
 def read_array(path) -> np.ndarray:
     """The pixels of one image file as they are stored, e.g. labels.
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPS', 'EACH_IMAGE', 'strata', 'split', 'k_folds', 'label_folds', 'fold_parts', 'group_column', 'hold_out']
 
-# %% ../../nbs/data/17_splits.ipynb #ec826b1f
+# %% ../../nbs/data/17_splits.ipynb #08a1a216
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import ConfigError, check_columns, checked
 from .collection import CellImages
 
-# %% ../../nbs/data/17_splits.ipynb #2ddea9ee
+# %% ../../nbs/data/17_splits.ipynb #3afaa215
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
     check_columns(cells.table, [name], f"to {purpose}", cells.name)
     if cells.table[name].isna().any():
@@ -24,7 +24,7 @@ def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
         )
     return cells.table[name]
 
-# %% ../../nbs/data/17_splits.ipynb #f9293119
+# %% ../../nbs/data/17_splits.ipynb #d053183b
 def strata(
     values: pd.Series,  # classes, or numbers
     bins: int = 5,  # into which numbers with more different values than that are put, by quantile
@@ -34,7 +34,7 @@ def strata(
         return pd.qcut(values, bins, labels=False, duplicates="drop").to_numpy()
     return pd.factorize(values)[0]
 
-# %% ../../nbs/data/17_splits.ipynb #52804a12
+# %% ../../nbs/data/17_splits.ipynb #b9c250c5
 def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed: int) -> np.ndarray:
     "The fold, 0 to k-1, of each row."
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -64,7 +64,7 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
         fold[held] = i
     return fold
 
-# %% ../../nbs/data/17_splits.ipynb #7241d8a5
+# %% ../../nbs/data/17_splits.ipynb #dbecbb03
 @checked
 def split(
     cells: CellImages,
@@ -96,7 +96,7 @@ def split(
     part = np.select([share > edges[1], share > edges[0]], ["test", "validation"], "train")
     return replace(cells, table=cells.table.assign(**{column: part}))
 
-# %% ../../nbs/data/17_splits.ipynb #bb5a9495
+# %% ../../nbs/data/17_splits.ipynb #292d20ec
 @checked
 def k_folds(
     cells: CellImages,
@@ -110,7 +110,7 @@ def k_folds(
     "The fold in which each image is tested. Raises `ConfigError` where there are too few groups or images of a kind."
     return replace(cells, table=cells.table.assign(**{column: _folds(cells, k, by, stratify, bins, seed)}))
 
-# %% ../../nbs/data/17_splits.ipynb #85ba6e60
+# %% ../../nbs/data/17_splits.ipynb #5f7dd7c4
 @checked
 def label_folds(
     cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0
@@ -120,7 +120,7 @@ def label_folds(
         cells = k_folds(cells, k, by, label, bins, seed, f"fold {label}")
     return cells
 
-# %% ../../nbs/data/17_splits.ipynb #e3a7d144
+# %% ../../nbs/data/17_splits.ipynb #cac4ffe1
 @checked
 def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellImages, CellImages]]:
     "For each fold the images that train and those that test."
@@ -128,14 +128,14 @@ def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellIm
     for fold in sorted(folds.unique()):
         yield cells[(folds != fold).to_numpy()], cells[(folds == fold).to_numpy()]
 
-# %% ../../nbs/data/17_splits.ipynb #8a82a647
+# %% ../../nbs/data/17_splits.ipynb #fd55fe7d
 #: Columns whose groups belong together, from the coarsest grouping to the finest; CellProfiler's prefix `Metadata_` and capital letters do not matter.
 GROUPS = ("donor", "patient", "subject", "animal", "well", "field", "file", "track")
 
 #: As `by`: every image is a group of its own, for questions that need each donor or file on both sides.
 EACH_IMAGE = "each image"
 
-# %% ../../nbs/data/17_splits.ipynb #d0c86f39
+# %% ../../nbs/data/17_splits.ipynb #3a005118
 def group_column(cells: CellImages, share: float = 0.2) -> str | None:
     """The column whose groups are held out whole; None where no column has two groups.
 
@@ -147,7 +147,7 @@ def group_column(cells: CellImages, share: float = 0.2) -> str | None:
     enough = (column for column, count in counts.items() if 2 * share * count >= 1)
     return next(enough, max(counts, key=counts.__getitem__, default=None))
 
-# %% ../../nbs/data/17_splits.ipynb #d5d0fc94
+# %% ../../nbs/data/17_splits.ipynb #b8c91629
 def _group_numbers(cells: CellImages, by: str | None, share: float) -> np.ndarray:
     "A number for each image, equal within a group; an image without a value in a derived column is a group of its own."
     column = group_column(cells, share) if by is None else by
@@ -160,7 +160,7 @@ def _group_numbers(cells: CellImages, by: str | None, share: float) -> np.ndarra
     numbers[single] = numbers.max() + 1 + np.arange(single.sum())
     return numbers
 
-# %% ../../nbs/data/17_splits.ipynb #ad029fc5
+# %% ../../nbs/data/17_splits.ipynb #89764e30
 @checked
 def hold_out(
     cells: CellImages,

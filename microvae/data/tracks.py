@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['link_positions', 'track_cells']
 
-# %% ../../nbs/data/14_tracks.ipynb #1a78af44
+# %% ../../nbs/data/14_tracks.ipynb #df9bfc59
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from ..core.errors import ConfigError, checked, require
 from .collection import CellImages
 
-# %% ../../nbs/data/14_tracks.ipynb #010ff0dc
+# %% ../../nbs/data/14_tracks.ipynb #d5089375
 def _frames(table: pd.DataFrame) -> pd.DataFrame:
     """Columns `series` and `time` of each row: frames of a file, or, where each frame is a file of its own, the files
     of a folder in order.
@@ -27,7 +27,7 @@ def _frames(table: pd.DataFrame) -> pd.DataFrame:
     order = table.file.rank(method="dense").groupby(folder).rank("dense").astype(int) - 1
     return pd.DataFrame({"series": folder, "time": order})
 
-# %% ../../nbs/data/14_tracks.ipynb #94cb8f50
+# %% ../../nbs/data/14_tracks.ipynb #1a036c9e
 def link_positions(
     positions: pd.DataFrame,  # columns series, time, row, column, and area where divisions are wanted
     search_range: float,  # pixels that a cell moves between two frames, at most
@@ -57,7 +57,7 @@ def link_positions(
         first += int(tracks.max()) + 1
     return out
 
-# %% ../../nbs/data/14_tracks.ipynb #0d4ac04f
+# %% ../../nbs/data/14_tracks.ipynb #d07825d8
 def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     "The parent of each cell; `tracks` are renumbered in place where a division ends one."
     parents = {}
@@ -78,7 +78,7 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
             following += 1
     return tracks.map(lambda track: parents.get(track, -1))
 
-# %% ../../nbs/data/14_tracks.ipynb #90263d40
+# %% ../../nbs/data/14_tracks.ipynb #d683711b
 def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
     """The track that a new cell has split from: its nearest neighbour a frame ago, if its track continues, and is larger than
     each daughter.
@@ -95,7 +95,7 @@ def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, rea
     grown = "area" in now and max(row.area, now.area[sister[0]]) > 0.9 * before.area[nearest]
     return None if grown else int(tracks[nearest])
 
-# %% ../../nbs/data/14_tracks.ipynb #0831a090
+# %% ../../nbs/data/14_tracks.ipynb #0255003c
 @checked
 def track_cells(
     cells: CellImages,  # of a time series, as `crop_fields` gives them

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['study_of', 'importances', 'plot_search', 'plot_top']
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #99066015
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f653be2
 import warnings
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..core.errors import ConfigError, require
 from ..core.style import PALETTE, styled
 from ..training.search import Space, distribution
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #96988571
+# %% ../../nbs/evaluation/09_search_results.ipynb #3f15f01f
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
@@ -32,27 +32,27 @@ def study_of(trials: pd.DataFrame, space: Space):
         study.add_trial(optuna.trial.create_trial(params=chosen, distributions=kinds, value=row["value"]))
     return study
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #54f72a1f
+# %% ../../nbs/evaluation/09_search_results.ipynb #d2dc98c1
 def _choice(value, values):
     "A value in the type of the search space: 16.0 of a table becomes 16."
     if isinstance(values, list):
         return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #6efaf83a
+# %% ../../nbs/evaluation/09_search_results.ipynb #4ca931a0
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
     "Fraction of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
     shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
     return {name: float(share) for name, share in shares.items()}
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #b47a744c
+# %% ../../nbs/evaluation/09_search_results.ipynb #656dfad8
 def _variance_explained():
     "fANOVA. Optuna's default evaluates the best tenth of the trials, which is one of seven."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #8c463de7
+# %% ../../nbs/evaluation/09_search_results.ipynb #a6c9848a
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "Draw one of Optuna's figures: history, parallel (coordinates) or importance."
     require("optuna", "search")
@@ -88,7 +88,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.get_legend() and axis.get_legend().remove()
     return figure
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #0d1ab11d
+# %% ../../nbs/evaluation/09_search_results.ipynb #f59a9676
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """Plot the loss after each epoch of the best trials, columns number, epoch, value; pruned trials are grey."""
     done = trials[trials.state == "complete"].nsmallest(top, "value")
@@ -106,7 +106,7 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #b44132fb
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f591667
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")
     return part.epoch, part.value

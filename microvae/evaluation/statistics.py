@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #9e6d7549
+# %% ../../nbs/evaluation/10_statistics.ipynb #7f3ac405
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.errors import ConfigError, check_columns, checked
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #b3a2a4a5
+# %% ../../nbs/evaluation/10_statistics.ipynb #a290ce31
 class Interval(NamedTuple):
     "A mean with its interval and number of values. The limits are NaN for a single value."
 
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #724a80df
+# %% ../../nbs/evaluation/10_statistics.ipynb #375d9f8a
 @checked
 def interval(
     values,  # (n,) numbers
@@ -75,7 +75,7 @@ def interval(
     low, high = bootstrap((sums, counts), pooled, random_state=random, **how).confidence_interval
     return Interval(mean, float(low), float(high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #922784d8
+# %% ../../nbs/evaluation/10_statistics.ipynb #9c5a212e
 @checked
 def paired(
     runs: pd.DataFrame,
@@ -109,7 +109,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #3730cfbc
+# %% ../../nbs/evaluation/10_statistics.ipynb #8460a8e4
 @checked
 def against(
     runs: pd.DataFrame,

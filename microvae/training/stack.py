@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stackable', 'in_stacks', 'Rows', 'Stack', 'train_stacked']
 
-# %% ../../nbs/training/08_stack.ipynb #cc20f3b4
+# %% ../../nbs/training/08_stack.ipynb #1c784683
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from .config import RunConfig
 from .engine import AT_ONCE, Loop
 from .step import as_one_vector, elbo_settings, replayed, views
 
-# %% ../../nbs/training/08_stack.ipynb #4ee40ceb
+# %% ../../nbs/training/08_stack.ipynb #fc8e3842
 def stackable(config: RunConfig) -> tuple | None:
     "The key that runs must share to be stacked; None for a run that cannot be stacked."
     model = config.model
@@ -45,7 +45,7 @@ def stackable(config: RunConfig) -> tuple | None:
         replace(training, seed=0, early_stopping=None, keep_best=False, **rates),
     )
 
-# %% ../../nbs/training/08_stack.ipynb #c19b833d
+# %% ../../nbs/training/08_stack.ipynb #b3f079ee
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Unfinished runs in groups that can be stacked: of one kind, with the same number of epochs done."
     stacks = defaultdict(list)
@@ -54,7 +54,7 @@ def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
         stacks[(number,) if kind is None else (kind, len(loop.rows))].append(loop)
     return list(stacks.values())
 
-# %% ../../nbs/training/08_stack.ipynb #3620a0b7
+# %% ../../nbs/training/08_stack.ipynb #11b5de70
 class Rows:
     "Weights, gradients and Adam's state of several runs, a row for each."
 
@@ -110,7 +110,7 @@ class Rows:
                 theirs.setdefault(name, torch.zeros_like(loop.step.weights))
                 self._copy(theirs[name], mine[name], loop, back=True)
 
-# %% ../../nbs/training/08_stack.ipynb #c3f8de3a
+# %% ../../nbs/training/08_stack.ipynb #e362e4e2
 class Stack:
     "Runs of one kind that share their steps, with the same number of epochs done."
 
@@ -212,7 +212,7 @@ class Stack:
             found.append(torch.stack([reconstruction, kl], 1))
         return torch.stack(found)
 
-# %% ../../nbs/training/08_stack.ipynb #4f83a28a
+# %% ../../nbs/training/08_stack.ipynb #d6edb5b3
 def train_stacked(
     loops: list[Loop],
     images: Tensor,  # on the device of the runs
@@ -226,7 +226,7 @@ def train_stacked(
     for stack in in_stacks(loops):
         _train_stack(stack, images, held, after_epoch)
 
-# %% ../../nbs/training/08_stack.ipynb #6eb6bb53
+# %% ../../nbs/training/08_stack.ipynb #5a35f233
 def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_epoch):
     "Train runs of one kind, in halves if memory is short."
     stack = None

@@ -123,55 +123,54 @@ def write_onnx(
         with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter prints each of its steps
             warnings.simplefilter("ignore")
             count = {0: torch.export.Dim("n")}
-            program = torch.onnx.export(
-                graph,
-                inputs,
-                input_names=list(graph.inputs),
-                output_names=list(graph.outputs),
-                dynamic_shapes=(count,) * len(inputs),
-                dynamo=True,
-                verbose=False,
-            )
-            program.save(path)
+            names = dict(input_names=list(graph.inputs), output_names=list(graph.outputs))
+            shapes = (count,) * len(inputs)
+            torch.onnx.export(graph, inputs, dynamic_shapes=shapes, dynamo=True, verbose=False, **names).save(path)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        off[name] = _agree(
-            name,
-            graph,
-            inputs,
-            lambda given: session.run(
-                list(graph.outputs), {part: tensor.numpy() for part, tensor in zip(graph.inputs, given)}
-            ),
-        )
+
+        def run(given: tuple[Tensor, ...]) -> list:
+            return session.run(list(graph.outputs), {part: t.numpy() for part, t in zip(graph.inputs, given)})
+
+        off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #0c6fbd6e
+# %% ../../nbs/app/03_export.ipynb #1cf4abd3
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2 for `torch.export.load`, each checked against PyTorch."
-    off = {}
-    for name, (graph, inputs) in graphs(model).items():
-        count = {0: torch.export.Dim("n")}
-        program = torch.export.export(graph, inputs, dynamic_shapes=(count,) * len(inputs))
-        torch.export.save(program, folder / f"{name}.pt2")
-        again = torch.export.load(folder / f"{name}.pt2").module()
-        off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
-    return off
 
-# %% ../../nbs/app/03_export.ipynb #3bc1b303
+    def write(graph, inputs, path) -> Callable:
+        count = {0: torch.export.Dim("n")}
+        torch.export.save(torch.export.export(graph, inputs, dynamic_shapes=(count,) * len(inputs)), path)
+        return torch.export.load(path).module()
+
+    return _written(model, folder, "pt2", write)
+
+# %% ../../nbs/app/03_export.ipynb #a246dd77
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts for `torch.jit.load`, libtorch and Java's DJL, each checked against PyTorch."
-    off = {}
-    for name, (graph, inputs) in graphs(model).items():
+
+    def write(graph, inputs, path) -> Callable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.jit.save(torch.jit.trace(graph, inputs), str(folder / f"{name}.ts"))
-            again = torch.jit.load(str(folder / f"{name}.ts"))
-        off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
-    return off
+            torch.jit.save(torch.jit.trace(graph, inputs), path)
+            return torch.jit.load(path)
 
-# %% ../../nbs/app/03_export.ipynb #7796aef5
-def _as_arrays(found) -> list[np.ndarray]:
-    with torch.no_grad():
-        return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
+    return _written(model, folder, "ts", write)
+
+# %% ../../nbs/app/03_export.ipynb #f86a8845
+def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
+    "Write both graphs by `write(graph, inputs, path)`, which reads each again; how far that is from PyTorch."
+    off = {}
+    for name, (graph, inputs) in graphs(model).items():
+        again = write(graph, inputs, str(folder / f"{name}.{ending}"))
+
+        def run(given: tuple[Tensor, ...]) -> list[np.ndarray]:
+            with torch.no_grad():
+                found = again(*given)
+            return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
+
+        off[name] = _agree(name, graph, inputs, run)
+    return off
 
 # %% ../../nbs/app/03_export.ipynb #4da62408
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
@@ -197,7 +196,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #2a777b80
+# %% ../../nbs/app/03_export.ipynb #5e98ab12
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits per pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -218,27 +217,11 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     window = dict(start=0, end=65535, min=0, max=65535)
     group = zarr.open_group(str(folder), mode="w", zarr_format=2)
     common = dict(fmt=FormatV04(), scale_factors=[])
-    write_image(
-        image,
-        group,
-        axes="cyx",
-        storage_options=dict(chunks=(1, 512, 512)),
-        omero={
-            "channels": [
-                {"label": name, "active": True, "color": "FFFFFF", "window": window} for name in cells.channels
-            ]
-        },
-        **common,
-    )
-    write_labels(
-        labels,
-        group,
-        name="cells",
-        axes="yx",
-        storage_options=dict(chunks=(512, 512)),
-        label_metadata={"properties": _properties(codes)},
-        **common,
-    )
+    shown = [{"label": name, "active": True, "color": "FFFFFF", "window": window} for name in cells.channels]
+    chunks = dict(chunks=(1, 512, 512))
+    write_image(image, group, axes="cyx", storage_options=chunks, omero={"channels": shown}, **common)
+    known = dict(name="cells", label_metadata={"properties": _properties(codes)})
+    write_labels(labels, group, axes="yx", storage_options=dict(chunks=(512, 512)), **known, **common)
 
 # %% ../../nbs/app/03_export.ipynb #f904d879
 @checked
@@ -282,7 +265,7 @@ def _repository(name: str) -> str:
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #817ea4e7
+# %% ../../nbs/app/03_export.ipynb #40fb917c
 @checked
 def push(
     model: Model,
@@ -298,11 +281,8 @@ def push(
         model.save(part)
         try:
             api.create_repo(_repository(name), private=private, exist_ok=True)
-            return str(
-                api.upload_folder(
-                    repo_id=name, folder_path=part, commit_message=f"microvae run {model.config.identity()}"
-                )
-            )
+            message = f"microvae run {model.config.identity()}"
+            return str(api.upload_folder(repo_id=name, folder_path=part, commit_message=message))
         except MicroVAEError:
             raise
         except Exception as error:
@@ -317,7 +297,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #32285fe3
+# %% ../../nbs/app/03_export.ipynb #90008d1f
 @checked
 def pull(
     name: str,  # owner/name
@@ -326,14 +306,9 @@ def pull(
     "Fetch a model from a hub: weights and descriptions, no code. Raises `FileError` if it is not there."
     hub = require("huggingface_hub", "hub")
     try:
-        return Path(
-            hub.snapshot_download(
-                _repository(name),
-                cache_dir=folder,
-                local_files_only=folder is not None,
-                allow_patterns=["*.json", "*.safetensors", "*.parquet", "README.md"],
-            )
-        )
+        patterns = ["*.json", "*.safetensors", "*.parquet", "README.md"]
+        place = dict(cache_dir=folder, local_files_only=folder is not None)
+        return Path(hub.snapshot_download(_repository(name), allow_patterns=patterns, **place))
     except MicroVAEError:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['INVARIANT', 'Augmentation', 'invariance', 'fourier_magnitude']
 
-# %% ../../nbs/data/16_augment.ipynb #eb6c4c52
+# %% ../../nbs/data/16_augment.ipynb #78f95236
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.errors import ConfigError, ShapeError, check_fields
 from ..core.geometry import resampled, rotation_matrices
 
-# %% ../../nbs/data/16_augment.ipynb #13bea24d
+# %% ../../nbs/data/16_augment.ipynb #c05
 @dataclass(frozen=True)
 class Augmentation:
     "Random changes of each training image; every setting says how large a change may be."
@@ -93,7 +93,7 @@ class Augmentation:
         matrices = rotation_matrices(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
         return resampled(images, matrices, move, "reflection")
 
-# %% ../../nbs/data/16_augment.ipynb #e601f625
+# %% ../../nbs/data/16_augment.ipynb #2bd52ecb
 #: What a code may be invariant to, as the largest change of a training image.
 INVARIANT: dict[str, dict[str, Any]] = {
     "rotation": dict(rotation=180.0),
@@ -102,7 +102,7 @@ INVARIANT: dict[str, dict[str, Any]] = {
     "brightness": dict(brightness=0.3),
 }
 
-# %% ../../nbs/data/16_augment.ipynb #4301a035
+# %% ../../nbs/data/16_augment.ipynb #5eb2a505
 def invariance(names: Sequence[str]) -> Augmentation:
     "The random changes to which codes are made invariant; names are those of `INVARIANT`."
     changes: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def invariance(names: Sequence[str]) -> Augmentation:
         changes |= INVARIANT[name]
     return Augmentation(**changes)
 
-# %% ../../nbs/data/16_augment.ipynb #81ff1269
+# %% ../../nbs/data/16_augment.ipynb #eb6e54a9
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
@@ -123,10 +123,8 @@ class _Draw:
         return self.images.device if self.generator is None else self.generator.device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        n = len(self.images)
-        return (low + (high - low) * torch.rand(n, 1, 1, 1, generator=self.generator, device=self.device)).to(
-            self.images
-        )
+        drawn = torch.rand(len(self.images), 1, 1, 1, generator=self.generator, device=self.device)
+        return (low + (high - low) * drawn).to(self.images)
 
     def normal(self, shape) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device).to(self.images)
@@ -141,13 +139,13 @@ class _Draw:
         own = torch.Generator(self.device).manual_seed(seed)
         return torch.poisson(means.to(self.device), own).to(means)
 
-# %% ../../nbs/data/16_augment.ipynb #4f92bede
+# %% ../../nbs/data/16_augment.ipynb #84a1c152
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
-# %% ../../nbs/data/16_augment.ipynb #d5c45adf
+# %% ../../nbs/data/16_augment.ipynb #ca10c9b2
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
@@ -159,7 +157,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
         turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
 
-# %% ../../nbs/data/16_augment.ipynb #e438d1fa
+# %% ../../nbs/data/16_augment.ipynb #294aac89
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
@@ -169,11 +167,10 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     flat = torch.nn.functional.pad(images.reshape(1, n * channels, height, width), (reach,) * 4, mode="reflect")
     flat = torch.nn.functional.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
-    return torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels).reshape(
-        n, channels, height, width
-    )
+    flat = torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
+    return flat.reshape(n, channels, height, width)
 
-# %% ../../nbs/data/16_augment.ipynb #98d418ed
+# %% ../../nbs/data/16_augment.ipynb #7a6ec836
 def fourier_magnitude(images: Tensor) -> Tensor:
     """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
     texture when it is shifted.

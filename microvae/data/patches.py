@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cut_patches', 'write_parts']
 
-# %% ../../nbs/data/15_patches.ipynb #c03
+# %% ../../nbs/data/15_patches.ipynb #b5544ac7
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from .fields import folder_column, list_fields
 from .preprocessing import Preprocessing
 from .tables import join_table
 
-# %% ../../nbs/data/15_patches.ipynb #c04
+# %% ../../nbs/data/15_patches.ipynb #4f6135de
 @checked
 def cut_patches(
     source,  # a file, a folder, a pattern or a list of images
@@ -44,13 +44,8 @@ def cut_patches(
     if not 0 <= brightness < 1:
         raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
-    known = pd.DataFrame(
-        {
-            "file": [f.name for f in fields],
-            folder_column(fields): [f.plate for f in fields],
-            "frame": [f.frame for f in fields],
-        }
-    )
+    names = ["file", folder_column(fields), "frame"]
+    known = pd.DataFrame([(f.name, f.plate, f.frame) for f in fields], columns=names)
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     preprocessing = preprocessing.fitted([field.sample() for field in fields])
@@ -69,15 +64,11 @@ def cut_patches(
     of_each = known.loc[np.repeat(known.index, n)].reset_index(drop=True)
     table = pd.concat([of_each, pd.concat(places, ignore_index=True)], axis=1)
     name = Path(str(source)).stem if isinstance(source, (str, Path)) else "patches"
-    return CellImages(
-        np.stack(images),
-        table,
-        fields[0].channels(),
-        name,
-        {"preprocessing": preprocessing.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
-    )
+    patches = dict(size=size, n=n, brightness=brightness, seed=seed)
+    about = dict(preprocessing=preprocessing.as_list(), patches=patches)
+    return CellImages(np.stack(images), table, fields[0].channels(), name, about)
 
-# %% ../../nbs/data/15_patches.ipynb #4344ab95
+# %% ../../nbs/data/15_patches.ipynb #b1cb9f34
 def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:
     "Where the patches of an image `(height, width)` begin, and how much brighter each becomes."
     height, width = shape
@@ -89,13 +80,13 @@ def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random
         )
     )
 
-# %% ../../nbs/data/15_patches.ipynb #256910f2
+# %% ../../nbs/data/15_patches.ipynb #04ac83e9
 def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
     "One patch `(C, size, size)`, with its brightness."
     cut = planes[:, place.row : place.row + size, place.column : place.column + size]
     return np.clip(cut * np.float32(place.brightness), 0, 1)
 
-# %% ../../nbs/data/15_patches.ipynb #a6041536
+# %% ../../nbs/data/15_patches.ipynb #07370a11
 @checked
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
     """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the

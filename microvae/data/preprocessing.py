@@ -7,7 +7,7 @@ __all__ = ['Scope', 'CUT', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natu
            'Percentile', 'opened_background', 'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit',
            'Preprocessing', 'essential', 'in_short']
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c03
+# %% ../../nbs/data/02_preprocessing.ipynb #1cd2acc4
 import json
 import warnings
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ import numpy as np
 
 from ..core.errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c05
+# %% ../../nbs/data/02_preprocessing.ipynb #cb098408
 Scope = Literal["image", "plate", "set"]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #337c5947
+# %% ../../nbs/data/02_preprocessing.ipynb #04a1d13f
 class Sample(NamedTuple):
     "One image of a set: its plate and a function that reads it."
 
@@ -30,51 +30,49 @@ class Sample(NamedTuple):
     read: Callable[[], np.ndarray]  # gives (C, H, W) as stored
     maximum: float | None = None  # the largest value that the file can hold, where the file says so
 
-# %% ../../nbs/data/02_preprocessing.ipynb #be0e16bb
+# %% ../../nbs/data/02_preprocessing.ipynb #dfcb62d4
 def certain_maximum(dtype: np.dtype) -> float | None:
     """The largest value of a type where the type says enough: 255 for 8 bits, 1 for booleans and floats; cameras
     rarely fill 16 bits.
     """
     return {"f": 1.0, "b": 1.0}.get(dtype.kind, 255.0 if dtype.itemsize == 1 and dtype.kind == "u" else None)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #1462485e
+# %% ../../nbs/data/02_preprocessing.ipynb #1aa13704
 def natural_maximum(array: np.ndarray) -> float:
     "The default value that becomes 1: that of the type, or the largest that occurs."
     return certain_maximum(array.dtype) or float(max(array.max(), 1))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #639f68b4
+# %% ../../nbs/data/02_preprocessing.ipynb #f3afbd5c
 def has_negatives(array: np.ndarray) -> bool:
     "Whether pixels are signed integers and some lie below 0: then no value of the type says what is black."
     return array.dtype.kind == "i" and bool(array.min() < 0)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #1d00197c
+# %% ../../nbs/data/02_preprocessing.ipynb #7a69904f
 def finite(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes. Raises `ImageError` if a pixel is not finite."
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise ImageError(f"{source} has NaN or infinite pixels; every pixel must be a number")
     return planes
 
-# %% ../../nbs/data/02_preprocessing.ipynb #93a4d3de
+# %% ../../nbs/data/02_preprocessing.ipynb #4f171c20
 #: Of an image, the share of pixels that are cut without a warning.
 CUT = 0.001
 
 #: A step that learns from the whole set looks at this many images of it, evenly spread.
 ENOUGH = 200
 
-# %% ../../nbs/data/02_preprocessing.ipynb #f0967709
+# %% ../../nbs/data/02_preprocessing.ipynb #c31ee567
 def _spread(samples: list[Sample]) -> list[Sample]:
-    return (
-        samples
-        if len(samples) <= ENOUGH
-        else [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
-    )
+    if len(samples) <= ENOUGH:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #a5744a94
+# %% ../../nbs/data/02_preprocessing.ipynb #c2b81a27
 def _checked_scope(scope: str):
     if scope not in ("image", "plate", "set"):
         raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c07
+# %% ../../nbs/data/02_preprocessing.ipynb #df7a0892
 @dataclass(frozen=True)
 class Scale:
     """Divide by one value, the same for the whole set.
@@ -107,20 +105,20 @@ class Scale:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or natural_maximum(planes))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #00e9a3ab
+# %% ../../nbs/data/02_preprocessing.ipynb #0a0d5668
 def _range_of(planes: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
     "Whether planes have negative integers, and the smallest and largest value of each channel."
     flat = planes.reshape(len(planes), -1)
     return has_negatives(planes), flat.min(1).astype(float), flat.max(1).astype(float)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #3dbb4932
+# %% ../../nbs/data/02_preprocessing.ipynb #f0d5234f
 def _whole_range(ranges: list[tuple[np.ndarray, np.ndarray]]) -> "Percentile":
     "From the smallest to the largest value of each channel of a set; images of other channels are refused later."
     channels = len(ranges[0][0])
     lows, highs = zip(*[pair for pair in ranges if len(pair[0]) == channels])
     return Percentile(0, 100, "set", {"": [np.min(lows, 0).tolist(), np.max(highs, 0).tolist()]})
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c10
+# %% ../../nbs/data/02_preprocessing.ipynb #01a5afb8
 @dataclass(frozen=True)
 class Percentile:
     "Scale each channel to [0, 1] between two percentiles of the image, the plate or the set; values outside are clipped."
@@ -143,12 +141,10 @@ class Percentile:
         for sample in samples if self.over == "plate" else _spread(list(samples)):
             planes = finite(sample.read(), "an image that Percentile learns from")
             flat = planes.reshape(len(planes), -1)
-            pixels.setdefault(sample.plate if self.over == "plate" else "", []).append(
-                flat[:, :: max(1, flat.shape[1] // 20_000)]
-            )
-        return replace(
-            self, limits={plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()}
-        )
+            plate = sample.plate if self.over == "plate" else ""
+            pixels.setdefault(plate, []).append(flat[:, :: max(1, flat.shape[1] // 20_000)])
+        limits = {plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()}
+        return replace(self, limits=limits)
 
     def _range(self, flat: np.ndarray) -> np.ndarray:
         return np.percentile(flat, (self.low, self.high), axis=1)
@@ -171,7 +167,7 @@ class Percentile:
             raise unknown_name("plate", key, list(self.limits))
         return self.limits[key]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #6e8836c8
+# %% ../../nbs/data/02_preprocessing.ipynb #b99dbeeb
 def _warn_of_cut(outside: np.ndarray):
     "A warning where many pixels lie outside the whole range of the images that a step has learned from."
     if outside.mean() > CUT:
@@ -181,7 +177,7 @@ def _warn_of_cut(outside: np.ndarray):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c13
+# %% ../../nbs/data/02_preprocessing.ipynb #519d8a7f
 def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
     """What is wider than `width` pixels in a smoothed plane: a grey opening, on a coarser grid where the width allows
     it, since the background has no detail.
@@ -191,12 +187,11 @@ def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
 
     width = max(3, int(width))
     step = max(1, width // 12)
-    ground = ndimage.gaussian_filter(
-        ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step)), width / step / 3
-    )
+    opened = ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step))
+    ground = ndimage.gaussian_filter(opened, width / step / 3)
     return resize(ground, smooth.shape, order=1, preserve_range=True) if step > 1 else ground
 
-# %% ../../nbs/data/02_preprocessing.ipynb #89dd4682
+# %% ../../nbs/data/02_preprocessing.ipynb #29c2e54f
 @dataclass(frozen=True)
 class SubtractBackground:
     "Subtract structures that are wider than cells; negative values become zero."
@@ -219,26 +214,23 @@ class SubtractBackground:
         from skimage import filters, restoration, transform
 
         if self.method == "top_hat":
-            return opened_background(
-                filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True), 2 * self.radius + 1
-            )
+            smooth = filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True)
+            return opened_background(smooth, 2 * self.radius + 1)
         step = max(1, int(self.radius // 8))
-        small = transform.resize(
-            plane, [max(1, -(-s // step)) for s in plane.shape], order=1, anti_aliasing=True, preserve_range=True
-        )
+        coarse = [max(1, -(-side // step)) for side in plane.shape]
+        small = transform.resize(plane, coarse, order=1, anti_aliasing=True, preserve_range=True)
         radius = max(1, round(self.radius / step))
-        slow = (
-            filters.gaussian(small, radius, preserve_range=True)
-            if self.method == "gaussian"
-            else restoration.rolling_ball(small, radius=radius)
-        )
+        if self.method == "gaussian":
+            slow = filters.gaussian(small, radius, preserve_range=True)
+        else:
+            slow = restoration.rolling_ball(small, radius=radius)
         return transform.resize(slow, plane.shape, order=1, preserve_range=True)
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         planes = planes.astype(np.float32)
         return np.maximum(planes - np.stack([self.background(plane) for plane in planes]), 0).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c16
+# %% ../../nbs/data/02_preprocessing.ipynb #92710f6e
 @dataclass(frozen=True)
 class FlatField:
     "Divide by the illumination of the set: the smoothed median of its images, of mean 1 for each channel."
@@ -255,15 +247,11 @@ class FlatField:
 
         if self.grid is not None:
             return self
+        how = dict(order=1, anti_aliasing=True, preserve_range=True)
         coarse = []
         for sample in _spread(list(samples)):
             planes = sample.read().astype(np.float32)
-            small = np.stack(
-                [
-                    resize(plane, (self.points,) * 2, order=1, anti_aliasing=True, preserve_range=True)
-                    for plane in planes
-                ]
-            )
+            small = np.stack([resize(plane, (self.points,) * 2, **how) for plane in planes])
             if (small.mean((1, 2)) < 0).any():
                 raise ConfigError(
                     "FlatField divides by the light, so images must not be negative; subtract black first"
@@ -281,15 +269,11 @@ class FlatField:
             raise ConfigError("FlatField must first be fitted to a set: Preprocessing([...]).fitted(samples)")
         if len(self.grid) != len(planes):
             raise ConfigError(f"FlatField was fitted to {len(self.grid)} channels, the image has {len(planes)}")
-        light = np.stack(
-            [
-                resize(np.asarray(plane), planes.shape[1:], order=3, mode="edge", preserve_range=True)
-                for plane in self.grid
-            ]
-        )
+        how = dict(order=3, mode="edge", preserve_range=True)
+        light = np.stack([resize(np.asarray(plane), planes.shape[1:], **how) for plane in self.grid])
         return (planes / np.maximum(light, 0.05)).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c19
+# %% ../../nbs/data/02_preprocessing.ipynb #b2e24c31
 @dataclass(frozen=True)
 class Denoise:
     "Remove noise with scikit-image: non-local means, wavelets or total variation."
@@ -327,7 +311,7 @@ class Denoise:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return np.stack([self._plane(plane) for plane in planes.astype(np.float32)]).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #9718eb77
+# %% ../../nbs/data/02_preprocessing.ipynb #fda8679a
 @dataclass(frozen=True)
 class Clip:
     "Clip values outside [0, 1], for images that are scaled like others and may be brighter."
@@ -339,10 +323,10 @@ class Clip:
         _warn_of_cut(planes < 0)  # bright pixels raise one warning for the whole set
         return np.clip(planes, 0, 1)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c22
+# %% ../../nbs/data/02_preprocessing.ipynb #2bca4066
 STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
 
-# %% ../../nbs/data/02_preprocessing.ipynb #6b4ed5a0
+# %% ../../nbs/data/02_preprocessing.ipynb #d9b0cf97
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
     finite(planes, source)
@@ -355,7 +339,7 @@ def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
         )
     return planes.astype(np.float32, copy=False)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #15dbb717
+# %% ../../nbs/data/02_preprocessing.ipynb #6330bbed
 @dataclass(frozen=True)
 class Preprocessing:
     "Steps that are applied in order; at the end every pixel lies in [0, 1]."
@@ -392,9 +376,7 @@ class Preprocessing:
         done: list = []
         for step in self.steps:
             before = tuple(done)
-            done.append(
-                step.fitted([s._replace(read=partial(_read_through, before, s)) if before else s for s in samples])
-            )
+            done.append(step.fitted([s._replace(read=partial(_read_through, before, s)) for s in samples]))
         return Preprocessing(tuple(done))
 
     def __call__(self, planes: np.ndarray, plate: str = "", source: str = "image") -> np.ndarray:
@@ -420,17 +402,17 @@ class Preprocessing:
             made.append(STEPS[name](**settings))
         return cls(tuple(made))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #f5876a5c
+# %% ../../nbs/data/02_preprocessing.ipynb #eb07b09d
 def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
     for step in steps:
         planes = step(planes, plate)
     return planes
 
-# %% ../../nbs/data/02_preprocessing.ipynb #25133ace
+# %% ../../nbs/data/02_preprocessing.ipynb #7cbba8da
 def _read_through(steps, sample: Sample) -> np.ndarray:
     return _through(steps, sample.read(), sample.plate)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #4ededc0e
+# %% ../../nbs/data/02_preprocessing.ipynb #230d144d
 def essential(
     steps: Iterable[dict],  # as `as_list` gives them
     source: str = "the set",  # how messages call what they belong to
@@ -450,7 +432,7 @@ def essential(
         found.pop()
     return found
 
-# %% ../../nbs/data/02_preprocessing.ipynb #471bd88f
+# %% ../../nbs/data/02_preprocessing.ipynb #2a25709b
 def in_short(steps: Iterable[dict]) -> str:
     "Steps in one line of Python."
     calls = []

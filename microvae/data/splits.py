@@ -5,29 +5,26 @@
 # %% auto #0
 __all__ = ['GROUPS', 'EACH_IMAGE', 'strata', 'split', 'k_folds', 'label_folds', 'fold_parts', 'group_column', 'hold_out']
 
-# %% ../../nbs/data/17_splits.ipynb #c03
+# %% ../../nbs/data/17_splits.ipynb #08a1a216
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 from .collection import CellImages
 
-# %% ../../nbs/data/17_splits.ipynb #c05
+# %% ../../nbs/data/17_splits.ipynb #3afaa215
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
-    if name not in cells.table:
-        raise ConfigError(
-            f"{cells.name} has no column {name!r} to {purpose}; it has {', '.join(map(str, cells.table.columns))}"
-        )
+    check_columns(cells.table, [name], f"to {purpose}", cells.name)
     if cells.table[name].isna().any():
         raise ConfigError(
             f"column {name!r} of {cells.name} is empty in {int(cells.table[name].isna().sum())} rows; fill or drop them before you {purpose}"
         )
     return cells.table[name]
 
-# %% ../../nbs/data/17_splits.ipynb #74742ec4
+# %% ../../nbs/data/17_splits.ipynb #d053183b
 def strata(
     values: pd.Series,  # classes, or numbers
     bins: int = 5,  # into which numbers with more different values than that are put, by quantile
@@ -37,7 +34,7 @@ def strata(
         return pd.qcut(values, bins, labels=False, duplicates="drop").to_numpy()
     return pd.factorize(values)[0]
 
-# %% ../../nbs/data/17_splits.ipynb #502d9ad5
+# %% ../../nbs/data/17_splits.ipynb #b9c250c5
 def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed: int) -> np.ndarray:
     "The fold, 0 to k-1, of each row."
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -45,11 +42,8 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
     n = len(cells)
     groups = None if by is None else pd.factorize(_column(cells, by, "split by"))[0]
     names = [stratify] if isinstance(stratify, str) else list(stratify or [])
-    classes = None
-    if names:
-        classes = pd.factorize(
-            pd.Series(list(zip(*[strata(_column(cells, name, "spread evenly"), bins) for name in names])))
-        )[0]
+    layers = {name: strata(_column(cells, name, "spread evenly"), bins) for name in names}
+    classes = pd.DataFrame(layers).groupby(names, sort=False).ngroup().to_numpy() if names else None
     units = n if groups is None else groups.max() + 1
     if not 2 <= k <= units:
         raise ConfigError(
@@ -70,7 +64,7 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
         fold[held] = i
     return fold
 
-# %% ../../nbs/data/17_splits.ipynb #c07
+# %% ../../nbs/data/17_splits.ipynb #dbecbb03
 @checked
 def split(
     cells: CellImages,
@@ -102,7 +96,7 @@ def split(
     part = np.select([share > edges[1], share > edges[0]], ["test", "validation"], "train")
     return replace(cells, table=cells.table.assign(**{column: part}))
 
-# %% ../../nbs/data/17_splits.ipynb #c10
+# %% ../../nbs/data/17_splits.ipynb #292d20ec
 @checked
 def k_folds(
     cells: CellImages,
@@ -116,7 +110,7 @@ def k_folds(
     "The fold in which each image is tested. Raises `ConfigError` where there are too few groups or images of a kind."
     return replace(cells, table=cells.table.assign(**{column: _folds(cells, k, by, stratify, bins, seed)}))
 
-# %% ../../nbs/data/17_splits.ipynb #b937259e
+# %% ../../nbs/data/17_splits.ipynb #5f7dd7c4
 @checked
 def label_folds(
     cells: CellImages, labels: list[str], k: int = 5, by: str | None = None, bins: int = 5, seed: int = 0
@@ -126,7 +120,7 @@ def label_folds(
         cells = k_folds(cells, k, by, label, bins, seed, f"fold {label}")
     return cells
 
-# %% ../../nbs/data/17_splits.ipynb #fdae5969
+# %% ../../nbs/data/17_splits.ipynb #cac4ffe1
 @checked
 def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellImages, CellImages]]:
     "For each fold the images that train and those that test."
@@ -134,14 +128,14 @@ def fold_parts(cells: CellImages, column: str = "fold") -> Iterator[tuple[CellIm
     for fold in sorted(folds.unique()):
         yield cells[(folds != fold).to_numpy()], cells[(folds == fold).to_numpy()]
 
-# %% ../../nbs/data/17_splits.ipynb #c13
+# %% ../../nbs/data/17_splits.ipynb #fd55fe7d
 #: Columns whose groups belong together, from the coarsest grouping to the finest; CellProfiler's prefix `Metadata_` and capital letters do not matter.
 GROUPS = ("donor", "patient", "subject", "animal", "well", "field", "file", "track")
 
 #: As `by`: every image is a group of its own, for questions that need each donor or file on both sides.
 EACH_IMAGE = "each image"
 
-# %% ../../nbs/data/17_splits.ipynb #a1c3e5f7
+# %% ../../nbs/data/17_splits.ipynb #3a005118
 def group_column(cells: CellImages, share: float = 0.2) -> str | None:
     """The column whose groups are held out whole; None where no column has two groups.
 
@@ -153,7 +147,7 @@ def group_column(cells: CellImages, share: float = 0.2) -> str | None:
     enough = (column for column, count in counts.items() if 2 * share * count >= 1)
     return next(enough, max(counts, key=counts.__getitem__, default=None))
 
-# %% ../../nbs/data/17_splits.ipynb #b2d4f6a8
+# %% ../../nbs/data/17_splits.ipynb #b8c91629
 def _group_numbers(cells: CellImages, by: str | None, share: float) -> np.ndarray:
     "A number for each image, equal within a group; an image without a value in a derived column is a group of its own."
     column = group_column(cells, share) if by is None else by
@@ -166,7 +160,7 @@ def _group_numbers(cells: CellImages, by: str | None, share: float) -> np.ndarra
     numbers[single] = numbers.max() + 1 + np.arange(single.sum())
     return numbers
 
-# %% ../../nbs/data/17_splits.ipynb #bda9d62b
+# %% ../../nbs/data/17_splits.ipynb #89764e30
 @checked
 def hold_out(
     cells: CellImages,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['link_positions', 'track_cells']
 
-# %% ../../nbs/data/14_tracks.ipynb #c03
+# %% ../../nbs/data/14_tracks.ipynb #df9bfc59
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from ..core.errors import ConfigError, checked, require
 from .collection import CellImages
 
-# %% ../../nbs/data/14_tracks.ipynb #c04
+# %% ../../nbs/data/14_tracks.ipynb #d5089375
 def _frames(table: pd.DataFrame) -> pd.DataFrame:
     """Columns `series` and `time` of each row: frames of a file, or, where each frame is a file of its own, the files
     of a folder in order.
@@ -24,16 +24,10 @@ def _frames(table: pd.DataFrame) -> pd.DataFrame:
     if table.frame.nunique() > 1:
         return pd.DataFrame({"series": table.file, "time": table.frame})
     folder = table.file.map(lambda name: name.rpartition("/")[0])
-    return pd.DataFrame(
-        {
-            "series": folder,
-            "time": table.file.groupby(folder)
-            .transform(lambda names: names.map({n: i for i, n in enumerate(sorted(names.unique()))}))
-            .astype(int),
-        }
-    )
+    order = table.file.rank(method="dense").groupby(folder).rank("dense").astype(int) - 1
+    return pd.DataFrame({"series": folder, "time": order})
 
-# %% ../../nbs/data/14_tracks.ipynb #94193480
+# %% ../../nbs/data/14_tracks.ipynb #1a036c9e
 def link_positions(
     positions: pd.DataFrame,  # columns series, time, row, column, and area where divisions are wanted
     search_range: float,  # pixels that a cell moves between two frames, at most
@@ -49,13 +43,9 @@ def link_positions(
     first = 0
     for _, part in positions.groupby("series", sort=True):
         try:
-            linked = trackpy.link(
-                part[["row", "column", "time"]],
-                search_range,
-                pos_columns=["row", "column"],
-                t_column="time",
-                memory=memory,
-            )
+            places = part[["row", "column", "time"]]
+            columns = dict(pos_columns=["row", "column"], t_column="time")
+            linked = trackpy.link(places, search_range, memory=memory, **columns)
         except trackpy.SubnetOversizeException as error:
             raise ConfigError(
                 f"search_range of {search_range} pixels is too large for cells that lie so close; take about half their distance"
@@ -67,7 +57,7 @@ def link_positions(
         first += int(tracks.max()) + 1
     return out
 
-# %% ../../nbs/data/14_tracks.ipynb #e9121948
+# %% ../../nbs/data/14_tracks.ipynb #d07825d8
 def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     "The parent of each cell; `tracks` are renumbered in place where a division ends one."
     parents = {}
@@ -88,7 +78,7 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
             following += 1
     return tracks.map(lambda track: parents.get(track, -1))
 
-# %% ../../nbs/data/14_tracks.ipynb #133cff7c
+# %% ../../nbs/data/14_tracks.ipynb #d683711b
 def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
     """The track that a new cell has split from: its nearest neighbour a frame ago, if its track continues, and is larger than
     each daughter.
@@ -105,7 +95,7 @@ def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, rea
     grown = "area" in now and max(row.area, now.area[sister[0]]) > 0.9 * before.area[nearest]
     return None if grown else int(tracks[nearest])
 
-# %% ../../nbs/data/14_tracks.ipynb #0d71afa2
+# %% ../../nbs/data/14_tracks.ipynb #0255003c
 @checked
 def track_cells(
     cells: CellImages,  # of a time series, as `crop_fields` gives them
@@ -119,9 +109,7 @@ def track_cells(
     """
     columns = ["file", "frame", "row", "column", "area"]
     dropped = pd.DataFrame(cells.about.get("dropped", {}))
-    known = pd.concat(
-        [cells.table[columns], dropped[columns]] if len(dropped) else [cells.table[columns]], ignore_index=True
-    )
+    known = pd.concat([part[columns] for part in (cells.table, dropped) if len(part)], ignore_index=True)
     known = pd.concat([known, _frames(known)], axis=1)
     linked = link_positions(known, search_range, memory, divisions).assign(time=known.time)[["time", "track", "parent"]]
     return replace(cells, table=cells.table.assign(**linked[: len(cells)].to_dict("list")))

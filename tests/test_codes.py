@@ -94,5 +94,5 @@ def test_fit_and_estimator_train_alike(cells):
     config = mv.MicroVAE(random_state=0).config(400)
     assert config == mv.RunConfig(
         objective=mv.Objective(avoid_collapse=True),
-        training=mv.Training(76, 32, 4e-3, schedule="cosine", early_stopping=25, keep_best=True),
+        training=mv.Training(77, 32, 4e-3, schedule="cosine", early_stopping=25, keep_best=True),
     )

@@ -93,6 +93,11 @@ def test_a_default_run_is_not_said_to_collapse(cells):
 def test_fit_and_estimator_train_alike(cells):
     config = mv.MicroVAE(random_state=0).config(400)
     assert config == mv.RunConfig(
+        model=mv.ModelConfig(latent_dim=32),
         objective=mv.Objective(avoid_collapse=True),
         training=mv.Training(77, 32, 4e-3, schedule="cosine", early_stopping=25, keep_best=True),
     )
+    one_epoch = dict(progress=False, device="cpu", time_budget=0)
+    run = mv.fit("adaptable", mv.CellImages(cells), **one_epoch)
+    assert not run.finished
+    assert (run.config.training, run.config.objective) == (config.training, config.objective)

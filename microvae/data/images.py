@@ -13,12 +13,11 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, ShapeError, checked
 from ..core.files import free_memory, open_npz
 from .collection import CellImages
-from .fields import Field, folder_column, group_files
+from .fields import Field, fields_table, group_files, sites_of_rows, sites_table, with_plate_columns
 from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
@@ -82,16 +81,6 @@ class ReadFields:
             self.planes[number] = np.empty(0)
         return images
 
-    def table(self) -> pd.DataFrame:
-        "A row a field: file, folder, frame, and scene where files hold several."
-        columns: dict[str, list] = {
-            "file": [field.name for field in self.fields],
-            folder_column(self.fields): [field.plate for field in self.fields],
-            "frame": [field.frame for field in self.fields],
-        }
-        scenes = [field.scene for field in self.fields]
-        return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
-
 # %% ../../nbs/data/10_images.ipynb #969245e9
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
@@ -119,7 +108,8 @@ def load_images(
     level: int = 0,  # of pyramids
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     part: bool = False,  # True where the files are a part of what the table lists
-) -> CellImages:  # one row a file and frame, columns `file`, `folder` or `plate`, `frame`
+    plate_columns: bool = False,  # adds the columns Metadata_Plate, Metadata_Well and Metadata_Site
+) -> CellImages:  # one row a file, scene and frame: columns `file`, `folder` or `plate`, `frame`
     """Images of one shape as a collection; every frame of a time series is one image.
 
     Raises `ImageError` for a file that cannot be used, `ShapeError` where channels differ, `ConfigError` where the table and the files do not match.
@@ -132,8 +122,13 @@ def load_images(
     if cells is None:
         read = ReadFields.of(source, group_files(source, channels, z, level, axes))
         cells = _joined(read, Preprocessing.of(preprocessing, maximum), size, source)
+        sites = sites_table([field.site for field in read.fields])
+    else:
+        sites = sites_of_rows(cells.table)
     if table is not None:
-        cells = replace(cells, table=join_table(cells.table, table, on, part=part))
+        cells = replace(cells, table=join_table(cells.table, table, on, part=part, sites=sites))
+    if plate_columns:
+        cells = replace(cells, table=with_plate_columns(cells.table, sites))
     return cells if size is None else cells.resized(*_pair(size))
 
 # %% ../../nbs/data/10_images.ipynb #f8bf42f5
@@ -141,7 +136,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
     images = read.preprocessed(preprocessing)
-    rows = read.table()
+    rows = fields_table(read.fields)
     sides = np.array([image.shape[1:] for image in images])
     if (sides != sides[0]).any():
         rows = rows.assign(file_height=sides[:, 0], file_width=sides[:, 1])

@@ -15,7 +15,7 @@ from ..core.errors import ConfigError, ShapeError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
 from .collection import CellImages
-from .fields import folder_column, list_fields
+from .fields import fields_table, list_fields
 from .preprocessing import Preprocessing
 from .tables import join_table
 
@@ -44,13 +44,7 @@ def cut_patches(
     if not 0 <= brightness < 1:
         raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
-    known = pd.DataFrame(
-        {
-            "file": [f.name for f in fields],
-            folder_column(fields): [f.plate for f in fields],
-            "frame": [f.frame for f in fields],
-        }
-    )
+    known = fields_table(fields)
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     preprocessing = preprocessing.fitted([field.sample() for field in fields])

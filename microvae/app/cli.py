@@ -65,7 +65,8 @@ class Reading:
     "How image files are read and joined with a table."
 
     table: Annotated[
-        Path | None, typer.Option(help="CSV, Excel or Parquet of what is known of the files, joined by file name")
+        Path | None,
+        typer.Option(help="CSV, Excel or Parquet of what is known of the files or wells, joined by file name or well"),
     ] = None
     on: Annotated[str | None, typer.Option("--on", help="the table's column of file names; found if not given")] = None
     part: Annotated[bool, typer.Option("--part", help="the table may have rows without an image")] = False
@@ -76,6 +77,9 @@ class Reading:
         ),
     ] = field(default_factory=list)
     z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max"
+    plate_columns: Annotated[
+        bool, typer.Option("--plate-columns", help="add columns Metadata_Plate, Metadata_Well and Metadata_Site")
+    ] = False
 
     @property
     def slice(self) -> str | int:
@@ -92,6 +96,7 @@ class Reading:
             part=self.part,
             channels=channels_of(self.channel),
             z=None if self.z == "max" else self.slice,
+            plate_columns=self.plate_columns or None,
         )
 
 # %% ../../nbs/app/08_cli.ipynb #ba2e8a15
@@ -345,6 +350,7 @@ def crop(
         min_area=window.min_area,
         max_area=window.max_area,
         z=reading.slice,
+        plate_columns=reading.plate_columns,
         overwrite=overwrite,
         scheduler=scheduler,
         workers=workers,

@@ -453,7 +453,7 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
-    return (str(file.parent), "*".join(match.groups()) if match else name)
+    return (str(file.parent), "*".join(filter(None, match.groups())) if match else name)
 
 # %% ../../nbs/data/08_fields.ipynb #7253b85f
 def _paired(

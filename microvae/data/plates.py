@@ -34,7 +34,7 @@ from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
 from .collection import CellImages
 from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
-from .fields import Field, folder_column, list_fields
+from .fields import Field, folder_column, list_fields, site_of_name, sites_table, with_plate_columns
 from .preprocessing import Preprocessing, finite
 from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
@@ -85,6 +85,7 @@ def crop_fields(
     table=None,
     on: str | None = None,  # its column of file names; found if not given
     part: bool = False,  # True where the files are a part of what the table lists
+    plate_columns: bool = False,  # adds the columns Metadata_Plate, Metadata_Well and Metadata_Site
     scheduler: str | None = None,  # address of a Dask scheduler; this machine's cores if not given
     workers: int | None = None,  # processes on this machine; as many as cores if not given
     name: str | None = None,
@@ -100,11 +101,7 @@ def crop_fields(
         check_place(Path(out), overwrite)  # before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
-    known = (
-        None
-        if table is None
-        else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on, part)
-    )
+    known = _known_of(fields, [name for name, _ in failed], table, on, part, plate_columns)
     preprocessing = Preprocessing.of(preprocessing)
     fields, samples = _with_samples(fields, preprocessing, failed)
     if not fields:
@@ -137,9 +134,22 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int 
         yield cut
 
 # %% ../../nbs/data/18_plates.ipynb #d5dd1062
-def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:
-    "The table's columns for each file, a row a file; nothing is left over, but of the table where files are a part of it."
-    return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on, part=part)
+def _known_of(
+    fields: list[Field], failed: list[str], table, on: str | None, part: bool, plate_columns: bool
+) -> pd.DataFrame | None:
+    """What is known of each scene of each file, a row a scene: the table's columns, of which nothing is left over but of
+    the table where files are a part of it, and the plate's, if asked for. None where there is neither.
+    """
+    if table is None and not plate_columns:
+        return None
+    scenes = {(field.name, field.scene): field.site for field in fields}
+    count = len(scenes)
+    scenes |= {(name, ""): site_of_name(name) for name in failed if (name, "") not in scenes}
+    rows = pd.DataFrame(list(scenes), columns=["file", "scene"])
+    sites = sites_table(list(scenes.values()))
+    if table is not None:
+        rows = join_table(rows, table, on, part=part, sites=sites)
+    return with_plate_columns(rows[:count], sites[:count]) if plate_columns else rows
 
 # %% ../../nbs/data/18_plates.ipynb #d0ca6d0a
 def _named_like(source: Path) -> str:
@@ -234,9 +244,9 @@ class Collected:
         self.suggested += result.suggested
         result = replace(result, table=result.table.rename(columns={"plate": self.folder}))
         if self.known is not None:
-            result = replace(
-                result, table=result.table.merge(self.known, on="file", how="left", suffixes=("", " (table)"))
-            )
+            cells = result.table.assign(scene=field.scene)
+            cells = cells.merge(self.known, on=["file", "scene"], how="left", suffixes=("", " (table)"))
+            result = replace(result, table=cells if field.scene else cells.drop(columns="scene"))
         self.dropped.append(result.dropped)
         if len(result.table):
             self.cuts.append(result)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSource', 'ForModel', 'models', 'depth', 'data',
-           'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
-           'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'plate',
+           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #c02
 import sys
@@ -663,6 +663,51 @@ def detect(
             "give others with --images, or normal ones with --normal."
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
+
+# %% ../../nbs/app/08_cli.ipynb #166230bc
+@app.command()
+def plate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="a table that `microvae embed` or `detect` wrote, or a stored set; wells as names of files show them, or in Metadata_Well"
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="the picture to write: .png, .svg or .pdf")] = Path("plate.png"),
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", "--color", help="column that colours the wells; the number of cells if not given"),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="a plate map, or a table of what is known of the files, whose columns can colour too"),
+    ] = None,
+    part: Annotated[bool, typer.Option("--part", help="the table may have rows without an image")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Draw plates, each well coloured by the mean of a column or by its most frequent value.
+
+    Example: `microvae plate codes.csv --colour z1`
+
+    Example: `microvae plate PLATE.zarr drugs.png --table platemap.xlsx --colour drug`
+    """
+    from microvae.core.files import read_table
+    from microvae.core.style import write_figure
+    from microvae.data.images import load_images
+    from microvae.data.tables import join_table
+    from microvae.evaluation.pictures import plot_plate, well_values
+
+    free(out, overwrite)
+    tables = (".csv", ".tsv", ".parquet", ".xlsx")
+    rows = read_table(source) if Path(source).suffix.lower() in tables else load_images(source).table
+    if table is not None:
+        rows = join_table(rows, table, part=part)
+    wells = well_values(rows, colour)
+    file = write_figure(out, plot_plate(rows, colour))
+    count = wells["plate"].nunique()
+    text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
+    print_result(as_json, text, file=file, wells=len(wells), plates=count)
 
 # %% ../../nbs/app/08_cli.ipynb #e02bbfc6
 @app.command()

@@ -81,6 +81,7 @@ PUBLIC = {
         "plot_traversals",
         "plot_errors",
         "plot_map",
+        "plot_plate",
     ],
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],

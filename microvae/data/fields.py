@@ -291,7 +291,7 @@ def _warn_of_channels(files: list[Path]):
 # %% ../../nbs/data/08_fields.ipynb #af4ac08f
 #: How programs name the files of a plate.
 PLATE_NAMES = {
-    "MetaXpress": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d)(?:_s(?P<site>\d+))?(?:_[wt]\d+)*"),
+    "MetaXpress": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d|[A-P]\d(?=_s))(?:_s(?P<site>\d+))?(?:_[wt]\d+)*"),
     "Incucyte": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d?)_(?P<site>\d+)_\d+[yd]\d\d.*"),
     "Harmony": re.compile(r"r(?P<row>\d\d)c(?P<column>\d\d)f(?P<site>\d+)p\d+.*"),
     "HCS Studio": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d)f(?P<site>\d+)d\d+"),

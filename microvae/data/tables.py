@@ -78,7 +78,7 @@ def unrolled(table: pd.DataFrame, name: str = "value") -> pd.DataFrame:
     columns = [re.fullmatch(r"0*([1-9]\d?)(?:\.0)?", str(column).strip()) for column in table.columns[1:]]
     if len(table) == 0 or not columns or not all(columns):
         return table
-    numbers = [int(found[1]) for found in columns]
+    numbers = [int(found[1]) for found in columns if found]
     rows = table.iloc[:, 0].astype(str).str.strip()
     if numbers != list(range(1, len(numbers) + 1)) or not all(well_name(f"{row}1") for row in rows):
         return table
@@ -92,7 +92,9 @@ def unrolled(table: pd.DataFrame, name: str = "value") -> pd.DataFrame:
     return pd.DataFrame({"well": list(values), what: list(values.values())}).dropna().infer_objects()
 
 # %% ../../nbs/data/09_tables.ipynb #732849cd
-def _map_keys(other: pd.DataFrame, sites: pd.DataFrame, well: str, name: str) -> tuple[pd.Series, pd.Series]:
+def _map_keys(
+    files: pd.Series, sites: pd.DataFrame, other: pd.DataFrame, well: str, name: str
+) -> tuple[pd.Series, pd.Series]:
     """Keys of the images and of a plate map's rows: well, and plate where the map has plates.
 
     Raises `ConfigError` for what is no well, for images that show none, and for plates that do not agree.
@@ -103,9 +105,9 @@ def _map_keys(other: pd.DataFrame, sites: pd.DataFrame, well: str, name: str) ->
             f"{name} has {other[well][theirs == ''].iloc[0]!r} in column {well!r}, which is no well; wells are A1 or A01 to AF48"
         )
     mine = sites[PLATE_COLUMNS[1]].reset_index(drop=True)
-    if (mine == "").all():
+    if (mine == "").any():
         raise ConfigError(
-            f"{name} is a plate map, and the names of the images show no wells; give it a column of file names"
+            f"{name} is a plate map, and {files[(mine == '').to_numpy()].iloc[0]} shows no well; give {name} a column of file names"
         )
     plate = column_among(other, BARCODE_COLUMNS)
     if plate is None:
@@ -161,7 +163,7 @@ def join_table(
         mine, theirs = _matching_keys(table.file, other[on])
     else:
         on = well
-        mine, theirs = _map_keys(other, sites_of_rows(table) if sites is None else sites, well, name)
+        mine, theirs = _map_keys(table.file, sites_of_rows(table) if sites is None else sites, other, well, name)
     what = "file" if well is None else "well"
     if part:
         kept = theirs.isin(set(mine))

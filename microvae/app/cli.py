@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 import microvae
-from ..core.errors import ConfigError, MicroVAEError, unknown_name
+from ..core.errors import ConfigError, MicroVAEError, in_options, unknown_name
 from ..core.files import free
 from microvae.core.terminal import (
     AsJson,
@@ -880,10 +880,10 @@ add_commands(app)
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (
-        print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
+        print(f"microvae: note: {in_options(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
     try:
         app()
     except MicroVAEError as error:
-        print(f"microvae: {error}", file=sys.stderr)
+        print(f"microvae: {in_options(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -33,7 +33,17 @@ from microvae.core.files import (
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
 from .collection import CellImages
-from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
+from microvae.data.crops import (
+    MEASURED,
+    Cut,
+    Cutting,
+    cut_field,
+    labels_for,
+    measure_cells,
+    whole_cells,
+    why_empty,
+    window_for,
+)
 from .fields import Field, folder_column, list_fields
 from .preprocessing import Preprocessing, finite
 from .segmentation import Segmentation, warn_of_pieces
@@ -100,11 +110,8 @@ def crop_fields(
         check_place(Path(out), overwrite)  # before the work
     failed: list[tuple[str, str]] = []
     fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
-    known = (
-        None
-        if table is None
-        else _known_of([*(f.name for f in fields), *(name for name, _ in failed)], table, on, part)
-    )
+    folder = folder_column(fields)
+    known = None if table is None else _known_of(fields, [name for name, _ in failed], folder, table, on, part)
     preprocessing = Preprocessing.of(preprocessing)
     fields, samples = _with_samples(fields, preprocessing, failed)
     if not fields:
@@ -120,7 +127,7 @@ def crop_fields(
         "segmentation": asdict(segmentation),
         "cutting": asdict(settings),
     }
-    made = Collected(fields, failed, called, about, known, folder_column(fields))
+    made = Collected(fields, failed, called, about, known, folder)
     if out is None:
         cells = made.in_memory(cut, progress)
     else:
@@ -137,9 +144,15 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int 
         yield cut
 
 # %% ../../nbs/data/18_plates.ipynb #d5dd1062
-def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:
-    "The table's columns for each file, a row a file; nothing is left over, but of the table where files are a part of it."
-    return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on, part=part)
+def _known_of(fields: list[Field], failed: list[str], folder: str, table, on: str | None, part: bool) -> pd.DataFrame:
+    """The table's columns for each file, a row a file; nothing is left over, but of the table where files are a part of
+    it. Columns whose names will be taken by measurements get other names here, before the work, and that is told.
+    """
+    plates = dict.fromkeys(failed, "") | {field.name: field.plate for field in fields}
+    files = pd.DataFrame({"file": sorted(plates), folder: [plates[name] for name in sorted(plates)]})
+    table = read_table(table)
+    means = tuple(name for name in map(str, table) if name.startswith("mean "))
+    return join_table(files, table, on, part=part, made=("frame", *MEASURED, *means))
 
 # %% ../../nbs/data/18_plates.ipynb #d0ca6d0a
 def _named_like(source: Path) -> str:
@@ -234,9 +247,8 @@ class Collected:
         self.suggested += result.suggested
         result = replace(result, table=result.table.rename(columns={"plate": self.folder}))
         if self.known is not None:
-            result = replace(
-                result, table=result.table.merge(self.known, on="file", how="left", suffixes=("", " (table)"))
-            )
+            known = self.known.drop(columns=self.folder, errors="ignore")
+            result = replace(result, table=result.table.merge(known, on="file", how="left"))
         self.dropped.append(result.dropped)
         if len(result.table):
             self.cuts.append(result)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..core.errors import ImageError, MicroVAEError, ShapeError
 from .preprocessing import Preprocessing, Sample
-from .readers import ImageFile, open_image, readers
+from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
 # %% ../../nbs/data/08_fields.ipynb #c19
@@ -36,6 +36,8 @@ class Field:
     level: int = 0  # of a pyramid
     axes: str | None = None  # where files do not name them
     labels: Path | None = None  # the label image that goes with it
+    scene: str = ""  # of a file that holds several images
+    site: Site = Site()  # where on a plate it was taken, as far as it is known
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -44,11 +46,23 @@ class Field:
 
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
-        return [open_image(f, self.axes, self.level) for f in self.files]
+        return self.in_scene([open_image(f, self.axes, self.level) for f in self.files])
+
+    def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
+        "Of opened files the image of its scene."
+        return [file.at(self.scene) for file in opened]
 
     def each_frame(self, first: ImageFile) -> list["Field"]:
-        "A field a frame of its first file; none where an image in several files begins in another file."
-        return [] if first.first is not None else [replace(self, frame=t) for t in range(first.frames)]
+        "A field a frame of each scene of its first file; none where an image in several files begins in another file."
+        if first.first is not None:
+            return []
+        images = first.scenes or (first,)
+        return [self.at_frame(image, t) for image in images for t in range(image.frames)]
+
+    def at_frame(self, image: ImageFile, frame: int) -> "Field":
+        "The field of a frame of an opened image."
+        site = image.site if image.site.well else self.site
+        return replace(self, frame=frame, scene=image.scene, site=site, plate=image.site.plate or self.plate)
 
     def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
@@ -99,17 +113,28 @@ def list_images(source) -> list[Path]:
     """
     if isinstance(source, (list, tuple)):
         found = [Path(p) for p in source]
-    elif Path(source).is_dir() and Path(source).suffix != ".zarr":
+    elif Path(source).is_dir() and reader_of(source) is not readers()[".zarr"]:
         found = _walk(Path(source))
     elif Path(source).exists():
         found = [Path(source)]
     else:
-        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if p.suffix.lower() in readers()]
+        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if reader_of(p) is not None]
+    found = [image for path in found for image in _images_of(path)]
     if not found:
         raise ImageError(
             f"{source} holds no images; it must be a file, a folder or a pattern of files ending in {', '.join(readers())}"
         )
     return found
+
+# %% ../../nbs/data/08_fields.ipynb #3485eac4
+def _images_of(path: Path) -> list[Path]:
+    "The images that a path stands for."
+    reader = reader_of(path)
+    return [path] if reader is None else reader.images(path)
+
+# %% ../../nbs/data/08_fields.ipynb #28ca994d
+_UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+_THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
 # %% ../../nbs/data/08_fields.ipynb #bd2ad3f7
 def _walk(folder: Path) -> list[Path]:
@@ -119,10 +144,19 @@ def _walk(folder: Path) -> list[Path]:
         raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
 
     found = []
+    others = []
     for place, folders, files in os.walk(folder, onerror=closed):
-        found += [Path(place) / n for n in files if Path(n).suffix.lower() in readers() and not n.startswith(".")]
+        named = [Path(place) / name for name in files if not name.startswith(".")]
+        readable = [file for file in named if reader_of(file) is not None and not _THUMBNAIL.search(file.name)]
+        indices = [file for file in readable if reader_of(file).whole_folder]
+        found += indices or readable
+        others += [file for file in named if file.suffix.lower() in EXPORTED_BY and file not in readable]
         found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
+    if others and not found:
+        raise ImageError(not_read(others[0]))
+    if others:
+        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=5)
     return sorted(found)
 
 # %% ../../nbs/data/08_fields.ipynb #c20b

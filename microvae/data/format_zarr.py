@@ -19,6 +19,10 @@ class ZarrReader:
     "Opens OME-Zarr."
 
     endings = (".zarr",)
+    whole_folder = False
+
+    def images(self, path: Path) -> list[Path]:
+        return [path]
 
     def state(self, path: Path, level: int) -> tuple:
         if not path.is_dir():

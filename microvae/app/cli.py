@@ -327,10 +327,11 @@ def crop(
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
+    from microvae.data.plates import named_like
 
     made = crop_to(
         source,
-        out or Path(Path(source).resolve().name + ".zarr"),
+        out or Path((Path(source).resolve().name if Path(source).exists() else named_like(Path(source))) + ".zarr"),
         window.size,
         reading.channel,
         dict(channel=find, method=method, diameter=diameter),

@@ -10,14 +10,16 @@ __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_image
 import os
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from functools import cache
 from glob import glob
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import ImageError, MicroVAEError, ShapeError
+from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError
 from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
@@ -105,6 +107,41 @@ def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
+# %% ../../nbs/data/08_fields.ipynb #64da6a0b
+def _in_any_case(pattern: str) -> tuple[str, str]:
+    "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
+    ending = pattern.rpartition(".")[2] if "." in pattern else ""
+    return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
+
+# %% ../../nbs/data/08_fields.ipynb #9b79f566
+@cache
+def _fitting(pattern: str) -> re.Pattern:
+    "What fits a pattern; its groups are what stars, question marks and choices stand for."
+    stem, ending = _in_any_case(pattern)
+    words = []
+    for part in re.split(r"(\*|\?|\[[^]]+\])", stem):
+        inside = part[1:-1].replace("\\", r"\\")
+        if part in ("*", "?"):
+            words.append("(.*)" if part == "*" else "(.)")
+        elif part.startswith("[") and len(inside) > 1:
+            words.append(f"([{'^' + inside[1:] if inside[0] == '!' else inside}])")
+        else:  # a choice of one is no choice
+            words.append(re.escape(inside if part.startswith("[") and inside else part))
+    return re.compile("".join(words) + f"(?i:{ending})", re.S)
+
+# %% ../../nbs/data/08_fields.ipynb #f63dfabb
+def _place_of(pattern: Path) -> Path:
+    "The part of a pattern that is a folder, as it is called."
+    return next(folder for folder in pattern.parents if folder.exists())
+
+# %% ../../nbs/data/08_fields.ipynb #4341fff5
+def _found_by(pattern: Path) -> list[Path]:
+    "Paths that fit a pattern."
+    folder = _place_of(pattern)
+    stem, ending = _in_any_case(pattern.relative_to(folder).as_posix())
+    either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
+    return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
+
 # %% ../../nbs/data/08_fields.ipynb #c20
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
@@ -118,7 +155,7 @@ def list_images(source) -> list[Path]:
     elif Path(source).exists():
         found = [Path(source)]
     else:
-        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if reader_of(p) is not None]
+        found = _readable(_found_by(Path(source)))
     found = [image for path in found for image in _images_of(path)]
     if not found:
         raise ImageError(
@@ -144,20 +181,41 @@ def _walk(folder: Path) -> list[Path]:
         raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
 
     found = []
-    others = []
-    for place, folders, files in os.walk(folder, onerror=closed):
-        named = [Path(place) / name for name in files if not name.startswith(".")]
-        readable = [file for file in named if reader_of(file) is not None and not _THUMBNAIL.search(file.name)]
-        indices = [file for file in readable if reader_of(file).whole_folder]
-        found += indices or readable
-        others += [file for file in named if file.suffix.lower() in EXPORTED_BY and file not in readable]
-        found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
-        folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=closed, followlinks=True):
+        found += [Path(place) / name for name in files]
+        found += [Path(place) / n for n in folders if n.lower().endswith(".zarr") and not is_stored(Path(place) / n)]
+        folders[:] = [n for n in folders if not n.lower().endswith(".zarr") and not n.startswith(".")]
+        folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
+    return _readable(sorted(found))
+
+# %% ../../nbs/data/08_fields.ipynb #a24a8a50
+def _is_new(folder: str, seen: set[str]) -> bool:
+    "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
+    place = os.path.realpath(folder)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
+
+# %% ../../nbs/data/08_fields.ipynb #19950487
+def _readable(paths: list[Path]) -> list[Path]:
+    """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
+
+    Raises `ImageError` where there are such formats only.
+    """
+    named = [path for path in paths if not path.name.startswith(".") and not _THUMBNAIL.search(path.name)]
+    known = {path: reader_of(path) for path in named}
+    found = []
+    for _, group in groupby(named, lambda path: path.parent):
+        readable = [path for path in group if known[path] is not None]
+        found += [path for path in readable if known[path].whole_folder] or readable
+    others = [path for path in named if known[path] is None and path.suffix.lower() in EXPORTED_BY]
     if others and not found:
         raise ImageError(not_read(others[0]))
     if others:
-        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=5)
-    return sorted(found)
+        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
+    return found
 
 # %% ../../nbs/data/08_fields.ipynb #c20b
 #: Suffixes of the names of label images.
@@ -182,9 +240,9 @@ def list_labels(
     "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
     asked = str(labels).rstrip("/\\")
     below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
-    found = [f for f in files if fnmatch(f.name, asked)]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}")]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}/*")]
+    found = [f for f in files if _fitting(asked).fullmatch(f.name)]
+    found = found or [f for f in files if _fitting(f"*/{asked}").fullmatch(below[f])]
+    found = found or [f for f in files if _fitting(f"*/{asked}/*").fullmatch(below[f])]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
         found = found or (list_images(place) if _leads_somewhere(place) else [])
     if not found:
@@ -269,6 +327,15 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
+# %% ../../nbs/data/08_fields.ipynb #8c94ce9d
+def _common_place(source, files: list[Path]) -> Path | None:
+    "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
+    if max(Counter(file.name for file in files).values()) == 1:
+        return None
+    if isinstance(source, (str, Path)):
+        return _place_of(Path(source))
+    return Path(os.path.commonpath([file.parent for file in files]))
+
 # %% ../../nbs/data/08_fields.ipynb #e7bd5e11
 def group_files(
     source,  # as for `list_fields`, as are the others
@@ -280,10 +347,13 @@ def group_files(
     unreadable: list | None = None,
 ) -> list[Field]:
     "The first frame of each field of view; no file is opened. Raises `ImageError` for files without a partner."
+    if len(set(channels)) < len(channels):
+        raise ConfigError(f"channels are {', '.join(channels)}; each must have a name of its own")
     files = list_images(source)
     # an OME-Zarr is a folder too
     below = isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)]
     root = Path(source) if below else None
+    base = root or _common_place(source, files)
     masks = list_labels(files, labels, root) if labels else []
     taken = {mask.resolve() for mask in masks}
     images = [f for f in files if f.resolve() not in taken] if masks else files
@@ -297,9 +367,10 @@ def group_files(
     fields = []
     unmatched: list[tuple[str, str]] = []
     for first, group, mask in _joined(images, masks, patterns, labels, unmatched):
-        plate = str(first.parent.relative_to(root)) if root else first.parent.name
-        name = str(first.relative_to(root)) if root else first.name
-        where = "" if plate == "." else plate
+        name = str(first.relative_to(base)) if base else first.name
+        plate = str(Path(name).parent)
+        alone = "" if root else first.parent.name
+        where = alone if plate == "." else plate
         fields.append(Field(name, group, tuple(channels), where, z=z, level=level, axes=axes, labels=mask))
     if unmatched and unreadable is None:
         raise ImageError(unmatched[0][1])
@@ -370,7 +441,7 @@ def _joined(
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
-        name: {_stem(f.name, pattern, f): f for f in files if fnmatch(f.name, pattern)}
+        name: {_stem(f.name, pattern, f): f for f in files if _fitting(pattern).fullmatch(f.name)}
         for name, pattern in patterns.items()
     }
     for name, found in keyed.items():
@@ -395,8 +466,8 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
 
 # %% ../../nbs/data/08_fields.ipynb #d34e58d1
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
-    "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
-    match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
+    "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
+    match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
 # %% ../../nbs/data/08_fields.ipynb #c20h

@@ -66,6 +66,12 @@ WHY = {
     "tracks": {"trackpy": ("links cells over time", "tracks")},
     "cluster": {"distributed": ("Dask's scheduler", "sweeps and crops on a cluster")},
     "excel": {"openpyxl": ("plate maps as biologists keep them", "`.xlsx` tables")},
+    "czi": {
+        "czifile": ("Zeiss CZI, by the author of tifffile", "CZI"),
+        "imagecodecs": ("unpacks what CZI and older ND2 are packed with", "packed CZI and ND2"),
+    },
+    "lif": {"liffile": ("Leica LIF, by the author of tifffile", "LIF")},
+    "nd2": {"nd2": ("Nikon ND2", "ND2"), "imagecodecs": ("older ND2 files are JPEG 2000", "older ND2")},
     "fetch": {"pooch": ("downloads with a hash", "public sets by name")},
     "cellpose": {"cellpose": ("segmentation by a trained network", "crowded fields")},
     "bench": {

@@ -305,7 +305,7 @@ SUBPACKAGES = ("core", "data", "models", "training", "evaluation", "study", "cha
 def heading(page: Path) -> tuple[str, str]:
     "Title and first sentence of a notebook."
     text = "\n\n".join("".join(cell["source"]) for cell in read_json(page)["cells"] if cell["cell_type"] == "markdown")
-    return re.search(r"^# (.+)$", text, re.M)[1], re.search(r"^> (.+)$", text, re.M)[1]
+    return re.findall(r"^# (.+)$", text, re.M)[0], re.findall(r"^> (.+)$", text, re.M)[0]
 
 # %% ../../nbs/book/07_site.ipynb #e78100b9
 def module_pages(subpackage: str, nbs="nbs") -> dict[str, Path]:

@@ -11,7 +11,7 @@ __all__ = ['BEGINNINGS', 'HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED
            'write_json', 'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table',
            'one_type_a_column']
 
-# %% ../../nbs/core/01_files.ipynb #e3bb8e7d
+# %% ../../nbs/core/01_files.ipynb #07fc5e5b
 import csv
 import ctypes
 import json
@@ -34,7 +34,7 @@ from filelock import FileLock, Timeout
 
 from .errors import ConfigError, FileError, ImageError, MicroVAEError, in_a_line, require
 
-# %% ../../nbs/core/01_files.ipynb #615de69b
+# %% ../../nbs/core/01_files.ipynb #207648f9
 def cause_of(error: BaseException) -> str | None:
     """Why the system did not write, in its own words, whatever library asked it; None where the error is not the
     system's.
@@ -46,7 +46,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-# %% ../../nbs/core/01_files.ipynb #aa1d990b
+# %% ../../nbs/core/01_files.ipynb #e579f099
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
@@ -54,7 +54,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-# %% ../../nbs/core/01_files.ipynb #15f2683a
+# %% ../../nbs/core/01_files.ipynb #84763471
 #: How files begin, what they are then, and the endings of their names.
 BEGINNINGS = {
     b"\x89PNG": ("a PNG", (".png",)),
@@ -77,7 +77,7 @@ BEGINNINGS = {
     b"version https://git-lfs": ("a pointer of Git LFS: get the file itself with `git lfs pull`", ()),
 }
 
-# %% ../../nbs/core/01_files.ipynb #cd522505
+# %% ../../nbs/core/01_files.ipynb #64a470ba
 def _other_kind(path: Path) -> str:
     "What a regular file is by its first bytes, where its name says otherwise; empty where it does not, or is no file."
     if not path.is_file():
@@ -89,12 +89,12 @@ def _other_kind(path: Path) -> str:
             return kind
     return ""
 
-# %% ../../nbs/core/01_files.ipynb #7ae05767
+# %% ../../nbs/core/01_files.ipynb #e99eebd5
 #: How libraries say that a compression needs a package, and that they do not read something.
 _LACKING = re.compile(r"(?:<\w+\.(\w+): \d+> )?requires the '(\w+)' package")
 _UNSUPPORTED = re.compile(r"not supported|unsupported|not implemented", re.I)
 
-# %% ../../nbs/core/01_files.ipynb #786754f9
+# %% ../../nbs/core/01_files.ipynb #fb93d602
 def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
     if isinstance(error, FileNotFoundError):
@@ -117,7 +117,7 @@ def unreadable(path, error: Exception) -> ImageError:
         )
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
-# %% ../../nbs/core/01_files.ipynb #02c9402d
+# %% ../../nbs/core/01_files.ipynb #e33779aa
 def _missing(link: str) -> bool:
     "Whether a link leads to nothing, in a folder that is there. Raises `OSError` where it leads nowhere else."
     try:
@@ -129,7 +129,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-# %% ../../nbs/core/01_files.ipynb #96901954
+# %% ../../nbs/core/01_files.ipynb #88acb68d
 def followed(path) -> Path:
     """Where an output comes to lie: at its name, or where a link of that name points to.
 
@@ -149,7 +149,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-# %% ../../nbs/core/01_files.ipynb #3ba184bc
+# %% ../../nbs/core/01_files.ipynb #88130857
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "The error for a link in the path of an output that leads nowhere."
     return FileError(
@@ -157,7 +157,7 @@ def _no_way(path: Path, link: str, error: OSError) -> FileError:
         "mend the link, or give another name"
     )
 
-# %% ../../nbs/core/01_files.ipynb #e540d86e
+# %% ../../nbs/core/01_files.ipynb #e0b42c17
 def _numbering() -> str:
     "The PID namespace, which identifies a container of this machine; each counts its processes from 1."
     try:
@@ -165,11 +165,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-# %% ../../nbs/core/01_files.ipynb #c4b68ea3
+# %% ../../nbs/core/01_files.ipynb #24895d59
 #: This machine, as in the names of temporary files: whether a process is alive is known only where it runs.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-# %% ../../nbs/core/01_files.ipynb #e094dbd5
+# %% ../../nbs/core/01_files.ipynb #57af226b
 def _lives(process: int) -> bool:
     "Whether a process of this machine is there. On Windows it is assumed, because os.kill would end it."
     if os.name == "nt":
@@ -182,11 +182,11 @@ def _lives(process: int) -> bool:
         pass  # it belongs to another user
     return True
 
-# %% ../../nbs/core/01_files.ipynb #b0cea6a4
+# %% ../../nbs/core/01_files.ipynb #dbd47e4d
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-# %% ../../nbs/core/01_files.ipynb #cf2e5d33
+# %% ../../nbs/core/01_files.ipynb #b2755ff4
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "What processes of this machine write beside a path, or have left there, and whether the process lives."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -194,12 +194,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-# %% ../../nbs/core/01_files.ipynb #e61467b1
+# %% ../../nbs/core/01_files.ipynb #f0674c6c
 def being_written(path: Path) -> bool:
     "Whether a process of this machine has something beside a path that is about to take its place."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-# %% ../../nbs/core/01_files.ipynb #68378b6b
+# %% ../../nbs/core/01_files.ipynb #6d9fc4fc
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left
@@ -216,7 +216,7 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         _remove(part)
 
-# %% ../../nbs/core/01_files.ipynb #9d019112
+# %% ../../nbs/core/01_files.ipynb #a454eb23
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
@@ -226,14 +226,14 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-# %% ../../nbs/core/01_files.ipynb #67cbeea3
+# %% ../../nbs/core/01_files.ipynb #36a190d1
 def to_disk(path: Path, since: float = 0.0):
     "Wait until a file, or a folder with all in it that was changed since a time, is on the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-# %% ../../nbs/core/01_files.ipynb #97079a92
+# %% ../../nbs/core/01_files.ipynb #cafac5fe
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False where the system cannot."
     try:
@@ -245,7 +245,7 @@ def _exchanged(first: Path, second: Path) -> bool:
     exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-# %% ../../nbs/core/01_files.ipynb #1aacf2bc
+# %% ../../nbs/core/01_files.ipynb #69ce7694
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place, where it takes that of what was there.
 
@@ -268,7 +268,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-# %% ../../nbs/core/01_files.ipynb #ea9021be
+# %% ../../nbs/core/01_files.ipynb #95f7936f
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Let `write(part)` make a file beside `path`, then move it there in one step.
 
@@ -283,7 +283,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-# %% ../../nbs/core/01_files.ipynb #eb02e18b
+# %% ../../nbs/core/01_files.ipynb #0b426c6b
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone.
 
@@ -300,11 +300,11 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
         raise not_written(folder, error) from error
     return folder
 
-# %% ../../nbs/core/01_files.ipynb #edffb9b3
+# %% ../../nbs/core/01_files.ipynb #66567d2d
 #: Waiting longer than so many seconds for a lock prints a message.
 PATIENT = 1.0
 
-# %% ../../nbs/core/01_files.ipynb #50ca8522
+# %% ../../nbs/core/01_files.ipynb #4061d997
 def _check_lock(lock: Path):
     "Raises `FileError` where the name of a lock is taken: by a link, or a file that has another name as well."
     followed(lock.parent)
@@ -313,7 +313,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-# %% ../../nbs/core/01_files.ipynb #a505861a
+# %% ../../nbs/core/01_files.ipynb #f6d3e945
 @contextmanager
 def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """The right to do what only one thread of one process may do at a time; who comes second waits.
@@ -341,7 +341,7 @@ def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-# %% ../../nbs/core/01_files.ipynb #f790a5c9
+# %% ../../nbs/core/01_files.ipynb #8b26d1eb
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a
     folder without the file that is the sign of what would be written. Asked before the work begins. Raises `FileError`
@@ -358,7 +358,7 @@ def free(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #fde05882
+# %% ../../nbs/core/01_files.ipynb #4a9b4b8d
 #: What a path can be besides a regular file, with the test of its mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,
@@ -367,7 +367,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-# %% ../../nbs/core/01_files.ipynb #8719d6ad
+# %% ../../nbs/core/01_files.ipynb #66c2ac53
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -384,12 +384,12 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
     return Path(path)
 
-# %% ../../nbs/core/01_files.ipynb #4f52ef42
+# %% ../../nbs/core/01_files.ipynb #f7ac0d43
 #: Bytes in memory that any file may promise; of more, it must hold at least one byte for so many.
 BELIEVED = 200_000_000
 PACKED = 500
 
-# %% ../../nbs/core/01_files.ipynb #9a530ad6
+# %% ../../nbs/core/01_files.ipynb #060c10c1
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes that a file has on the disk, or all files below a folder; of a folder no more are counted than are `enough`.
 
@@ -412,7 +412,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-# %% ../../nbs/core/01_files.ipynb #f605023c
+# %% ../../nbs/core/01_files.ipynb #21f7fd19
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` where a file promises more bytes than it can hold, or than there is memory for.
 
@@ -431,11 +431,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-# %% ../../nbs/core/01_files.ipynb #8bd2c3cb
+# %% ../../nbs/core/01_files.ipynb #b5a7f738
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-# %% ../../nbs/core/01_files.ipynb #423804d5
+# %% ../../nbs/core/01_files.ipynb #55dbcecf
 def free_memory() -> int:
     "Bytes of memory that this process can still take: by machine, container and limit; unlimited where the system does not state it."
     limits = [sys.maxsize]
@@ -461,12 +461,12 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
-# %% ../../nbs/core/01_files.ipynb #6f1ea99f
+# %% ../../nbs/core/01_files.ipynb #6c2091d2
 #: Bytes that a JSON file may have, and that what it says may take in memory.
 JSON_FILE = 100_000_000
 JSON_MEMORY = 800_000_000
 
-# %% ../../nbs/core/01_files.ipynb #dec20858
+# %% ../../nbs/core/01_files.ipynb #66c9e9e4
 def parsed_json(text: bytes | str):
     "What a JSON text says. Raises `ValueError` for a text that would take too much memory, or is none."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -477,10 +477,10 @@ def parsed_json(text: bytes | str):
         raise ValueError(f"it would take up to {_size(memory)} of memory")
     return json.loads(content)
 
-# %% ../../nbs/core/01_files.ipynb #26dcbc31
+# %% ../../nbs/core/01_files.ipynb #30c39c06
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-# %% ../../nbs/core/01_files.ipynb #ae9e43ae
+# %% ../../nbs/core/01_files.ipynb #4eb6b855
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
     "Raise `ImageError` where an archive holds more than its size allows, or is compressed by a method that its format does not allow."
     with ZipFile(file or path) as archive:
@@ -490,11 +490,11 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=Non
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-# %% ../../nbs/core/01_files.ipynb #47c22edc
+# %% ../../nbs/core/01_files.ipynb #fa8dfe25
 #: What reads the header of an array in NumPy's format, by the format's version.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# %% ../../nbs/core/01_files.ipynb #163dbf6a
+# %% ../../nbs/core/01_files.ipynb #78f274e1
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format whose file has a length. Raises `ValueError` for no array of numbers."
     version = np.lib.format.read_magic(file)
@@ -510,7 +510,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-# %% ../../nbs/core/01_files.ipynb #b0531d67
+# %% ../../nbs/core/01_files.ipynb #dc3ba3b3
 def _check_npz(path, file):
     "Raise `ImageError` where an opened `.npz` promises more than it can hold, or holds objects."
     check_archive(path, file=file)
@@ -521,7 +521,7 @@ def _check_npz(path, file):
                 promised += _npy_bytes(array, member.file_size)
     check_promise(path, promised)
 
-# %% ../../nbs/core/01_files.ipynb #3fb9f89f
+# %% ../../nbs/core/01_files.ipynb #2ed5d67a
 def open_npy(path) -> np.ndarray:
     """The array of an `.npy`, whose pixels stay in the file until they are sliced.
 
@@ -538,7 +538,7 @@ def open_npy(path) -> np.ndarray:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #84174e18
+# %% ../../nbs/core/01_files.ipynb #1667c3b9
 @contextmanager
 def open_npz(path) -> Iterator:
     """The arrays of an `.npz` by name, which are read when they are accessed.
@@ -561,13 +561,13 @@ def open_npz(path) -> Iterator:
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 
-# %% ../../nbs/core/01_files.ipynb #816e5cde
+# %% ../../nbs/core/01_files.ipynb #316709ef
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-# %% ../../nbs/core/01_files.ipynb #ba8e134d
+# %% ../../nbs/core/01_files.ipynb #c5b41b6f
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
     try:
@@ -578,7 +578,7 @@ def read_pictures(path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #80c4cabe
+# %% ../../nbs/core/01_files.ipynb #538b62e1
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     regular_file(path, JSON_FILE)
@@ -590,14 +590,14 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-# %% ../../nbs/core/01_files.ipynb #40816d9b
+# %% ../../nbs/core/01_files.ipynb #b2d17f76
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
 
-# %% ../../nbs/core/01_files.ipynb #95a980ca
+# %% ../../nbs/core/01_files.ipynb #38cd4c88
 def parsed_xml(text: bytes | str):
     "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
     from xml.etree import ElementTree
@@ -611,19 +611,19 @@ def parsed_xml(text: bytes | str):
     except ElementTree.ParseError as error:
         raise ValueError(f"its XML is damaged: {error}") from error
 
-# %% ../../nbs/core/01_files.ipynb #1e3beaa8
+# %% ../../nbs/core/01_files.ipynb #7f7ac54f
 def check_table(path):
     "Raise `ConfigError` where a name does not say how a table is to be written."
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-# %% ../../nbs/core/01_files.ipynb #a59c2ed4
+# %% ../../nbs/core/01_files.ipynb #07291ee3
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."
     write = table.to_csv if Path(path).suffix == ".csv" else one_type_a_column(table).to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
-# %% ../../nbs/core/01_files.ipynb #6221d51e
+# %% ../../nbs/core/01_files.ipynb #c552e175
 #: Columns that a table may have, cells that any table may have, and cells a byte of its file that a larger one may have.
 MOST_COLUMNS = 20_000
 BELIEVED_CELLS = 5_000_000
@@ -633,7 +633,7 @@ CELLS_A_BYTE = 100
 EXCEL_BELIEVED = 20_000_000
 EXCEL_PACKED = 50
 
-# %% ../../nbs/core/01_files.ipynb #f5d2cb0a
+# %% ../../nbs/core/01_files.ipynb #0a72b9e9
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table that is wider than tables are, or has more cells than its file can hold."
     if columns > MOST_COLUMNS:
@@ -641,7 +641,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-# %% ../../nbs/core/01_files.ipynb #f307bde4
+# %% ../../nbs/core/01_files.ipynb #12d79adf
 def _check_text_table(path: Path, encoding: str, separator: str):
     "The same of CSV: its first two rows say how many columns it has, its line ends how many rows; a cell takes a byte."
     size = path.stat().st_size
@@ -654,7 +654,7 @@ def _check_text_table(path: Path, encoding: str, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-# %% ../../nbs/core/01_files.ipynb #467bdeb9
+# %% ../../nbs/core/01_files.ipynb #0918e802
 def check_parquet(file, name, held: int):
     "The same of Parquet, a path or an open file: its footer says rows, columns, and bytes when unpacked."
     import pyarrow as pa
@@ -683,13 +683,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-# %% ../../nbs/core/01_files.ipynb #1b2e078a
+# %% ../../nbs/core/01_files.ipynb #53e5dbbf
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-# %% ../../nbs/core/01_files.ipynb #dce88085
+# %% ../../nbs/core/01_files.ipynb #9476d268
 def _check_excel(path: Path):
     "The same of Excel: how far its cells reach, and that its XML defines nothing."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -714,7 +714,7 @@ def _check_excel(path: Path):
     finally:
         book.close()
 
-# %% ../../nbs/core/01_files.ipynb #8ca0817b
+# %% ../../nbs/core/01_files.ipynb #8def9299
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table from CSV, Parquet or Excel, or as it is given, with one type a column; columns in `text` stay text, also
     where they look like numbers.
@@ -743,16 +743,16 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #2e0f2859
+# %% ../../nbs/core/01_files.ipynb #87834173
 #: What stands for a missing value among numbers.
 MISSING = frozenset({"", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "<NA>"})
 
-# %% ../../nbs/core/01_files.ipynb #25702d4b
+# %% ../../nbs/core/01_files.ipynb #d653b965
 #: A number in text, and numbers that are identifiers.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.I)
 _IDENTIFIER = re.compile(r"[+-]?0\d.*|\d{16,}|\d+[eE]\d+")
 
-# %% ../../nbs/core/01_files.ipynb #99ef5dfe
+# %% ../../nbs/core/01_files.ipynb #429f255b
 def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
     "Whether a column of text holds numbers, or truth values, and no identifiers."
     found = {word.strip() for word in words.unique()} - MISSING
@@ -761,14 +761,14 @@ def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
     plain = [word.replace(decimal, ".") for word in found]
     return all(_NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word) for word in plain)
 
-# %% ../../nbs/core/01_files.ipynb #a0bb02a0
+# %% ../../nbs/core/01_files.ipynb #4812b442
 def _encoding(path: Path) -> str:
     "UTF-8, or UTF-16 where the file begins with a mark that says so."
     with open(path, "rb") as file:
         begins = file.read(2)
     return "utf-16" if begins in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
-# %% ../../nbs/core/01_files.ipynb #6746c7eb
+# %% ../../nbs/core/01_files.ipynb #77d04b67
 def _separator(path: Path, encoding: str) -> str:
     "What separates the names in the first line of a text table; a comma where nothing does."
     with open(path, encoding=encoding, errors="replace") as file:
@@ -776,7 +776,7 @@ def _separator(path: Path, encoding: str) -> str:
     outside = "".join(line.split('"')[::2])
     return max(",;\t", key=outside.count)
 
-# %% ../../nbs/core/01_files.ipynb #69a8415c
+# %% ../../nbs/core/01_files.ipynb #47d1e794
 def _decimal_commas(words: pd.DataFrame) -> bool:
     "Whether a table has numbers such as `0,5`, and none such as `0.5`."
     cells = pd.unique(words.to_numpy().ravel())
@@ -784,7 +784,7 @@ def _decimal_commas(words: pd.DataFrame) -> bool:
         re.fullmatch(r"[+-]?\d+\.\d+", cell) for cell in cells
     )
 
-# %% ../../nbs/core/01_files.ipynb #d7a90f05
+# %% ../../nbs/core/01_files.ipynb #ee87aae0
 def _check_names(path, names: pd.Series):
     "Raise `ImageError` where two columns have one name."
     given = names[names.notna() & (names != "")].astype(str)
@@ -792,7 +792,7 @@ def _check_names(path, names: pd.Series):
     if len(twice):
         raise ImageError(f"{path} has two columns named {twice.iloc[0]!r}; give each a name of its own")
 
-# %% ../../nbs/core/01_files.ipynb #ebd4ac00
+# %% ../../nbs/core/01_files.ipynb #ea11d7d4
 def one_type_a_column(table: pd.DataFrame) -> pd.DataFrame:
     "The same table; columns of several types, which no file of a table can hold, become text, and missing stays missing."
     mixed = {}
@@ -804,7 +804,7 @@ def one_type_a_column(table: pd.DataFrame) -> pd.DataFrame:
             mixed[name] = column.map(str, na_action="ignore")
     return table.assign(**mixed) if mixed else table
 
-# %% ../../nbs/core/01_files.ipynb #434fae37
+# %% ../../nbs/core/01_files.ipynb #9705d162
 def _text_table(path: Path, kept: dict) -> pd.DataFrame:
     encoding = _encoding(path)
     separator = _separator(path, encoding)
@@ -828,12 +828,12 @@ def _text_table(path: Path, kept: dict) -> pd.DataFrame:
         float_precision="round_trip",
     )
 
-# %% ../../nbs/core/01_files.ipynb #96d38fcb
+# %% ../../nbs/core/01_files.ipynb #786a926a
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../../nbs/core/01_files.ipynb #b9a87ae9
+# %% ../../nbs/core/01_files.ipynb #8bca4c72
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     with pd.ExcelFile(path, engine="openpyxl") as book:

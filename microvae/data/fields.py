@@ -6,7 +6,7 @@
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
            'channel_patterns', 'group_files', 'list_fields', 'folder_column']
 
-# %% ../../nbs/data/08_fields.ipynb #39dd9637
+# %% ../../nbs/data/08_fields.ipynb #06d208b9
 import os
 import re
 import warnings
@@ -24,7 +24,7 @@ from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #cd2a37b1
+# %% ../../nbs/data/08_fields.ipynb #f8656d1e
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -100,20 +100,20 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #5ebe4f29
+# %% ../../nbs/data/08_fields.ipynb #2a6371db
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #bdc77d33
+# %% ../../nbs/data/08_fields.ipynb #55d929f6
 def _in_any_case(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
-# %% ../../nbs/data/08_fields.ipynb #3a6d213b
+# %% ../../nbs/data/08_fields.ipynb #1ec437b5
 @cache
 def _fitting(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
@@ -129,12 +129,12 @@ def _fitting(pattern: str) -> re.Pattern:
             words.append(re.escape(inside if part.startswith("[") and inside else part))
     return re.compile("".join(words) + f"(?i:{ending})", re.S)
 
-# %% ../../nbs/data/08_fields.ipynb #68f461f3
+# %% ../../nbs/data/08_fields.ipynb #29acaeb2
 def _place_of(pattern: Path) -> Path:
     "The part of a pattern that is a folder, as it is called."
     return next(folder for folder in pattern.parents if folder.exists())
 
-# %% ../../nbs/data/08_fields.ipynb #0cf3c84a
+# %% ../../nbs/data/08_fields.ipynb #b0be0bff
 def _found_by(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
@@ -142,7 +142,7 @@ def _found_by(pattern: Path) -> list[Path]:
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
-# %% ../../nbs/data/08_fields.ipynb #fbc5acbf
+# %% ../../nbs/data/08_fields.ipynb #85f76838
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -163,17 +163,17 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #5faee284
+# %% ../../nbs/data/08_fields.ipynb #3aada806
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #98aad2f9
+# %% ../../nbs/data/08_fields.ipynb #78700023
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #c888174d
+# %% ../../nbs/data/08_fields.ipynb #022ad409
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -189,7 +189,7 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
-# %% ../../nbs/data/08_fields.ipynb #3b215854
+# %% ../../nbs/data/08_fields.ipynb #2f65f3f6
 def _is_new(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
@@ -198,40 +198,41 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     seen.add(place)
     return True
 
-# %% ../../nbs/data/08_fields.ipynb #910fe53b
+# %% ../../nbs/data/08_fields.ipynb #3b40d97c
 def _readable(paths: list[Path]) -> list[Path]:
     """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
 
     Raises `ImageError` where there are such formats only.
     """
     named = [path for path in paths if not path.name.startswith(".") and not _THUMBNAIL.search(path.name)]
-    known = {path: reader_of(path) for path in named}
+    readers = {path: reader for path in named if (reader := reader_of(path)) is not None}
     found = []
-    for _, group in groupby(named, lambda path: path.parent):
-        readable = [path for path in group if known[path] is not None]
-        found += [path for path in readable if known[path].whole_folder] or readable
-    others = [path for path in named if known[path] is None and path.suffix.lower() in EXPORTED_BY]
+    for _, group in groupby(readers, lambda path: path.parent):
+        readable = list(group)
+        indices = [path for path in readable if readers[path].whole_folder and _images_of(path)]
+        found += sorted(indices)[-1:] or readable  # two indices of one folder describe the same files
+    others = [path for path in named if path not in readers and path.suffix.lower() in EXPORTED_BY]
     if others and not found:
         raise ImageError(not_read(others[0]))
     if others:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #55e86462
+# %% ../../nbs/data/08_fields.ipynb #fbf48b4b
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #ba851102
+# %% ../../nbs/data/08_fields.ipynb #f1b98e50
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #7d974f07
+# %% ../../nbs/data/08_fields.ipynb #875b3946
 def plain_stem(path: Path) -> str:
     "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
     stem = path.stem.removesuffix(".ome")
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #8eb03473
+# %% ../../nbs/data/08_fields.ipynb #0679eae2
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -251,7 +252,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #f96282d9
+# %% ../../nbs/data/08_fields.ipynb #a75242de
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -259,7 +260,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #84465cb5
+# %% ../../nbs/data/08_fields.ipynb #da0a7490
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -271,7 +272,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #9dce20f3
+# %% ../../nbs/data/08_fields.ipynb #17c8d017
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -283,7 +284,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #2bd7b394
+# %% ../../nbs/data/08_fields.ipynb #846252e1
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -293,7 +294,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #9603ec1f
+# %% ../../nbs/data/08_fields.ipynb #0950a52d
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -316,7 +317,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #1596b41b
+# %% ../../nbs/data/08_fields.ipynb #df8945d9
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -327,7 +328,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #51542a0e
+# %% ../../nbs/data/08_fields.ipynb #07ff5970
 def _common_place(source, files: list[Path]) -> Path | None:
     "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
     if max(Counter(file.name for file in files).values()) == 1:
@@ -336,7 +337,7 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
-# %% ../../nbs/data/08_fields.ipynb #f881573e
+# %% ../../nbs/data/08_fields.ipynb #4aa04d2d
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -378,7 +379,7 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #77903d8a
+# %% ../../nbs/data/08_fields.ipynb #d0d83b9e
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -406,7 +407,7 @@ def list_fields(
             unreadable.append((whole.name, str(error)))
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #e228cf83
+# %% ../../nbs/data/08_fields.ipynb #107791a1
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -437,7 +438,7 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #d85b01c9
+# %% ../../nbs/data/08_fields.ipynb #1d796639
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -464,13 +465,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #ed6e330b
+# %% ../../nbs/data/08_fields.ipynb #65f0fc55
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
     match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #610defa5
+# %% ../../nbs/data/08_fields.ipynb #9aa2952c
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -504,7 +505,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #1fa7eb9d
+# %% ../../nbs/data/08_fields.ipynb #0e5b9458
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -518,17 +519,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #a5fe26a2
+# %% ../../nbs/data/08_fields.ipynb #f00abc79
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #1a9f3280
+# %% ../../nbs/data/08_fields.ipynb #1748df62
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #2121a046
+# %% ../../nbs/data/08_fields.ipynb #9c160954
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FILE_KEYS', 'FROM_TABLE', 'file_column', 'beside', 'join_table']
 
-# %% ../../nbs/data/09_tables.ipynb #3be36d2f
+# %% ../../nbs/data/09_tables.ipynb #7f77f8c7
 import warnings
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from ..core.errors import ConfigError, checked
 from ..core.files import read_table
 
-# %% ../../nbs/data/09_tables.ipynb #c22
+# %% ../../nbs/data/09_tables.ipynb #67208350
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")
@@ -25,32 +26,34 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
         )
     return on
 
-# %% ../../nbs/data/09_tables.ipynb #30d3bd07
+# %% ../../nbs/data/09_tables.ipynb #39b88ea5
 #: How a file name is compared: by whole path, without its ending, or by the bare name.
 FILE_KEYS = (PurePosixPath.as_posix, lambda path: (path.parent / path.stem).as_posix(), lambda path: path.stem)
 
-# %% ../../nbs/data/09_tables.ipynb #00d39d44
+# %% ../../nbs/data/09_tables.ipynb #d9dfc497
 def _path_of(name) -> PurePosixPath:
     "A file name of a table as a path: numbers as they are written, and folders as on any system."
     whole = isinstance(name, float) and name.is_integer()
     return PurePosixPath(str(int(name) if whole else name).strip().replace("\\", "/"))
 
-# %% ../../nbs/data/09_tables.ipynb #f1118581
+# %% ../../nbs/data/09_tables.ipynb #5031e850
 def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.Series]:
     "Two columns of file names by the key that fits most files and maps no two files to one."
-    best = None
-    for key in FILE_KEYS:
-        mine, theirs = (names.map({name: key(_path_of(name)) for name in names.unique()}) for names in (files, others))
-        matches = mine.isin(set(theirs)).sum() if mine.nunique() == files.nunique() else -1
-        if best is None or matches > best[0]:
-            best = matches, mine, theirs
-    return best[1], best[2]
 
-# %% ../../nbs/data/09_tables.ipynb #433444f6
+    def keyed(names: pd.Series, key: Callable[[PurePosixPath], str]) -> pd.Series:
+        return names.map({name: key(_path_of(name)) for name in names.unique()})
+
+    def matches(pair: tuple[pd.Series, pd.Series]) -> int:
+        mine, theirs = pair
+        return mine.isin(set(theirs)).sum() if mine.nunique() == files.nunique() else -1
+
+    return max(((keyed(files, key), keyed(others, key)) for key in FILE_KEYS), key=matches)
+
+# %% ../../nbs/data/09_tables.ipynb #1145f3cc
 #: What is added to a name that is taken.
 FROM_TABLE = " (table)"
 
-# %% ../../nbs/data/09_tables.ipynb #dcfa5949
+# %% ../../nbs/data/09_tables.ipynb #91b57509
 def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], source: str) -> pd.DataFrame:
     """A table with a user's columns beside its own, row by row. Columns whose name is taken are kept under another, with
     a warning; `made` are names that will be taken later.
@@ -73,17 +76,17 @@ def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], sour
         )
     return pd.concat([table, given.rename(columns=renamed)], axis=1)
 
-# %% ../../nbs/data/09_tables.ipynb #dad39518
+# %% ../../nbs/data/09_tables.ipynb #ab89dd23
 def _says_nothing(column: pd.Series) -> bool:
     "Whether a column has no value in any row."
     return bool((column.isna() | (column.astype(str) == "")).all())
 
-# %% ../../nbs/data/09_tables.ipynb #88060e8b
+# %% ../../nbs/data/09_tables.ipynb #3dc4bf56
 def _says_the_same(first: pd.Series, second: pd.Series) -> bool:
     "Whether two columns have equal values, as they are written."
     return first.astype(str).tolist() == second.astype(str).tolist()
 
-# %% ../../nbs/data/09_tables.ipynb #b6e6eab1
+# %% ../../nbs/data/09_tables.ipynb #87c6faf3
 @checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`

@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'plate',
            'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c02
+# %% ../../nbs/app/08_cli.ipynb #826703d9
 import sys
 import warnings
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 import microvae
-from ..core.errors import ConfigError, MicroVAEError, unknown_name
+from ..core.errors import ConfigError, MicroVAEError, in_options, unknown_name
 from ..core.files import free
 from microvae.core.terminal import (
     AsJson,
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
+# %% ../../nbs/app/08_cli.ipynb #aaa1a0fb
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #73bd1633
+# %% ../../nbs/app/08_cli.ipynb #edd615b7
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #33f22bfe
+# %% ../../nbs/app/08_cli.ipynb #eba881bb
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -99,7 +99,7 @@ class Reading:
             plate_columns=self.plate_columns or None,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ba2e8a15
+# %% ../../nbs/app/08_cli.ipynb #3f4df847
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -143,7 +143,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #b63da7ae
+# %% ../../nbs/app/08_cli.ipynb #029c856c
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -168,7 +168,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #c04
+# %% ../../nbs/app/08_cli.ipynb #08496a50
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -212,7 +212,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8f11256f
+# %% ../../nbs/app/08_cli.ipynb #420bc532
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -223,7 +223,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #9ddd148f
+# %% ../../nbs/app/08_cli.ipynb #e897f249
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -259,7 +259,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #feb35067
+# %% ../../nbs/app/08_cli.ipynb #c351eb3c
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -275,7 +275,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #cf5d356e
+# %% ../../nbs/app/08_cli.ipynb #b80ff9b7
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -295,7 +295,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
+# %% ../../nbs/app/08_cli.ipynb #a2b4e8dc
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -332,10 +332,11 @@ def crop(
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
+    from microvae.data.plates import named_like
 
     made = crop_to(
         source,
-        out or Path(Path(source).resolve().name + ".zarr"),
+        out or Path((Path(source).resolve().name if Path(source).exists() else named_like(Path(source))) + ".zarr"),
         window.size,
         reading.channel,
         dict(channel=find, method=method, diameter=diameter),
@@ -357,7 +358,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c06
+# %% ../../nbs/app/08_cli.ipynb #346bde2a
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -411,7 +412,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #8c50200d
+# %% ../../nbs/app/08_cli.ipynb #53593979
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -475,7 +476,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
+# %% ../../nbs/app/08_cli.ipynb #4de13e62
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -490,7 +491,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #b764b66e
+# %% ../../nbs/app/08_cli.ipynb #a78b4cb3
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -539,13 +540,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #faf93535
+# %% ../../nbs/app/08_cli.ipynb #7d35f3f3
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
+# %% ../../nbs/app/08_cli.ipynb #e70cf31a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -586,7 +587,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #fea25f7c
+# %% ../../nbs/app/08_cli.ipynb #15112a05
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -616,7 +617,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #a1fadd35
+# %% ../../nbs/app/08_cli.ipynb #c2ca2eff
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -664,7 +665,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #166230bc
+# %% ../../nbs/app/08_cli.ipynb #8d8e930a
 @app.command()
 def plate(
     source: Annotated[
@@ -709,7 +710,7 @@ def plate(
     text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
     print_result(as_json, text, file=file, wells=len(wells), plates=count)
 
-# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
+# %% ../../nbs/app/08_cli.ipynb #b117f082
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -770,7 +771,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
+# %% ../../nbs/app/08_cli.ipynb #ce8cee69
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -798,7 +799,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #589a4f43
+# %% ../../nbs/app/08_cli.ipynb #56e82f8e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -847,7 +848,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #0a2e8738
+# %% ../../nbs/app/08_cli.ipynb #98bc0166
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -866,7 +867,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #299978b7
+# %% ../../nbs/app/08_cli.ipynb #0e4729a5
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -884,7 +885,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
+# %% ../../nbs/app/08_cli.ipynb #fd71a4fe
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -916,7 +917,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #ec10ec31
+# %% ../../nbs/app/08_cli.ipynb #8cb8b80a
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -924,17 +925,17 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #a6f2252e
+# %% ../../nbs/app/08_cli.ipynb #b5252024
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c16
+# %% ../../nbs/app/08_cli.ipynb #e40b0303
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (
-        print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
+        print(f"microvae: note: {in_options(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
     try:
         app()
     except MicroVAEError as error:
-        print(f"microvae: {error}", file=sys.stderr)
+        print(f"microvae: {in_options(str(error))}", file=sys.stderr)
         sys.exit(2)

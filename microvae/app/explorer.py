@@ -91,7 +91,7 @@ MOST_LEVELS = 1000
 # %% ../../nbs/app/04_explorer.ipynb #64f51da4
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns that colour and filter: name, and range or levels; and their values `(columns, N)`, of levels their
-    number, NaN where there is none. Columns with one value, or with too many different texts, are none of them.
+    number, NaN where there is none or an infinite one. Columns with one value, or with too many different texts, are none of them.
     """
     kept = []
     values = []
@@ -99,6 +99,7 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         column = table[name]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             numbers = column.to_numpy(np.float32, na_value=np.nan)
+            numbers = np.where(np.isfinite(numbers), numbers, np.nan)  # infinity has no place on a scale
             if not np.isfinite(numbers).any() or np.nanmin(numbers) == np.nanmax(numbers):
                 continue
             kept.append(dict(name=str(name), range=[float(np.nanmin(numbers)), float(np.nanmax(numbers))]))
@@ -193,7 +194,7 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
     pose_normalised = model.network.architecture.pose_normalised
     if asked == "onnx" and pose_normalised:
         raise ConfigError(
-            f"run {model.config.identity()} normalises the pose of cells, which the page's network does not; take decoder='atlas'"
+            f"run {model.config.identity()} normalises the pose of cells, which the page's network does not; take --decoder atlas (decoder='atlas')"
         )
     if asked != "auto":
         return asked

@@ -20,6 +20,7 @@ from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_
 from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
 from ..core.style import write_figure
 from ..data.collection import CellImages
+from ..data.tables import beside
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
@@ -31,6 +32,12 @@ def latent_columns(table) -> list[str]:
     "The columns of codes in a table, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
+# %% ../../nbs/app/02_outputs.ipynb #0a5d779f
+def _with_results(cells: CellImages, made: pd.DataFrame) -> pd.DataFrame:
+    "The table of cells with results, row by row; nothing in it is overwritten."
+    joined = beside(made, cells.table, (), f"the table of {cells.name}")
+    return joined[[*(name for name in joined if name not in made), *made]]
+
 # %% ../../nbs/app/02_outputs.ipynb #94c12cc9
 @checked
 def embedding(
@@ -41,14 +48,11 @@ def embedding(
 ) -> pd.DataFrame:
     """The cells' table with columns latent_1, latent_2, ... and the model that made them.
 
-    Raises `ConfigError` where the table has such columns already.
+    Warns where the table has columns of these names already, which get other names.
     """
-    taken = [*latent_columns(cells.table), *({"model"} & set(cells.table))]
-    if taken:
-        raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
     codes = embed(model, preprocessed_alike(cells, model), precision=precision, progress=progress)
-    made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
-    return pd.concat([cells.table, made], axis=1).assign(model=model.config.identity())
+    made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])])
+    return _with_results(cells, made.assign(model=model.config.identity()))
 
 # %% ../../nbs/app/02_outputs.ipynb #c07
 KINDS = (".csv", ".parquet", ".h5ad")
@@ -251,7 +255,8 @@ def find_outliers(
     settings = dict(kind=kind, normal=normal, beta=model.config.objective.beta)
     scores = anomaly_scores(model, cells, **settings)
     threshold = float(np.quantile(anomaly_scores(model, normal, **settings), quantile))
-    table = cells.table.assign(row_id=range(len(cells)), score=scores, outlier=scores > threshold)
+    found = pd.DataFrame({"row_id": range(len(cells)), "score": scores, "outlier": scores > threshold})
+    table = _with_results(cells, found)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
 # %% ../../nbs/app/02_outputs.ipynb #791f3d4f

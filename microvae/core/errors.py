@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['Wanted', 'RIGHT', 'Function', 'MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError',
            'ConfigError', 'CollapseError', 'DeviceError', 'DivergenceError', 'MissingExtraError', 'in_a_line',
-           'unknown_name', 'kind_of', 'check_type', 'in_type_words', 'fits', 'check_values', 'checked', 'check_fields',
-           'require']
+           'in_options', 'unknown_name', 'kind_of', 'check_type', 'in_type_words', 'fits', 'check_values', 'checked',
+           'check_fields', 'require']
 
 # %% ../../nbs/core/00_errors.ipynb #c03
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -64,6 +65,17 @@ class MissingExtraError(MicroVAEError):
 def in_a_line(error: object) -> str:
     "What an error says, in one line of at most 200 characters; its type where it says nothing."
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+# %% ../../nbs/core/00_errors.ipynb #9e93703b
+#: Options with their values, and the same in Python behind them.
+_IN_BOTH = re.compile(
+    r"(--[a-z][\w-]*(?: [^()\s,;]+)*?) \((?:in Python )?[a-z_]+=(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+)
+
+# %% ../../nbs/core/00_errors.ipynb #2978e11a
+def in_options(text: str) -> str:
+    "A message with its advice for the command line only: `--size 20 (size=20)` becomes `--size 20`."
+    return _IN_BOTH.sub(r"\1", text)
 
 # %% ../../nbs/core/00_errors.ipynb #c09
 def unknown_name(

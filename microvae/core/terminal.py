@@ -18,6 +18,8 @@ from typing import Annotated, get_type_hints
 
 import typer
 
+from .errors import in_options
+
 # %% ../../nbs/core/09_terminal.ipynb #d1fb2c6e
 #: Options that several commands have.
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout instead of lines")]
@@ -62,7 +64,7 @@ def grouped(command: Callable) -> Callable:
 # %% ../../nbs/core/09_terminal.ipynb #0c977e73
 def print_result(as_json: bool, text: str, **content):
     "Print a result as lines for people, or as one JSON object for machines."
-    print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else text)
+    print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else in_options(text))
 
 # %% ../../nbs/core/09_terminal.ipynb #dfae979e
 def _plain(content):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
-from ..core.files import check_parquet, open_npz, parsed_json, replace_file
+from ..core.files import check_parquet, one_type_a_column, open_npz, parsed_json, replace_file
 from microvae.data.storage import (
     IN_MEMORY,
     StoredImages,
@@ -114,6 +114,8 @@ class CellImages:
             raise ShapeError(
                 f"{self.name} has {len(self.images)} images but {len(table)} table rows; there must be one row an image"
             )
+        if len(set(self.channels)) < len(self.channels):
+            raise ConfigError(f"{self.name} has channels {', '.join(self.channels)}; each must have a name of its own")
         if len(self.channels) != self.images.shape[1]:
             raise ShapeError(
                 f"{self.name} has {self.images.shape[1]} channels but {len(self.channels)} channel names {self.channels}"
@@ -179,11 +181,9 @@ class CellImages:
             raise ConfigError(f"size is {size}, both sides must be at least 1 pixel")
         if size == self.image_shape[1:]:
             return self
+        # a side that does not shrink is not smoothed
         images = np.stack(
-            [
-                [resize(plane, size, order=1, anti_aliasing=size[0] < plane.shape[0]) for plane in image]
-                for image in self.images[:]
-            ]
+            [[resize(plane, size, order=1, anti_aliasing=True) for plane in image] for image in self.images[:]]
         )
         return replace(self, images=np.clip(images, 0, 1))
 
@@ -206,7 +206,7 @@ class CellImages:
         import json
 
         rows = BytesIO()
-        self.table.to_parquet(rows)
+        one_type_a_column(self.table).to_parquet(rows)
         content = dict(
             images=to_levels(self.images[:]),
             table=np.frombuffer(rows.getvalue(), np.uint8),

@@ -7,13 +7,15 @@ __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLAT
            'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
            'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows', 'with_plate_columns']
 
-# %% ../../nbs/data/08_fields.ipynb #c7ba55c5
+# %% ../../nbs/data/08_fields.ipynb #a2245482
 import os
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from functools import cache
 from glob import glob
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -34,7 +36,7 @@ from microvae.data.readers import (
 )
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #0663a5f9
+# %% ../../nbs/data/08_fields.ipynb #ea5285c2
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -111,14 +113,49 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #759f68a8
+# %% ../../nbs/data/08_fields.ipynb #5f4224b4
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #b4853f44
+# %% ../../nbs/data/08_fields.ipynb #3abdd212
+def _in_any_case(pattern: str) -> tuple[str, str]:
+    "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
+    ending = pattern.rpartition(".")[2] if "." in pattern else ""
+    return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
+
+# %% ../../nbs/data/08_fields.ipynb #e25b1c87
+@cache
+def _fitting(pattern: str) -> re.Pattern:
+    "What fits a pattern; its groups are what stars, question marks and choices stand for."
+    stem, ending = _in_any_case(pattern)
+    words = []
+    for part in re.split(r"(\*|\?|\[[^]]+\])", stem):
+        inside = part[1:-1].replace("\\", r"\\")
+        if part in ("*", "?"):
+            words.append("(.*)" if part == "*" else "(.)")
+        elif part.startswith("[") and len(inside) > 1:
+            words.append(f"([{'^' + inside[1:] if inside[0] == '!' else inside}])")
+        else:  # a choice of one is no choice
+            words.append(re.escape(inside if part.startswith("[") and inside else part))
+    return re.compile("".join(words) + f"(?i:{ending})", re.S)
+
+# %% ../../nbs/data/08_fields.ipynb #a2def61b
+def _place_of(pattern: Path) -> Path:
+    "The part of a pattern that is a folder, as it is called."
+    return next(folder for folder in pattern.parents if folder.exists())
+
+# %% ../../nbs/data/08_fields.ipynb #0d6461b4
+def _found_by(pattern: Path) -> list[Path]:
+    "Paths that fit a pattern."
+    folder = _place_of(pattern)
+    stem, ending = _in_any_case(pattern.relative_to(folder).as_posix())
+    either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
+    return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
+
+# %% ../../nbs/data/08_fields.ipynb #285bd738
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -131,7 +168,7 @@ def list_images(source) -> list[Path]:
     elif Path(source).exists():
         found = [Path(source)]
     else:
-        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if reader_of(p) is not None]
+        found = _readable(_found_by(Path(source)))
     found = [image for path in found for image in _images_of(path)]
     if not found:
         raise ImageError(
@@ -139,22 +176,22 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #57fc7122
+# %% ../../nbs/data/08_fields.ipynb #f9e528df
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #82ad5a5a
+# %% ../../nbs/data/08_fields.ipynb #80276da5
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #5ee26888
+# %% ../../nbs/data/08_fields.ipynb #95ae5654
 def without_unique(name: str) -> str:
     "A file name without the unique number that MetaXpress puts behind it."
     return re.sub(_UNIQUE, "", name, flags=re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #17da7ab6
+# %% ../../nbs/data/08_fields.ipynb #41bb8249
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -162,36 +199,58 @@ def _walk(folder: Path) -> list[Path]:
         raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
 
     found = []
-    others = []
-    for place, folders, files in os.walk(folder, onerror=closed):
-        named = [Path(place) / name for name in files if not name.startswith(".")]
-        readable = [file for file in named if reader_of(file) is not None and not _THUMBNAIL.search(file.name)]
-        indices = [file for file in readable if reader_of(file).whole_folder and _images_of(file)]
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=closed, followlinks=True):
+        found += [Path(place) / name for name in files]
+        found += [Path(place) / n for n in folders if n.lower().endswith(".zarr") and not is_stored(Path(place) / n)]
+        folders[:] = [n for n in folders if not n.lower().endswith(".zarr") and not n.startswith(".")]
+        folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
+    return _readable(sorted(found))
+
+# %% ../../nbs/data/08_fields.ipynb #fae96842
+def _is_new(folder: str, seen: set[str]) -> bool:
+    "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
+    place = os.path.realpath(folder)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
+
+# %% ../../nbs/data/08_fields.ipynb #797120bc
+def _readable(paths: list[Path]) -> list[Path]:
+    """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
+
+    Raises `ImageError` where there are such formats only.
+    """
+    named = [path for path in paths if not path.name.startswith(".") and not _THUMBNAIL.search(path.name)]
+    readers = {path: reader for path in named if (reader := reader_of(path)) is not None}
+    found = []
+    for _, group in groupby(readers, lambda path: path.parent):
+        readable = list(group)
+        indices = [path for path in readable if readers[path].whole_folder and _images_of(path)]
         found += sorted(indices)[-1:] or readable  # two indices of one folder describe the same files
-        others += [file for file in named if file.suffix.lower() in EXPORTED_BY and file not in readable]
-        found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
-        folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
+    others = [path for path in named if path not in readers and path.suffix.lower() in EXPORTED_BY]
     if others and not found:
         raise ImageError(not_read(others[0]))
     if others:
-        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=5)
-    return sorted(found)
+        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
+    return found
 
-# %% ../../nbs/data/08_fields.ipynb #d9c69afa
+# %% ../../nbs/data/08_fields.ipynb #45a8e091
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #d7504d04
+# %% ../../nbs/data/08_fields.ipynb #dd2f81d9
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #cffd870f
+# %% ../../nbs/data/08_fields.ipynb #10d0bcb0
 def plain_stem(path: Path) -> str:
     "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
     stem = path.stem.removesuffix(".ome")
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #a83db85b
+# %% ../../nbs/data/08_fields.ipynb #cfb9e11b
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -200,9 +259,9 @@ def list_labels(
     "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
     asked = str(labels).rstrip("/\\")
     below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
-    found = [f for f in files if fnmatch(f.name, asked)]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}")]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}/*")]
+    found = [f for f in files if _fitting(asked).fullmatch(f.name)]
+    found = found or [f for f in files if _fitting(f"*/{asked}").fullmatch(below[f])]
+    found = found or [f for f in files if _fitting(f"*/{asked}/*").fullmatch(below[f])]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
         found = found or (list_images(place) if _leads_somewhere(place) else [])
     if not found:
@@ -211,7 +270,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #ac9ebee8
+# %% ../../nbs/data/08_fields.ipynb #9cf80175
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -219,7 +278,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #bbedde9b
+# %% ../../nbs/data/08_fields.ipynb #f7c4e297
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -231,7 +290,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #434c9ea1
+# %% ../../nbs/data/08_fields.ipynb #9be4fee2
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -243,7 +302,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #9ce5581b
+# %% ../../nbs/data/08_fields.ipynb #d1fc5783
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -253,7 +312,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #9b9cd1d2
+# %% ../../nbs/data/08_fields.ipynb #3573ba09
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -277,7 +336,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #e25a0aef
+# %% ../../nbs/data/08_fields.ipynb #f25ca3a6
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -288,7 +347,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #af4ac08f
+# %% ../../nbs/data/08_fields.ipynb #d93f1008
 #: How programs name the files of a plate.
 PLATE_NAMES = {
     "MetaXpress": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d|[A-P]\d(?=_s))(?:_s(?P<site>\d+))?(?:_[wt]\d+)*"),
@@ -300,7 +359,7 @@ PLATE_NAMES = {
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-P]\d\d?(?![A-Za-z0-9])")
 _STEPS = re.compile(r"TimePoint_\d+|ZStep_\d+|Images")
 
-# %% ../../nbs/data/08_fields.ipynb #afce732d
+# %% ../../nbs/data/08_fields.ipynb #f7ab3a1c
 def site_of_name(name: str) -> Site:
     """Plate, well and site as the name of a file shows them; empty parts where it does not.
 
@@ -319,7 +378,16 @@ def site_of_name(name: str) -> Site:
     tokens = set(map(well_name, _TOKEN.findall(stem)))
     return Site("/".join(folders), tokens.pop() if len(tokens) == 1 else "")
 
-# %% ../../nbs/data/08_fields.ipynb #2304c443
+# %% ../../nbs/data/08_fields.ipynb #1f0d4c50
+def _common_place(source, files: list[Path]) -> Path | None:
+    "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
+    if max(Counter(file.name for file in files).values()) == 1:
+        return None
+    if isinstance(source, (str, Path)):
+        return _place_of(Path(source))
+    return Path(os.path.commonpath([file.parent for file in files]))
+
+# %% ../../nbs/data/08_fields.ipynb #1480735a
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -330,10 +398,13 @@ def group_files(
     unreadable: list | None = None,
 ) -> list[Field]:
     "The first frame of each field of view; no file is opened. Raises `ImageError` for files without a partner."
+    if len(set(channels)) < len(channels):
+        raise ConfigError(f"channels are {', '.join(channels)}; each must have a name of its own")
     files = list_images(source)
     # an OME-Zarr is a folder too
     below = isinstance(source, (str, Path)) and Path(source).is_dir() and files != [Path(source)]
     root = Path(source) if below else None
+    base = root or _common_place(source, files)
     masks = list_labels(files, labels, root) if labels else []
     taken = {mask.resolve() for mask in masks}
     images = [f for f in files if f.resolve() not in taken] if masks else files
@@ -347,9 +418,10 @@ def group_files(
     fields = []
     unmatched: list[tuple[str, str]] = []
     for first, group, mask in _joined(images, masks, patterns, labels, unmatched):
-        plate = str(first.parent.relative_to(root)) if root else first.parent.name
-        name = str(first.relative_to(root)) if root else first.name
-        where = "" if plate == "." else plate
+        name = str(first.relative_to(base)) if base else first.name
+        plate = str(Path(name).parent)
+        alone = "" if root else first.parent.name
+        where = alone if plate == "." else plate
         site = site_of_name(name)
         fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site))
     if unreadable is not None:
@@ -358,7 +430,7 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #8a09f44c
+# %% ../../nbs/data/08_fields.ipynb #48a3fe0d
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -386,7 +458,7 @@ def list_fields(
             unreadable.append((whole.name, str(error)))
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #98156e1b
+# %% ../../nbs/data/08_fields.ipynb #12350e9d
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -417,12 +489,12 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #c997ee70
+# %% ../../nbs/data/08_fields.ipynb #7f5b56f1
 def _fits(name: str, pattern: str) -> bool:
     "Whether a pattern fits a file name, with its unique number or without."
-    return fnmatch(name, pattern) or fnmatch(without_unique(name), pattern)
+    return any(_fitting(pattern).fullmatch(text) for text in (name, without_unique(name)))
 
-# %% ../../nbs/data/08_fields.ipynb #6df099a5
+# %% ../../nbs/data/08_fields.ipynb #0282e7e2
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -449,13 +521,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #9343ffe9
+# %% ../../nbs/data/08_fields.ipynb #1094de64
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
-    "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
-    match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
+    "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
+    match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(filter(None, match.groups())) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #7253b85f
+# %% ../../nbs/data/08_fields.ipynb #9c308185
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -489,7 +561,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #16443fd7
+# %% ../../nbs/data/08_fields.ipynb #d849fbf9
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -503,17 +575,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #0cc27ce4
+# %% ../../nbs/data/08_fields.ipynb #39dc2229
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #be3d4e63
+# %% ../../nbs/data/08_fields.ipynb #a443b223
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #99a64a17
+# %% ../../nbs/data/08_fields.ipynb #0a6b4a9d
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}
@@ -521,7 +593,7 @@ def folder_column(fields: list[Field]) -> str:
     wells = all(_WELL.search(Path(field.name).name) for field in fields)
     return "plate" if folders and (plates or wells) else "folder"
 
-# %% ../../nbs/data/08_fields.ipynb #8558f635
+# %% ../../nbs/data/08_fields.ipynb #0aaf1675
 #: Columns of plate, well and site, as CellProfiler and pycytominer name them.
 PLATE_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
@@ -536,14 +608,14 @@ def fields_table(fields: list[Field]) -> pd.DataFrame:
     scenes = [field.scene for field in fields]
     return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/08_fields.ipynb #a8908590
+# %% ../../nbs/data/08_fields.ipynb #7fb429c0
 def sites_table(sites: list[Site]) -> pd.DataFrame:
     "A row a site, with `PLATE_COLUMNS`, empty where a part is not known."
     return pd.DataFrame(
         [(site.plate, site.well, site.site) for site in sites], columns=list(PLATE_COLUMNS), dtype=object
     )
 
-# %% ../../nbs/data/08_fields.ipynb #870f4727
+# %% ../../nbs/data/08_fields.ipynb #6aaa5d15
 def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     "Plate, well and site of each row of a table: from `PLATE_COLUMNS` where it has them, or from names of files and scenes."
     if PLATE_COLUMNS[1] in table:
@@ -553,13 +625,13 @@ def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     known = {pair: _of_either(*pair) for pair in names.drop_duplicates().itertuples(index=False, name=None)}
     return sites_table([known[pair] for pair in names.itertuples(index=False, name=None)])
 
-# %% ../../nbs/data/08_fields.ipynb #e927fb36
+# %% ../../nbs/data/08_fields.ipynb #1fa38994
 def _of_either(file: str, scene: str) -> Site:
     "The site that the name of a scene shows, or that of its file."
     site = site_of_name(file)
     return site if site.well or not scene else replace(site_of_name(scene), plate=site.plate)
 
-# %% ../../nbs/data/08_fields.ipynb #6a624dfb
+# %% ../../nbs/data/08_fields.ipynb #7a7e3d5e
 def with_plate_columns(table: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
     "A table with `PLATE_COLUMNS` of its rows. Raises `ConfigError` where a row shows no well."
     without = (sites[PLATE_COLUMNS[1]] == "").to_numpy()

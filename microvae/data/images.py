@@ -125,10 +125,10 @@ def load_images(
         sites = sites_table([field.site for field in read.fields])
     else:
         sites = sites_of_rows(cells.table)
-    if table is not None:
-        cells = replace(cells, table=join_table(cells.table, table, on, part=part, sites=sites))
     if plate_columns:
         cells = replace(cells, table=with_plate_columns(cells.table, sites))
+    if table is not None:
+        cells = replace(cells, table=join_table(cells.table, table, on, part=part, sites=sites))
     return cells if size is None else cells.resized(*_pair(size))
 
 # %% ../../nbs/data/10_images.ipynb #f8bf42f5

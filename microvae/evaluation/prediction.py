@@ -135,7 +135,7 @@ def classify(
 ) -> Predicted:
     """Class probabilities of each cell by a classifier that has seen neither it nor its group.
 
-    Raises `ConfigError` for one class only, or fewer groups than two folds need.
+    Raises `ConfigError` for missing labels, one class only, or fewer groups than two folds need.
     """
     from sklearn.model_selection import StratifiedGroupKFold
     from threadpoolctl import threadpool_limits
@@ -143,7 +143,7 @@ def classify(
     if classifier not in CLASSIFIERS:
         raise unknown_name("classifier", classifier, CLASSIFIERS)
     features = np.asarray(features, float)
-    labels = np.asarray(labels)
+    labels = _known_labels(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     _check_features(features, labels, groups)
     classes, truth = np.unique(labels, return_inverse=True)
@@ -159,6 +159,18 @@ def classify(
             model.fit(features[train], truth[train])
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
+
+# %% ../../nbs/evaluation/12_prediction.ipynb #1dfe8c64
+def _known_labels(labels) -> np.ndarray:
+    "Labels as an array of one type. Raises `ConfigError` where some are missing: a missing label is no class."
+    labels = np.asarray(labels)
+    missing = np.asarray(pd.isna(labels))
+    if missing.any():
+        raise ConfigError(
+            f"{int(missing.sum()):,} of {len(labels):,} labels are missing; leave these cells out, e.g. with cells[cells.table[column].notna()]"
+        )
+    kinds = {type(label) for label in labels.tolist()}
+    return labels.astype(str) if str in kinds and len(kinds) > 1 else labels
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #2f856b54
 def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):

@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'plate',
            'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #826703d9
+# %% ../../nbs/app/08_cli.ipynb #e171c283
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #aaa1a0fb
+# %% ../../nbs/app/08_cli.ipynb #570b867e
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #edd615b7
+# %% ../../nbs/app/08_cli.ipynb #f1e1b1ce
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #eba881bb
+# %% ../../nbs/app/08_cli.ipynb #23f636c6
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -99,7 +99,7 @@ class Reading:
             plate_columns=self.plate_columns or None,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #3f4df847
+# %% ../../nbs/app/08_cli.ipynb #20e5fbb3
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -143,7 +143,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #029c856c
+# %% ../../nbs/app/08_cli.ipynb #9272c666
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -168,7 +168,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #08496a50
+# %% ../../nbs/app/08_cli.ipynb #1589b64a
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -212,7 +212,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #420bc532
+# %% ../../nbs/app/08_cli.ipynb #61d0cb8f
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -223,7 +223,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #e897f249
+# %% ../../nbs/app/08_cli.ipynb #5e7358da
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -259,7 +259,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #c351eb3c
+# %% ../../nbs/app/08_cli.ipynb #454334e8
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -275,7 +275,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #b80ff9b7
+# %% ../../nbs/app/08_cli.ipynb #0df1ae4a
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -295,7 +295,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #a2b4e8dc
+# %% ../../nbs/app/08_cli.ipynb #00fd8616
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -358,7 +358,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #346bde2a
+# %% ../../nbs/app/08_cli.ipynb #c66295a8
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -412,7 +412,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #53593979
+# %% ../../nbs/app/08_cli.ipynb #087b8542
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -476,7 +476,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #4de13e62
+# %% ../../nbs/app/08_cli.ipynb #256b538a
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -491,7 +491,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #a78b4cb3
+# %% ../../nbs/app/08_cli.ipynb #e1162da3
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -540,13 +540,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #7d35f3f3
+# %% ../../nbs/app/08_cli.ipynb #4b12dbfc
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #e70cf31a
+# %% ../../nbs/app/08_cli.ipynb #e1188b5c
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -587,7 +587,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #15112a05
+# %% ../../nbs/app/08_cli.ipynb #4d3d8241
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -617,7 +617,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #c2ca2eff
+# %% ../../nbs/app/08_cli.ipynb #921102e4
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -665,7 +665,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #8d8e930a
+# %% ../../nbs/app/08_cli.ipynb #e1a82225
 @app.command()
 def plate(
     source: Annotated[
@@ -710,7 +710,7 @@ def plate(
     text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
     print_result(as_json, text, file=file, wells=len(wells), plates=count)
 
-# %% ../../nbs/app/08_cli.ipynb #b117f082
+# %% ../../nbs/app/08_cli.ipynb #366075d5
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -771,7 +771,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #ce8cee69
+# %% ../../nbs/app/08_cli.ipynb #37a55eb4
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -799,7 +799,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #56e82f8e
+# %% ../../nbs/app/08_cli.ipynb #73fd9107
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -848,7 +848,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #98bc0166
+# %% ../../nbs/app/08_cli.ipynb #ddf53fd0
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -867,7 +867,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #0e4729a5
+# %% ../../nbs/app/08_cli.ipynb #a105465d
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -885,7 +885,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #fd71a4fe
+# %% ../../nbs/app/08_cli.ipynb #04dac69f
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -917,7 +917,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #8cb8b80a
+# %% ../../nbs/app/08_cli.ipynb #eb92ce1e
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -925,10 +925,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #b5252024
+# %% ../../nbs/app/08_cli.ipynb #ba3423c0
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #e40b0303
+# %% ../../nbs/app/08_cli.ipynb #62d468cd
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

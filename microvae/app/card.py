@@ -274,7 +274,7 @@ def images_for(
 def _channels_of(kept: dict, source) -> dict:
     "How files were joined to channels for training, for other files to be read alike; stored sets need none of it."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
-    return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
+    return {} if stored else {name: kept[name] for name in ("channels", "z", "axes", "level") if kept.get(name)}
 
 # %% ../../nbs/app/01_card.ipynb #e90391f3
 def _table_of(kept: dict) -> dict:

@@ -76,6 +76,11 @@ class Reading:
         ),
     ] = field(default_factory=list)
     z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max"
+    axes: Annotated[
+        str | None,
+        typer.Option(help="a letter of T, C, Z, Y, X, S for each axis of the files, where they do not say what it is"),
+    ] = None
+    level: Annotated[int, typer.Option(help="of pyramids; 0 is the full size")] = 0
 
     @property
     def slice(self) -> str | int:
@@ -92,6 +97,8 @@ class Reading:
             part=self.part,
             channels=channels_of(self.channel),
             z=None if self.z == "max" else self.slice,
+            axes=self.axes,
+            level=self.level or None,
         )
 
 # %% ../../nbs/app/08_cli.ipynb #ba2e8a15
@@ -346,6 +353,8 @@ def crop(
         min_area=window.min_area,
         max_area=window.max_area,
         z=reading.slice,
+        axes=reading.axes,
+        level=reading.level,
         overwrite=overwrite,
         scheduler=scheduler,
         workers=workers,

@@ -6,7 +6,7 @@
 __all__ = ['MARGIN', 'QUANTILE', 'MEASURED', 'BEYOND_FIELD', 'DROPPED', 'CORNERS', 'Cutting', 'window_for', 'measure_cells',
            'Cut', 'labels_for', 'cut_field', 'whole_cells', 'crop_cells', 'why_empty', 'pooled', 'crop_boxes']
 
-# %% ../../nbs/data/13_crops.ipynb #c69795dd
+# %% ../../nbs/data/13_crops.ipynb #a8ce1945
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -19,12 +19,13 @@ from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, che
 from ..core.files import read_table
 from .collection import CellImages, joined_about
 from .fields import Field
+from .objects import check_labels
 from .preprocessing import Preprocessing
 from .readers import read_array
-from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
+from .segmentation import Segmentation, as_field, warn_of_pieces
 from .tables import file_column
 
-# %% ../../nbs/data/13_crops.ipynb #b2688cc5
+# %% ../../nbs/data/13_crops.ipynb #b9b90073
 @dataclass(frozen=True)
 class Cutting:
     "How cells are cut out of a field of view."
@@ -50,12 +51,12 @@ class Cutting:
                 f"outside is {self.outside!r}, it must be 'drop' or 'pad' (--border drop or --border pad)"
             )
 
-# %% ../../nbs/data/13_crops.ipynb #339fb9b9
+# %% ../../nbs/data/13_crops.ipynb #061c153a
 #: A window is this many times as wide as the cells of this quantile of diameters.
 MARGIN = 1.3
 QUANTILE = 0.95
 
-# %% ../../nbs/data/13_crops.ipynb #eb8a7a79
+# %% ../../nbs/data/13_crops.ipynb #dad79ad1
 def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
@@ -65,7 +66,7 @@ def window_for(diameters) -> int:
         )
     return max(8, 2 * int(np.ceil(MARGIN * float(np.quantile(diameters, QUANTILE)) / 2)))
 
-# %% ../../nbs/data/13_crops.ipynb #c294dd1a
+# %% ../../nbs/data/13_crops.ipynb #8b846911
 #: Columns that a table of cells has, besides the mean of each channel.
 MEASURED = (
     "label",
@@ -80,7 +81,7 @@ MEASURED = (
     "padded",
 )
 
-# %% ../../nbs/data/13_crops.ipynb #242ebbd7
+# %% ../../nbs/data/13_crops.ipynb #5255181f
 def measure_cells(
     planes: np.ndarray,  # (C, H, W)
     labels: np.ndarray,  # (H, W), 0 = background
@@ -130,12 +131,12 @@ def measure_cells(
     table["touches_border"] = np.isin(index, edge)
     return table
 
-# %% ../../nbs/data/13_crops.ipynb #bc891817
+# %% ../../nbs/data/13_crops.ipynb #b6af839e
 #: What is kept of a cell that is dropped.
 BEYOND_FIELD = "window extends beyond the field of view"
 DROPPED = ("file", "frame", "label", "row", "column", "area", "diameter", "focus", "reason")
 
-# %% ../../nbs/data/13_crops.ipynb #10c9efd7
+# %% ../../nbs/data/13_crops.ipynb #cd615446
 def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "Which windows reach beyond the field."
     if cutting.aligned:  # the corners of a rotated square reach further
@@ -149,7 +150,7 @@ def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int,
         column = table.column.round()
     return (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
 
-# %% ../../nbs/data/13_crops.ipynb #d68e2271
+# %% ../../nbs/data/13_crops.ipynb #97ec7871
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
     reasons = {
@@ -164,7 +165,7 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> p
         why[(why == "") & applies] = reason
     return why
 
-# %% ../../nbs/data/13_crops.ipynb #3de0b24f
+# %% ../../nbs/data/13_crops.ipynb #5dbffc66
 def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutting) -> np.ndarray:
     "One cell's window `(C, size, size)`."
     if cutting.aligned:
@@ -178,7 +179,7 @@ def _cut(planes: np.ndarray, labels: np.ndarray, cell, size: int, cutting: Cutti
         own = labels[rows, columns] == cell.label
     return crop * own if cutting.masked else crop
 
-# %% ../../nbs/data/13_crops.ipynb #4f5d174f
+# %% ../../nbs/data/13_crops.ipynb #dd6ccaae
 def _rotated(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell, rotated so that its main axis is horizontal, and the cell's mask in it."
     from scipy.ndimage import affine_transform
@@ -196,7 +197,7 @@ def _rotated(planes: np.ndarray, labels: np.ndarray, cell, size: int) -> tuple[n
         (labels[box] == cell.label).astype(np.float32), matrix, offset, (size, size), order=1
     ) > 0.5
 
-# %% ../../nbs/data/13_crops.ipynb #b0a9de83
+# %% ../../nbs/data/13_crops.ipynb #82fd3ea8
 def _padded(planes: np.ndarray, labels: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     "A field with a frame of so many pixels, which holds each channel's background: the median of what is in no cell."
     free = planes[:, labels == 0]
@@ -205,7 +206,7 @@ def _padded(planes: np.ndarray, labels: np.ndarray, width: int) -> tuple[np.ndar
     wide = [np.pad(plane, frame, constant_values=value) for plane, value in zip(planes, ground)]
     return np.stack(wide), np.pad(labels, frame)
 
-# %% ../../nbs/data/13_crops.ipynb #8954b2ca
+# %% ../../nbs/data/13_crops.ipynb #87eebd0f
 def _crops(planes: np.ndarray, labels: np.ndarray, kept: pd.DataFrame, size: int, cutting: Cutting) -> list[np.ndarray]:
     "The windows of the cells that are kept, each `(C, size, size)`."
     if cutting.outside == "pad" and len(kept):
@@ -214,7 +215,7 @@ def _crops(planes: np.ndarray, labels: np.ndarray, kept: pd.DataFrame, size: int
         kept = kept.assign(row=kept.row + width, column=kept.column + width)
     return [_cut(planes, labels, cell, size, cutting) for cell in kept.itertuples()]
 
-# %% ../../nbs/data/13_crops.ipynb #28c11fa6
+# %% ../../nbs/data/13_crops.ipynb #4d791488
 @dataclass(frozen=True)
 class Cut:
     "What became of the cells of one field."
@@ -226,14 +227,14 @@ class Cut:
     size: int
     suggested: tuple[float, ...] = ()  # diameter that should be given, where large cells came out in pieces
 
-# %% ../../nbs/data/13_crops.ipynb #67881ac0
+# %% ../../nbs/data/13_crops.ipynb #04fb2228
 def labels_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> np.ndarray:
     "The given labels, an array or a path, checked against the planes; those of the segmentation where none are given."
     if labels is None:
         return segmentation(planes)
     return check_labels(read_array(labels) if isinstance(labels, (str, Path)) else labels, planes.shape[1:], source)
 
-# %% ../../nbs/data/13_crops.ipynb #303d8160
+# %% ../../nbs/data/13_crops.ipynb #de396132
 def cut_field(
     field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
@@ -276,12 +277,12 @@ def cut_field(
         suggested,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #78fca883
+# %% ../../nbs/data/13_crops.ipynb #1255f8fe
 def whole_cells(table: pd.DataFrame) -> pd.Series:
     "Diameters of the cells that the edge does not cut; of all where it cuts all."
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
-# %% ../../nbs/data/13_crops.ipynb #4a2ea444
+# %% ../../nbs/data/13_crops.ipynb #1d8cc95c
 @checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
@@ -311,7 +312,7 @@ def crop_cells(
     )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
 
-# %% ../../nbs/data/13_crops.ipynb #a61dbd4f
+# %% ../../nbs/data/13_crops.ipynb #7648add4
 def why_empty(cut: Cut, source: str) -> str:
     "Why nothing came out of a field."
     if len(cut.dropped) == 0:
@@ -320,7 +321,7 @@ def why_empty(cut: Cut, source: str) -> str:
     pad = "--border pad (outside='pad'), " if (cut.dropped.reason == BEYOND_FIELD).any() else ""
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take {pad}a smaller --size (size=), or softer limits"
 
-# %% ../../nbs/data/13_crops.ipynb #5ffde9dc
+# %% ../../nbs/data/13_crops.ipynb #dc50af19
 @checked
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
@@ -338,11 +339,11 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
         about,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #5e5a1bba
+# %% ../../nbs/data/13_crops.ipynb #b054c74e
 #: Names that box tables use for left, top, right and bottom.
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-# %% ../../nbs/data/13_crops.ipynb #3bf018ab
+# %% ../../nbs/data/13_crops.ipynb #7b9c8042
 @checked
 def crop_boxes(
     folder,  # of the images
@@ -391,7 +392,7 @@ def crop_boxes(
     dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
     return replace(pooled(parts, name), about={"dropped": dropped, "preprocessing": preprocessing.as_list()})
 
-# %% ../../nbs/data/13_crops.ipynb #a65430fb
+# %% ../../nbs/data/13_crops.ipynb #4b910f11
 def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     "Middle (row, column), top, left and side of a square about each box; a tenth wider than it where no side is given."
     wide = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1)
@@ -400,7 +401,7 @@ def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     top, left = (found[middle].round().astype(int) - side // 2 for middle in ("row", "column"))
     return found.assign(top=top, left=left)
 
-# %% ../../nbs/data/13_crops.ipynb #a6ea43d3
+# %% ../../nbs/data/13_crops.ipynb #2e704c9d
 def _within(squares: pd.DataFrame, shape: tuple[int, int]) -> pd.Series:
     "Which squares are some, and lie inside an image `(height, width)`."
     begins = (squares.top >= 0) & (squares.left >= 0) & (squares.side > 1)

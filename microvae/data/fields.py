@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
-           'channel_patterns', 'group_files', 'list_fields', 'folder_column']
+           'channel_patterns', 'group_files', 'Listed', 'list_fields', 'folder_column']
 
 # %% ../../nbs/data/08_fields.ipynb #06d208b9
 import os
@@ -12,6 +12,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cache
 from glob import glob
 from itertools import groupby
@@ -379,6 +380,50 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
+# %% ../../nbs/data/08_fields.ipynb #13441589
+@dataclass
+class Listed:
+    "What is known of the files of a source after their heads were read: which are parts of others."
+
+    parts: set[Path] = dataclass_field(default_factory=set)  # files whose pixels belong to an image in another file
+    told: bool = False  # whether it was said how open axes are read
+    begins: Path | None = None  # where an image begins of which a file is a part
+
+    def frames(self, group: Field, first: ImageFile) -> list[Field]:
+        "The fields of a group, of which the first file is open; none of a part of an image that begins in another file."
+        images = first.scenes or (first,)
+        self.begins = first.first or self.begins
+        found = group.each_frame(first)
+        if found:
+            self.parts.update(part for image in images for part in image.parts)
+        if first.guessed and not self.told and len(group.names) != first.channels:
+            self.told = True
+            _warn_of_guess(first)
+        return found
+
+    def own(self, field: Field) -> bool:
+        "Whether a field begins in its own file."
+        return Path(os.path.realpath(field.files[0])) not in self.parts
+
+    def check_some(self, fields: list[Field], source):
+        "Raise `ImageError` where there are parts of images only."
+        if not fields and self.begins:
+            raise ImageError(
+                f"{source} is a part of an image that begins in {self.begins}; give that file, or the folder"
+            )
+
+# %% ../../nbs/data/08_fields.ipynb #117163e5
+def _warn_of_guess(image: ImageFile):
+    "A warning how the axes of a file that does not name them are read, and how others are given."
+    words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
+    read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
+    others = [image.axes.replace(a, b) for a in "CT" for b in "TZC" if a in image.axes and b not in image.axes]
+    options = " or ".join(f"--axes {axes} (axes={axes!r})" for axes in others[:2])
+    warnings.warn(
+        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {options}",
+        stacklevel=5,
+    )
+
 # %% ../../nbs/data/08_fields.ipynb #d0d83b9e
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
@@ -398,14 +443,16 @@ def list_fields(
     file, and `channels` does not join them.
     """
     fields = []
+    listed = Listed()
     for whole in group_files(source, channels, z, level, axes, labels, unreadable):
         try:
-            fields += whole.each_frame(open_image(whole.files[0], axes, level))
+            fields += listed.frames(whole, open_image(whole.files[0], axes, level))
         except MicroVAEError as error:
             if unreadable is None:
                 raise
             unreadable.append((whole.name, str(error)))
-    return fields
+    listed.check_some(fields, source)
+    return [field for field in fields if listed.own(field)]
 
 # %% ../../nbs/data/08_fields.ipynb #107791a1
 def _joined(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.errors import ImageError
 from ..core.files import open_npy, open_npz
-from .readers import FileReader, ImageFile, guessed_axes
+from .readers import FileReader, ImageFile
 
 # %% ../../nbs/data/07_format_numpy.ipynb #0e629bb7
 class NumpyReader(FileReader):
@@ -20,7 +20,7 @@ class NumpyReader(FileReader):
 
     def open(self, path: Path, level: int) -> ImageFile:
         array = open_npy(path) if path.suffix.lower() == ".npy" else _only_array(path)
-        return ImageFile(path, array, guessed_axes(array.shape))
+        return ImageFile(path, array, "")
 
 # %% ../../nbs/data/07_format_numpy.ipynb #e94eef96
 def _only_array(path: Path):

@@ -18,7 +18,7 @@ import pandas as pd
 from ..core.errors import ConfigError, ImageError, ShapeError, checked
 from ..core.files import free_memory, open_npz
 from .collection import CellImages
-from .fields import Field, folder_column, group_files
+from .fields import Field, Listed, folder_column, group_files
 from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
@@ -53,11 +53,12 @@ class ReadFields:
     def of(cls, source, groups: list[Field]) -> "ReadFields":
         "Open and read each file of the groups once. Raises `ImageError` where all would not fit into the memory."
         found = cls([], [], [], Values())
+        listed = Listed()
         free = free_memory()
         size = 0
         for count, group in enumerate(groups, 1):
             whole = group.open()
-            frames = group.each_frame(whole[0])
+            frames = listed.frames(group, whole[0])
             size += sum(file.values for field in frames for file in field.in_scene(whole))
             images = len(found.fields) + len(frames)
             _check_memory(source, images * len(groups) // count, size * len(groups) // count, free)
@@ -65,11 +66,26 @@ class ReadFields:
                 opened = field.in_scene(whole)
                 found.channels = found.channels or field.channels(opened)
                 found.add(field, field.read(opened), field.sample(opened))
-        return found
+        listed.check_some(found.fields, source)
+        return found.without([number for number, field in enumerate(found.fields) if not listed.own(field)])
+
+    def without(self, numbers: list[int]) -> "ReadFields":
+        "The same without some fields. Raises `ImageError` where none is left."
+        left = ReadFields([], [], [], Values(), self.channels)
+        for number in sorted({*range(len(self.fields))} - {*numbers}):
+            left.add(self.fields[number], self.planes[number], self.samples[number])
+        return left if numbers else self
 
     def add(self, field: Field, planes: np.ndarray, sample: Sample):
-        "Take a field that was read."
+        "Take a field that was read. Warns where its pixels are brighter than its file says that they can be."
         self.values.add(planes)
+        stated = sample.maximum
+        if stated is not None and planes.dtype.kind in "iu" and planes.max() > stated:
+            warnings.warn(
+                f"{field.files[0]} states that no pixel is above {stated:g}, and some are {planes.max():g}; what it states is not used, and --maximum (maximum=) says what becomes 1",
+                stacklevel=6,
+            )
+            sample = sample._replace(maximum=None)
         self.samples.append(sample._replace(read=partial(self.planes.__getitem__, len(self.planes))))
         self.fields.append(field)
         self.planes.append(planes)

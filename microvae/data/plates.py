@@ -91,6 +91,8 @@ def crop_fields(
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
     z: str | int = "max",  # projection of stacks, or the number of a slice
+    level: int = 0,  # of pyramids; 0 is the full size
+    axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given
@@ -109,7 +111,7 @@ def crop_fields(
     if out is not None:
         check_place(Path(out), overwrite)  # before the work
     failed: list[tuple[str, str]] = []
-    fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
+    fields = [_absolute(f) for f in list_fields(source, channels, z, level, axes, labels, failed)]
     folder = folder_column(fields)
     known = None if table is None else _known_of(fields, [name for name, _ in failed], folder, table, on, part)
     preprocessing = Preprocessing.of(preprocessing)
@@ -164,7 +166,10 @@ def named_like(source: Path) -> str:
 
 # %% ../../nbs/data/18_plates.ipynb #ad4d2075
 def _absolute(field: Field) -> Field:
-    return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())
+    "The same field for a worker in another folder; a link keeps its name, whose ending says what it is."
+    return replace(
+        field, files=tuple(f.absolute() for f in field.files), labels=field.labels and field.labels.absolute()
+    )
 
 # %% ../../nbs/data/18_plates.ipynb #53bd512d
 def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: list):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILE_KEYS', 'FROM_TABLE', 'file_column', 'beside', 'join_table']
 
-# %% ../../nbs/data/09_tables.ipynb #7f77f8c7
+# %% ../../nbs/data/09_tables.ipynb #4a4285b9
 import warnings
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import ConfigError, checked
 from ..core.files import read_table
 
-# %% ../../nbs/data/09_tables.ipynb #67208350
+# %% ../../nbs/data/09_tables.ipynb #942bec91
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table that holds file names. Raises `ConfigError` where there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")
@@ -26,17 +26,17 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
         )
     return on
 
-# %% ../../nbs/data/09_tables.ipynb #39b88ea5
+# %% ../../nbs/data/09_tables.ipynb #2d5bde79
 #: How a file name is compared: by whole path, without its ending, or by the bare name.
 FILE_KEYS = (PurePosixPath.as_posix, lambda path: (path.parent / path.stem).as_posix(), lambda path: path.stem)
 
-# %% ../../nbs/data/09_tables.ipynb #d9dfc497
+# %% ../../nbs/data/09_tables.ipynb #230ac08a
 def _path_of(name) -> PurePosixPath:
     "A file name of a table as a path: numbers as they are written, and folders as on any system."
     whole = isinstance(name, float) and name.is_integer()
     return PurePosixPath(str(int(name) if whole else name).strip().replace("\\", "/"))
 
-# %% ../../nbs/data/09_tables.ipynb #5031e850
+# %% ../../nbs/data/09_tables.ipynb #b0c872bd
 def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.Series]:
     "Two columns of file names by the key that fits most files and maps no two files to one."
 
@@ -49,11 +49,11 @@ def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.S
 
     return max(((keyed(files, key), keyed(others, key)) for key in FILE_KEYS), key=matches)
 
-# %% ../../nbs/data/09_tables.ipynb #1145f3cc
+# %% ../../nbs/data/09_tables.ipynb #e3152107
 #: What is added to a name that is taken.
 FROM_TABLE = " (table)"
 
-# %% ../../nbs/data/09_tables.ipynb #91b57509
+# %% ../../nbs/data/09_tables.ipynb #ffb47f3d
 def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], source: str) -> pd.DataFrame:
     """A table with a user's columns beside its own, row by row. Columns whose name is taken are kept under another, with
     a warning; `made` are names that will be taken later.
@@ -76,17 +76,17 @@ def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], sour
         )
     return pd.concat([table, given.rename(columns=renamed)], axis=1)
 
-# %% ../../nbs/data/09_tables.ipynb #ab89dd23
+# %% ../../nbs/data/09_tables.ipynb #25a185a8
 def _says_nothing(column: pd.Series) -> bool:
     "Whether a column has no value in any row."
     return bool((column.isna() | (column.astype(str) == "")).all())
 
-# %% ../../nbs/data/09_tables.ipynb #3dc4bf56
+# %% ../../nbs/data/09_tables.ipynb #7a51cb37
 def _says_the_same(first: pd.Series, second: pd.Series) -> bool:
     "Whether two columns have equal values, as they are written."
     return first.astype(str).tolist() == second.astype(str).tolist()
 
-# %% ../../nbs/data/09_tables.ipynb #87c6faf3
+# %% ../../nbs/data/09_tables.ipynb #b47d9736
 @checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..core.errors import ImageError
-from ..core.files import check_promise
+from ..core.files import check_promise, unreadable
 from .readers import FileReader, ImageFile, Pixels
 
 # %% ../../nbs/data/06_format_picture.ipynb #r01
@@ -96,9 +96,7 @@ class PictureReader(FileReader):
             check_promise(path, prod(shape) * max(4, one.itemsize))
         except SyntaxError as error:  # which is what Pillow raises for another format
             content.close()
-            raise ImageError(
-                f"{path} cannot be read: it is damaged, or no {kind.format}, though its name says so"
-            ) from error
+            raise unreadable(path, error) from error
         except BaseException:
             content.close()
             raise

@@ -158,7 +158,8 @@ def _tell_of_pages(tiff, path: Path):
     "A warning where pages of an OME-TIFF are in no image; reduced copies and masks are meant to be in none."
     used = {page.index for series in tiff.series for page in series.pages if page is not None and page.parent is tiff}
     left = [] if len(used) >= len(tiff.pages) else [i for i in range(len(tiff.pages)) if i not in used]
-    left = [i for i in left if not (tiff.pages[i].keyframe.is_reduced or tiff.pages[i].keyframe.is_mask)]
+    pages = {i: tiff.pages.get(i, aspage=True) for i in left}
+    left = [i for i, page in pages.items() if not (page.is_reduced or page.is_mask)]
     if left:
         warnings.warn(
             f"{path} has {len(tiff.pages)} pages, of which its OME metadata do not name {len(left)}; these are not read",

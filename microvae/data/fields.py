@@ -6,7 +6,7 @@
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
            'channel_patterns', 'group_files', 'Listed', 'list_fields', 'folder_column']
 
-# %% ../../nbs/data/08_fields.ipynb #06d208b9
+# %% ../../nbs/data/08_fields.ipynb #be22e2c8
 import os
 import re
 import warnings
@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from .objects import is_object_table, list_objects
 from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #f8656d1e
+# %% ../../nbs/data/08_fields.ipynb #15edc161
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -101,20 +102,20 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #2a6371db
+# %% ../../nbs/data/08_fields.ipynb #56515b72
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #55d929f6
+# %% ../../nbs/data/08_fields.ipynb #86a8cdf0
 def _in_any_case(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
-# %% ../../nbs/data/08_fields.ipynb #1ec437b5
+# %% ../../nbs/data/08_fields.ipynb #71afc779
 @cache
 def _fitting(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
@@ -130,12 +131,12 @@ def _fitting(pattern: str) -> re.Pattern:
             words.append(re.escape(inside if part.startswith("[") and inside else part))
     return re.compile("".join(words) + f"(?i:{ending})", re.S)
 
-# %% ../../nbs/data/08_fields.ipynb #29acaeb2
+# %% ../../nbs/data/08_fields.ipynb #8494218a
 def _place_of(pattern: Path) -> Path:
     "The part of a pattern that is a folder, as it is called."
     return next(folder for folder in pattern.parents if folder.exists())
 
-# %% ../../nbs/data/08_fields.ipynb #b0be0bff
+# %% ../../nbs/data/08_fields.ipynb #259a2b94
 def _found_by(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
@@ -143,7 +144,7 @@ def _found_by(pattern: Path) -> list[Path]:
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
-# %% ../../nbs/data/08_fields.ipynb #85f76838
+# %% ../../nbs/data/08_fields.ipynb #ba73d800
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -164,17 +165,17 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #3aada806
+# %% ../../nbs/data/08_fields.ipynb #f3de7f8e
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #78700023
+# %% ../../nbs/data/08_fields.ipynb #d5bdeef3
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #022ad409
+# %% ../../nbs/data/08_fields.ipynb #3ce1149a
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -190,7 +191,7 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
-# %% ../../nbs/data/08_fields.ipynb #2f65f3f6
+# %% ../../nbs/data/08_fields.ipynb #0454ced4
 def _is_new(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
@@ -199,7 +200,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     seen.add(place)
     return True
 
-# %% ../../nbs/data/08_fields.ipynb #3b40d97c
+# %% ../../nbs/data/08_fields.ipynb #aa34dad5
 def _readable(paths: list[Path]) -> list[Path]:
     """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
 
@@ -219,41 +220,50 @@ def _readable(paths: list[Path]) -> list[Path]:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #fbf48b4b
+# %% ../../nbs/data/08_fields.ipynb #fbbfb73e
 #: Suffixes of the names of label images.
-LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
+LABEL_ENDING = re.compile(
+    r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
+    re.I,
+)
 
-# %% ../../nbs/data/08_fields.ipynb #f1b98e50
+# %% ../../nbs/data/08_fields.ipynb #ebfa7b4d
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #875b3946
+# %% ../../nbs/data/08_fields.ipynb #b29f2732
 def plain_stem(path: Path) -> str:
-    "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
-    stem = path.stem.removesuffix(".ome")
+    """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
+    `x.tif.geojson`.
+    """
+    stem = path.stem
+    while Path(stem).suffix.lower() in (".ome", *readers()):
+        stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #0679eae2
+# %% ../../nbs/data/08_fields.ipynb #9afd6b18
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
     root: Path | None = None,  # the folder that the files were found in
 ) -> list[Path]:
-    "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
+    "The label images and files of objects that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
     asked = str(labels).rstrip("/\\")
-    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
-    found = [f for f in files if _fitting(asked).fullmatch(f.name)]
-    found = found or [f for f in files if _fitting(f"*/{asked}").fullmatch(below[f])]
-    found = found or [f for f in files if _fitting(f"*/{asked}/*").fullmatch(below[f])]
+    folders = {f.parent for f in files} if root is None else {root}
+    here = list(dict.fromkeys([*files, *(f for folder in sorted(folders) for f in list_objects(folder))]))
+    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in here}
+    found = [f for f in here if _fitting(asked).fullmatch(f.name)]
+    found = found or [f for f in here if _fitting(f"*/{asked}").fullmatch(below[f])]
+    found = found or [f for f in here if _fitting(f"*/{asked}/*").fullmatch(below[f])]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
-        found = found or (list_images(place) if _leads_somewhere(place) else [])
+        found = found or (list_images(place) if _leads_somewhere(place) else []) or list_objects(place)
     if not found:
         raise ImageError(
             f"no file matches {labels!r}, the pattern of the labels: not by name and not by path among {len(files)} files, of which the first is {files[0]}, and it is no path from here{_label_folder(files, root)}"
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #a75242de
+# %% ../../nbs/data/08_fields.ipynb #5172a74a
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -261,7 +271,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #da0a7490
+# %% ../../nbs/data/08_fields.ipynb #a6d18620
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -273,7 +283,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #17c8d017
+# %% ../../nbs/data/08_fields.ipynb #e649260a
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -285,7 +295,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #846252e1
+# %% ../../nbs/data/08_fields.ipynb #0a2628fa
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -295,7 +305,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #0950a52d
+# %% ../../nbs/data/08_fields.ipynb #2ae423e0
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -318,7 +328,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #df8945d9
+# %% ../../nbs/data/08_fields.ipynb #f2be33cd
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -329,7 +339,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #07ff5970
+# %% ../../nbs/data/08_fields.ipynb #f0591b2b
 def _common_place(source, files: list[Path]) -> Path | None:
     "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
     if max(Counter(file.name for file in files).values()) == 1:
@@ -338,7 +348,7 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
-# %% ../../nbs/data/08_fields.ipynb #4aa04d2d
+# %% ../../nbs/data/08_fields.ipynb #6a1681c8
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -380,7 +390,7 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #13441589
+# %% ../../nbs/data/08_fields.ipynb #766dd9a8
 @dataclass
 class Listed:
     "What is known of the files of a source after their heads were read: which are parts of others."
@@ -412,7 +422,7 @@ class Listed:
                 f"{source} is a part of an image that begins in {self.begins}; give that file, or the folder"
             )
 
-# %% ../../nbs/data/08_fields.ipynb #117163e5
+# %% ../../nbs/data/08_fields.ipynb #905be6e3
 def _warn_of_guess(image: ImageFile):
     "A warning how the axes of a file that does not name them are read, and how others are given."
     words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
@@ -424,7 +434,7 @@ def _warn_of_guess(image: ImageFile):
         stacklevel=5,
     )
 
-# %% ../../nbs/data/08_fields.ipynb #d0d83b9e
+# %% ../../nbs/data/08_fields.ipynb #be4baec1
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -454,7 +464,7 @@ def list_fields(
     listed.check_some(fields, source)
     return [field for field in fields if listed.own(field)]
 
-# %% ../../nbs/data/08_fields.ipynb #107791a1
+# %% ../../nbs/data/08_fields.ipynb #d28d4807
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -469,6 +479,8 @@ def _joined(
         groups = _by_channel(rest, patterns, unmatched)
     if not labels:
         return [(group[0], group, None) for group in groups.values()]
+    if len(masks) == 1 and is_object_table(masks[0]):
+        return [(group[0], group, masks[0]) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     if not set(keyed) & set(groups):
         return _paired(groups, masks, labels, unmatched)
@@ -485,7 +497,7 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #1d796639
+# %% ../../nbs/data/08_fields.ipynb #e715830e
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -512,13 +524,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #65f0fc55
+# %% ../../nbs/data/08_fields.ipynb #76bd7973
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
     match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #9aa2952c
+# %% ../../nbs/data/08_fields.ipynb #be1f6bd4
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -552,7 +564,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #0e5b9458
+# %% ../../nbs/data/08_fields.ipynb #5d31d7d1
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -566,17 +578,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #f00abc79
+# %% ../../nbs/data/08_fields.ipynb #ca911c72
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #1748df62
+# %% ../../nbs/data/08_fields.ipynb #d72efe34
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #9c160954
+# %% ../../nbs/data/08_fields.ipynb #4e5aa413
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}

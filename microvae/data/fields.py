@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLATE_COLUMNS', 'Field', 'list_images',
-           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
+           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files', 'Listed',
            'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows', 'with_plate_columns']
 
-# %% ../../nbs/data/08_fields.ipynb #a2245482
+# %% ../../nbs/data/08_fields.ipynb #c655ae95
 import os
 import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cache
 from glob import glob
 from itertools import groupby
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError
+from .objects import is_object_table, list_objects
 from .preprocessing import Preprocessing, Sample
 from microvae.data.readers import (
     EXPORTED_BY,
@@ -36,7 +38,7 @@ from microvae.data.readers import (
 )
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #ea5285c2
+# %% ../../nbs/data/08_fields.ipynb #fcad603a
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -113,20 +115,20 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #5f4224b4
+# %% ../../nbs/data/08_fields.ipynb #a645be3b
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #3abdd212
+# %% ../../nbs/data/08_fields.ipynb #0d31a827
 def _in_any_case(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
-# %% ../../nbs/data/08_fields.ipynb #e25b1c87
+# %% ../../nbs/data/08_fields.ipynb #1af8f155
 @cache
 def _fitting(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
@@ -142,12 +144,12 @@ def _fitting(pattern: str) -> re.Pattern:
             words.append(re.escape(inside if part.startswith("[") and inside else part))
     return re.compile("".join(words) + f"(?i:{ending})", re.S)
 
-# %% ../../nbs/data/08_fields.ipynb #a2def61b
+# %% ../../nbs/data/08_fields.ipynb #1b58542a
 def _place_of(pattern: Path) -> Path:
     "The part of a pattern that is a folder, as it is called."
     return next(folder for folder in pattern.parents if folder.exists())
 
-# %% ../../nbs/data/08_fields.ipynb #0d6461b4
+# %% ../../nbs/data/08_fields.ipynb #b7125079
 def _found_by(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
@@ -155,7 +157,7 @@ def _found_by(pattern: Path) -> list[Path]:
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
-# %% ../../nbs/data/08_fields.ipynb #285bd738
+# %% ../../nbs/data/08_fields.ipynb #9ae0c5cb
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -176,22 +178,22 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #f9e528df
+# %% ../../nbs/data/08_fields.ipynb #22eccdc1
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #80276da5
+# %% ../../nbs/data/08_fields.ipynb #fe68c557
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #95ae5654
+# %% ../../nbs/data/08_fields.ipynb #611c737c
 def without_unique(name: str) -> str:
     "A file name without the unique number that MetaXpress puts behind it."
     return re.sub(_UNIQUE, "", name, flags=re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #41bb8249
+# %% ../../nbs/data/08_fields.ipynb #9c47dcaf
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -207,7 +209,7 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
-# %% ../../nbs/data/08_fields.ipynb #fae96842
+# %% ../../nbs/data/08_fields.ipynb #e593aea6
 def _is_new(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
@@ -216,7 +218,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     seen.add(place)
     return True
 
-# %% ../../nbs/data/08_fields.ipynb #797120bc
+# %% ../../nbs/data/08_fields.ipynb #dac28b1f
 def _readable(paths: list[Path]) -> list[Path]:
     """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
 
@@ -236,41 +238,50 @@ def _readable(paths: list[Path]) -> list[Path]:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #45a8e091
+# %% ../../nbs/data/08_fields.ipynb #a0f0e451
 #: Suffixes of the names of label images.
-LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
+LABEL_ENDING = re.compile(
+    r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
+    re.I,
+)
 
-# %% ../../nbs/data/08_fields.ipynb #dd2f81d9
+# %% ../../nbs/data/08_fields.ipynb #34471e9d
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #10d0bcb0
+# %% ../../nbs/data/08_fields.ipynb #c26c1fe4
 def plain_stem(path: Path) -> str:
-    "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
-    stem = path.stem.removesuffix(".ome")
+    """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
+    `x.tif.geojson`.
+    """
+    stem = path.stem
+    while Path(stem).suffix.lower() in (".ome", *readers()):
+        stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #cfb9e11b
+# %% ../../nbs/data/08_fields.ipynb #6738a6d4
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
     root: Path | None = None,  # the folder that the files were found in
 ) -> list[Path]:
-    "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
+    "The label images and files of objects that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
     asked = str(labels).rstrip("/\\")
-    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
-    found = [f for f in files if _fitting(asked).fullmatch(f.name)]
-    found = found or [f for f in files if _fitting(f"*/{asked}").fullmatch(below[f])]
-    found = found or [f for f in files if _fitting(f"*/{asked}/*").fullmatch(below[f])]
+    folders = {f.parent for f in files} if root is None else {root}
+    here = list(dict.fromkeys([*files, *(f for folder in sorted(folders) for f in list_objects(folder))]))
+    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in here}
+    found = [f for f in here if _fitting(asked).fullmatch(f.name)]
+    found = found or [f for f in here if _fitting(f"*/{asked}").fullmatch(below[f])]
+    found = found or [f for f in here if _fitting(f"*/{asked}/*").fullmatch(below[f])]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
-        found = found or (list_images(place) if _leads_somewhere(place) else [])
+        found = found or (list_images(place) if _leads_somewhere(place) else []) or list_objects(place)
     if not found:
         raise ImageError(
             f"no file matches {labels!r}, the pattern of the labels: not by name and not by path among {len(files)} files, of which the first is {files[0]}, and it is no path from here{_label_folder(files, root)}"
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #9cf80175
+# %% ../../nbs/data/08_fields.ipynb #9636ddd1
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -278,7 +289,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #f7c4e297
+# %% ../../nbs/data/08_fields.ipynb #a1a96f03
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -290,7 +301,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #9be4fee2
+# %% ../../nbs/data/08_fields.ipynb #bb56ed3b
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -302,7 +313,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #d1fc5783
+# %% ../../nbs/data/08_fields.ipynb #f7935221
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -312,7 +323,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #3573ba09
+# %% ../../nbs/data/08_fields.ipynb #61bf74c9
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -336,7 +347,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #f25ca3a6
+# %% ../../nbs/data/08_fields.ipynb #964cbb11
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -347,7 +358,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #d93f1008
+# %% ../../nbs/data/08_fields.ipynb #125a9141
 #: How programs name the files of a plate.
 PLATE_NAMES = {
     "MetaXpress": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d|[A-P]\d(?=_s))(?:_s(?P<site>\d+))?(?:_[wt]\d+)*"),
@@ -359,7 +370,7 @@ PLATE_NAMES = {
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-P]\d\d?(?![A-Za-z0-9])")
 _STEPS = re.compile(r"TimePoint_\d+|ZStep_\d+|Images")
 
-# %% ../../nbs/data/08_fields.ipynb #f7ab3a1c
+# %% ../../nbs/data/08_fields.ipynb #aaf777b2
 def site_of_name(name: str) -> Site:
     """Plate, well and site as the name of a file shows them; empty parts where it does not.
 
@@ -378,7 +389,7 @@ def site_of_name(name: str) -> Site:
     tokens = set(map(well_name, _TOKEN.findall(stem)))
     return Site("/".join(folders), tokens.pop() if len(tokens) == 1 else "")
 
-# %% ../../nbs/data/08_fields.ipynb #1f0d4c50
+# %% ../../nbs/data/08_fields.ipynb #372cddb1
 def _common_place(source, files: list[Path]) -> Path | None:
     "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
     if max(Counter(file.name for file in files).values()) == 1:
@@ -387,7 +398,7 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
-# %% ../../nbs/data/08_fields.ipynb #1480735a
+# %% ../../nbs/data/08_fields.ipynb #7d0a92b4
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -430,7 +441,51 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #48a3fe0d
+# %% ../../nbs/data/08_fields.ipynb #aba7992f
+@dataclass
+class Listed:
+    "What is known of the files of a source after their heads were read: which are parts of others."
+
+    parts: set[Path] = dataclass_field(default_factory=set)  # files whose pixels belong to an image in another file
+    told: bool = False  # whether it was said how open axes are read
+    begins: Path | None = None  # where an image begins of which a file is a part
+
+    def frames(self, group: Field, first: ImageFile) -> list[Field]:
+        "The fields of a group, of which the first file is open; none of a part of an image that begins in another file."
+        images = first.scenes or (first,)
+        self.begins = first.first or self.begins
+        found = group.each_frame(first)
+        if found:
+            self.parts.update(part for image in images for part in image.parts)
+        if first.guessed and not self.told and len(group.names) != first.channels:
+            self.told = True
+            _warn_of_guess(first)
+        return found
+
+    def own(self, field: Field) -> bool:
+        "Whether a field begins in its own file."
+        return Path(os.path.realpath(field.files[0])) not in self.parts
+
+    def check_some(self, fields: list[Field], source):
+        "Raise `ImageError` where there are parts of images only."
+        if not fields and self.begins:
+            raise ImageError(
+                f"{source} is a part of an image that begins in {self.begins}; give that file, or the folder"
+            )
+
+# %% ../../nbs/data/08_fields.ipynb #ff6083d7
+def _warn_of_guess(image: ImageFile):
+    "A warning how the axes of a file that does not name them are read, and how others are given."
+    words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
+    read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
+    others = [image.axes.replace(a, b) for a in "CT" for b in "TZC" if a in image.axes and b not in image.axes]
+    options = " or ".join(f"--axes {axes} (axes={axes!r})" for axes in others[:2])
+    warnings.warn(
+        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {options}",
+        stacklevel=5,
+    )
+
+# %% ../../nbs/data/08_fields.ipynb #fbd5a2ed
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -449,16 +504,18 @@ def list_fields(
     file, and `channels` does not join them.
     """
     fields = []
+    listed = Listed()
     for whole in group_files(source, channels, z, level, axes, labels, unreadable):
         try:
-            fields += whole.each_frame(open_image(whole.files[0], axes, level))
+            fields += listed.frames(whole, open_image(whole.files[0], axes, level))
         except MicroVAEError as error:
             if unreadable is None:
                 raise
             unreadable.append((whole.name, str(error)))
-    return fields
+    listed.check_some(fields, source)
+    return [field for field in fields if listed.own(field)]
 
-# %% ../../nbs/data/08_fields.ipynb #12350e9d
+# %% ../../nbs/data/08_fields.ipynb #995a2fd2
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -473,6 +530,8 @@ def _joined(
         groups = _by_channel(rest, patterns, unmatched)
     if not labels:
         return [(group[0], group, None) for group in groups.values()]
+    if len(masks) == 1 and is_object_table(masks[0]):
+        return [(group[0], group, masks[0]) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     if not set(keyed) & set(groups):
         return _paired(groups, masks, labels, unmatched)
@@ -489,12 +548,12 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #7f5b56f1
+# %% ../../nbs/data/08_fields.ipynb #e15f79f3
 def _fits(name: str, pattern: str) -> bool:
     "Whether a pattern fits a file name, with its unique number or without."
     return any(_fitting(pattern).fullmatch(text) for text in (name, without_unique(name)))
 
-# %% ../../nbs/data/08_fields.ipynb #0282e7e2
+# %% ../../nbs/data/08_fields.ipynb #4870597c
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -521,13 +580,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #1094de64
+# %% ../../nbs/data/08_fields.ipynb #06684ac7
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
     match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(filter(None, match.groups())) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #9c308185
+# %% ../../nbs/data/08_fields.ipynb #730964d2
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -561,7 +620,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #d849fbf9
+# %% ../../nbs/data/08_fields.ipynb #aa10d376
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -575,17 +634,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #39dc2229
+# %% ../../nbs/data/08_fields.ipynb #13aba578
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #a443b223
+# %% ../../nbs/data/08_fields.ipynb #f33d0c9b
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #0a6b4a9d
+# %% ../../nbs/data/08_fields.ipynb #9232b8d1
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}
@@ -593,7 +652,7 @@ def folder_column(fields: list[Field]) -> str:
     wells = all(_WELL.search(Path(field.name).name) for field in fields)
     return "plate" if folders and (plates or wells) else "folder"
 
-# %% ../../nbs/data/08_fields.ipynb #0aaf1675
+# %% ../../nbs/data/08_fields.ipynb #e9dc23ba
 #: Columns of plate, well and site, as CellProfiler and pycytominer name them.
 PLATE_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
@@ -608,14 +667,14 @@ def fields_table(fields: list[Field]) -> pd.DataFrame:
     scenes = [field.scene for field in fields]
     return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/08_fields.ipynb #7fb429c0
+# %% ../../nbs/data/08_fields.ipynb #debca9ff
 def sites_table(sites: list[Site]) -> pd.DataFrame:
     "A row a site, with `PLATE_COLUMNS`, empty where a part is not known."
     return pd.DataFrame(
         [(site.plate, site.well, site.site) for site in sites], columns=list(PLATE_COLUMNS), dtype=object
     )
 
-# %% ../../nbs/data/08_fields.ipynb #6aaa5d15
+# %% ../../nbs/data/08_fields.ipynb #600ae800
 def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     "Plate, well and site of each row of a table: from `PLATE_COLUMNS` where it has them, or from names of files and scenes."
     if PLATE_COLUMNS[1] in table:
@@ -625,13 +684,13 @@ def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     known = {pair: _of_either(*pair) for pair in names.drop_duplicates().itertuples(index=False, name=None)}
     return sites_table([known[pair] for pair in names.itertuples(index=False, name=None)])
 
-# %% ../../nbs/data/08_fields.ipynb #1fa38994
+# %% ../../nbs/data/08_fields.ipynb #5eaab5b9
 def _of_either(file: str, scene: str) -> Site:
     "The site that the name of a scene shows, or that of its file."
     site = site_of_name(file)
     return site if site.well or not scene else replace(site_of_name(scene), plate=site.plate)
 
-# %% ../../nbs/data/08_fields.ipynb #7a7e3d5e
+# %% ../../nbs/data/08_fields.ipynb #36666d14
 def with_plate_columns(table: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
     "A table with `PLATE_COLUMNS` of its rows. Raises `ConfigError` where a row shows no well."
     without = (sites[PLATE_COLUMNS[1]] == "").to_numpy()

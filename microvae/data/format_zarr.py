@@ -95,7 +95,7 @@ class ZarrReader:
         axes = scales.get("axes", "TCZYX"[-array.ndim :])
         letters = "".join((axis if isinstance(axis, str) else axis["name"]).upper() for axis in axes)
         channels = attributes.get("omero", {}).get("channels", [])
-        names = tuple(channel.get("label", "") for channel in channels)
+        names = tuple(str(channel.get("label", "")) for channel in channels)  # some programs write numbers
         size = _pixel_size(scales, level, letters)
         return ImageFile(path, array, letters, names if all(names) else (), pixel_size=size, site=_site(path))
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Values', 'ReadFields', 'load_images']
 
-# %% ../../nbs/data/10_images.ipynb #c03
+# %% ../../nbs/data/10_images.ipynb #dbf1ecd4
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,12 +17,20 @@ import numpy as np
 from ..core.errors import ConfigError, ImageError, ShapeError, checked
 from ..core.files import free_memory, open_npz
 from .collection import CellImages
-from .fields import Field, fields_table, group_files, sites_of_rows, sites_table, with_plate_columns
+from microvae.data.fields import (
+    Field,
+    Listed,
+    fields_table,
+    group_files,
+    sites_of_rows,
+    sites_table,
+    with_plate_columns,
+)
 from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
 
-# %% ../../nbs/data/10_images.ipynb #c23a
+# %% ../../nbs/data/10_images.ipynb #5741b8e2
 @dataclass
 class Values:
     "Type and range of pixels before they were scaled to [0, 1]."
@@ -37,7 +45,7 @@ class Values:
         self.low = min(self.low, float(planes.min()))
         self.high = max(self.high, float(planes.max()))
 
-# %% ../../nbs/data/10_images.ipynb #2b85610c
+# %% ../../nbs/data/10_images.ipynb #180c0a2f
 @dataclass
 class ReadFields:
     "The pixels of all fields of a source as they are stored, and what is known of them."
@@ -52,11 +60,12 @@ class ReadFields:
     def of(cls, source, groups: list[Field]) -> "ReadFields":
         "Open and read each file of the groups once. Raises `ImageError` where all would not fit into the memory."
         found = cls([], [], [], Values())
+        listed = Listed()
         free = free_memory()
         size = 0
         for count, group in enumerate(groups, 1):
             whole = group.open()
-            frames = group.each_frame(whole[0])
+            frames = listed.frames(group, whole[0])
             size += sum(file.values for field in frames for file in field.in_scene(whole))
             images = len(found.fields) + len(frames)
             _check_memory(source, images * len(groups) // count, size * len(groups) // count, free)
@@ -64,11 +73,26 @@ class ReadFields:
                 opened = field.in_scene(whole)
                 found.channels = found.channels or field.channels(opened)
                 found.add(field, field.read(opened), field.sample(opened))
-        return found
+        listed.check_some(found.fields, source)
+        return found.without([number for number, field in enumerate(found.fields) if not listed.own(field)])
+
+    def without(self, numbers: list[int]) -> "ReadFields":
+        "The same without some fields. Raises `ImageError` where none is left."
+        left = ReadFields([], [], [], Values(), self.channels)
+        for number in sorted({*range(len(self.fields))} - {*numbers}):
+            left.add(self.fields[number], self.planes[number], self.samples[number])
+        return left if numbers else self
 
     def add(self, field: Field, planes: np.ndarray, sample: Sample):
-        "Take a field that was read."
+        "Take a field that was read. Warns where its pixels are brighter than its file says that they can be."
         self.values.add(planes)
+        stated = sample.maximum
+        if stated is not None and planes.dtype.kind in "iu" and planes.max() > stated:
+            warnings.warn(
+                f"{field.files[0]} states that no pixel is above {stated:g}, and some are {planes.max():g}; what it states is not used, and --maximum (maximum=) says what becomes 1",
+                stacklevel=6,
+            )
+            sample = sample._replace(maximum=None)
         self.samples.append(sample._replace(read=partial(self.planes.__getitem__, len(self.planes))))
         self.fields.append(field)
         self.planes.append(planes)
@@ -81,7 +105,7 @@ class ReadFields:
             self.planes[number] = np.empty(0)
         return images
 
-# %% ../../nbs/data/10_images.ipynb #969245e9
+# %% ../../nbs/data/10_images.ipynb #7a5103aa
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
     needed = 2 * 4 * values
@@ -91,7 +115,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #c24
+# %% ../../nbs/data/10_images.ipynb #f636cb15
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -131,7 +155,7 @@ def load_images(
         cells = replace(cells, table=join_table(cells.table, table, on, part=part, sites=sites))
     return cells if size is None else cells.resized(*_pair(size))
 
-# %% ../../nbs/data/10_images.ipynb #f8bf42f5
+# %% ../../nbs/data/10_images.ipynb #1b0fab6a
 def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> CellImages:
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
@@ -144,7 +168,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     about = {"preprocessing": preprocessing.as_list(), "values": asdict(read.values)}
     return CellImages(_stack(read.fields, images, size), rows, read.channels, _called(source, read.fields), about)
 
-# %% ../../nbs/data/10_images.ipynb #056db9d9
+# %% ../../nbs/data/10_images.ipynb #2e5990d6
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -159,18 +183,18 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-# %% ../../nbs/data/10_images.ipynb #1cfc83cd
+# %% ../../nbs/data/10_images.ipynb #c9d600d2
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-# %% ../../nbs/data/10_images.ipynb #55f4b897
+# %% ../../nbs/data/10_images.ipynb #7155816c
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-# %% ../../nbs/data/10_images.ipynb #98666c62
+# %% ../../nbs/data/10_images.ipynb #55200510
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
@@ -183,7 +207,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-# %% ../../nbs/data/10_images.ipynb #72cfc7a7
+# %% ../../nbs/data/10_images.ipynb #614b9a49
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

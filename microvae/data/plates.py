@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLOCK', 'PLACING', 'Job', 'crop_fields', 'named_like', 'Collected', 'check_place']
 
-# %% ../../nbs/data/18_plates.ipynb #5a3f93a2
+# %% ../../nbs/data/18_plates.ipynb #facda4c6
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -37,9 +37,10 @@ from microvae.data.crops import (
     MEASURED,
     Cut,
     Cutting,
+    check_known,
     cut_field,
-    labels_for,
-    measure_cells,
+    field_objects,
+    measure_objects,
     whole_cells,
     why_empty,
     window_for,
@@ -50,7 +51,7 @@ from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .tables import join_table
 
-# %% ../../nbs/data/18_plates.ipynb #60710f86
+# %% ../../nbs/data/18_plates.ipynb #8eeec666
 @dataclass(frozen=True)
 class Job:
     "What is done with a field; anything that goes wrong with it comes back as a sentence."
@@ -67,23 +68,23 @@ class Job:
         except MemoryError:
             return f"{field.files[0]} does not fit into the memory"
 
-# %% ../../nbs/data/18_plates.ipynb #c1a3f215
+# %% ../../nbs/data/18_plates.ipynb #ca4f39f7
 def _dead(field: Field) -> str:
     "The reason for a field that no worker survives."
     return f"{field.files[0]} has ended its worker {ATTEMPTS} times, memory may be short"
 
-# %% ../../nbs/data/18_plates.ipynb #bba78a90
+# %% ../../nbs/data/18_plates.ipynb #cf4a9270
 #: Fields that are written to disk at a time.
 BLOCK = 32
 
-# %% ../../nbs/data/18_plates.ipynb #09853e94
+# %% ../../nbs/data/18_plates.ipynb #cafd84b2
 @checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
     size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    # label images: a pattern of names, e.g. "*_labels.tif", or a folder of files named as the images are; segmented here if not given
+    # label images or what `read_objects` reads: a pattern of names, e.g. "*_labels.tif" or "*_seg.npy", a folder of files named as the images are, or one table of CellProfiler's; segmented here if not given
     labels: str | None = None,
     out=None,  # a .zarr folder to write to; in memory if not given
     overwrite: bool = False,  # replace a stored set that is there
@@ -91,6 +92,8 @@ def crop_fields(
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
     z: str | int = "max",  # projection of stacks, or the number of a slice
+    level: int = 0,  # of pyramids; 0 is the full size
+    axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given
@@ -100,7 +103,7 @@ def crop_fields(
     workers: int | None = None,  # processes on this machine; as many as cores if not given
     name: str | None = None,
     progress: bool = True,
-    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, outside, focus
+    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, outside, focus, mask, neighbours
 ) -> CellImages:  # a row a cell, in the order of the fields
     """The cells of all fields of a folder, or of a plate, in one collection.
 
@@ -110,7 +113,7 @@ def crop_fields(
     if out is not None:
         check_place(Path(out), overwrite)  # before the work
     failed: list[tuple[str, str]] = []
-    fields = [_absolute(f) for f in list_fields(source, channels, z, labels=labels, unreadable=failed)]
+    fields = [_absolute(f) for f in list_fields(source, channels, z, level, axes, labels, failed)]
     folder = folder_column(fields)
     known = _known_of(fields, [name for name, _ in failed], folder, table, on, part, plate_columns)
     preprocessing = Preprocessing.of(preprocessing)
@@ -120,7 +123,7 @@ def crop_fields(
     preprocessing = preprocessing.fitted(samples)
     settings = Cutting(size, **cutting)
     if size is None:
-        settings = replace(settings, size=_window(fields, preprocessing, segmentation))
+        settings = replace(settings, size=_window(fields, preprocessing, segmentation, settings))
     cut = partial(_cut_all, Job(settings, preprocessing, segmentation), scheduler=scheduler, workers=workers)
     called = name or (named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {
@@ -137,14 +140,14 @@ def crop_fields(
     warn_of_pieces(made.suggested, len(fields))
     return cells
 
-# %% ../../nbs/data/18_plates.ipynb #c64beb62
+# %% ../../nbs/data/18_plates.ipynb #d2f2eca3
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int | None) -> Iterator[Cut | str]:
     "Results of fields in order, from a cluster, from cores, or from this process."
     here = workers == 1 or len(fields) == 1
     for _, cut in map_jobs(job, fields, 0 if here else workers, scheduler, lost=_dead):
         yield cut
 
-# %% ../../nbs/data/18_plates.ipynb #a8dd881f
+# %% ../../nbs/data/18_plates.ipynb #3203dc43
 def _known_of(
     fields: list[Field], failed: list[str], folder: str, table, on: str | None, part: bool, plate_columns: bool
 ) -> pd.DataFrame | None:
@@ -173,18 +176,21 @@ def _known_of(
         rows = join_table(rows, table, on, name, part, ("frame", *MEASURED, *means), sites)
     return rows.set_index(pd.MultiIndex.from_tuples(keys))
 
-# %% ../../nbs/data/18_plates.ipynb #a6101d49
+# %% ../../nbs/data/18_plates.ipynb #57295745
 def named_like(source: Path) -> str:
     "What the result of a source is called: the last part of its path that is a name and no pattern."
     whole = source.resolve()
     parts = [whole.name] if source.exists() else reversed(whole.parts)
     return next((Path(part).stem for part in parts if not set(part) & set("*?[") or source.exists()), "cells")
 
-# %% ../../nbs/data/18_plates.ipynb #5d862c09
+# %% ../../nbs/data/18_plates.ipynb #e320c11d
 def _absolute(field: Field) -> Field:
-    return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())
+    "The same field for a worker in another folder; a link keeps its name, whose ending says what it is."
+    return replace(
+        field, files=tuple(f.absolute() for f in field.files), labels=field.labels and field.labels.absolute()
+    )
 
-# %% ../../nbs/data/18_plates.ipynb #b7ba313c
+# %% ../../nbs/data/18_plates.ipynb #4d42e722
 def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: list):
     "Fields that can be opened and, where the preprocessing has to learn from them, read; the others go to `failed`."
     good = []
@@ -209,26 +215,31 @@ def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: lis
             readable.append(field)
     return readable, [field.sample() for field in readable]
 
-# %% ../../nbs/data/18_plates.ipynb #e0acc66e
-def _window(fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, most: int = 24) -> int:
+# %% ../../nbs/data/18_plates.ipynb #668b2742
+def _window(
+    fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, cutting: Cutting, most: int = 24
+) -> int:
     "A window for the cells of some fields, evenly spread."
     diameters = []
     reasons = []
     for i in np.unique(np.linspace(0, len(fields) - 1, most).astype(int)):
+        field = fields[i]
         try:
-            planes = fields[i].preprocessed(preprocessing)
-            labels = labels_for(planes, fields[i].labels, segmentation, str(fields[i].files[0]))
+            opened = field.open()
+            planes = field.preprocessed(preprocessing, opened)
+            objects = field_objects(field, opened, planes, segmentation)
         except MicroVAEError as error:
             reasons.append(str(error))  # reported when its turn comes, if other fields can be used
             continue
-        table = measure_cells(planes, labels)
+        check_known(objects, cutting, str(field.labels))
+        table = measure_objects(planes, objects)
         if len(table):
             diameters.append(whole_cells(table))
     if reasons and not diameters:
         raise ImageError(f"no field gave a cell; first: {reasons[0]}")
     return window_for(pd.concat(diameters) if diameters else [])
 
-# %% ../../nbs/data/18_plates.ipynb #4e864272
+# %% ../../nbs/data/18_plates.ipynb #e8f64a70
 @dataclass
 class Collected:
     "The results of a screen's fields, in order."
@@ -406,23 +417,23 @@ class Collected:
             repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8
         ).hexdigest()
 
-# %% ../../nbs/data/18_plates.ipynb #8f48a0ad
+# %% ../../nbs/data/18_plates.ipynb #14d9fa57
 def _frame_name(field: Field) -> str:
     name = f"{field.name}, {field.scene}" if field.scene else field.name
     return name if field.frame == 0 else f"{name}, frame {field.frame}"
 
-# %% ../../nbs/data/18_plates.ipynb #8d0bdf69
+# %% ../../nbs/data/18_plates.ipynb #71b8be42
 #: So many seconds a job waits for another that is done and puts its set in place.
 PLACING = 60
 
-# %% ../../nbs/data/18_plates.ipynb #31a30cf1
+# %% ../../nbs/data/18_plates.ipynb #48d78c5e
 def _settle(place: Path):
     "Wait while a job that has just released the lock puts its set in place."
     end = monotonic() + PLACING
     while being_written(place) and monotonic() < end:
         sleep(0.05)
 
-# %% ../../nbs/data/18_plates.ipynb #a2f57d27
+# %% ../../nbs/data/18_plates.ipynb #d4ea3023
 def _put(whole: Path, place: Path, overwrite: bool, since: float):
     "Move a set to its place, in turn with those who append to the one that is there."
     if not (overwrite and is_stored(place)):
@@ -432,7 +443,7 @@ def _put(whole: Path, place: Path, overwrite: bool, since: float):
         take_place(whole, place, since=since)
         shutil.rmtree(whole, ignore_errors=True)  # the old one; who waited to append to it finds the new one
 
-# %% ../../nbs/data/18_plates.ipynb #dee3059a
+# %% ../../nbs/data/18_plates.ipynb #fc8621f3
 def check_place(out: Path, overwrite: bool):
     """Raises `ConfigError` or `FileError` where a stored set must not be written; where a link leads nowhere, too."""
     followed(out)

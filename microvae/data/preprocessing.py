@@ -402,7 +402,16 @@ class Preprocessing:
         if planes.dtype.kind not in "buif":
             raise ImageError(f"{source} has pixels of type {planes.dtype}; they must be numbers")
         finite(planes, source)
+        self._check_stated(planes, source)
         return in_unit(_through(self.steps, planes, plate), source)
+
+    def _check_stated(self, planes: np.ndarray, source: str):
+        "Raise `ImageError` for integers above the value that is to become 1, where division by it is all that is done."
+        top = self.steps[0].maximum if len(self.steps) == 1 and type(self.steps[0]) is Scale else None
+        if top is not None and planes.dtype.kind in "iu" and planes.max() > top:
+            raise ImageError(
+                f"{source} has pixels up to {planes.max():g}, and {top:g} is to become 1, which the files state or was given; give --maximum {planes.max():g} (maximum={planes.max():g}) or more, or --stretch set (preprocessing=[Percentile(over='set')])"
+            )
 
     def as_list(self) -> list[dict]:
         "The preprocessing as JSON can hold it."

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'stub', 'write_stub']
 
-# %% ../../nbs/core/05_public.ipynb #c45192a0
+# %% ../../nbs/core/05_public.ipynb #cba7d73c
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #08766f73
+# %% ../../nbs/core/05_public.ipynb #b02ea5ef
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -92,7 +92,7 @@ PUBLIC = {
     "evaluation.realism": ["real_or_reconstructed"],
 }
 
-# %% ../../nbs/core/05_public.ipynb #2078aad3
+# %% ../../nbs/core/05_public.ipynb #ed3f1534
 def stub() -> str:
     "The content of `microvae/__init__.pyi`: every public name as an import from its module."
     imports = [
@@ -100,7 +100,7 @@ def stub() -> str:
     ]
     return f"# made by microvae.core.public.write_stub() from nbs/core/05_public.ipynb\n{''.join(imports)}\n__version__: str\n"
 
-# %% ../../nbs/core/05_public.ipynb #d842d126
+# %% ../../nbs/core/05_public.ipynb #9ae9fbce
 def write_stub() -> Path:
     "Write the stub of this package, after the table of names has changed."
     path = Path(__file__).parents[1] / "__init__.pyi"

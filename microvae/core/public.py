@@ -8,7 +8,7 @@ __all__ = ['PUBLIC', 'stub', 'write_stub']
 # %% ../../nbs/core/05_public.ipynb #cba7d73c
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #b02ea5ef
+# %% ../../nbs/core/05_public.ipynb #303713cb
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -25,6 +25,7 @@ PUBLIC = {
     "data.collection": ["CellImages"],
     "data.preprocessing": ["Preprocessing", "Scale", "Percentile", "SubtractBackground", "FlatField", "Denoise"],
     "data.readers": ["open_image"],
+    "data.objects": ["read_objects"],
     "data.tables": ["join_table"],
     "data.images": ["load_images"],
     "data.simulate": ["memory_b", "lung_fret", "phase_contrast"],
@@ -86,6 +87,7 @@ PUBLIC = {
     ],
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],
+    "app.annotation": ["annotate"],
     "app.outputs": ["embedding", "write_embedding", "read_embedding"],
     "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
     "evaluation.layers": ["activations"],

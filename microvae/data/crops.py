@@ -7,7 +7,7 @@ __all__ = ['MASK', 'MARGIN', 'QUANTILE', 'MEASURED', 'BEYOND_FIELD', 'DROPPED', 
            'measure_cells', 'Cut', 'objects_for', 'field_objects', 'measure_objects', 'check_known', 'cut_field',
            'whole_cells', 'crop_cells', 'why_empty', 'pooled', 'crop_boxes']
 
-# %% ../../nbs/data/13_crops.ipynb #ff1695ae
+# %% ../../nbs/data/13_crops.ipynb #fe5c9ad5
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -26,11 +26,11 @@ from .readers import ImageFile
 from .segmentation import Segmentation, as_field, warn_of_pieces
 from .tables import file_column
 
-# %% ../../nbs/data/13_crops.ipynb #51a0ac0e
+# %% ../../nbs/data/13_crops.ipynb #09255c54
 #: The channel that holds each cell's mask.
 MASK = "mask"
 
-# %% ../../nbs/data/13_crops.ipynb #719aff1c
+# %% ../../nbs/data/13_crops.ipynb #069ff767
 @dataclass(frozen=True)
 class Cutting:
     "How cells are cut out of a field of view."
@@ -74,12 +74,12 @@ class Cutting:
             raise ConfigError(f"a channel of the field is called {MASK!r} already; give it another name")
         return {"none": names, "add": (*names, MASK), "only": (MASK,)}[self.mask]
 
-# %% ../../nbs/data/13_crops.ipynb #5e0d0d8a
+# %% ../../nbs/data/13_crops.ipynb #8c33e3dd
 #: A window is this many times as wide as the cells of this quantile of diameters.
 MARGIN = 1.3
 QUANTILE = 0.95
 
-# %% ../../nbs/data/13_crops.ipynb #1bb8ef20
+# %% ../../nbs/data/13_crops.ipynb #20d1cee4
 def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
@@ -89,7 +89,7 @@ def window_for(diameters) -> int:
         )
     return max(8, 2 * int(np.ceil(MARGIN * float(np.quantile(diameters, QUANTILE)) / 2)))
 
-# %% ../../nbs/data/13_crops.ipynb #0f467522
+# %% ../../nbs/data/13_crops.ipynb #90ebb9c4
 #: Columns that a table of cells has, besides the mean of each channel.
 MEASURED = (
     "label",
@@ -104,7 +104,7 @@ MEASURED = (
     "padded",
 )
 
-# %% ../../nbs/data/13_crops.ipynb #f460064e
+# %% ../../nbs/data/13_crops.ipynb #b15820e7
 def measure_cells(
     planes: np.ndarray,  # (C, H, W)
     labels: np.ndarray,  # (H, W), 0 = background
@@ -154,12 +154,12 @@ def measure_cells(
     table["touches_border"] = np.isin(index, edge)
     return table
 
-# %% ../../nbs/data/13_crops.ipynb #9786a834
+# %% ../../nbs/data/13_crops.ipynb #15fe4ce1
 #: What is kept of a cell that is dropped.
 BEYOND_FIELD = "window extends beyond the field of view"
 DROPPED = ("file", "frame", "label", "object", "row", "column", "area", "diameter", "focus", "reason")
 
-# %% ../../nbs/data/13_crops.ipynb #1510ac3e
+# %% ../../nbs/data/13_crops.ipynb #e1870b38
 def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "Which windows reach beyond the field."
     if cutting.aligned:  # the corners of a rotated square reach further
@@ -173,7 +173,7 @@ def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int,
         column = table.column.round()
     return (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
 
-# %% ../../nbs/data/13_crops.ipynb #926f4782
+# %% ../../nbs/data/13_crops.ipynb #ec9430d9
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
     reasons = {
@@ -188,7 +188,7 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> p
         why[(why == "") & applies] = reason
     return why
 
-# %% ../../nbs/data/13_crops.ipynb #b0679d98
+# %% ../../nbs/data/13_crops.ipynb #eb90d892
 def _cut(planes: np.ndarray, layers: np.ndarray, cell, size: int, cutting: Cutting, ground: np.ndarray) -> np.ndarray:
     "One cell's window `(C, size, size)`; `ground` is each channel's background."
     rows, columns = _reach(cell, size, cutting.aligned)
@@ -204,7 +204,7 @@ def _cut(planes: np.ndarray, layers: np.ndarray, cell, size: int, cutting: Cutti
     crop = crop * own if cutting.masked else crop
     return np.concatenate([crop, own[None]]).astype(crop.dtype) if cutting.mask == "add" else crop
 
-# %% ../../nbs/data/13_crops.ipynb #3aa544f7
+# %% ../../nbs/data/13_crops.ipynb #76b81253
 def _reach(cell, size: int, rotated: bool) -> tuple[slice, slice]:
     "Rows and columns of a cell's window, or of all that a rotated window can lie in."
     if rotated:
@@ -216,7 +216,7 @@ def _reach(cell, size: int, rotated: bool) -> tuple[slice, slice]:
         high = low + size
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
-# %% ../../nbs/data/13_crops.ipynb #9717ed10
+# %% ../../nbs/data/13_crops.ipynb #1e93c6ca
 def _rotated(planes: np.ndarray, own: np.ndarray, cell, low, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell and its mask, rotated so that its main axis is horizontal, of a part that begins at `low`."
     from scipy.ndimage import affine_transform
@@ -230,14 +230,14 @@ def _rotated(planes: np.ndarray, own: np.ndarray, cell, low, size: int) -> tuple
     )
     return crop, affine_transform(own.astype(np.float32), matrix, offset, (size, size), order=1) > 0.5
 
-# %% ../../nbs/data/13_crops.ipynb #252cfaec
+# %% ../../nbs/data/13_crops.ipynb #bfe4951e
 def _background(planes: np.ndarray, layers: np.ndarray) -> np.ndarray:
     "Of each channel the median of what is in no cell; the minimum where all is in cells."
     free = planes[:, (layers == 0).all(0)]
     found = np.median(free, axis=1) if free.shape[1] else planes.min((1, 2))
     return found.astype(planes.dtype)
 
-# %% ../../nbs/data/13_crops.ipynb #1fded222
+# %% ../../nbs/data/13_crops.ipynb #bbac4987
 def _crops(planes: np.ndarray, layers: np.ndarray, kept: pd.DataFrame, size: int, cutting: Cutting) -> list[np.ndarray]:
     "The windows of the cells that are kept, each `(C, size, size)`."
     if not len(kept):
@@ -251,7 +251,7 @@ def _crops(planes: np.ndarray, layers: np.ndarray, kept: pd.DataFrame, size: int
         kept = kept.assign(row=kept.row + width, column=kept.column + width)
     return [_cut(planes, layers, cell, size, cutting, ground) for cell in kept.itertuples()]
 
-# %% ../../nbs/data/13_crops.ipynb #5cec71d1
+# %% ../../nbs/data/13_crops.ipynb #61941884
 @dataclass(frozen=True)
 class Cut:
     "What became of the cells of one field."
@@ -263,7 +263,7 @@ class Cut:
     size: int
     suggested: tuple[float, ...] = ()  # diameter that should be given, where large cells came out in pieces
 
-# %% ../../nbs/data/13_crops.ipynb #099be1b3
+# %% ../../nbs/data/13_crops.ipynb #1e30deed
 def objects_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> Objects:
     "The given objects, an array or a path, checked against the planes; those of the segmentation where none are given."
     if labels is None:
@@ -272,14 +272,14 @@ def objects_for(planes: np.ndarray, labels, segmentation: Segmentation, source: 
         return read_objects(labels, planes.shape[1:])
     return Objects(check_labels(labels, planes.shape[1:], source)[None])
 
-# %% ../../nbs/data/13_crops.ipynb #6c5eae34
+# %% ../../nbs/data/13_crops.ipynb #6b3fa4df
 def field_objects(field: Field, opened: list[ImageFile], planes: np.ndarray, segmentation: Segmentation) -> Objects:
     "The objects of a field that is open: those of its labels, or of the segmentation where it has none."
     if field.labels is None:
         return objects_for(planes, None, segmentation, field.name)
     return read_objects(field.labels, planes.shape[1:], field.files, field.frame if opened[0].frames > 1 else None)
 
-# %% ../../nbs/data/13_crops.ipynb #cc8130af
+# %% ../../nbs/data/13_crops.ipynb #1416e0e8
 def measure_objects(
     planes: np.ndarray, objects: Objects, channels: tuple[str, ...] = (), channel: int = 0
 ) -> pd.DataFrame:
@@ -293,7 +293,7 @@ def measure_objects(
         return table
     return table.join(objects.table, on="label")
 
-# %% ../../nbs/data/13_crops.ipynb #7e3d9cee
+# %% ../../nbs/data/13_crops.ipynb #fe25a642
 def check_known(objects: Objects, cutting: Cutting, source: str):
     "Raise `ConfigError` where crops need more than the program has stated of its objects."
     if objects.known != "outline" and cutting.outlined:
@@ -305,7 +305,7 @@ def check_known(objects: Objects, cutting: Cutting, source: str):
             f"{source} has only the centres of its objects; give the side of the window with --size (size=)"
         )
 
-# %% ../../nbs/data/13_crops.ipynb #69a60b89
+# %% ../../nbs/data/13_crops.ipynb #1c5f2d84
 def cut_field(
     field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
@@ -357,12 +357,12 @@ def cut_field(
         suggested,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #369d9ed8
+# %% ../../nbs/data/13_crops.ipynb #4530ca4c
 def whole_cells(table: pd.DataFrame) -> pd.Series:
     "Diameters of the cells that the edge does not cut; of all where it cuts all."
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
-# %% ../../nbs/data/13_crops.ipynb #f46f7b31
+# %% ../../nbs/data/13_crops.ipynb #d171cdc0
 @checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
@@ -392,7 +392,7 @@ def crop_cells(
     )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
 
-# %% ../../nbs/data/13_crops.ipynb #b2a09526
+# %% ../../nbs/data/13_crops.ipynb #e7626520
 def why_empty(cut: Cut, source: str) -> str:
     "Why nothing came out of a field."
     if len(cut.dropped) == 0:
@@ -401,7 +401,7 @@ def why_empty(cut: Cut, source: str) -> str:
     pad = "--border pad (outside='pad'), " if (cut.dropped.reason == BEYOND_FIELD).any() else ""
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take {pad}a smaller --size (size=), or softer limits"
 
-# %% ../../nbs/data/13_crops.ipynb #dba3648e
+# %% ../../nbs/data/13_crops.ipynb #74fd1f22
 @checked
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
@@ -419,11 +419,11 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
         about,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #a764a3e2
+# %% ../../nbs/data/13_crops.ipynb #0acf0f39
 #: Names that box tables use for left, top, right and bottom.
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-# %% ../../nbs/data/13_crops.ipynb #c1672568
+# %% ../../nbs/data/13_crops.ipynb #c806512b
 @checked
 def crop_boxes(
     folder,  # of the images
@@ -472,7 +472,7 @@ def crop_boxes(
     dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
     return replace(pooled(parts, name), about={"dropped": dropped, "preprocessing": preprocessing.as_list()})
 
-# %% ../../nbs/data/13_crops.ipynb #c83c43da
+# %% ../../nbs/data/13_crops.ipynb #b5b91e88
 def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     "Middle (row, column), top, left and side of a square about each box; a tenth wider than it where no side is given."
     wide = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1)
@@ -481,7 +481,7 @@ def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     top, left = (found[middle].round().astype(int) - side // 2 for middle in ("row", "column"))
     return found.assign(top=top, left=left)
 
-# %% ../../nbs/data/13_crops.ipynb #e5b65337
+# %% ../../nbs/data/13_crops.ipynb #c652fadc
 def _within(squares: pd.DataFrame, shape: tuple[int, int]) -> pd.Series:
     "Which squares are some, and lie inside an image `(height, width)`."
     begins = (squares.top >= 0) & (squares.left >= 0) & (squares.side > 1)

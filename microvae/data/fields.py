@@ -7,7 +7,7 @@ __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLAT
            'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files', 'Listed',
            'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows', 'with_plate_columns']
 
-# %% ../../nbs/data/08_fields.ipynb #9b287e8e
+# %% ../../nbs/data/08_fields.ipynb #4dab7f8d
 import os
 import re
 import warnings
@@ -38,7 +38,7 @@ from microvae.data.readers import (
 )
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #4be36d93
+# %% ../../nbs/data/08_fields.ipynb #c37ee0f1
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -48,7 +48,7 @@ class Field:
     names: tuple[str, ...] = ()  # of channels
     plate: str = ""  # the folder
     frame: int = 0
-    z: str | int = "max"  # projection, or number of a slice
+    z: str | int = "max"  # projection, "focus" for the sharpest slice of the first file, or number of a slice
     level: int = 0  # of a pyramid
     axes: str | None = None  # where files do not name them
     labels: Path | None = None  # the label image that goes with it
@@ -69,7 +69,7 @@ class Field:
         return [file.at(self.scene) for file in opened]
 
     def each_frame(self, first: ImageFile) -> list["Field"]:
-        "A field a frame of each scene of its first file; none where an image in several files begins in another file."
+        "A field for each frame of each scene of its first file; none where an image in several files begins in another file."
         if first.first is not None:
             return []
         images = first.scenes or (first,)
@@ -83,7 +83,10 @@ class Field:
 
     def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
-        parts = [file.read(self.frame, self.z) for file in opened or self.open()]
+        files = opened or self.open()
+        # one slice for the files of all channels
+        z = files[0].sharpest(self.frame) if self.z == "focus" else self.z
+        parts = [file.read(self.frame, z) for file in files]
         for file, part in zip(self.files, parts):
             if part.shape[1:] != parts[0].shape[1:]:
                 raise ShapeError(
@@ -115,20 +118,20 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #df68be90
+# %% ../../nbs/data/08_fields.ipynb #e07f3322
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #a129c0b5
+# %% ../../nbs/data/08_fields.ipynb #ee34523d
 def _in_any_case(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
-# %% ../../nbs/data/08_fields.ipynb #5129723d
+# %% ../../nbs/data/08_fields.ipynb #38d42d8d
 @cache
 def _fitting(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
@@ -144,12 +147,12 @@ def _fitting(pattern: str) -> re.Pattern:
             words.append(re.escape(inside if part.startswith("[") and inside else part))
     return re.compile("".join(words) + f"(?i:{ending})", re.S)
 
-# %% ../../nbs/data/08_fields.ipynb #a3e09dd5
+# %% ../../nbs/data/08_fields.ipynb #64c8c0fb
 def _place_of(pattern: Path) -> Path:
     "The part of a pattern that is a folder, as it is called."
     return next(folder for folder in pattern.parents if folder.exists())
 
-# %% ../../nbs/data/08_fields.ipynb #832fef06
+# %% ../../nbs/data/08_fields.ipynb #63fc6dbf
 def _found_by(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
@@ -157,7 +160,7 @@ def _found_by(pattern: Path) -> list[Path]:
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
-# %% ../../nbs/data/08_fields.ipynb #2745a5cc
+# %% ../../nbs/data/08_fields.ipynb #2b55a071
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -178,22 +181,22 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #a8cc9815
+# %% ../../nbs/data/08_fields.ipynb #1c8827bd
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #08cac77d
+# %% ../../nbs/data/08_fields.ipynb #4c038cea
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #83b8e860
+# %% ../../nbs/data/08_fields.ipynb #0a040c4d
 def without_unique(name: str) -> str:
     "A file name without the unique number that MetaXpress puts behind it."
     return re.sub(_UNIQUE, "", name, flags=re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #9813f2fb
+# %% ../../nbs/data/08_fields.ipynb #853fd704
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -209,7 +212,7 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
-# %% ../../nbs/data/08_fields.ipynb #7c4ebe35
+# %% ../../nbs/data/08_fields.ipynb #d5798653
 def _is_new(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
@@ -218,7 +221,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     seen.add(place)
     return True
 
-# %% ../../nbs/data/08_fields.ipynb #d41bdc0d
+# %% ../../nbs/data/08_fields.ipynb #6c422cd8
 def _readable(paths: list[Path]) -> list[Path]:
     """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
 
@@ -238,18 +241,18 @@ def _readable(paths: list[Path]) -> list[Path]:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #41bb8f7d
+# %% ../../nbs/data/08_fields.ipynb #732e87ca
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(
     r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
     re.I,
 )
 
-# %% ../../nbs/data/08_fields.ipynb #4cb9baee
+# %% ../../nbs/data/08_fields.ipynb #8ecd2b9f
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #cad8c963
+# %% ../../nbs/data/08_fields.ipynb #620c6f8a
 def plain_stem(path: Path) -> str:
     """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
     `x.tif.geojson`.
@@ -259,7 +262,7 @@ def plain_stem(path: Path) -> str:
         stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #a3fb85bc
+# %% ../../nbs/data/08_fields.ipynb #87d2ac27
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -281,7 +284,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #be943c6e
+# %% ../../nbs/data/08_fields.ipynb #4c3715a8
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -289,7 +292,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #49dcb083
+# %% ../../nbs/data/08_fields.ipynb #ff1d109a
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -301,7 +304,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #0dc0d0cb
+# %% ../../nbs/data/08_fields.ipynb #a850694e
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -313,7 +316,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #4f1aee9d
+# %% ../../nbs/data/08_fields.ipynb #99c9b45f
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -323,7 +326,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #5892b71b
+# %% ../../nbs/data/08_fields.ipynb #39fdf95a
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -347,7 +350,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #08d4014b
+# %% ../../nbs/data/08_fields.ipynb #790dc79d
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -358,7 +361,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #4f1c48de
+# %% ../../nbs/data/08_fields.ipynb #dfce8348
 #: How programs name the files of a plate.
 PLATE_NAMES = {
     "MetaXpress": re.compile(r"(?:(?P<plate>.+)_)?(?P<well>[A-P]\d\d|[A-P]\d(?=_s))(?:_s(?P<site>\d+))?(?:_[wt]\d+)*"),
@@ -370,7 +373,7 @@ PLATE_NAMES = {
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-P]\d\d?(?![A-Za-z0-9])")
 _STEPS = re.compile(r"TimePoint_\d+|ZStep_\d+|Images")
 
-# %% ../../nbs/data/08_fields.ipynb #572895b2
+# %% ../../nbs/data/08_fields.ipynb #7963cf63
 def site_of_name(name: str) -> Site:
     """Plate, well and site as the name of a file shows them; empty parts where it does not.
 
@@ -389,7 +392,7 @@ def site_of_name(name: str) -> Site:
     tokens = set(map(well_name, _TOKEN.findall(stem)))
     return Site("/".join(folders), tokens.pop() if len(tokens) == 1 else "")
 
-# %% ../../nbs/data/08_fields.ipynb #66e51d3e
+# %% ../../nbs/data/08_fields.ipynb #331d72a9
 def _common_place(source, files: list[Path]) -> Path | None:
     "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
     if max(Counter(file.name for file in files).values()) == 1:
@@ -398,7 +401,7 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
-# %% ../../nbs/data/08_fields.ipynb #76f88732
+# %% ../../nbs/data/08_fields.ipynb #ff9859d3
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -441,7 +444,7 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #8f6a6171
+# %% ../../nbs/data/08_fields.ipynb #864cc17c
 @dataclass
 class Listed:
     "What is known of the files of a source after their heads were read: which are parts of others."
@@ -473,7 +476,7 @@ class Listed:
                 f"{source} is a part of an image that begins in {self.begins}; give that file, or the folder"
             )
 
-# %% ../../nbs/data/08_fields.ipynb #a305be08
+# %% ../../nbs/data/08_fields.ipynb #b1744d88
 def _warn_of_guess(image: ImageFile):
     "A warning how the axes of a file that does not name them are read, and how others are given."
     words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
@@ -485,12 +488,12 @@ def _warn_of_guess(image: ImageFile):
         stacklevel=5,
     )
 
-# %% ../../nbs/data/08_fields.ipynb #3d1cd550
+# %% ../../nbs/data/08_fields.ipynb #8aac98b6
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # label images, one a field: a pattern of names, e.g. "*_labels.tif", a folder of files named as the images are, or a pattern of paths
@@ -515,7 +518,7 @@ def list_fields(
     listed.check_some(fields, source)
     return [field for field in fields if listed.own(field)]
 
-# %% ../../nbs/data/08_fields.ipynb #a5f62cb3
+# %% ../../nbs/data/08_fields.ipynb #94f36fd0
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -548,12 +551,12 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #272dc776
+# %% ../../nbs/data/08_fields.ipynb #fd038fcb
 def _fits(name: str, pattern: str) -> bool:
     "Whether a pattern fits a file name, with its unique number or without."
     return any(_fitting(pattern).fullmatch(text) for text in (name, without_unique(name)))
 
-# %% ../../nbs/data/08_fields.ipynb #ee9d1021
+# %% ../../nbs/data/08_fields.ipynb #2d6128af
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -580,13 +583,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #7f2b9ff4
+# %% ../../nbs/data/08_fields.ipynb #0b840e0d
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
     match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(filter(None, match.groups())) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #c12501f8
+# %% ../../nbs/data/08_fields.ipynb #a2882c9a
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -620,7 +623,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #f56d1b94
+# %% ../../nbs/data/08_fields.ipynb #a6766542
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -634,17 +637,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #4d2fbfc7
+# %% ../../nbs/data/08_fields.ipynb #6cb1056b
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #cef28c96
+# %% ../../nbs/data/08_fields.ipynb #ae1dd25a
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #a5280166
+# %% ../../nbs/data/08_fields.ipynb #54599e64
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}
@@ -652,13 +655,13 @@ def folder_column(fields: list[Field]) -> str:
     wells = all(_WELL.search(Path(field.name).name) for field in fields)
     return "plate" if folders and (plates or wells) else "folder"
 
-# %% ../../nbs/data/08_fields.ipynb #932393ca
+# %% ../../nbs/data/08_fields.ipynb #5eaec030
 #: Columns of plate, well and site, as CellProfiler and pycytominer name them.
 PLATE_COLUMNS = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
 
 def fields_table(fields: list[Field]) -> pd.DataFrame:
-    "A row a field: file, folder, frame, and scene where files hold several."
+    "A row for each field: file, folder, frame, and scene where files hold several."
     columns: dict[str, list] = {
         "file": [field.name for field in fields],
         folder_column(fields): [field.plate for field in fields],
@@ -667,14 +670,14 @@ def fields_table(fields: list[Field]) -> pd.DataFrame:
     scenes = [field.scene for field in fields]
     return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/08_fields.ipynb #3fc76623
+# %% ../../nbs/data/08_fields.ipynb #971c5f62
 def sites_table(sites: list[Site]) -> pd.DataFrame:
-    "A row a site, with `PLATE_COLUMNS`, empty where a part is not known."
+    "A row for each site, with `PLATE_COLUMNS`, empty where a part is not known."
     return pd.DataFrame(
         [(site.plate, site.well, site.site) for site in sites], columns=list(PLATE_COLUMNS), dtype=object
     )
 
-# %% ../../nbs/data/08_fields.ipynb #d2a3d61c
+# %% ../../nbs/data/08_fields.ipynb #09ae4e91
 def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     "Plate, well and site of each row of a table: from `PLATE_COLUMNS` where it has them, or from names of files and scenes."
     if PLATE_COLUMNS[1] in table:
@@ -684,13 +687,13 @@ def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
     known = {pair: _of_either(*pair) for pair in names.drop_duplicates().itertuples(index=False, name=None)}
     return sites_table([known[pair] for pair in names.itertuples(index=False, name=None)])
 
-# %% ../../nbs/data/08_fields.ipynb #c48459d3
+# %% ../../nbs/data/08_fields.ipynb #5d892936
 def _of_either(file: str, scene: str) -> Site:
     "The site that the name of a scene shows, or that of its file."
     site = site_of_name(file)
     return site if site.well or not scene else replace(site_of_name(scene), plate=site.plate)
 
-# %% ../../nbs/data/08_fields.ipynb #0c4352cc
+# %% ../../nbs/data/08_fields.ipynb #372fc0a7
 def with_plate_columns(table: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
     "A table with `PLATE_COLUMNS` of its rows. Raises `ConfigError` where a row shows no well."
     without = (sites[PLATE_COLUMNS[1]] == "").to_numpy()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLOCK', 'PLACING', 'Job', 'crop_fields', 'named_like', 'Collected', 'check_place']
 
-# %% ../../nbs/data/18_plates.ipynb #439bd214
+# %% ../../nbs/data/18_plates.ipynb #d5962dd1
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -51,7 +51,7 @@ from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .tables import join_table
 
-# %% ../../nbs/data/18_plates.ipynb #587a0b2d
+# %% ../../nbs/data/18_plates.ipynb #35056d74
 @dataclass(frozen=True)
 class Job:
     "What is done with a field; anything that goes wrong with it comes back as a sentence."
@@ -68,16 +68,16 @@ class Job:
         except MemoryError:
             return f"{field.files[0]} does not fit into the memory"
 
-# %% ../../nbs/data/18_plates.ipynb #c905f47d
+# %% ../../nbs/data/18_plates.ipynb #494a08d9
 def _dead(field: Field) -> str:
     "The reason for a field that no worker survives."
     return f"{field.files[0]} has ended its worker {ATTEMPTS} times, memory may be short"
 
-# %% ../../nbs/data/18_plates.ipynb #152aeb20
+# %% ../../nbs/data/18_plates.ipynb #566b25c4
 #: Fields that are written to disk at a time.
 BLOCK = 32
 
-# %% ../../nbs/data/18_plates.ipynb #9f95f75f
+# %% ../../nbs/data/18_plates.ipynb #492ca0cb
 @checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
@@ -91,7 +91,7 @@ def crop_fields(
     # of the fields, before they are segmented; learns from them what it needs
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
@@ -140,19 +140,19 @@ def crop_fields(
     warn_of_pieces(made.suggested, len(fields))
     return cells
 
-# %% ../../nbs/data/18_plates.ipynb #be179430
+# %% ../../nbs/data/18_plates.ipynb #780330c2
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int | None) -> Iterator[Cut | str]:
     "Results of fields in order, from a cluster, from cores, or from this process."
     here = workers == 1 or len(fields) == 1
     for _, cut in map_jobs(job, fields, 0 if here else workers, scheduler, lost=_dead):
         yield cut
 
-# %% ../../nbs/data/18_plates.ipynb #1be6ad1d
+# %% ../../nbs/data/18_plates.ipynb #4b8f3004
 def _known_of(
     fields: list[Field], failed: list[str], folder: str, table, on: str | None, part: bool, plate_columns: bool
 ) -> pd.DataFrame | None:
-    """What is known of each scene of each file, a row a scene, by their names: the table's columns, of which nothing is
-    left over but of the table where files are a part of it, and the plate's, if asked for. None where there is neither.
+    """What is known of each scene of each file, by their names: the columns of the table, whose rows and files all match
+    unless `part` is given, and those of the plate, if asked for. None without either.
 
     Columns whose names will be taken by measurements get other names here, before the work, with a warning.
     """
@@ -176,21 +176,21 @@ def _known_of(
         rows = join_table(rows, table, on, name, part, ("frame", *MEASURED, *means), sites)
     return rows.set_index(pd.MultiIndex.from_tuples(keys))
 
-# %% ../../nbs/data/18_plates.ipynb #59e5439b
+# %% ../../nbs/data/18_plates.ipynb #1b482876
 def named_like(source: Path) -> str:
     "What the result of a source is called: the last part of its path that is a name and no pattern."
     whole = source.resolve()
     parts = [whole.name] if source.exists() else reversed(whole.parts)
     return next((Path(part).stem for part in parts if not set(part) & set("*?[") or source.exists()), "cells")
 
-# %% ../../nbs/data/18_plates.ipynb #4b705309
+# %% ../../nbs/data/18_plates.ipynb #b69b9906
 def _absolute(field: Field) -> Field:
     "The same field for a worker in another folder; a link keeps its name, whose ending says what it is."
     return replace(
         field, files=tuple(f.absolute() for f in field.files), labels=field.labels and field.labels.absolute()
     )
 
-# %% ../../nbs/data/18_plates.ipynb #7d38533e
+# %% ../../nbs/data/18_plates.ipynb #244e6b06
 def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: list):
     "Fields that can be opened and, where the preprocessing has to learn from them, read; the others go to `failed`."
     good = []
@@ -215,7 +215,7 @@ def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: lis
             readable.append(field)
     return readable, [field.sample() for field in readable]
 
-# %% ../../nbs/data/18_plates.ipynb #49e63f8a
+# %% ../../nbs/data/18_plates.ipynb #3f016f1b
 def _window(
     fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, cutting: Cutting, most: int = 24
 ) -> int:
@@ -239,7 +239,7 @@ def _window(
         raise ImageError(f"no field gave a cell; first: {reasons[0]}")
     return window_for(pd.concat(diameters) if diameters else [])
 
-# %% ../../nbs/data/18_plates.ipynb #391d8228
+# %% ../../nbs/data/18_plates.ipynb #9fb734c3
 @dataclass
 class Collected:
     "The results of a screen's fields, in order."
@@ -417,23 +417,23 @@ class Collected:
             repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8
         ).hexdigest()
 
-# %% ../../nbs/data/18_plates.ipynb #95ef3187
+# %% ../../nbs/data/18_plates.ipynb #b6427a19
 def _frame_name(field: Field) -> str:
     name = f"{field.name}, {field.scene}" if field.scene else field.name
     return name if field.frame == 0 else f"{name}, frame {field.frame}"
 
-# %% ../../nbs/data/18_plates.ipynb #1c1cc1ee
+# %% ../../nbs/data/18_plates.ipynb #a9941186
 #: So many seconds a job waits for another that is done and puts its set in place.
 PLACING = 60
 
-# %% ../../nbs/data/18_plates.ipynb #29a43664
+# %% ../../nbs/data/18_plates.ipynb #e04c8e7a
 def _settle(place: Path):
     "Wait while a job that has just released the lock puts its set in place."
     end = monotonic() + PLACING
     while being_written(place) and monotonic() < end:
         sleep(0.05)
 
-# %% ../../nbs/data/18_plates.ipynb #dd35451e
+# %% ../../nbs/data/18_plates.ipynb #c4e55095
 def _put(whole: Path, place: Path, overwrite: bool, since: float):
     "Move a set to its place, in turn with those who append to the one that is there."
     if not (overwrite and is_stored(place)):
@@ -443,7 +443,7 @@ def _put(whole: Path, place: Path, overwrite: bool, since: float):
         take_place(whole, place, since=since)
         shutil.rmtree(whole, ignore_errors=True)  # the old one; who waited to append to it finds the new one
 
-# %% ../../nbs/data/18_plates.ipynb #03133a63
+# %% ../../nbs/data/18_plates.ipynb #ce23120b
 def check_place(out: Path, overwrite: bool):
     """Raises `ConfigError` or `FileError` where a stored set must not be written; where a link leads nowhere, too."""
     followed(out)

@@ -77,7 +77,7 @@ BARCODE_COLUMNS = (
 
 # %% ../../nbs/data/09_tables.ipynb #42c32b97
 def unrolled(table: pd.DataFrame, name: str = "value") -> pd.DataFrame:
-    """A grid as a row a well, in columns `well` and what the grid's corner says, or `name`; other tables as they are.
+    """A grid as a row for each well, in columns `well` and what the grid's corner says, or `name`; other tables as they are.
 
     Wells without a value are left out. Example: a grid with rows A and B, columns 1 to 3 and "dose" in its corner
     becomes six rows with columns `well` and `dose`.

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ShapeError, check_columns, checked
+from ..core.errors import ConfigError, ShapeError, check_columns, checked
 from ..core.style import PALETTE, styled, wrapped
 from ..data.collection import CellImages
 from ..data.fields import sites_of_rows
@@ -372,7 +372,7 @@ def plate_shape(rows: int, columns: int) -> tuple[int, int]:
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #e86ef3b6
 def well_values(table: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
-    """A row a well with `plate`, `row` and `column` (counted from 1), and `value`: the mean of a column over the rows of
+    """A row for each well with `plate`, `row` and `column` (counted from 1), and `value`: the mean of a column over the rows of
     the table, its most frequent value where it is not of numbers, or the number of rows if no column is given.
 
     Raises `ConfigError` for a column that is not there, and where no row shows a well.
@@ -405,7 +405,7 @@ def _most_frequent(values: pd.Series) -> str:
 def plot_plate(table: pd.DataFrame, colour: str | None = None) -> Figure:
     """Plates, each well coloured by a column as `well_values` says; by the number of cells if no column is given.
 
-    `table` has a row a cell, e.g. `cells.table` or what `mv.embedding` gives, with wells in `Metadata_Well` or in names of files.
+    `table` has a row for each cell, e.g. `cells.table` or what `mv.embedding` gives, with wells in `Metadata_Well` or in names of files.
     Example: `mv.plot_plate(mv.load_images("plate.zarr").table, "area")`
     """
     wells = well_values(table, colour)

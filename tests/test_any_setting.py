@@ -91,7 +91,7 @@ def results_of(model, images: np.ndarray, **batches) -> dict[str, np.ndarray]:
 def estimates_of(folder: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     "What a saved estimator makes of images, and of codes that do not depend on it."
     estimator = mv.MicroVAE.load(folder / "estimator", device="cpu")
-    codes = np.random.default_rng(2).normal(size=(len(images), 2)).astype(np.float32)
+    codes = np.random.default_rng(2).normal(size=(len(images), estimator.latent_dim)).astype(np.float32)
     return dict(
         transform=estimator.transform(images),
         score_samples=estimator.score_samples(images),

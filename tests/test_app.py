@@ -114,7 +114,7 @@ def test_the_readmes_eight_lines(place):
 
     assert imageio.imread(place / "map.png").std() > 10
     assert (place / "map.html").stat().st_size > 1_000_000
-    assert mv.MicroVAE.load(place / "my_model").transform(mv.load_images(place / "my_crops")).shape == (60, 2)
+    assert mv.MicroVAE.load(place / "my_model").transform(mv.load_images(place / "my_crops")).shape == (60, 32)
 
 
 def test_the_readmes_commands(place, trained):

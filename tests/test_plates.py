@@ -154,7 +154,7 @@ def test_labels_must_fit_their_images(plate, tmp_path):
     only.mkdir()
     tifffile.imwrite(only / "a.tif", field(0))
     tifffile.imwrite(only / "a_mask.tif", (field(0) > 2000).astype(np.uint8)[:50])
-    with pytest.raises(mv.MicroVAEError, match=r"a\.tif have shape \(50, 160\), the field of view \(120, 160\)"):
+    with pytest.raises(mv.MicroVAEError, match=r"a_mask\.tif have shape \(50, 160\), the field of view \(120, 160\)"):
         mv.crop_fields(only, 24, labels="*_mask.tif", progress=False)
     tifffile.imwrite(only / "b_mask.tif", np.zeros((120, 160), np.uint8))
     with pytest.raises(mv.MicroVAEError, match=r"b_mask\.tif has labels but no image"):

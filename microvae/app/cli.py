@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
            'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #827437df
+# %% ../../nbs/app/08_cli.ipynb #6453a9e7
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #2a41b2fb
+# %% ../../nbs/app/08_cli.ipynb #c55dbb70
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #6686cc7d
+# %% ../../nbs/app/08_cli.ipynb #050f4933
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,7 +65,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #e615fcaf
+# %% ../../nbs/app/08_cli.ipynb #5d5e22d4
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -109,7 +109,7 @@ class Reading:
             level=self.level or None,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #77dca695
+# %% ../../nbs/app/08_cli.ipynb #a5698a8e
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -148,7 +148,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #fbf146a8
+# %% ../../nbs/app/08_cli.ipynb #3b191551
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -173,7 +173,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #f4f088d6
+# %% ../../nbs/app/08_cli.ipynb #32a6a646
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -208,7 +208,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #bf286322
+# %% ../../nbs/app/08_cli.ipynb #af722030
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -219,7 +219,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #317fb0b4
+# %% ../../nbs/app/08_cli.ipynb #e85198a1
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -249,7 +249,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #0a6b34a3
+# %% ../../nbs/app/08_cli.ipynb #e76c5dc7
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -262,7 +262,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #ea400281
+# %% ../../nbs/app/08_cli.ipynb #577b1727
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -288,7 +288,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #84d152ef
+# %% ../../nbs/app/08_cli.ipynb #8be92ab9
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -344,7 +344,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c497d312
+# %% ../../nbs/app/08_cli.ipynb #f20f6f0e
 @dataclass
 class Fitting:
     "Options for training."
@@ -398,7 +398,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #0b29fce6
+# %% ../../nbs/app/08_cli.ipynb #30f25531
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -454,7 +454,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #78b40fc1
+# %% ../../nbs/app/08_cli.ipynb #ccd5a959
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -469,7 +469,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #c59c1fd8
+# %% ../../nbs/app/08_cli.ipynb #879c9397
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -506,13 +506,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #8437e0fa
+# %% ../../nbs/app/08_cli.ipynb #801dff16
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #bd4fc51e
+# %% ../../nbs/app/08_cli.ipynb #abc8980a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -547,7 +547,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #23245d1c
+# %% ../../nbs/app/08_cli.ipynb #4d46969f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -577,7 +577,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #5460ab96
+# %% ../../nbs/app/08_cli.ipynb #44499f6e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -625,7 +625,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #cce55cf8
+# %% ../../nbs/app/08_cli.ipynb #6d311f5e
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -679,7 +679,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #b880998c
+# %% ../../nbs/app/08_cli.ipynb #ccae3453
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -707,7 +707,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #b2add86e
+# %% ../../nbs/app/08_cli.ipynb #74f2aa27
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -756,7 +756,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #92964e1d
+# %% ../../nbs/app/08_cli.ipynb #6044cfb1
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -775,7 +775,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #05584381
+# %% ../../nbs/app/08_cli.ipynb #9af68189
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -790,7 +790,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #7495873d
+# %% ../../nbs/app/08_cli.ipynb #e028ccdd
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -822,7 +822,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #ddb52a0e
+# %% ../../nbs/app/08_cli.ipynb #1c8e5e84
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -830,10 +830,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #5885b05f
+# %% ../../nbs/app/08_cli.ipynb #b9977d7d
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #58e6cf4b
+# %% ../../nbs/app/08_cli.ipynb #c72f0c07
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -7,7 +7,7 @@ __all__ = ['MAP_COLUMNS', 'KINDS', 'HDF5_FILTERS', 'HDF5_OBJECTS', 'latent_colum
            'as_anndata', 'write_embedding', 'check_hdf5', 'read_embedding', 'write_reconstructions', 'find_outliers',
            'plot_outliers']
 
-# %% ../../nbs/app/02_outputs.ipynb #a4d210a7
+# %% ../../nbs/app/02_outputs.ipynb #b2e83b6b
 import json
 from math import prod
 from pathlib import Path
@@ -28,27 +28,27 @@ from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
 from ..training.model import Model
 
-# %% ../../nbs/app/02_outputs.ipynb #d5c7b185
+# %% ../../nbs/app/02_outputs.ipynb #b65f1d75
 def latent_columns(table) -> list[str]:
     "The columns of a table that hold codes, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
-# %% ../../nbs/app/02_outputs.ipynb #354c2f59
+# %% ../../nbs/app/02_outputs.ipynb #9f38f914
 def _with_results(cells: CellImages, made: pd.DataFrame) -> pd.DataFrame:
     "The table of cells with results, row by row; nothing in it is overwritten."
     joined = beside(made, cells.table, (), f"the table of {cells.name}")
     return joined[[*(name for name in joined if name not in made), *made]]
 
-# %% ../../nbs/app/02_outputs.ipynb #b33d75f5
+# %% ../../nbs/app/02_outputs.ipynb #f23d8d1f
 #: Where a cell lies on the model's map.
 MAP_COLUMNS = ["map_1", "map_2"]
 
-# %% ../../nbs/app/02_outputs.ipynb #c7e93d5a
+# %% ../../nbs/app/02_outputs.ipynb #0bb3a5fc
 def without_codes(table: pd.DataFrame) -> pd.DataFrame:
     "A table of codes without what `embedding` adds: what is known of each cell."
     return table.drop(columns=[*latent_columns(table), *MAP_COLUMNS, "model"], errors="ignore")
 
-# %% ../../nbs/app/02_outputs.ipynb #4b7960ab
+# %% ../../nbs/app/02_outputs.ipynb #103a3531
 @checked
 def embedding(
     model: Model,
@@ -65,10 +65,10 @@ def embedding(
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
     return _with_results(cells, made.assign(model=model.config.identity()))
 
-# %% ../../nbs/app/02_outputs.ipynb #e4fcb004
+# %% ../../nbs/app/02_outputs.ipynb #e7919db5
 KINDS = (".csv", ".parquet", ".h5ad")
 
-# %% ../../nbs/app/02_outputs.ipynb #ce6c597a
+# %% ../../nbs/app/02_outputs.ipynb #2df9fd18
 def check_kind(path) -> Path:
     "The path, if its ending names a format for codes. Raises `ConfigError` for another ending."
     path = Path(path)
@@ -80,7 +80,7 @@ def check_kind(path) -> Path:
         require("anndata", "anndata")
     return path
 
-# %% ../../nbs/app/02_outputs.ipynb #17463fab
+# %% ../../nbs/app/02_outputs.ipynb #e2c838dd
 def as_anndata(codes: pd.DataFrame, model: Model):
     """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obsm['X_map']` the map, `obs` the table, `uns['microvae']` the card.
 
@@ -104,7 +104,7 @@ def as_anndata(codes: pd.DataFrame, model: Model):
         uns={"microvae": {"card": json.dumps(model.card), "summary": model.summary()}},
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #9bb5494b
+# %% ../../nbs/app/02_outputs.ipynb #adf4740e
 @checked
 def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     "Write a table of codes atomically, in the format of the path's ending. Raises `ConfigError` for another ending."
@@ -114,14 +114,14 @@ def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     data = as_anndata(codes, model)
     return replace_file(path, data.write_h5ad)
 
-# %% ../../nbs/app/02_outputs.ipynb #5cd8beed
+# %% ../../nbs/app/02_outputs.ipynb #166251e8
 #: Filters of HDF5 that are allowed: those of HDF5 itself, and LZF of h5py. Others would be loaded as plugins, which are programs.
 HDF5_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 
 #: Largest number of groups and arrays in an HDF5 file.
 HDF5_OBJECTS = 100_000
 
-# %% ../../nbs/app/02_outputs.ipynb #9ed5f87c
+# %% ../../nbs/app/02_outputs.ipynb #58a7ccfb
 def check_hdf5(path: Path):
     "Raise `ImageError` for an HDF5 file that refers to other files, names other filters, or states a larger size than it can have."
     import h5py
@@ -148,7 +148,7 @@ def check_hdf5(path: Path):
                     promised += (part.size or 0) * max(4, part.dtype.itemsize)
     check_promise(path, promised)
 
-# %% ../../nbs/app/02_outputs.ipynb #275779ed
+# %% ../../nbs/app/02_outputs.ipynb #e0cd0ca7
 def _check_dataset(path: Path, part):
     if part.external or part.is_virtual:
         raise ImageError(f"{path} refers to another file, at {in_a_line(part.name)}; it is not read")
@@ -160,7 +160,7 @@ def _check_dataset(path: Path, part):
         )
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
-# %% ../../nbs/app/02_outputs.ipynb #65cf5e48
+# %% ../../nbs/app/02_outputs.ipynb #68a1e3db
 @checked
 def read_embedding(path, model: Model | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """Read a file that `write_embedding` wrote.
@@ -197,7 +197,7 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
         _check_cells(path, codes, model, cells)
     return codes
 
-# %% ../../nbs/app/02_outputs.ipynb #74fcbd48
+# %% ../../nbs/app/02_outputs.ipynb #a0c51601
 def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
     "Raise `ConfigError` for codes of other cells; some of the codes are compared."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
@@ -209,7 +209,7 @@ def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
         f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells"
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #66a49cce
+# %% ../../nbs/app/02_outputs.ipynb #ea300714
 def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     """Write reconstructions of cells in the format of the path's ending: .tif (a stack, 32 bits per pixel), .npz, .csv or
     .parquet (pixels, with those of the originals), .png (eight cells with errors). Raises `ConfigError` for another.
@@ -232,7 +232,7 @@ def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     about = {"axes": "TCYX", "Labels": labels}
     return replace_file(path, lambda part: tifffile.imwrite(part, made, imagej=True, metadata=about))
 
-# %% ../../nbs/app/02_outputs.ipynb #f4fc975f
+# %% ../../nbs/app/02_outputs.ipynb #cbcf47df
 def find_outliers(
     model: Model,
     cells: CellImages,
@@ -255,7 +255,7 @@ def find_outliers(
     table = _with_results(cells, found)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
-# %% ../../nbs/app/02_outputs.ipynb #02a8a1f4
+# %% ../../nbs/app/02_outputs.ipynb #8b7389e2
 def plot_outliers(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "Show the cells with the highest and with the lowest scores."
     rows = table.row_id.to_numpy()

@@ -11,7 +11,7 @@ __all__ = ['BEGINNINGS', 'HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED
            'read_json', 'write_json', 'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet',
            'read_table', 'one_type_a_column']
 
-# %% ../../nbs/core/01_files.ipynb #613de032
+# %% ../../nbs/core/01_files.ipynb #1b05ff2b
 import csv
 import ctypes
 import json
@@ -34,7 +34,7 @@ from filelock import FileLock, Timeout
 
 from .errors import ConfigError, FileError, ImageError, MicroVAEError, in_a_line, require
 
-# %% ../../nbs/core/01_files.ipynb #a48f8950
+# %% ../../nbs/core/01_files.ipynb #c22d28af
 def cause_of(error: BaseException) -> str | None:
     """The system's message about a failed write, also if a library wrapped its error; None if the error is not the
     system's.
@@ -46,7 +46,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-# %% ../../nbs/core/01_files.ipynb #1d329a93
+# %% ../../nbs/core/01_files.ipynb #5289629a
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "The error for a file or folder that cannot be written, with the cause and what is there now."
     cause = cause_of(error)
@@ -54,7 +54,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-# %% ../../nbs/core/01_files.ipynb #d01c4cc5
+# %% ../../nbs/core/01_files.ipynb #4d9b46d8
 #: How files begin, what they are then, and the endings of their names.
 BEGINNINGS = {
     b"\x89PNG": ("a PNG", (".png",)),
@@ -77,7 +77,7 @@ BEGINNINGS = {
     b"version https://git-lfs": ("a pointer of Git LFS: get the file itself with `git lfs pull`", ()),
 }
 
-# %% ../../nbs/core/01_files.ipynb #4519077d
+# %% ../../nbs/core/01_files.ipynb #a1bf5551
 def _other_kind(path: Path) -> str:
     "What a regular file is by its first bytes, where its name says otherwise; empty where it does not, or is no file."
     if not path.is_file():
@@ -89,12 +89,12 @@ def _other_kind(path: Path) -> str:
             return kind
     return ""
 
-# %% ../../nbs/core/01_files.ipynb #fbbf6067
+# %% ../../nbs/core/01_files.ipynb #50528629
 #: How libraries say that a compression needs a package, and that they do not read something.
 _LACKING = re.compile(r"(?:<\w+\.(\w+): \d+> )?requires the '(\w+)' package")
 _UNSUPPORTED = re.compile(r"not supported|unsupported|not implemented", re.I)
 
-# %% ../../nbs/core/01_files.ipynb #da892ddf
+# %% ../../nbs/core/01_files.ipynb #f5484e63
 def unreadable(path, error: Exception) -> ImageError:
     "The error for a file that cannot be read, with the cause."
     if isinstance(error, FileNotFoundError):
@@ -117,7 +117,7 @@ def unreadable(path, error: Exception) -> ImageError:
         )
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
-# %% ../../nbs/core/01_files.ipynb #4b6e489c
+# %% ../../nbs/core/01_files.ipynb #cfcaed7a
 @contextmanager
 def reading(path) -> Iterator[None]:
     "What goes wrong while a file is read becomes one sentence that names it; an error that says so already stays."
@@ -128,7 +128,7 @@ def reading(path) -> Iterator[None]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #dabcad90
+# %% ../../nbs/core/01_files.ipynb #aead5d56
 def _missing(link: str) -> bool:
     "Whether a link's target is missing but its folder exists. Raises `OSError` for other broken links."
     try:
@@ -140,7 +140,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-# %% ../../nbs/core/01_files.ipynb #9698f87f
+# %% ../../nbs/core/01_files.ipynb #d0139cc1
 def followed(path) -> Path:
     """The path of an output: its name, or the target of a link of that name.
 
@@ -160,7 +160,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-# %% ../../nbs/core/01_files.ipynb #9b0106c4
+# %% ../../nbs/core/01_files.ipynb #5223e047
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "The error for a broken link in the path of an output."
     return FileError(
@@ -168,7 +168,7 @@ def _no_way(path: Path, link: str, error: OSError) -> FileError:
         "mend the link, or give another name"
     )
 
-# %% ../../nbs/core/01_files.ipynb #60beb079
+# %% ../../nbs/core/01_files.ipynb #d1972348
 def _numbering() -> str:
     "The PID namespace, which identifies a container of this machine; each counts its processes from 1."
     try:
@@ -176,11 +176,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-# %% ../../nbs/core/01_files.ipynb #855fb17f
+# %% ../../nbs/core/01_files.ipynb #09e2c90e
 #: This machine in names of temporary files, because only the machine of a process can check whether it is alive.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-# %% ../../nbs/core/01_files.ipynb #3c6fdf78
+# %% ../../nbs/core/01_files.ipynb #ec13203b
 def _lives(process: int) -> bool:
     "Whether a process of this machine is alive. On Windows this is assumed, because os.kill would end it."
     if os.name == "nt":
@@ -193,11 +193,11 @@ def _lives(process: int) -> bool:
         pass  # it belongs to another user
     return True
 
-# %% ../../nbs/core/01_files.ipynb #b1db7481
+# %% ../../nbs/core/01_files.ipynb #4d0cd3a9
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-# %% ../../nbs/core/01_files.ipynb #53ac528c
+# %% ../../nbs/core/01_files.ipynb #9946eaf9
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "Temporary files of processes of this machine beside a path, and whether each process is alive."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -205,12 +205,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-# %% ../../nbs/core/01_files.ipynb #6c776534
+# %% ../../nbs/core/01_files.ipynb #8ec45894
 def being_written(path: Path) -> bool:
     "Whether a living process of this machine has a temporary file beside a path."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-# %% ../../nbs/core/01_files.ipynb #4cd5d740
+# %% ../../nbs/core/01_files.ipynb #9ba263ec
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, removed afterwards; temporary files of killed processes of this machine are removed
@@ -227,7 +227,7 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         _remove(part)
 
-# %% ../../nbs/core/01_files.ipynb #9c30c7dc
+# %% ../../nbs/core/01_files.ipynb #0b73250f
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
@@ -237,14 +237,14 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-# %% ../../nbs/core/01_files.ipynb #f157dcf4
+# %% ../../nbs/core/01_files.ipynb #cf6197e7
 def to_disk(path: Path, since: float = 0.0):
     "Sync a file, or a folder with all its files that were changed since a time, to the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-# %% ../../nbs/core/01_files.ipynb #7a4a3f96
+# %% ../../nbs/core/01_files.ipynb #c2ddef95
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False if the system cannot."
     try:
@@ -256,7 +256,7 @@ def _exchanged(first: Path, second: Path) -> bool:
     exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-# %% ../../nbs/core/01_files.ipynb #956a8cf5
+# %% ../../nbs/core/01_files.ipynb #175a79cd
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place and replace what was there.
 
@@ -279,7 +279,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-# %% ../../nbs/core/01_files.ipynb #d4a95f77
+# %% ../../nbs/core/01_files.ipynb #1bd7c87e
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Call `write(part)` with a temporary name beside `path`, then rename the file to `path`.
 
@@ -294,7 +294,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-# %% ../../nbs/core/01_files.ipynb #18916cf4
+# %% ../../nbs/core/01_files.ipynb #06cbfaae
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Call `write(part)` with a temporary folder beside `folder`, then replace `folder` by it.
 
@@ -310,11 +310,11 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
         raise not_written(folder, error) from error
     return folder
 
-# %% ../../nbs/core/01_files.ipynb #83517492
+# %% ../../nbs/core/01_files.ipynb #d1f4f9dd
 #: Seconds of waiting for a lock after which a message is printed.
 PATIENT = 1.0
 
-# %% ../../nbs/core/01_files.ipynb #17824c4f
+# %% ../../nbs/core/01_files.ipynb #61080fed
 def _check_lock(lock: Path):
     "Raises `FileError` if the name of a lock is in use by a link, or by a file with a second name."
     followed(lock.parent)
@@ -323,7 +323,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-# %% ../../nbs/core/01_files.ipynb #657fc9f2
+# %% ../../nbs/core/01_files.ipynb #42bfabf0
 @contextmanager
 def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """A lock that one thread of one process holds at a time; others wait.
@@ -351,7 +351,7 @@ def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-# %% ../../nbs/core/01_files.ipynb #4fe0f60f
+# %% ../../nbs/core/01_files.ipynb #74db0677
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` if an existing output must not be replaced: a file without `overwrite`, or a folder without
     the file `sign` of this kind of output. Called before the work begins. Raises `FileError` for a broken link.
@@ -367,7 +367,7 @@ def free(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #59092c9a
+# %% ../../nbs/core/01_files.ipynb #8edec13b
 #: Kinds of paths other than regular files, with the test of their mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,
@@ -376,7 +376,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-# %% ../../nbs/core/01_files.ipynb #b4400b2e
+# %% ../../nbs/core/01_files.ipynb #0bf1ad02
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -393,12 +393,12 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
     return Path(path)
 
-# %% ../../nbs/core/01_files.ipynb #4b0b1ff3
+# %% ../../nbs/core/01_files.ipynb #c40887a3
 #: Stated size in bytes that is accepted for any file; beyond it, the largest ratio of stated size to size on the disk.
 BELIEVED = 200_000_000
 PACKED = 500
 
-# %% ../../nbs/core/01_files.ipynb #c5b7de6d
+# %% ../../nbs/core/01_files.ipynb #7f63e4fb
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes on the disk of a file, or of all files below a folder, counted until `enough`.
 
@@ -421,7 +421,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-# %% ../../nbs/core/01_files.ipynb #d894d5e2
+# %% ../../nbs/core/01_files.ipynb #92abec8b
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` if a file states more bytes than it can contain, or than there is memory for.
 
@@ -440,11 +440,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-# %% ../../nbs/core/01_files.ipynb #2fb286cb
+# %% ../../nbs/core/01_files.ipynb #f7029d47
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-# %% ../../nbs/core/01_files.ipynb #4c65d3b0
+# %% ../../nbs/core/01_files.ipynb #f5ae1104
 def free_memory() -> int:
     "Bytes of memory that this process can still allocate, by machine, container and limit; infinite if the system does not state it."
     limits = [sys.maxsize]
@@ -470,12 +470,12 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
-# %% ../../nbs/core/01_files.ipynb #3bcc5d64
+# %% ../../nbs/core/01_files.ipynb #baed3f2c
 #: Largest size of a JSON file in bytes, and largest size of its content in memory.
 JSON_FILE = 100_000_000
 JSON_MEMORY = 800_000_000
 
-# %% ../../nbs/core/01_files.ipynb #6b349b25
+# %% ../../nbs/core/01_files.ipynb #a83b46ea
 def parsed_json(text: bytes | str):
     "The content of a JSON text. Raises `ValueError` for invalid JSON, and for a text that would need too much memory."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -486,10 +486,10 @@ def parsed_json(text: bytes | str):
         raise ValueError(f"it would take up to {_size(memory)} of memory")
     return json.loads(content)
 
-# %% ../../nbs/core/01_files.ipynb #c1ac50b9
+# %% ../../nbs/core/01_files.ipynb #0b958e02
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-# %% ../../nbs/core/01_files.ipynb #7fbae34d
+# %% ../../nbs/core/01_files.ipynb #48c325cc
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
     "Raise `ImageError` if an archive contains more than its size allows, or uses another compression method than NumPy."
     with ZipFile(file or path) as archive:
@@ -499,11 +499,11 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=Non
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-# %% ../../nbs/core/01_files.ipynb #e44d8870
+# %% ../../nbs/core/01_files.ipynb #30c6d96d
 #: Version of NumPy's format -> function that reads the header of an array.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# %% ../../nbs/core/01_files.ipynb #1e86e76b
+# %% ../../nbs/core/01_files.ipynb #b21168cc
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format. Raises `ValueError` for anything but an array of numbers or text."
     version = np.lib.format.read_magic(file)
@@ -519,7 +519,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-# %% ../../nbs/core/01_files.ipynb #69fa77b0
+# %% ../../nbs/core/01_files.ipynb #092eb5a7
 def _check_npz(path, file):
     "Raise `ImageError` if an open `.npz` states more than it can contain, or contains objects."
     check_archive(path, file=file)
@@ -530,7 +530,7 @@ def _check_npz(path, file):
                 promised += _npy_bytes(array, member.file_size)
     check_promise(path, promised)
 
-# %% ../../nbs/core/01_files.ipynb #a9251cfa
+# %% ../../nbs/core/01_files.ipynb #b5c171f0
 def open_npy(path) -> np.ndarray:
     """The memory-mapped array of an `.npy`, whose pixels are read when they are sliced.
 
@@ -544,7 +544,7 @@ def open_npy(path) -> np.ndarray:
         shape, fortran, dtype = NPY_HEADERS[version](file)
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
-# %% ../../nbs/core/01_files.ipynb #b6e2e4b4
+# %% ../../nbs/core/01_files.ipynb #6536cc64
 @contextmanager
 def open_npz(path) -> Iterator:
     """The arrays of an `.npz` by name, read when they are accessed.
@@ -561,19 +561,19 @@ def open_npz(path) -> Iterator:
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 
-# %% ../../nbs/core/01_files.ipynb #95d9ae2c
+# %% ../../nbs/core/01_files.ipynb #f77f8a56
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-# %% ../../nbs/core/01_files.ipynb #05447e84
+# %% ../../nbs/core/01_files.ipynb #0c2136bf
 def read_pictures(path) -> dict[str, np.ndarray]:
     "Images by name from a file of `write_pictures`. Raises `ImageError` if it cannot be read."
     with reading(path), open_npz(path) as stored:
         return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
 
-# %% ../../nbs/core/01_files.ipynb #5ac49d4d
+# %% ../../nbs/core/01_files.ipynb #0c111ecd
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` if it cannot be read, or contains no object."
     regular_file(path, JSON_FILE)
@@ -583,14 +583,14 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-# %% ../../nbs/core/01_files.ipynb #a366755f
+# %% ../../nbs/core/01_files.ipynb #b5058f59
 def write_json(path, content: dict, lasting: bool = True) -> Path:
     "Write a dictionary as JSON, atomically."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
 
-# %% ../../nbs/core/01_files.ipynb #cfd2327a
+# %% ../../nbs/core/01_files.ipynb #b63cbe79
 def parsed_xml(text: bytes | str):
     "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
     from xml.etree import ElementTree
@@ -604,19 +604,19 @@ def parsed_xml(text: bytes | str):
     except ElementTree.ParseError as error:
         raise ValueError(f"its XML is damaged: {error}") from error
 
-# %% ../../nbs/core/01_files.ipynb #e5474a61
+# %% ../../nbs/core/01_files.ipynb #a7d8deea
 def check_table(path):
     "Raise `ConfigError` for a path whose ending is no format of tables."
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-# %% ../../nbs/core/01_files.ipynb #61c21339
+# %% ../../nbs/core/01_files.ipynb #7507f3a0
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table atomically, as Parquet or CSV by the path's ending."
     write = table.to_csv if Path(path).suffix == ".csv" else one_type_a_column(table).to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
-# %% ../../nbs/core/01_files.ipynb #d7257270
+# %% ../../nbs/core/01_files.ipynb #58b42156
 #: Largest number of columns, of cells of any table, and of cells per byte of a larger table's file.
 MOST_COLUMNS = 20_000
 BELIEVED_CELLS = 5_000_000
@@ -626,7 +626,7 @@ CELLS_A_BYTE = 100
 EXCEL_BELIEVED = 20_000_000
 EXCEL_PACKED = 50
 
-# %% ../../nbs/core/01_files.ipynb #109bb502
+# %% ../../nbs/core/01_files.ipynb #cd74ac53
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table with too many columns, or with more cells than its file can contain."
     if columns > MOST_COLUMNS:
@@ -634,7 +634,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-# %% ../../nbs/core/01_files.ipynb #07ff9b2a
+# %% ../../nbs/core/01_files.ipynb #20cdb729
 def _check_text_table(path: Path, encoding: str, separator: str):
     "The same for CSV: its first two rows give the number of columns, its line ends the number of rows; a cell has at least a byte."
     size = path.stat().st_size
@@ -647,7 +647,7 @@ def _check_text_table(path: Path, encoding: str, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-# %% ../../nbs/core/01_files.ipynb #c915bb0d
+# %% ../../nbs/core/01_files.ipynb #488d7910
 def check_parquet(file, name, held: int):
     "The same for Parquet, a path or an open file: its footer states rows, columns, and uncompressed bytes."
     import pyarrow as pa
@@ -676,13 +676,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-# %% ../../nbs/core/01_files.ipynb #fef6bf70
+# %% ../../nbs/core/01_files.ipynb #713b329b
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-# %% ../../nbs/core/01_files.ipynb #3a0c1aa7
+# %% ../../nbs/core/01_files.ipynb #e013ba64
 def _check_excel(path: Path):
     "The same for Excel: the extent of its cells; its XML must not have a document type."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -707,7 +707,7 @@ def _check_excel(path: Path):
     finally:
         book.close()
 
-# %% ../../nbs/core/01_files.ipynb #50d9e05c
+# %% ../../nbs/core/01_files.ipynb #a84dc915
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table from CSV, Parquet or Excel, or as it is given, with one type a column; columns in `text` stay text, also
     where they look like numbers.
@@ -732,16 +732,16 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     with reading(path):
         return readers[kind](path)
 
-# %% ../../nbs/core/01_files.ipynb #47cfe863
+# %% ../../nbs/core/01_files.ipynb #a9de9fd3
 #: What stands for a missing value among numbers.
 MISSING = frozenset({"", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "<NA>"})
 
-# %% ../../nbs/core/01_files.ipynb #e2f8d13d
+# %% ../../nbs/core/01_files.ipynb #d2465be7
 #: A number in text, and numbers that are identifiers.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.I)
 _IDENTIFIER = re.compile(r"[+-]?0\d.*|\d{16,}|\d+[eE]\d+")
 
-# %% ../../nbs/core/01_files.ipynb #1f84cd98
+# %% ../../nbs/core/01_files.ipynb #ef4e18cb
 def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
     "Whether a column of text holds numbers, or truth values, and no identifiers."
     found = {word.strip() for word in words.unique()} - MISSING
@@ -750,14 +750,14 @@ def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
     plain = [word.replace(decimal, ".") for word in found]
     return all(_NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word) for word in plain)
 
-# %% ../../nbs/core/01_files.ipynb #68c9f95d
+# %% ../../nbs/core/01_files.ipynb #e552f7c7
 def _encoding(path: Path) -> str:
     "UTF-8, or UTF-16 where the file begins with a mark that says so."
     with open(path, "rb") as file:
         begins = file.read(2)
     return "utf-16" if begins in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
-# %% ../../nbs/core/01_files.ipynb #068a3826
+# %% ../../nbs/core/01_files.ipynb #bf3ba1e1
 def _separator(path: Path, encoding: str) -> str:
     "What separates the names in the first line of a text table; a comma where nothing does."
     with open(path, encoding=encoding, errors="replace") as file:
@@ -765,7 +765,7 @@ def _separator(path: Path, encoding: str) -> str:
     outside = "".join(line.split('"')[::2])
     return max(",;\t", key=outside.count)
 
-# %% ../../nbs/core/01_files.ipynb #1d5be1ce
+# %% ../../nbs/core/01_files.ipynb #db80243b
 def _decimal_commas(words: pd.DataFrame) -> bool:
     "Whether a table has numbers such as `0,5`, and none such as `0.5`."
     cells = pd.unique(words.to_numpy().ravel())
@@ -773,7 +773,7 @@ def _decimal_commas(words: pd.DataFrame) -> bool:
         re.fullmatch(r"[+-]?\d+\.\d+", cell) for cell in cells
     )
 
-# %% ../../nbs/core/01_files.ipynb #6aafccf5
+# %% ../../nbs/core/01_files.ipynb #4c8c9d28
 def _check_names(path, names: pd.Series):
     "Raise `ImageError` where two columns have one name."
     given = names[names.notna() & (names != "")].astype(str)
@@ -781,7 +781,7 @@ def _check_names(path, names: pd.Series):
     if len(twice):
         raise ImageError(f"{path} has two columns named {twice.iloc[0]!r}; give each a name of its own")
 
-# %% ../../nbs/core/01_files.ipynb #7f57965f
+# %% ../../nbs/core/01_files.ipynb #8e235f42
 def one_type_a_column(table: pd.DataFrame) -> pd.DataFrame:
     "The same table; columns of several types, which no file of a table can hold, become text, and missing stays missing."
     mixed = {}
@@ -793,7 +793,7 @@ def one_type_a_column(table: pd.DataFrame) -> pd.DataFrame:
             mixed[name] = column.map(str, na_action="ignore")
     return table.assign(**mixed) if mixed else table
 
-# %% ../../nbs/core/01_files.ipynb #3a5c64d1
+# %% ../../nbs/core/01_files.ipynb #1ececa21
 def _text_table(path: Path, kept: dict) -> pd.DataFrame:
     encoding = _encoding(path)
     separator = _separator(path, encoding)
@@ -817,12 +817,12 @@ def _text_table(path: Path, kept: dict) -> pd.DataFrame:
         float_precision="round_trip",
     )
 
-# %% ../../nbs/core/01_files.ipynb #1b0abd9f
+# %% ../../nbs/core/01_files.ipynb #97c812fb
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../../nbs/core/01_files.ipynb #d2177a1d
+# %% ../../nbs/core/01_files.ipynb #b120d743
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     with pd.ExcelFile(path, engine="openpyxl") as book:

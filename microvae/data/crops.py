@@ -7,7 +7,7 @@ __all__ = ['MASK', 'MARGIN', 'QUANTILE', 'MEASURED', 'BEYOND_FIELD', 'DROPPED', 
            'measure_cells', 'Cut', 'objects_for', 'field_objects', 'measure_objects', 'check_known', 'cut_field',
            'whole_cells', 'crop_cells', 'why_empty', 'pooled', 'crop_boxes']
 
-# %% ../../nbs/data/13_crops.ipynb #bef55daf
+# %% ../../nbs/data/13_crops.ipynb #dde16fe6
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -26,11 +26,11 @@ from .readers import ImageFile
 from .segmentation import Segmentation, as_field, warn_of_pieces
 from .tables import file_column
 
-# %% ../../nbs/data/13_crops.ipynb #69736b4a
+# %% ../../nbs/data/13_crops.ipynb #069e8cd3
 #: The channel that holds each cell's mask.
 MASK = "mask"
 
-# %% ../../nbs/data/13_crops.ipynb #49b430d0
+# %% ../../nbs/data/13_crops.ipynb #2e8f8af1
 @dataclass(frozen=True)
 class Cutting:
     "How cells are cut out of a field of view."
@@ -74,12 +74,12 @@ class Cutting:
             raise ConfigError(f"a channel of the field is called {MASK!r} already; give it another name")
         return {"none": names, "add": (*names, MASK), "only": (MASK,)}[self.mask]
 
-# %% ../../nbs/data/13_crops.ipynb #4c6d16b1
+# %% ../../nbs/data/13_crops.ipynb #329a60f1
 #: A window is this many times as wide as the cells of this quantile of diameters.
 MARGIN = 1.3
 QUANTILE = 0.95
 
-# %% ../../nbs/data/13_crops.ipynb #60d92c89
+# %% ../../nbs/data/13_crops.ipynb #95540469
 def window_for(diameters) -> int:
     "The side of a window in which nearly all cells fit, even, in pixels."
     diameters = np.asarray(diameters)
@@ -89,7 +89,7 @@ def window_for(diameters) -> int:
         )
     return max(8, 2 * int(np.ceil(MARGIN * float(np.quantile(diameters, QUANTILE)) / 2)))
 
-# %% ../../nbs/data/13_crops.ipynb #74303fc7
+# %% ../../nbs/data/13_crops.ipynb #c42e2eee
 #: Columns that a table of cells has, besides the mean of each channel.
 MEASURED = (
     "label",
@@ -104,7 +104,7 @@ MEASURED = (
     "padded",
 )
 
-# %% ../../nbs/data/13_crops.ipynb #635b4d6b
+# %% ../../nbs/data/13_crops.ipynb #cf17f39c
 def measure_cells(
     planes: np.ndarray,  # (C, H, W)
     labels: np.ndarray,  # (H, W), 0 = background
@@ -154,12 +154,12 @@ def measure_cells(
     table["touches_border"] = np.isin(index, edge)
     return table
 
-# %% ../../nbs/data/13_crops.ipynb #82338e34
+# %% ../../nbs/data/13_crops.ipynb #dcc01899
 #: What is kept of a cell that is dropped.
 BEYOND_FIELD = "window extends beyond the field of view"
 DROPPED = ("file", "frame", "label", "object", "row", "column", "area", "diameter", "focus", "reason")
 
-# %% ../../nbs/data/13_crops.ipynb #c6027580
+# %% ../../nbs/data/13_crops.ipynb #bb31f40f
 def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int, int]) -> pd.Series:
     "Which windows reach beyond the field."
     if cutting.aligned:  # the corners of a rotated square reach further
@@ -173,7 +173,7 @@ def _outside(table: pd.DataFrame, cutting: Cutting, size: int, shape: tuple[int,
         column = table.column.round()
     return (row < before) | (column < before) | (row + after > shape[0]) | (column + after > shape[1])
 
-# %% ../../nbs/data/13_crops.ipynb #fc5d8445
+# %% ../../nbs/data/13_crops.ipynb #9ee39219
 def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> pd.Series:
     "The reason for each cell that is dropped, empty for those that are kept; the first that applies."
     reasons = {
@@ -188,7 +188,7 @@ def _why_dropped(table: pd.DataFrame, cutting: Cutting, outside: pd.Series) -> p
         why[(why == "") & applies] = reason
     return why
 
-# %% ../../nbs/data/13_crops.ipynb #2ccc3391
+# %% ../../nbs/data/13_crops.ipynb #63f9dcc5
 def _cut(planes: np.ndarray, layers: np.ndarray, cell, size: int, cutting: Cutting, ground: np.ndarray) -> np.ndarray:
     "One cell's window `(C, size, size)`; `ground` is each channel's background."
     rows, columns = _reach(cell, size, cutting.aligned)
@@ -204,7 +204,7 @@ def _cut(planes: np.ndarray, layers: np.ndarray, cell, size: int, cutting: Cutti
     crop = crop * own if cutting.masked else crop
     return np.concatenate([crop, own[None]]).astype(crop.dtype) if cutting.mask == "add" else crop
 
-# %% ../../nbs/data/13_crops.ipynb #60c7fb64
+# %% ../../nbs/data/13_crops.ipynb #f0378c16
 def _reach(cell, size: int, rotated: bool) -> tuple[slice, slice]:
     "Rows and columns of a cell's window, or of all that a rotated window can lie in."
     if rotated:
@@ -216,7 +216,7 @@ def _reach(cell, size: int, rotated: bool) -> tuple[slice, slice]:
         high = low + size
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
-# %% ../../nbs/data/13_crops.ipynb #216bb2a4
+# %% ../../nbs/data/13_crops.ipynb #48281427
 def _rotated(planes: np.ndarray, own: np.ndarray, cell, low, size: int) -> tuple[np.ndarray, np.ndarray]:
     "The window of a cell and its mask, rotated so that its main axis is horizontal, of a part that begins at `low`."
     from scipy.ndimage import affine_transform
@@ -230,14 +230,14 @@ def _rotated(planes: np.ndarray, own: np.ndarray, cell, low, size: int) -> tuple
     )
     return crop, affine_transform(own.astype(np.float32), matrix, offset, (size, size), order=1) > 0.5
 
-# %% ../../nbs/data/13_crops.ipynb #8ccf543d
+# %% ../../nbs/data/13_crops.ipynb #0090066a
 def _background(planes: np.ndarray, layers: np.ndarray) -> np.ndarray:
     "Of each channel the median of what is in no cell; the minimum where all is in cells."
     free = planes[:, (layers == 0).all(0)]
     found = np.median(free, axis=1) if free.shape[1] else planes.min((1, 2))
     return found.astype(planes.dtype)
 
-# %% ../../nbs/data/13_crops.ipynb #41a94051
+# %% ../../nbs/data/13_crops.ipynb #93eb05fe
 def _crops(planes: np.ndarray, layers: np.ndarray, kept: pd.DataFrame, size: int, cutting: Cutting) -> list[np.ndarray]:
     "The windows of the cells that are kept, each `(C, size, size)`."
     if not len(kept):
@@ -251,7 +251,7 @@ def _crops(planes: np.ndarray, layers: np.ndarray, kept: pd.DataFrame, size: int
         kept = kept.assign(row=kept.row + width, column=kept.column + width)
     return [_cut(planes, layers, cell, size, cutting, ground) for cell in kept.itertuples()]
 
-# %% ../../nbs/data/13_crops.ipynb #63681363
+# %% ../../nbs/data/13_crops.ipynb #5e470191
 @dataclass(frozen=True)
 class Cut:
     "What became of the cells of one field."
@@ -263,7 +263,7 @@ class Cut:
     size: int
     suggested: tuple[float, ...] = ()  # diameter that should be given, where large cells came out in pieces
 
-# %% ../../nbs/data/13_crops.ipynb #c749f66a
+# %% ../../nbs/data/13_crops.ipynb #0868ee6b
 def objects_for(planes: np.ndarray, labels, segmentation: Segmentation, source: str) -> Objects:
     "The given objects, an array or a path, checked against the planes; those of the segmentation where none are given."
     if labels is None:
@@ -272,14 +272,14 @@ def objects_for(planes: np.ndarray, labels, segmentation: Segmentation, source: 
         return read_objects(labels, planes.shape[1:])
     return Objects(check_labels(labels, planes.shape[1:], source)[None])
 
-# %% ../../nbs/data/13_crops.ipynb #66cfb80a
+# %% ../../nbs/data/13_crops.ipynb #51765fb8
 def field_objects(field: Field, opened: list[ImageFile], planes: np.ndarray, segmentation: Segmentation) -> Objects:
     "The objects of a field that is open: those of its labels, or of the segmentation where it has none."
     if field.labels is None:
         return objects_for(planes, None, segmentation, field.name)
     return read_objects(field.labels, planes.shape[1:], field.files, field.frame if opened[0].frames > 1 else None)
 
-# %% ../../nbs/data/13_crops.ipynb #dbab3677
+# %% ../../nbs/data/13_crops.ipynb #5afbe199
 def measure_objects(
     planes: np.ndarray, objects: Objects, channels: tuple[str, ...] = (), channel: int = 0
 ) -> pd.DataFrame:
@@ -293,7 +293,7 @@ def measure_objects(
         return table
     return table.join(objects.table, on="label")
 
-# %% ../../nbs/data/13_crops.ipynb #e2c08a1b
+# %% ../../nbs/data/13_crops.ipynb #9de0997b
 def check_known(objects: Objects, cutting: Cutting, source: str):
     "Raise `ConfigError` where crops need more than the program has stated of its objects."
     if objects.known != "outline" and cutting.outlined:
@@ -305,7 +305,7 @@ def check_known(objects: Objects, cutting: Cutting, source: str):
             f"{source} has only the centres of its objects; give the side of the window with --size (size=)"
         )
 
-# %% ../../nbs/data/13_crops.ipynb #2aa107ba
+# %% ../../nbs/data/13_crops.ipynb #8840fd5f
 def cut_field(
     field,  # a `Field`, or an array (C, H, W) in [0, 1]
     cutting: Cutting = Cutting(),
@@ -357,12 +357,12 @@ def cut_field(
         suggested,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #2b3f9a63
+# %% ../../nbs/data/13_crops.ipynb #fa897bd0
 def whole_cells(table: pd.DataFrame) -> pd.Series:
     "Diameters of the cells that the edge does not cut; of all where it cuts all."
     return table.diameter[~table.touches_border] if not table.touches_border.all() else table.diameter
 
-# %% ../../nbs/data/13_crops.ipynb #45bf72e4
+# %% ../../nbs/data/13_crops.ipynb #82804762
 @checked
 def crop_cells(
     field_or_path,  # (H, W) or (C, H, W) array in [0, 1], a path, or a `Field`
@@ -392,7 +392,7 @@ def crop_cells(
     )
     return CellImages(cut.images, cut.table, cut.channels, name, about)
 
-# %% ../../nbs/data/13_crops.ipynb #1da14c02
+# %% ../../nbs/data/13_crops.ipynb #34b28a62
 def why_empty(cut: Cut, source: str) -> str:
     "Why nothing came out of a field."
     if len(cut.dropped) == 0:
@@ -401,7 +401,7 @@ def why_empty(cut: Cut, source: str) -> str:
     pad = "--border pad (outside='pad'), " if (cut.dropped.reason == BEYOND_FIELD).any() else ""
     return f"{source}: none of {len(cut.dropped)} cells is kept in windows of {cut.size}×{cut.size} pixels ({reasons}); take {pad}a smaller --size (size=), or softer limits"
 
-# %% ../../nbs/data/13_crops.ipynb #23069f51
+# %% ../../nbs/data/13_crops.ipynb #ce399b87
 @checked
 def pooled(parts: list[CellImages], name: str) -> CellImages:
     "Several collections of one shape as one; `about` of the first, with what was dropped from all."
@@ -419,11 +419,11 @@ def pooled(parts: list[CellImages], name: str) -> CellImages:
         about,
     )
 
-# %% ../../nbs/data/13_crops.ipynb #02b0b2a5
+# %% ../../nbs/data/13_crops.ipynb #cccbc723
 #: Names that box tables use for left, top, right and bottom.
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-# %% ../../nbs/data/13_crops.ipynb #6b0bb533
+# %% ../../nbs/data/13_crops.ipynb #75508bfb
 @checked
 def crop_boxes(
     folder,  # of the images
@@ -472,7 +472,7 @@ def crop_boxes(
     dropped = out[["file", "row", "column", "area", "reason"]].to_dict("list")
     return replace(pooled(parts, name), about={"dropped": dropped, "preprocessing": preprocessing.as_list()})
 
-# %% ../../nbs/data/13_crops.ipynb #fe200c1d
+# %% ../../nbs/data/13_crops.ipynb #0bc79593
 def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     "Middle (row, column), top, left and side of a square about each box; a tenth wider than it where no side is given."
     wide = np.ceil(np.maximum(boxes.xmax - boxes.xmin, boxes.ymax - boxes.ymin) * 1.1)
@@ -481,7 +481,7 @@ def _squares(boxes: pd.DataFrame, window: int | None) -> pd.DataFrame:
     top, left = (found[middle].round().astype(int) - side // 2 for middle in ("row", "column"))
     return found.assign(top=top, left=left)
 
-# %% ../../nbs/data/13_crops.ipynb #37a7c8eb
+# %% ../../nbs/data/13_crops.ipynb #fdc5b5f1
 def _within(squares: pd.DataFrame, shape: tuple[int, int]) -> pd.Series:
     "Which squares are some, and lie inside an image `(height, width)`."
     begins = (squares.top >= 0) & (squares.left >= 0) & (squares.side > 1)

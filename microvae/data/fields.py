@@ -6,7 +6,7 @@
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
            'channel_patterns', 'group_files', 'Listed', 'list_fields', 'folder_column']
 
-# %% ../../nbs/data/08_fields.ipynb #5e690dac
+# %% ../../nbs/data/08_fields.ipynb #7b6abaef
 import os
 import re
 import warnings
@@ -26,7 +26,7 @@ from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #bad3719b
+# %% ../../nbs/data/08_fields.ipynb #92c008bb
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -102,20 +102,20 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #988c0abe
+# %% ../../nbs/data/08_fields.ipynb #5d070000
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #65261520
+# %% ../../nbs/data/08_fields.ipynb #c9d282fc
 def _in_any_case(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
-# %% ../../nbs/data/08_fields.ipynb #830af94a
+# %% ../../nbs/data/08_fields.ipynb #4104d3c5
 @cache
 def _fitting(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
@@ -131,12 +131,12 @@ def _fitting(pattern: str) -> re.Pattern:
             words.append(re.escape(inside if part.startswith("[") and inside else part))
     return re.compile("".join(words) + f"(?i:{ending})", re.S)
 
-# %% ../../nbs/data/08_fields.ipynb #88b8e3db
+# %% ../../nbs/data/08_fields.ipynb #88a42187
 def _place_of(pattern: Path) -> Path:
     "The part of a pattern that is a folder, as it is called."
     return next(folder for folder in pattern.parents if folder.exists())
 
-# %% ../../nbs/data/08_fields.ipynb #8526f8db
+# %% ../../nbs/data/08_fields.ipynb #4165a182
 def _found_by(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
@@ -144,7 +144,7 @@ def _found_by(pattern: Path) -> list[Path]:
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
-# %% ../../nbs/data/08_fields.ipynb #219b47cf
+# %% ../../nbs/data/08_fields.ipynb #5cd7c0b7
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -165,17 +165,17 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #d8ec436d
+# %% ../../nbs/data/08_fields.ipynb #999522ff
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #c6d939ae
+# %% ../../nbs/data/08_fields.ipynb #ad338b09
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #7756ffde
+# %% ../../nbs/data/08_fields.ipynb #8a253caa
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -191,7 +191,7 @@ def _walk(folder: Path) -> list[Path]:
         folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
-# %% ../../nbs/data/08_fields.ipynb #66d237f9
+# %% ../../nbs/data/08_fields.ipynb #8779c27a
 def _is_new(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
@@ -200,7 +200,7 @@ def _is_new(folder: str, seen: set[str]) -> bool:
     seen.add(place)
     return True
 
-# %% ../../nbs/data/08_fields.ipynb #7771b2da
+# %% ../../nbs/data/08_fields.ipynb #f780b361
 def _readable(paths: list[Path]) -> list[Path]:
     """Those of some paths that are images. Warns of formats of microscopes among the others, which are not read.
 
@@ -220,18 +220,18 @@ def _readable(paths: list[Path]) -> list[Path]:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #92f404f5
+# %% ../../nbs/data/08_fields.ipynb #e160762d
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(
     r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
     re.I,
 )
 
-# %% ../../nbs/data/08_fields.ipynb #a599a4e4
+# %% ../../nbs/data/08_fields.ipynb #36df55e1
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #658eafd6
+# %% ../../nbs/data/08_fields.ipynb #ba3aa86e
 def plain_stem(path: Path) -> str:
     """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
     `x.tif.geojson`.
@@ -241,7 +241,7 @@ def plain_stem(path: Path) -> str:
         stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #dc498572
+# %% ../../nbs/data/08_fields.ipynb #ac52cdd0
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -263,7 +263,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #02926ce9
+# %% ../../nbs/data/08_fields.ipynb #adc92c12
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -271,7 +271,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #d1ab52b8
+# %% ../../nbs/data/08_fields.ipynb #45e2877f
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -283,7 +283,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #82c35105
+# %% ../../nbs/data/08_fields.ipynb #0477b07b
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -295,7 +295,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #f7e6e51f
+# %% ../../nbs/data/08_fields.ipynb #46f3bfb8
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -305,7 +305,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #82354bd2
+# %% ../../nbs/data/08_fields.ipynb #3d093450
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -328,7 +328,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #a375ed2a
+# %% ../../nbs/data/08_fields.ipynb #5c8bb499
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -339,7 +339,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #c29d45db
+# %% ../../nbs/data/08_fields.ipynb #cef826a4
 def _common_place(source, files: list[Path]) -> Path | None:
     "The folder below which files of a pattern or a list are named; None where their bare names tell them apart."
     if max(Counter(file.name for file in files).values()) == 1:
@@ -348,7 +348,7 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
-# %% ../../nbs/data/08_fields.ipynb #71a74fc8
+# %% ../../nbs/data/08_fields.ipynb #2759e603
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -390,7 +390,7 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #bbc1a704
+# %% ../../nbs/data/08_fields.ipynb #867813cd
 @dataclass
 class Listed:
     "What is known of the files of a source after their heads were read: which are parts of others."
@@ -422,7 +422,7 @@ class Listed:
                 f"{source} is a part of an image that begins in {self.begins}; give that file, or the folder"
             )
 
-# %% ../../nbs/data/08_fields.ipynb #ab84f504
+# %% ../../nbs/data/08_fields.ipynb #df9ad79c
 def _warn_of_guess(image: ImageFile):
     "A warning how the axes of a file that does not name them are read, and how others are given."
     words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
@@ -434,7 +434,7 @@ def _warn_of_guess(image: ImageFile):
         stacklevel=5,
     )
 
-# %% ../../nbs/data/08_fields.ipynb #14c38487
+# %% ../../nbs/data/08_fields.ipynb #da670fe1
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -464,7 +464,7 @@ def list_fields(
     listed.check_some(fields, source)
     return [field for field in fields if listed.own(field)]
 
-# %% ../../nbs/data/08_fields.ipynb #d18891d1
+# %% ../../nbs/data/08_fields.ipynb #58e7ac9c
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -497,7 +497,7 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #ab83ecf8
+# %% ../../nbs/data/08_fields.ipynb #cc990465
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -524,13 +524,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #c87dd8b7
+# %% ../../nbs/data/08_fields.ipynb #6869d4fb
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
     match = _fitting(pattern).fullmatch(name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #ebad2430
+# %% ../../nbs/data/08_fields.ipynb #fc15e776
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -564,7 +564,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #b6674c14
+# %% ../../nbs/data/08_fields.ipynb #3936a94e
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -578,17 +578,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #b3f0ae10
+# %% ../../nbs/data/08_fields.ipynb #5823f983
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #ea81be6e
+# %% ../../nbs/data/08_fields.ipynb #32884dd5
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #0227ecb0
+# %% ../../nbs/data/08_fields.ipynb #5d83378a
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}

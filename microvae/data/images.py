@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Values', 'ReadFields', 'load_images']
 
-# %% ../../nbs/data/10_images.ipynb #45f732db
+# %% ../../nbs/data/10_images.ipynb #3e75e9e2
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
 
-# %% ../../nbs/data/10_images.ipynb #fbc10212
+# %% ../../nbs/data/10_images.ipynb #949164f6
 @dataclass
 class Values:
     "Type and range of pixels before they were scaled to [0, 1]."
@@ -38,7 +38,7 @@ class Values:
         self.low = min(self.low, float(planes.min()))
         self.high = max(self.high, float(planes.max()))
 
-# %% ../../nbs/data/10_images.ipynb #f190cbca
+# %% ../../nbs/data/10_images.ipynb #44713f4a
 @dataclass
 class ReadFields:
     "The pixels of all fields of a source as they are stored, and what is known of them."
@@ -108,7 +108,7 @@ class ReadFields:
         scenes = [field.scene for field in self.fields]
         return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/10_images.ipynb #341a2a71
+# %% ../../nbs/data/10_images.ipynb #c58d27de
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
     needed = 2 * 4 * values
@@ -118,7 +118,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #ad5a2b49
+# %% ../../nbs/data/10_images.ipynb #8d2e4573
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -152,7 +152,7 @@ def load_images(
         cells = replace(cells, table=join_table(cells.table, table, on, part=part))
     return cells if size is None else cells.resized(*_pair(size))
 
-# %% ../../nbs/data/10_images.ipynb #3e18be10
+# %% ../../nbs/data/10_images.ipynb #cfa42eb8
 def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> CellImages:
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
@@ -165,7 +165,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     about = {"preprocessing": preprocessing.as_list(), "values": asdict(read.values)}
     return CellImages(_stack(read.fields, images, size), rows, read.channels, _called(source, read.fields), about)
 
-# %% ../../nbs/data/10_images.ipynb #9102347a
+# %% ../../nbs/data/10_images.ipynb #22e7b6ab
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -180,18 +180,18 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-# %% ../../nbs/data/10_images.ipynb #41a31915
+# %% ../../nbs/data/10_images.ipynb #ee93a849
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-# %% ../../nbs/data/10_images.ipynb #f8eafb63
+# %% ../../nbs/data/10_images.ipynb #47f5266f
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-# %% ../../nbs/data/10_images.ipynb #180e030f
+# %% ../../nbs/data/10_images.ipynb #60c82825
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
@@ -204,7 +204,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-# %% ../../nbs/data/10_images.ipynb #ee2a9f5d
+# %% ../../nbs/data/10_images.ipynb #ecab8b9d
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

@@ -148,8 +148,9 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int 
 
 # %% ../../nbs/data/18_plates.ipynb #938c804e27f84196a10c8828c723f798
 def _known_of(fields: list[Field], failed: list[str], folder: str, table, on: str | None, part: bool) -> pd.DataFrame:
-    """The table's columns for each file, a row a file; nothing is left over, but of the table where files are a part of
-    it. Columns whose names will be taken by measurements get other names here, before the work, and that is told.
+    """The table's columns with a row for each file. Warns of columns that are renamed because measurements have their names.
+
+    Raises `ConfigError` for unmatched files, and without `part` for unmatched rows.
     """
     plates = dict.fromkeys(failed, "") | {field.name: field.plate for field in fields}
     files = pd.DataFrame({"file": sorted(plates), folder: [plates[name] for name in sorted(plates)]})

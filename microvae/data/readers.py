@@ -8,7 +8,7 @@ __all__ = ['MOST_LAST', 'NARROW', 'OTHER_AXES', 'WHOLE', 'PLUGINS', 'EXPORTED_BY
            'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers', 'reader_of', 'not_read',
            'open_image', 'open_once', 'read_array']
 
-# %% ../../nbs/data/03_readers.ipynb #8225aea7
+# %% ../../nbs/data/03_readers.ipynb #d66d534f
 import re
 import threading
 import warnings
@@ -39,12 +39,12 @@ from microvae.core.errors import (
 from ..core.files import BELIEVED, PACKED, check_promise, held_bytes, regular_file, unreadable
 from .preprocessing import certain_maximum
 
-# %% ../../nbs/data/03_readers.ipynb #389dacaf
+# %% ../../nbs/data/03_readers.ipynb #43d073b6
 #: A last axis up to so long may hold channels, where the other sides are so many times as long.
 MOST_LAST = 32
 NARROW = 4
 
-# %% ../../nbs/data/03_readers.ipynb #5aefeef3
+# %% ../../nbs/data/03_readers.ipynb #bf501094
 def guessed_axes(shape: tuple[int, ...], dtype=np.uint8) -> str:
     """Letters for an array that says nothing of itself: 3 or 4 values of 8 bits at the end are colours, others up to 4
     are channels; few planes at the front are channels, more are frames.
@@ -68,11 +68,11 @@ def guessed_axes(shape: tuple[int, ...], dtype=np.uint8) -> str:
         return "CYX" if shape[0] <= 5 else "TYX"
     return "TZCYX"[-len(shape) :] if len(shape) == 5 else "TCYX"
 
-# %% ../../nbs/data/03_readers.ipynb #50449f12
+# %% ../../nbs/data/03_readers.ipynb #3a754527
 #: What axes of TIFF hold that are none of ours.
 OTHER_AXES = {"A": "angles", "P": "phases", "H": "lifetimes", "L": "exposures", "V": "events", "R": "positions"}
 
-# %% ../../nbs/data/03_readers.ipynb #1bad4ffc
+# %% ../../nbs/data/03_readers.ipynb #5165b6d7
 def _known(axes: str, shape: tuple[int, ...], source, dtype=np.uint8) -> str:
     "Axes without open ones: what a file does not say, letters Q and I of TIFF among it, is replaced by a guess."
     axes = axes or "Q" * len(shape)
@@ -99,7 +99,7 @@ def _known(axes: str, shape: tuple[int, ...], source, dtype=np.uint8) -> str:
         axes = axes[:i] + free[0] + axes[i + 1 :]
     return axes
 
-# %% ../../nbs/data/03_readers.ipynb #bf38727f
+# %% ../../nbs/data/03_readers.ipynb #93290157
 def _asked(shape: tuple[int, ...], dtype, source) -> str:
     "The guess for a shape. Raises `ShapeError`, which names the file, where it has to be asked for."
     try:
@@ -107,14 +107,14 @@ def _asked(shape: tuple[int, ...], dtype, source) -> str:
     except ShapeError as error:
         raise ShapeError(f"{source} does not say what its axes are: {error}") from None
 
-# %% ../../nbs/data/03_readers.ipynb #7349a0c9
+# %% ../../nbs/data/03_readers.ipynb #65abf3a7
 def stated_maximum(bits: int, dtype) -> float | None:
     "The largest value of so many significant bits; None where that says no more than the type does, as for floats."
     dtype = np.dtype(dtype)
     fewer = dtype.kind in "ui" and 0 < bits < 8 * dtype.itemsize - (dtype.kind == "i")
     return float(2**bits - 1) if fewer else None
 
-# %% ../../nbs/data/03_readers.ipynb #9054e935
+# %% ../../nbs/data/03_readers.ipynb #71e36e9c
 @dataclass(frozen=True)
 class Samples:
     "How the stored samples of a pixel become channels."
@@ -128,12 +128,12 @@ class Samples:
         groups = planes.reshape(-1, self.stored, *planes.shape[1:])
         return np.concatenate([self.convert(group) for group in groups])
 
-# %% ../../nbs/data/03_readers.ipynb #48d04882
+# %% ../../nbs/data/03_readers.ipynb #4d555bcf
 def first_samples(stored: int, kept: int) -> Samples:
     "The first samples only: what comes after them is opacity."
     return Samples(stored, kept, lambda planes: planes[:kept])
 
-# %% ../../nbs/data/03_readers.ipynb #f944192c
+# %% ../../nbs/data/03_readers.ipynb #0057bbac
 def inks(top: float) -> Samples:
     "Red, green and blue of cyan, magenta, yellow and black, of which `top` is the most; no colour profile is applied."
 
@@ -143,7 +143,7 @@ def inks(top: float) -> Samples:
 
     return Samples(4, 3, convert)
 
-# %% ../../nbs/data/03_readers.ipynb #871981b2
+# %% ../../nbs/data/03_readers.ipynb #443fb9ae
 _WELL_NAME = re.compile(r"([A-Z]|A[A-F])[ /_-]?0*([1-9]\d?)", re.I)
 
 
@@ -157,13 +157,13 @@ def well_name(text) -> str:
         return ""
     return f"{found[1].upper()}{int(found[2]):02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #a0f66799
+# %% ../../nbs/data/03_readers.ipynb #4cf0bf16
 def well_at(row: int, column: int) -> str:
     'The well of a row and a column, both counted from 1. Example: `well_at(28, 5)` is `"AB05"`.'
     letter = chr(ord("A") + (row - 1) % 26)
     return f"{'A' if row > 26 else ''}{letter}{column:02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #75264f3b
+# %% ../../nbs/data/03_readers.ipynb #da64c3d3
 @dataclass(frozen=True)
 class Site:
     "Where on a plate an image was taken, as far as it is known."
@@ -172,7 +172,7 @@ class Site:
     well: str = ""  # as `well_name` writes it
     site: str = ""  # the number of the field of view in its well
 
-# %% ../../nbs/data/03_readers.ipynb #74d56c3d
+# %% ../../nbs/data/03_readers.ipynb #1b0e0082
 @dataclass(frozen=True)
 class ImageFile:
     "An image file that is open and not yet read."
@@ -253,7 +253,7 @@ class ImageFile:
             planes = np.maximum(planes, self.planes(frame, i))
         return planes
 
-# %% ../../nbs/data/03_readers.ipynb #f813cb08
+# %% ../../nbs/data/03_readers.ipynb #dabae423
 def _read_block(image: ImageFile, index) -> np.ndarray:
     "Pixels by an index. Raises `ImageError` where the file breaks off, whatever its decoder raises."
     try:
@@ -263,11 +263,11 @@ def _read_block(image: ImageFile, index) -> np.ndarray:
     except Exception as error:
         raise unreadable(image.path, error) from error
 
-# %% ../../nbs/data/03_readers.ipynb #ba2a1006
+# %% ../../nbs/data/03_readers.ipynb #a01b410b
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
-# %% ../../nbs/data/03_readers.ipynb #699cb8c4
+# %% ../../nbs/data/03_readers.ipynb #8f923d90
 @dataclass
 class Pixels:
     "Pixels of an open file, read when they are asked for."
@@ -295,7 +295,7 @@ class Pixels:
     def _bytes(self) -> int:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
-# %% ../../nbs/data/03_readers.ipynb #990cb81f
+# %% ../../nbs/data/03_readers.ipynb #48a4bc6a
 @dataclass(frozen=True)
 class Planes:
     "Planes by frame, channel and slice as one array `TCZYX` or `TCZYXS`; each is read when it is sliced."
@@ -321,7 +321,7 @@ class Planes:
             raise ImageError(f"a plane has shape {plane.shape}, the others {self.shape[3:]}")
         return plane
 
-# %% ../../nbs/data/03_readers.ipynb #07b3b2ee
+# %% ../../nbs/data/03_readers.ipynb #04a28579
 class Reader(Protocol):
     "Opens the files of one format."
 
@@ -337,13 +337,13 @@ class Reader(Protocol):
     def open(self, path: Path, level: int) -> ImageFile:
         "An image at a level of its pyramid, 0 being the full size. Raises `ImageError` for a damaged or unsafe file."
 
-# %% ../../nbs/data/03_readers.ipynb #e5c0ed82
+# %% ../../nbs/data/03_readers.ipynb #f117c13f
 def file_state(file: Path) -> tuple[int, int]:
     "When a regular file was changed, and its length. Raises `ImageError` for anything else, which is not opened."
     about = regular_file(file).stat()
     return about.st_mtime_ns, about.st_size
 
-# %% ../../nbs/data/03_readers.ipynb #1c087df1
+# %% ../../nbs/data/03_readers.ipynb #ff3e1923
 class FileReader:
     "What the readers of formats of one file have in common."
 
@@ -355,7 +355,7 @@ class FileReader:
     def state(self, path: Path, level: int) -> tuple:
         return file_state(path)
 
-# %% ../../nbs/data/03_readers.ipynb #03f8e764
+# %% ../../nbs/data/03_readers.ipynb #775aad62
 class VendorReader(FileReader):
     "What the readers of microscopes' own formats have in common."
 
@@ -391,7 +391,7 @@ class VendorReader(FileReader):
         "All images of a file, opened by the package that reads it."
         raise NotImplementedError
 
-# %% ../../nbs/data/03_readers.ipynb #df0a748f
+# %% ../../nbs/data/03_readers.ipynb #626dce53
 #: Entry points by which other packages offer a reader, an object with what `Reader` asks for.
 PLUGINS = "microvae.readers"
 
@@ -408,7 +408,7 @@ def readers() -> dict[str, Reader]:
     offered = [point.load() for point in entry_points(group=PLUGINS)]
     return {ending: reader for reader in [*offered, *found] for ending in reader.endings}
 
-# %% ../../nbs/data/03_readers.ipynb #5f088b1a
+# %% ../../nbs/data/03_readers.ipynb #076db586
 def reader_of(path) -> Reader | None:
     """The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none.
 
@@ -423,7 +423,7 @@ def reader_of(path) -> Reader | None:
     inside = any((path / name).is_file() for name in (".zattrs", "zarr.json"))
     return known[".zarr"] if inside else None
 
-# %% ../../nbs/data/03_readers.ipynb #23bb2c3c
+# %% ../../nbs/data/03_readers.ipynb #67dbd215
 #: Formats of microscopes that are not read here: ending -> what it is, and the program that exports it.
 EXPORTED_BY = {
     ".vsi": ("an Olympus VSI", "cellSens or QuPath"),
@@ -461,12 +461,12 @@ def not_read(path) -> str:
         )
     return f"{path} is no image that can be read; it must end in {', '.join(readers())}"
 
-# %% ../../nbs/data/03_readers.ipynb #b610e81e
+# %% ../../nbs/data/03_readers.ipynb #187bfac5
 #: An image may have so many frames and slices; of more, each takes at least so many bytes in its file.
 BELIEVED_FRAMES = 2_000
 FRAME = 8
 
-# %% ../../nbs/data/03_readers.ipynb #01957bdf
+# %% ../../nbs/data/03_readers.ipynb #fddd4074
 @checked
 def open_image(
     path,
@@ -479,13 +479,13 @@ def open_image(
     reader = reader_of(path)
     return _opened(path, axes, level, file_state(path) if reader is None else reader.state(path, level))
 
-# %% ../../nbs/data/03_readers.ipynb #7184d45f
+# %% ../../nbs/data/03_readers.ipynb #62500c91
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
     return open_once(path, axes, level)
 
-# %% ../../nbs/data/03_readers.ipynb #9ed65cf3
+# %% ../../nbs/data/03_readers.ipynb #5bbce13e
 def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
@@ -505,19 +505,19 @@ def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     named = tuple(replace(image, scene=name) for image, name in zip(scenes, _scene_names(scenes)))
     return replace(named[0], scenes=named)
 
-# %% ../../nbs/data/03_readers.ipynb #9ae33abd
+# %% ../../nbs/data/03_readers.ipynb #06e03fba
 def _scene_names(scenes: list[ImageFile]) -> list[str]:
     "What the scenes of a file are called, each otherwise: by their number where the file does not name them apart."
     return _apart([image.scene or f"scene {number}" for number, image in enumerate(scenes, 1)])
 
-# %% ../../nbs/data/03_readers.ipynb #9ce0e9b3
+# %% ../../nbs/data/03_readers.ipynb #9b00a57c
 def _apart(names: Sequence[str]) -> list[str]:
     "Names of which no two are the same: by their number where they are not."
     if len(set(names)) == len(names):
         return list(names)
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
-# %% ../../nbs/data/03_readers.ipynb #6cdff17f
+# %% ../../nbs/data/03_readers.ipynb #139de20c
 def _completed(found: ImageFile, axes: str | None) -> ImageFile:
     "An image that was opened, with its axes, largest value and names checked and completed."
     path = found.path
@@ -528,7 +528,8 @@ def _completed(found: ImageFile, axes: str | None) -> ImageFile:
     maximum = found.maximum or certain_maximum(found.dtype)
     known = _known(axes or found.axes, found.shape, path, found.dtype)
     open_ended = len(found.shape) > 2 and not axes and not {"Q", "I"}.isdisjoint(found.axes or "Q")
-    opened = replace(found, axes=known, maximum=maximum, guessed=open_ended)
+    opened = replace(found, axes=known, maximum=maximum)
+    opened = replace(opened, guessed=open_ended and opened.frames * opened.size("C") * opened.size("Z") > 1)
     if "S" in known and opened.size("S") == 4 and found.samples is None:
         opened = replace(opened, samples=first_samples(4, 3))  # red, green, blue and opacity
     _check_size(opened)
@@ -536,7 +537,7 @@ def _completed(found: ImageFile, axes: str | None) -> ImageFile:
         return replace(opened, names=tuple(_apart(opened.names)))
     return replace(opened, names=("red", "green", "blue") if "S" in opened.axes and opened.channels == 3 else ())
 
-# %% ../../nbs/data/03_readers.ipynb #383de704
+# %% ../../nbs/data/03_readers.ipynb #956fa6d8
 def _check_size(opened: ImageFile):
     "Raise `ImageError` where a plane, all planes, or their number are more than the file can hold."
     planes = opened.frames * opened.size("Z")
@@ -551,7 +552,7 @@ def _check_size(opened: ImageFile):
             f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
         )
 
-# %% ../../nbs/data/03_readers.ipynb #62918837
+# %% ../../nbs/data/03_readers.ipynb #2213f239
 def read_array(path) -> np.ndarray:
     """The pixels of one image file as they are stored, e.g. labels.
 

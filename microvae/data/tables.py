@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILE_KEYS', 'FROM_TABLE', 'file_column', 'beside', 'join_table']
 
-# %% ../../nbs/data/09_tables.ipynb #faea0394
+# %% ../../nbs/data/09_tables.ipynb #931f82de
 import warnings
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import ConfigError, checked
 from ..core.files import read_table
 
-# %% ../../nbs/data/09_tables.ipynb #f111d731
+# %% ../../nbs/data/09_tables.ipynb #9855794b
 def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
     "The column of a table with file names. Raises `ConfigError` if there is none."
     usual = ("file", "files", "filename", "image", "images", "imagename", "name", "names", "path")
@@ -26,17 +26,17 @@ def file_column(table: pd.DataFrame, name: str, on: str | None = None) -> str:
         )
     return on
 
-# %% ../../nbs/data/09_tables.ipynb #afac7dac
+# %% ../../nbs/data/09_tables.ipynb #9839b342
 #: How a file name is compared: by whole path, without its ending, or by the bare name.
 FILE_KEYS = (PurePosixPath.as_posix, lambda path: (path.parent / path.stem).as_posix(), lambda path: path.stem)
 
-# %% ../../nbs/data/09_tables.ipynb #342f899a
+# %% ../../nbs/data/09_tables.ipynb #c7e9c5da
 def _path_of(name) -> PurePosixPath:
     "A file name of a table as a path: numbers as they are written, and folders as on any system."
     whole = isinstance(name, float) and name.is_integer()
     return PurePosixPath(str(int(name) if whole else name).strip().replace("\\", "/"))
 
-# %% ../../nbs/data/09_tables.ipynb #caae4f35
+# %% ../../nbs/data/09_tables.ipynb #1c04fa01
 def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.Series]:
     "Two columns of file names by the key that fits most files and maps no two files to one."
 
@@ -49,11 +49,11 @@ def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.S
 
     return max(((keyed(files, key), keyed(others, key)) for key in FILE_KEYS), key=matches)
 
-# %% ../../nbs/data/09_tables.ipynb #e2facf94
+# %% ../../nbs/data/09_tables.ipynb #478d9a5c
 #: What is added to a name that is taken.
 FROM_TABLE = " (table)"
 
-# %% ../../nbs/data/09_tables.ipynb #f430fa9b
+# %% ../../nbs/data/09_tables.ipynb #8f1a38bd
 def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], source: str) -> pd.DataFrame:
     """A table with a user's columns beside its own, row by row. Columns whose name is taken are kept under another, with
     a warning; `made` are names that will be taken later.
@@ -76,17 +76,17 @@ def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], sour
         )
     return pd.concat([table, given.rename(columns=renamed)], axis=1)
 
-# %% ../../nbs/data/09_tables.ipynb #9c345711
+# %% ../../nbs/data/09_tables.ipynb #3e4aaaa1
 def _says_nothing(column: pd.Series) -> bool:
     "Whether a column has no value in any row."
     return bool((column.isna() | (column.astype(str) == "")).all())
 
-# %% ../../nbs/data/09_tables.ipynb #e8b2fe9b
+# %% ../../nbs/data/09_tables.ipynb #1526d1ad
 def _says_the_same(first: pd.Series, second: pd.Series) -> bool:
     "Whether two columns have equal values, as they are written."
     return first.astype(str).tolist() == second.astype(str).tolist()
 
-# %% ../../nbs/data/09_tables.ipynb #b183541f
+# %% ../../nbs/data/09_tables.ipynb #e00ecd54
 @checked
 def join_table(
     table: pd.DataFrame,  # with a column `file`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'Reading', 'FromSource', 'ForModel', 'models',
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
-           'detect', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'detect', 'annotate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #6453a9e7
 import sys
@@ -83,7 +83,9 @@ class Reading:
             help="NAME=PATTERN of the files of a channel, or only NAME, in order; may be given more than once"
         ),
     ] = field(default_factory=list)
-    z: Annotated[str, typer.Option(help="max for a projection of stacks, or the number of a slice")] = "max"
+    z: Annotated[
+        str, typer.Option(help="max for a projection of stacks, focus for the sharpest slice, or the number of a slice")
+    ] = "max"
     axes: Annotated[
         str | None,
         typer.Option(help="a letter of T, C, Z, Y, X, S for each axis of the files, where they do not say what it is"),
@@ -624,6 +626,38 @@ def detect(
             "give others with --images, or normal ones with --normal."
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
+
+# %% ../../nbs/app/08_cli.ipynb #02329018
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def annotate(
+    codes: Annotated[Path, typer.Argument(help="what `microvae embed` wrote, with columns of your own if you like")],
+    out: Annotated[Path, typer.Argument(help="the folder to write, a file an image")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari"
+        ),
+    ] = "tif",
+    by: Annotated[str, typer.Option(help="the column that is written")] = "latent_1",
+    images: Annotated[str | None, typer.Option(help="the images, as for `microvae crop`; not needed for csv")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="their objects, as for `microvae crop`; not needed for csv")
+    ] = None,
+    as_json: AsJson = False,
+):
+    """Write a column of a table of cells onto the objects of the images that they came from.
+
+    Example: `microvae annotate codes.csv back/ --images images/ --labels masks/ --by latent_2`
+
+    Example: `microvae annotate codes.csv back/ --kind geojson --images slides/ --labels "*.geojson" --by cluster`
+
+    Example: `microvae annotate codes.csv back/ --kind csv`
+    """
+    from microvae.app.annotation import annotate as write
+
+    files = write(codes, out, kind, by, images, labels)
+    print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
 # %% ../../nbs/app/08_cli.ipynb #6d311f5e
 @app.command()

@@ -26,7 +26,7 @@ from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #92c008bb
+# %% ../../nbs/data/08_fields.ipynb #845c7664
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -36,7 +36,7 @@ class Field:
     names: tuple[str, ...] = ()  # of channels
     plate: str = ""  # the folder
     frame: int = 0
-    z: str | int = "max"  # projection, or number of a slice
+    z: str | int = "max"  # projection, "focus" for the sharpest slice of the first file, or number of a slice
     level: int = 0  # of a pyramid
     axes: str | None = None  # where files do not name them
     labels: Path | None = None  # the label image that goes with it
@@ -70,7 +70,10 @@ class Field:
 
     def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
-        parts = [file.read(self.frame, self.z) for file in opened or self.open()]
+        files = opened or self.open()
+        # one slice for the files of all channels
+        z = files[0].sharpest(self.frame) if self.z == "focus" else self.z
+        parts = [file.read(self.frame, z) for file in files]
         for file, part in zip(self.files, parts):
             if part.shape[1:] != parts[0].shape[1:]:
                 raise ShapeError(
@@ -439,7 +442,7 @@ def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # label images, one a field: a pattern of names, e.g. "*_labels.tif", a folder of files named as the images are, or a pattern of paths

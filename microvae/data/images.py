@@ -118,7 +118,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #8d2e4573
+# %% ../../nbs/data/10_images.ipynb #b22447ee
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -127,7 +127,7 @@ def load_images(
     # resize to this height and width, in pixels; where files differ in size and none is given, to their median
     size: int | tuple[int, int] | None = None,
     channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel; or just names
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given

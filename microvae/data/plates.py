@@ -91,7 +91,7 @@ def crop_fields(
     # of the fields, before they are segmented; learns from them what it needs
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name

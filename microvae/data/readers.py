@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MOST_LAST', 'NARROW', 'OTHER_AXES', 'WHOLE', 'PLUGINS', 'EXPORTED_BY', 'BELIEVED_FRAMES', 'FRAME', 'guessed_axes',
-           'stated_maximum', 'Samples', 'first_samples', 'inks', 'well_name', 'well_at', 'Site', 'ImageFile', 'Pixels',
-           'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers', 'reader_of', 'not_read',
-           'open_image', 'open_once', 'read_array']
+           'stated_maximum', 'Samples', 'first_samples', 'inks', 'well_name', 'well_at', 'Site', 'ImageFile',
+           'fine_detail', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers',
+           'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #d66d534f
 import re
@@ -237,8 +237,17 @@ class ImageFile:
         part = part.reshape(-1, *part.shape[-2:])
         return self.samples.of(part) if self.samples else part
 
+    def sharpest(self, frame: int = 0) -> int:
+        """The number of the slice in best focus: where the Laplacian of the smoothed planes varies most, all channels
+        counting alike.
+        """
+        if self.size("Z") == 1:
+            return 0
+        detail = np.array([fine_detail(self.planes(frame, i)) for i in range(self.size("Z"))])
+        return int((detail / np.maximum(detail.max(0), 1e-12)).sum(1).argmax())
+
     def read(self, frame: int = 0, z: str | int = "max") -> np.ndarray:
-        "One frame as `(C, H, W)`, as stored: the largest value over the slices, or one slice by number."
+        "One frame as `(C, H, W)`, as stored: the largest value over the slices, the slice in focus, or one by number."
         slices = self.size("Z")
         if not 0 <= frame < self.frames:
             raise ConfigError(f"{self.path} has {self.frames} frames, counted from 0; there is no frame {frame}")
@@ -246,12 +255,24 @@ class ImageFile:
             if not -slices <= z < slices:
                 raise ConfigError(f"{self.path} has {slices} slices, counted from 0; there is no slice {z}")
             return self.planes(frame, z % slices)
+        if z == "focus":
+            return self.planes(frame, self.sharpest(frame))
         if z != "max":
-            raise ConfigError(f"z is {z!r}, it must be 'max' for a projection or the number of a slice")
+            raise ConfigError(
+                f"z is {z!r}, it must be 'max' for a projection, 'focus' for the sharpest slice, or the number of a slice"
+            )
         planes = self.planes(frame, 0)
         for i in range(1, slices):
             planes = np.maximum(planes, self.planes(frame, i))
         return planes
+
+# %% ../../nbs/data/03_readers.ipynb #12ff3394
+def fine_detail(planes: np.ndarray) -> np.ndarray:
+    "Variance of the Laplacian of each smoothed plane, `(C,)`: large where a plane is in focus."
+    from scipy import ndimage
+
+    smooth = [ndimage.gaussian_filter(plane.astype(np.float32), 1.0) for plane in planes]
+    return np.array([ndimage.laplace(plane).var() for plane in smooth])
 
 # %% ../../nbs/data/03_readers.ipynb #dabae423
 def _read_block(image: ImageFile, index) -> np.ndarray:

@@ -346,57 +346,63 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #f20f6f0e
+# %% ../../nbs/app/08_cli.ipynb #e48c266f
 @dataclass
 class Fitting:
     "Options for training."
 
     model: Network = "adaptable"
     latent_dim: Annotated[
-        int | None, typer.Option(help="latent dimensions; the network's default if not given, 2 for most")
+        int | None,
+        typer.Option(help="numbers of a code; the network's own if not given: 32 for adaptable, 2 for most others"),
     ] = None
     beta: Annotated[
         float, typer.Option(help="weight of the KL divergence: smaller reconstructs better, larger orders the map more")
     ] = 1.0
     epochs: Annotated[
         int | None,
-        typer.Option(help="passes over the images; decided by early stopping if not given"),
+        typer.Option(
+            help="passes over the images; by their number if not given, or fewer where the total stops improving"
+        ),
     ] = None
     batch_size: Annotated[int, typer.Option(help="images a step")] = 32
-    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3
+    learning_rate: Annotated[
+        float | None, typer.Option(help="of Adam; 0.004 for adaptable and 0.001 for others if not given")
+    ] = None
     early_stopping: Annotated[
         int | None,
         typer.Option(help="stop after this many epochs without a better total loss, and keep the best epoch's weights"),
     ] = None
     kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0
-    pose_normalised: Annotated[
-        bool,
-        typer.Option(help="rotate and shift every cell to a canonical pose, so that codes do not depend on rotation"),
-    ] = False
+    invariant_to: Annotated[
+        str | None,
+        typer.Option(
+            help="what codes do not depend on: some of rotation,mirror,shift,brightness, or nothing; the first three with adaptable if not given. Leave out mirror where cells are handed, and brightness where it means something"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
     def config(self, images: int):
-        "The config of a run on a number of images."
-        from microvae.app.estimator import epochs_and_patience
-        from microvae.training.config import ModelConfig, Objective, RunConfig, Training
+        "The config of a run with so many images."
+        from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
-        longest, patience = epochs_and_patience(images, self.batch_size)
-        automatic = self.early_stopping is None and self.epochs is None
-        stop = patience if automatic else self.early_stopping
+        changes = {}
+        if self.invariant_to is not None:
+            named = self.invariant_to.replace(" ", "")
+            changes["invariant_to"] = () if named in ("", "nothing") else tuple(named.split(","))
         return RunConfig(
-            model=ModelConfig(
-                self.model, self.latent_dim, changes={"pose_normalised": True} if self.pose_normalised else ()
-            ),
-            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup),
-            training=Training(
-                longest if self.epochs is None else self.epochs,
+            model=ModelConfig(self.model, self.latent_dim, changes=changes),
+            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),
+            training=default_training(
+                images,
+                self.model,
+                self.epochs,
                 self.batch_size,
                 self.learning_rate,
-                self.seed,
+                "auto" if self.early_stopping is None else self.early_stopping,
+                seed=self.seed,
                 precision=self.precision,
-                early_stopping=stop,
-                keep_best=stop is not None,
             ),
         )
 

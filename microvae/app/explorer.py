@@ -182,26 +182,20 @@ DECODERS = ("auto", "onnx", "atlas")
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network, or `atlas`, from cells decoded in advance.
 
-    Raises `ConfigError` if the requested kind is not possible.
+    Cells are drawn in the canonical pose where codes do not depend on it. Raises `UnknownNameError` for another kind.
     """
     if asked not in DECODERS:
         raise unknown_name("decoder", asked, DECODERS)
-    pose_normalised = model.network.architecture.pose_normalised
-    if asked == "onnx" and pose_normalised:
-        raise ConfigError(
-            f"run {model.config.identity()} normalises the pose of cells, which the page's network does not; take --decoder atlas (decoder='atlas')"
-        )
     if asked != "auto":
         return asked
     size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
-    installed = find_spec("onnxscript") and find_spec("onnxruntime")
-    return "onnx" if installed and size <= LARGEST_DECODER and not pose_normalised else "atlas"
+    return "onnx" if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER else "atlas"
 
-# %% ../../nbs/app/04_explorer.ipynb #f6c3cc78
+# %% ../../nbs/app/04_explorer.ipynb #605691df
 def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
-        write_onnx(model.network, Path(folder), only=("decoder",))
+        write_onnx(model.network, Path(folder), only=("decoder",), canonical=True)
         return (Path(folder) / "decoder.onnx").read_bytes()
 
 # %% ../../nbs/app/04_explorer.ipynb #5e01060c

@@ -761,7 +761,8 @@ def _encoding(path: Path) -> str:
 def _separator(path: Path, encoding: str) -> str:
     "What separates the names in the first line of a text table; a comma where nothing does."
     with open(path, encoding=encoding, errors="replace") as file:
-        line = next((line for line in file if line.strip()), "")
+        begins = file.read(2**20)  # a file may be one endless line
+    line = next((line for line in begins.splitlines() if line.strip()), "")
     outside = "".join(line.split('"')[::2])
     return max(",;\t", key=outside.count)
 

@@ -147,7 +147,7 @@ def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int 
     for _, cut in map_jobs(job, fields, 0 if here else workers, scheduler, lost=_dead):
         yield cut
 
-# %% ../../nbs/data/18_plates.ipynb #4b8f3004
+# %% ../../nbs/data/18_plates.ipynb #8302fcc6
 def _known_of(
     fields: list[Field], failed: list[str], folder: str, table, on: str | None, part: bool, plate_columns: bool
 ) -> pd.DataFrame | None:

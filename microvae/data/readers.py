@@ -549,7 +549,8 @@ def _completed(found: ImageFile, axes: str | None) -> ImageFile:
     maximum = found.maximum or certain_maximum(found.dtype)
     known = _known(axes or found.axes, found.shape, path, found.dtype)
     open_ended = len(found.shape) > 2 and not axes and not {"Q", "I"}.isdisjoint(found.axes or "Q")
-    opened = replace(found, axes=known, maximum=maximum, guessed=open_ended)
+    opened = replace(found, axes=known, maximum=maximum)
+    opened = replace(opened, guessed=open_ended and opened.frames * opened.size("C") * opened.size("Z") > 1)
     if "S" in known and opened.size("S") == 4 and found.samples is None:
         opened = replace(opened, samples=first_samples(4, 3))  # red, green, blue and opacity
     _check_size(opened)

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'Reading', 'FromSource', 'ForModel', 'models',
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
-           'detect', 'annotate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'detect', 'annotate', 'plate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands',
+           'main']
 
-# %% ../../nbs/app/08_cli.ipynb #64948acf
+# %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import sys
 import warnings
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from typing import Annotated
 import typer
 
 import microvae
-from ..core.errors import ConfigError, MicroVAEError, unknown_name
+from ..core.errors import ConfigError, MicroVAEError, in_options, unknown_name
 from ..core.files import free
 from microvae.core.terminal import (
     AsJson,
@@ -36,7 +37,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #e81d2064
+# %% ../../nbs/app/08_cli.ipynb #adedf2fb
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +48,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #50a1e742
+# %% ../../nbs/app/08_cli.ipynb #45dcbcd5
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,13 +66,16 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #736e3c6d
+# %% ../../nbs/app/08_cli.ipynb #cc139a26
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
 
     table: Annotated[
-        Path | None, typer.Option(help="CSV, Excel or Parquet file with a row for each image file, joined by file name")
+        Path | None,
+        typer.Option(
+            help="CSV, Excel or Parquet file with a row for each image file or well, joined by file name or well"
+        ),
     ] = None
     on: Annotated[str | None, typer.Option("--on", help="the table's column of file names; detected if not given")] = (
         None
@@ -86,6 +90,14 @@ class Reading:
     z: Annotated[
         str, typer.Option(help="max for a projection of stacks, focus for the sharpest slice, or the number of a slice")
     ] = "max"
+    axes: Annotated[
+        str | None,
+        typer.Option(help="a letter of T, C, Z, Y, X, S for each axis of the files, where they do not say what it is"),
+    ] = None
+    level: Annotated[int, typer.Option(help="of pyramids; 0 is the full size")] = 0
+    plate_columns: Annotated[
+        bool, typer.Option("--plate-columns", help="add columns Metadata_Plate, Metadata_Well and Metadata_Site")
+    ] = False
 
     @property
     def slice(self) -> str | int:
@@ -102,9 +114,12 @@ class Reading:
             part=self.part,
             channels=channels_of(self.channel),
             z=None if self.z == "max" else self.slice,
+            axes=self.axes,
+            level=self.level or None,
+            plate_columns=self.plate_columns or None,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #86dd6da4
+# %% ../../nbs/app/08_cli.ipynb #f420a0fa
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -143,7 +158,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #e24e5891
+# %% ../../nbs/app/08_cli.ipynb #bfe43ec2
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -168,7 +183,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #56763446
+# %% ../../nbs/app/08_cli.ipynb #213d232c
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -203,7 +218,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8776b0eb
+# %% ../../nbs/app/08_cli.ipynb #396315b4
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -214,7 +229,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #bec8aba7
+# %% ../../nbs/app/08_cli.ipynb #87bc6cb3
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -244,7 +259,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #a060bd86
+# %% ../../nbs/app/08_cli.ipynb #7ff36afd
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -257,7 +272,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #57ed9daf
+# %% ../../nbs/app/08_cli.ipynb #073879f8
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -283,7 +298,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #6aac0a4d
+# %% ../../nbs/app/08_cli.ipynb #fdfabfc1
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -322,76 +337,84 @@ def crop(
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
+    from microvae.data.plates import named_like
 
     cutting = {"outside" if name == "border" else name: value for name, value in vars(window).items()}
     made = crop_to(
         source,
-        out or Path(Path(source).resolve().name + ".zarr"),
+        out or Path((Path(source).resolve().name if Path(source).exists() else named_like(Path(source))) + ".zarr"),
         cutting.pop("size"),
         reading.channel,
         dict(channel=find, method=method, diameter=diameter),
         vars(preparation),
         **cutting,
         **dict(table=reading.table, on=reading.on, part=reading.part, z=reading.slice),
+        **dict(axes=reading.axes, level=reading.level, plate_columns=reading.plate_columns),
         **dict(overwrite=overwrite, scheduler=scheduler, workers=workers),
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #80c011b6
+# %% ../../nbs/app/08_cli.ipynb #e48c266f
 @dataclass
 class Fitting:
     "Options for training."
 
     model: Network = "adaptable"
     latent_dim: Annotated[
-        int | None, typer.Option(help="latent dimensions; the network's default if not given, 2 for most")
+        int | None,
+        typer.Option(help="numbers of a code; the network's own if not given: 32 for adaptable, 2 for most others"),
     ] = None
     beta: Annotated[
         float, typer.Option(help="weight of the KL divergence: smaller reconstructs better, larger orders the map more")
     ] = 1.0
     epochs: Annotated[
         int | None,
-        typer.Option(help="passes over the images; decided by early stopping if not given"),
+        typer.Option(
+            help="passes over the images; by their number if not given, or fewer where the total stops improving"
+        ),
     ] = None
     batch_size: Annotated[int, typer.Option(help="images a step")] = 32
-    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3
+    learning_rate: Annotated[
+        float | None, typer.Option(help="of Adam; 0.004 for adaptable and 0.001 for others if not given")
+    ] = None
     early_stopping: Annotated[
         int | None,
         typer.Option(help="stop after this many epochs without a better total loss, and keep the best epoch's weights"),
     ] = None
     kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0
-    pose_normalised: Annotated[
-        bool,
-        typer.Option(help="rotate and shift every cell to a canonical pose, so that codes do not depend on rotation"),
-    ] = False
+    invariant_to: Annotated[
+        str | None,
+        typer.Option(
+            help="what codes do not depend on: some of rotation,mirror,shift,brightness, or nothing; the first three with adaptable if not given. Leave out mirror where cells are handed, and brightness where it means something"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
     def config(self, images: int):
-        "The config of a run on a number of images."
-        from microvae.app.estimator import epochs_and_patience
-        from microvae.training.config import ModelConfig, Objective, RunConfig, Training
+        "The config of a run with so many images."
+        from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
-        longest, patience = epochs_and_patience(images, self.batch_size)
-        automatic = self.early_stopping is None and self.epochs is None
-        stop = patience if automatic else self.early_stopping
+        changes = {}
+        if self.invariant_to is not None:
+            named = self.invariant_to.replace(" ", "")
+            changes["invariant_to"] = () if named in ("", "nothing") else tuple(named.split(","))
         return RunConfig(
-            model=ModelConfig(
-                self.model, self.latent_dim, changes={"pose_normalised": True} if self.pose_normalised else ()
-            ),
-            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup),
-            training=Training(
-                longest if self.epochs is None else self.epochs,
+            model=ModelConfig(self.model, self.latent_dim, changes=changes),
+            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),
+            training=default_training(
+                images,
+                self.model,
+                self.epochs,
                 self.batch_size,
                 self.learning_rate,
-                self.seed,
+                "auto" if self.early_stopping is None else self.early_stopping,
+                seed=self.seed,
                 precision=self.precision,
-                early_stopping=stop,
-                keep_best=stop is not None,
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #7b492718
+# %% ../../nbs/app/08_cli.ipynb #5fc03442
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -447,7 +470,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #2a5d07b6
+# %% ../../nbs/app/08_cli.ipynb #6f0b22d6
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -462,7 +485,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #df56149b
+# %% ../../nbs/app/08_cli.ipynb #7a87fce6
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -499,13 +522,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #59790a3a
+# %% ../../nbs/app/08_cli.ipynb #d453b742
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #02e4ea8e
+# %% ../../nbs/app/08_cli.ipynb #0b8c4834
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -540,7 +563,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #427f65a4
+# %% ../../nbs/app/08_cli.ipynb #50a65b0a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -570,7 +593,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #42eda296
+# %% ../../nbs/app/08_cli.ipynb #97b72fc6
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -618,7 +641,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #a5d97b5c
+# %% ../../nbs/app/08_cli.ipynb #02329018
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 def annotate(
@@ -650,7 +673,52 @@ def annotate(
     files = write(codes, out, kind, by, images, labels)
     print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
-# %% ../../nbs/app/08_cli.ipynb #68efc254
+# %% ../../nbs/app/08_cli.ipynb #5a2699fb
+@app.command()
+def plate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="a table that `microvae embed` or `detect` wrote, or a stored set; wells as names of files show them, or in Metadata_Well"
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="the picture to write: .png, .svg or .pdf")] = Path("plate.png"),
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", "--color", help="column that colours the wells; the number of cells if not given"),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="a plate map, or a table of what is known of the files, whose columns can colour too"),
+    ] = None,
+    part: Annotated[bool, typer.Option("--part", help="the table may have rows without an image")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Draw plates, each well coloured by the mean of a column or by its most frequent value.
+
+    Example: `microvae plate codes.csv --colour z1`
+
+    Example: `microvae plate PLATE.zarr drugs.png --table platemap.xlsx --colour drug`
+    """
+    from microvae.core.files import read_table
+    from microvae.core.style import write_figure
+    from microvae.data.images import load_images
+    from microvae.data.tables import join_table
+    from microvae.evaluation.pictures import plot_plate, well_values
+
+    free(out, overwrite)
+    tables = (".csv", ".tsv", ".parquet", ".xlsx")
+    rows = read_table(source) if Path(source).suffix.lower() in tables else load_images(source).table
+    if table is not None:
+        rows = join_table(rows, table, part=part)
+    wells = well_values(rows, colour)
+    file = write_figure(out, plot_plate(rows, colour))
+    count = wells["plate"].nunique()
+    text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
+    print_result(as_json, text, file=file, wells=len(wells), plates=count)
+
+# %% ../../nbs/app/08_cli.ipynb #7bec4827
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -704,7 +772,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #ce8c5877
+# %% ../../nbs/app/08_cli.ipynb #d8a5095b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -732,7 +800,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #b3d9a6cb
+# %% ../../nbs/app/08_cli.ipynb #62db975b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -781,7 +849,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #de05c93e
+# %% ../../nbs/app/08_cli.ipynb #169c2f84
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -800,7 +868,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #a56d5e71
+# %% ../../nbs/app/08_cli.ipynb #a115c23d
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -815,7 +883,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #17c6e009
+# %% ../../nbs/app/08_cli.ipynb #c219690a
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -847,7 +915,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #a26a890c
+# %% ../../nbs/app/08_cli.ipynb #3d284572
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -855,17 +923,17 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #bf7e8175
+# %% ../../nbs/app/08_cli.ipynb #056a118c
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #98b6b7be
+# %% ../../nbs/app/08_cli.ipynb #3e40e145
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (
-        print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
+        print(f"microvae: note: {in_options(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
     try:
         app()
     except MicroVAEError as error:
-        print(f"microvae: {error}", file=sys.stderr)
+        print(f"microvae: {in_options(str(error))}", file=sys.stderr)
         sys.exit(2)

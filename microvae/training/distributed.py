@@ -108,17 +108,11 @@ class SharedArrays:
 
     images: Any  # a stored set, an array, or the path of a .npy file
     known: dict  # table, channels, name and about
-    rows: np.ndarray | None = None  # indices of its images; all if None
 
     def __call__(self) -> CellImages:
-        cells = CellImages(
+        return CellImages(
             np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known
         )
-        return cells if self.rows is None else cells[self.rows]
-
-    def rows_of(self, rows: np.ndarray) -> "SharedArrays":
-        "A handle of some of the images, by their indices."
-        return SharedArrays(self.images, self.known, np.asarray(rows))
 
 # %% ../../nbs/training/04_distributed.ipynb #7112cbbb
 def share(cells: CellImages | None, file: Path | None = None) -> SharedArrays | None:

@@ -71,7 +71,9 @@ WHY = {
     "bench": {
         "pythae": ("another VAE library, to compare with", "a row of the benchmark"),
         "lightning": ("a trainer to compare with", "a row of the benchmark"),
+        "pyroved": ("a VAE that is invariant to rotation, to compare with", "a row of the benchmark of codes"),
     },
+    "measures": {"cp-measure": ("CellProfiler's measurements", "measures as screens use them, to compare with")},
     "search": {"optuna": ("searches with pruning, shared by processes", "`microvae search`")},
     "maps": {"umap-learn": ("UMAP", "one of three projections")},
     "onnx": {

@@ -78,12 +78,7 @@ SIZES = {
 }
 
 #: Set -> column of classes, column of what must not be split.
-TASKS = {
-    "memory_b": ("cohort", "donor"),
-    "blood_cells": ("kind", "file"),
-    "dsb2018_kinds": ("kind", "field"),
-    "lung_fret": ("fate", "track"),
-}
+TASKS = {name: (entry.label, entry.group) for name, entry in CATALOGUE.items() if entry.group}
 
 #: Set -> which cells are normal and which outliers, of its table; others are left out.
 OUTLIERS: dict[str, tuple[Callable, Callable]] = {

@@ -483,7 +483,8 @@ class DataSet:
     licence: str = ""
     source: str = ""
     folder: str = ""  # the name of its folder, where data_folder holds several sets
-    label: str = ""  # column of the classes that codes are asked for
+    label: str = ""  # column that codes are asked for: classes, or a number
+    number: str = ""  # column of a number that codes are asked for as well
     group: str = ""  # column of what belongs together and is held out as a whole
 
 # %% ../../nbs/data/20_catalogue.ipynb #14d88d8d
@@ -508,7 +509,11 @@ CATALOGUE = {
         group="track",
     ),
     "phase_contrast": DataSet(
-        phase_contrast, "simulated", "cells in phase contrast, 1 channel, 64×64, with all true factors", source=_OWN
+        phase_contrast,
+        "simulated",
+        "cells in phase contrast, 1 channel, 64×64, with all true factors",
+        source=_OWN,
+        label="rounding",
     ),
     "laser_surfaces": DataSet(
         laser_surfaces,
@@ -651,6 +656,7 @@ CATALOGUE = {
         "Blasi et al. 2016, imaging flow cytometry; public repository minh-doan/MLCP",
         folder="jurkat_cell_cycle",
         label="phase",
+        number="dna_content",
     ),
     "jurkat_label_free": DataSet(
         jurkat_label_free,
@@ -660,6 +666,7 @@ CATALOGUE = {
         "as jurkat_cells",
         folder="jurkat_cell_cycle",
         label="phase",
+        number="dna_content",
     ),
     "lipss_sem": DataSet(
         lipss_sem,

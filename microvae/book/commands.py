@@ -42,7 +42,7 @@ def run_codes(
     seeds: int,
     cells: int,
     image_side: int,
-    steps: int | None,
+    epochs: int | None,
     data_folder: str | None,
     device: str,
     out: Path,
@@ -54,12 +54,12 @@ def run_codes(
     from microvae.evaluation.representations import Effort
 
     representations = representations or (*codes.REPRESENTATIONS, *codes.JOINED)
-    for option, number in (("seeds", seeds), ("cells", cells), ("image-side", image_side), ("steps", steps)):
+    for option, number in (("seeds", seeds), ("cells", cells), ("image-side", image_side), ("epochs", epochs)):
         if number is not None and number < 1:
             raise ConfigError(f"--{option} is {number}; it must be at least 1")
     codes.check_names(sets, representations)
     tasks = [codes.task_of(name, cells, image_side, data_folder) for name in sets]
-    effort = Effort(0, steps=steps, device=device, runs=str(out / "runs"))
+    effort = Effort(0, epochs=epochs, device=device, runs=str(out / "runs"))
     rows = codes.run_rows(
         codes.Benchmark(out / "rows", effort), tasks, representations, sizes, tuple(range(seeds)), status
     )
@@ -95,8 +95,8 @@ def bench(
     seeds: Annotated[int, typer.Option(help="for codes: how many seeds")] = 5,
     cells: Annotated[int, typer.Option(help="for codes: the most cells of a set")] = 6000,
     image_side: Annotated[int, typer.Option(help="for codes: the side that simulators draw at")] = 64,
-    steps: Annotated[
-        int | None, typer.Option(help="for codes: steps of every optimiser; each method's own if not given")
+    epochs: Annotated[
+        int | None, typer.Option(help="for codes: epochs of every representation; each its own if not given")
     ] = None,
     data_folder: DataFolder = None,
     out: Annotated[Path, typer.Option(help="where tables go")] = Path("results"),
@@ -116,7 +116,7 @@ def bench(
         print_line = None if as_json else partial(print, flush=True)
         named = (split_names(sets), split_names(representations), _whole_numbers(sizes, "sizes"))
         text, tables = run_codes(
-            *named, seeds, cells, image_side, steps, data_folder, device, out / "codes", print_line
+            *named, seeds, cells, image_side, epochs, data_folder, device, out / "codes", print_line
         )
         print_result(as_json, text, **tables)
         return

@@ -50,7 +50,7 @@ THESIS_STEPS = 1500
 def fit_thesis(cells: CellImages, effort: Effort) -> Encoder:
     "The thesis' network: depth by its rule, fixed squared error, β = 1."
     depth = interpolated_depth(*cells.image_shape[1:])
-    epochs = ceil((effort.steps or THESIS_STEPS) / ceil(0.9 * len(cells) / 32))
+    epochs = effort.epochs or ceil(THESIS_STEPS / ceil(0.9 * len(cells) / 32))
     config = RunConfig(
         model=ModelConfig(f"depth{depth}", effort.columns),
         objective=Objective("mse", 1.0),
@@ -61,10 +61,10 @@ def fit_thesis(cells: CellImages, effort: Effort) -> Encoder:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #0e9875c7
 def fit_microvae(cells: CellImages, effort: Effort) -> Encoder:
-    "`MicroVAE` as it comes; only a quick look gives it a number of steps."
+    "`MicroVAE` as it comes; only a quick look gives it a number of epochs."
     vae = MicroVAE(effort.columns, random_state=effort.seed, device=effort.device, folder=effort.runs, verbose=False)
-    if effort.steps is not None:
-        vae.set_params(epochs=ceil(effort.steps / ceil(0.9 * len(cells) / vae.batch_size)))
+    if effort.epochs is not None:
+        vae.set_params(epochs=effort.epochs)
     return _encoder(vae.fit(cells).model_)
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #3436ec46
@@ -143,7 +143,7 @@ class Benchmark:
     "Rows of a benchmark, each kept in a folder as soon as it is finished."
 
     folder: Path  # where rows are kept
-    effort: Effort = Effort(0)  # steps, device and where runs are kept
+    effort: Effort = Effort(0)  # epochs, device and where runs are kept
     moved: int = 200  # cells that are rotated, mirrored, shifted and made brighter
 
     def row(self, task: Task, representation: str, columns: int, seed: int) -> dict:
@@ -154,7 +154,7 @@ class Benchmark:
             seed = seed if kind.seeds else 0
         words = [task.name, representation, *([str(columns)] if columns else []), f"seed{seed}"]
         place = self.folder / ("-".join(words) + ".json")
-        asked = dict(cells=task.fingerprint, steps=self.effort.steps, moved=self.moved)
+        asked = dict(cells=task.fingerprint, epochs=self.effort.epochs, moved=self.moved)
         if place.exists() and (kept := read_json(place)).get("asked") == asked:
             return kept | dict(file=str(place.with_suffix(".npz")))
         if representation in JOINED:
@@ -199,7 +199,7 @@ def judge_or_chance(values: np.ndarray, task: Task) -> tuple[dict[str, float], d
     groups = np.arange(len(labels)) if task.groups is None else pd.factorize(task.groups)[0]
     chance = 1 / len(classes)
     most = float(np.bincount(truth).max() / len(truth))
-    numbers = dict(accuracy=chance, neighbours=chance, purity=most, nmi=0.0, ari=0.0)
+    numbers = dict(accuracy=chance, auc=0.5, neighbours=chance, purity=most, nmi=0.0, ari=0.0)
     return numbers, dict(predicted=np.zeros(len(truth), int), truth=truth, groups=groups)
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #d3de02d2
@@ -227,6 +227,11 @@ def movement_of(encoder: Encoder, cells: CellImages) -> dict[str, float]:
             found[name] = float("nan")
     return found
 
+# %% ../../nbs/chapters/13_codes/study.ipynb #57fea636
+def _has(task: Task, kind: Representation) -> bool:
+    "Whether a set has a representation."
+    return not kind.sets or task.name in kind.sets
+
 # %% ../../nbs/chapters/13_codes/study.ipynb #0f34738b
 def run_rows(
     benchmark: Benchmark,
@@ -242,6 +247,8 @@ def run_rows(
         for size in sizes:
             for seed in seeds:
                 for name in representations:
+                    if name in REPRESENTATIONS and not _has(task, REPRESENTATIONS[name]):
+                        continue
                     row = benchmark.row(task, name, size, seed)
                     if row["file"] not in rows and status is not None:
                         status(f"{Path(row['file']).stem}: balanced accuracy {row['accuracy']:.3f}")
@@ -310,7 +317,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
 # %% ../../nbs/chapters/13_codes/study.ipynb #116fcc32
 def results_table(found: pd.DataFrame) -> str:
     "`accuracies` as text, for a terminal."
-    columns = ["neighbours", "purity", "number_r", *CHANGES, "explained", "seconds"]
+    columns = ["auc", "neighbours", "purity", "number_r", *CHANGES, "explained", "seconds"]
     shown = [name for name in columns if name in found and found[name].notna().any()]
     rows = []
     for row in found.to_dict("records"):
@@ -321,17 +328,17 @@ def results_table(found: pd.DataFrame) -> str:
     return text_table(["set", "representation", "columns", "seeds", "balanced accuracy", *shown], rows)
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #4afa2726
-_FAST = "pixels,pca,pca_posed,measures,thesis,microvae,microvae+measures"
+_FAST = "pixels,pca,pca_posed,measures,factors,thesis,microvae,microvae+measures"
 
-#: Profile -> how much: cells of each set, the side that simulators draw at, columns, seeds, steps of the optimiser (each method's own if None), cells that are rotated and moved, and the representations.
+#: Profile -> how much: cells of each set, the side that simulators draw at, columns, seeds, epochs (each method's own if None), cells that are rotated and moved, and the representations.
 SIZES = {
-    "quick": dict(cells=200, side=24, columns=(8,), seeds=(0, 1), steps=100, moved=30, representations=_FAST),
+    "quick": dict(cells=200, side=24, columns=(8,), seeds=(0, 1), epochs=20, moved=30, representations=_FAST),
     "standard": dict(
         cells=6000,
         side=64,
         columns=(8, 32),
         seeds=(0, 1, 2, 3, 4),
-        steps=None,
+        epochs=None,
         moved=200,
         representations=f"{_FAST},pyroved,pythae_vae,pythae_wae",
     ),
@@ -340,7 +347,7 @@ SIZES = {
         side=140,
         columns=(8, 32, 64),
         seeds=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9),
-        steps=None,
+        epochs=None,
         moved=500,
         representations=f"{_FAST},pyroved,pythae_vae,pythae_wae",
     ),
@@ -357,7 +364,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         drawn = size["side"] if name in ("memory_b", "phase_contrast") else None
         cells = setting.load(name, min(size["cells"], MOST.get(name, size["cells"])), drawn)
         tasks.append(Task(name, cells))
-    effort = Effort(0, steps=size["steps"], device=setting.device, runs=str(setting.runs))
+    effort = Effort(0, epochs=size["epochs"], device=setting.device, runs=str(setting.runs))
     benchmark = Benchmark(setting.out / "rows", effort, size["moved"])
     rows = run_rows(benchmark, tasks, representations, size["columns"], size["seeds"])
     held = {task.name: hold_out(task.cells, 0.1)[1] for task in tasks}

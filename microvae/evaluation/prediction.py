@@ -561,7 +561,7 @@ class Judged(NamedTuple):
 
     numbers: dict[
         str, float
-    ]  # accuracy, neighbours, purity, nmi, ari, labelled_10 ..., and number_r where a number is asked for
+    ]  # accuracy, auc, neighbours, purity, nmi, ari, labelled_10 ..., and number_r where a number is asked for
     predicted: np.ndarray  # (N,) class that logistic regression gives each held-out cell, as a number
     truth: np.ndarray  # (N,)
     groups: np.ndarray  # (N,)
@@ -586,7 +586,7 @@ def judge_features(
     strength = 1.0 if features.shape[1] <= FEW_COLUMNS else None
     linear = classify(features, classes, groups, folds=folds, strength=strength)
     near = classify(features, classes, groups, "nearest neighbours", folds, neighbours=NEIGHBOURS)
-    numbers = dict(accuracy=balanced_accuracy(linear), neighbours=balanced_accuracy(near))
+    numbers = dict(accuracy=balanced_accuracy(linear), auc=area_under_roc(linear), neighbours=balanced_accuracy(near))
     numbers |= cluster_scores(features, classes)
     numbers |= {f"labelled_{k}": value for k, value in label_curve(features, classes, groups, folds=folds).items()}
     if number is not None:

@@ -25,7 +25,7 @@ from microvae.training.model import read_card
 
 COMMAND = shutil.which("microvae", path=Path(sys.executable).parent)
 README = (Path(__file__).parents[1] / "README.md").read_text()
-ALONE = README[README.index("## The library alone") : README.index("The parts that the estimator")]
+ALONE = README[README.index("## A first map") : README.index("The functions behind the estimator")]
 
 
 def microvae(*words, cwd, **settings):

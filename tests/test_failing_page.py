@@ -56,7 +56,9 @@ def book(tmp_path_factory, root):
     kernel = dict(kernelspec=dict(name="python3", display_name="python3", language="python"))
     for name, cells in PAGES.items():
         (folder / "nbs" / f"{name}.ipynb").write_text(writes(new_notebook(cells=cells, metadata=kernel)))
-    return folder, microvae("book", cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)  # as in most shells
+        return folder, microvae("book", cwd=folder)
 
 
 def text_of(book, page: str) -> str:

@@ -123,3 +123,59 @@ def test_a_format_is_one_module(tmp_path, monkeypatch):
     finally:
         readers.cache_clear()
         sys.modules.pop("microvae.data.format_toy", None)
+
+
+SCENES = """
+import numpy as np
+from dataclasses import replace
+from microvae.data.readers import FileReader, ImageFile, Site
+
+class SceneReader(FileReader):
+    endings = (".scenes",)
+
+    def open(self, path, level):
+        whole = np.loadtxt(path, np.uint8, ndmin=2)
+        middle = whole.shape[1] // 2
+        halves = {"left": whole[:, :middle], "right": whole[:, middle:]}
+        scenes = [
+            ImageFile(path, half, "YX", scene=name, site=Site("P7", "B02", name)) for name, half in halves.items()
+        ]
+        return replace(scenes[0], scenes=tuple(scenes))
+
+READER = SceneReader()
+"""
+
+
+@pytest.fixture
+def offered(tmp_path, monkeypatch):
+    "A package that offers a reader, as an installed one does."
+    package = tmp_path / "installed"
+    (package / "lab_reader-1.dist-info").mkdir(parents=True)
+    (package / "lab_reader-1.dist-info" / "METADATA").write_text("Name: lab-reader\nVersion: 1\n")
+    (package / "lab_reader-1.dist-info" / "entry_points.txt").write_text(
+        "[microvae.readers]\nlab = lab_reader:READER\n"
+    )
+    (package / "lab_reader.py").write_text(SCENES)
+    monkeypatch.syspath_prepend(package)
+    readers.cache_clear()
+    yield
+    readers.cache_clear()
+    sys.modules.pop("lab_reader", None)
+
+
+def test_an_installed_package_adds_a_format(tmp_path, offered):
+    np.savetxt(tmp_path / "a.scenes", np.repeat([[51, 204]], 4, 1).repeat(4, 0), "%d")
+    cells = mv.load_images(tmp_path / "a.scenes")
+    assert cells.table.file.tolist() == ["a.scenes", "a.scenes"]
+    assert cells.table.scene.tolist() == ["left", "right"]
+    assert np.allclose(cells.images.mean((1, 2, 3)), [0.2, 0.8])
+    assert cells.table.plate.tolist() == ["P7", "P7"]
+
+
+def test_each_scene_is_cut_on_its_own(tmp_path, offered):
+    pixels = np.zeros((60, 120), int)
+    pixels[25:35, 85:95] = 200
+    np.savetxt(tmp_path / "a.scenes", pixels, "%d")
+    cells = mv.crop_fields(tmp_path / "a.scenes", 20, progress=False, segmentation=mv.Segmentation(method="threshold"))
+    assert cells.table.scene.tolist() == ["right"]
+    assert [failure["file"] for failure in cells.about["failed"]] == ["a.scenes, left"]

@@ -205,16 +205,17 @@ def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON)
     if not (theirs and wanted):
         _warn_of_unknown(cells, model, theirs, wanted)
         return cells
-    maxima = [_last_maximum(steps) for steps in (theirs, wanted)]
-    if theirs[:-1] == wanted[:-1] and all(maxima):
+    maximum = _last_maximum(theirs)
+    of_run = _last_maximum(wanted)
+    if theirs[:-1] == wanted[:-1] and maximum and of_run:
         warnings.warn(
-            f"{cells.name} was divided by {maxima[0]:g} and the images of run {model.config.identity()} by {maxima[1]:g}: its pixels are rescaled to the run's",
+            f"{cells.name} was divided by {maximum:g} and the images of run {model.config.identity()} by {of_run:g}: its pixels are rescaled to the run's",
             stacklevel=3,
         )
         about = cells.about | {
             "preprocessing": Preprocessing((*Preprocessing.from_list(trained_on).steps, Clip())).as_list()
         }
-        return _warn_of_bright(replace(cells.rescaled(maxima[0] / maxima[1]), about=about))
+        return _warn_of_bright(replace(cells.rescaled(maximum / of_run), about=about))
     raise ConfigError(
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
     )
@@ -249,7 +250,8 @@ def images_for(
 
     Raises `ConfigError` where channels are others, and where the source of a run is not known.
     """
-    kept = model.card["data"].get("source") or {}
+    known = model.card["data"].get("source")
+    kept = known if isinstance(known, dict) else {}  # a text says where they came from, not how to load them
     reading = {name: value for name, value in reading.items() if value}
     if source is not None:
         reading = _channels_of(kept, source) | reading

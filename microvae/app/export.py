@@ -46,7 +46,8 @@ class EncoderGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         found = self.model.posterior(images) if self.model.probabilistic else (self.model.encode(images),)
-        return found + ((self.model.pose(images),) if self.model.architecture.pose_normalised else ())
+        pose = self.model.pose(images)
+        return found if pose is None else (*found, pose)
 
 # %% ../../nbs/app/03_export.ipynb #4af9acdd
 class DecoderGraph(nn.Module):

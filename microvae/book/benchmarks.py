@@ -233,7 +233,8 @@ def peak_memory() -> float:
     "The most memory that this process has taken, in GB; NaN on Windows, which does not report it."
     status = Path("/proc/self/status")
     if status.exists():  # what the system counts for a process begins with the peak of the one that started it
-        return float(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 1e6
+        [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))
+        return float(kilobytes) / 1e6
     if sys.platform == "win32":
         return float("nan")
     import resource

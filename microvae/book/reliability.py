@@ -56,9 +56,8 @@ class LastRun:
 
     def load(self) -> str:
         "What large things took."
-        streamed, table, listed, soak = (
-            self.figures.get(name) for name in ("streamed", "long_table", "listed", "soak")
-        )
+        streamed, table, listed = (self.figures[name] for name in ("streamed", "long_table", "listed"))
+        soak = self.figures.get("soak")
         lines = [
             f"- {streamed['images']:,} crops of 20×20 pixels are appended to a stored set at {streamed['written_per_second']:,} a second, and streamed in random order at {streamed['read_per_second']:,} a second; the process has {streamed['megabytes_after_a_quarter']:,} MB after a quarter and {streamed['megabytes_at_the_end']:,} MB at the end.",
             f"- A table of {table['rows']:,} rows is joined to what is known of 1,000 files, written as Parquet and read again in {table['seconds']:.0f} s.",

@@ -38,6 +38,7 @@ from ..study.chapter import chapters
 from microvae.study.runner import (
     FailedCheck,
     digest,
+    environment,
     error_of,
     execute,
     failed_checks,
@@ -304,7 +305,7 @@ SUBPACKAGES = ("core", "data", "models", "training", "evaluation", "study", "cha
 def heading(page: Path) -> tuple[str, str]:
     "Title and first sentence of a notebook."
     text = "\n\n".join("".join(cell["source"]) for cell in read_json(page)["cells"] if cell["cell_type"] == "markdown")
-    return re.search(r"^# (.+)$", text, re.M)[1], re.search(r"^> (.+)$", text, re.M)[1]
+    return re.findall(r"^# (.+)$", text, re.M)[0], re.findall(r"^> (.+)$", text, re.M)[0]
 
 # %% ../../nbs/book/07_site.ipynb #e78100b9
 def module_pages(subpackage: str, nbs="nbs") -> dict[str, Path]:
@@ -512,7 +513,8 @@ def write_source(contents, work: Path, bibliography: Path):
 # %% ../../nbs/book/07_site.ipynb #182df658
 def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]:
     "Execute all pages, as many at once as there are cores; the checks that failed."
-    with ThreadPoolExecutor(cores()) as pool:
+    # set here, not by the threads: the environment is that of the whole process
+    with environment("OMP_NUM_THREADS", "1"), ThreadPoolExecutor(cores()) as pool:
         # those with slow checks first, so that no core waits for one of them at the end
         slow_first = sorted(pages, key=lambda page: "#| slow" not in page.read_text(encoding="utf-8"))
         jobs = {pool.submit(execute_page, page, work, mark): page for page in slow_first}

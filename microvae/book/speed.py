@@ -11,6 +11,7 @@ __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_he
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -221,7 +222,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
 
 # %% ../../nbs/book/04_speed.ipynb #3b68dc69
 #: name -> trainer
-TRAINERS = {
+TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
     "microvae": train_here,
     "microvae, float32": partial(train_here, precision="float32"),
     "plain PyTorch, DataLoader": train_plain,

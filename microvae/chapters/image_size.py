@@ -18,7 +18,7 @@ from ..study.results import Results
 # %% ../../nbs/chapters/03_image_size/study.ipynb #ddd30184
 SETTINGS = dict(latent_dims=(2,), learning_rate=1e-3, gradient_clip=None)
 
-#: Profile -> cells, epochs, seeds, latent sizes, batch, and Adam's settings.
+#: Profile -> cells, epochs, seeds, latent sizes, batch size, and settings of Adam.
 SIZES = {
     "quick": dict(cells=500, epochs=5, seeds=(0,), batch_size=16, **SETTINGS),
     "standard": dict(cells=2000, epochs=20, seeds=(0, 1, 2), batch_size=16, **SETTINGS),
@@ -41,7 +41,7 @@ def _at_depth(column: str, depth: int, holds: Callable[[float], bool], name: str
 
 # %% ../../nbs/chapters/03_image_size/study.ipynb #4c308851
 def claims(results: Results) -> pd.DataFrame:
-    "The thesis' claims against results, a row each."
+    "Verdicts on the thesis' claims, a row each."
     runs = results.tables["runs"]
     depth = interpolated_depth(80, 80)
     return after_training(
@@ -83,7 +83,7 @@ CHAPTER = Chapter(
     number=3,
     name="image_size",
     title="Does the rule pick the depth?",
-    question="The depth rule is drawn, then tested on images of a size between its two anchors.",
+    question="The thesis' depth rule, and a test of it on images of a size between its two anchors.",
     source=THESIS,
     data="lung_fret",
     sizes=SIZES,

@@ -19,9 +19,10 @@ from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, che
 from ..core.files import read_table
 from .collection import CellImages, joined_about
 from .fields import Field
+from .objects import check_labels
 from .preprocessing import Preprocessing
 from .readers import read_array
-from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
+from .segmentation import Segmentation, as_field, warn_of_pieces
 from .tables import file_column
 
 # %% ../../nbs/data/13_crops.ipynb #c04
@@ -242,10 +243,9 @@ def cut_field(
     table = measure_cells(planes, labels, names, segmentation.channel)
     size = cutting.size or (window_for(whole_cells(table)) if len(table) else 0)
     if read:
-        table = pd.concat(
-            [pd.DataFrame({"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}), table],
-            axis=1,
-        )
+        origin = {"file": [field.name] * len(table), "plate": field.plate, "frame": field.frame}
+        origin |= {"scene": field.scene} if field.scene else {}
+        table = pd.concat([pd.DataFrame(origin), table], axis=1)
     outside = _outside(table, cutting, size, planes.shape[1:])
     why = _why_dropped(table, cutting, outside)
     crops = _crops(planes, labels, table[why == ""], size, cutting)

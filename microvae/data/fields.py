@@ -6,7 +6,7 @@
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
            'channel_patterns', 'group_files', 'list_fields', 'folder_column']
 
-# %% ../../nbs/data/08_fields.ipynb #24167aeb
+# %% ../../nbs/data/08_fields.ipynb #c7ba55c5
 import os
 import re
 import warnings
@@ -19,10 +19,10 @@ import numpy as np
 
 from ..core.errors import ImageError, MicroVAEError, ShapeError
 from .preprocessing import Preprocessing, Sample
-from .readers import ImageFile, open_image, readers
+from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #c19
+# %% ../../nbs/data/08_fields.ipynb #0663a5f9
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -36,6 +36,8 @@ class Field:
     level: int = 0  # of a pyramid
     axes: str | None = None  # where files do not name them
     labels: Path | None = None  # the label image that goes with it
+    scene: str = ""  # of a file that holds several images
+    site: Site = Site()  # where on a plate it was taken, as far as it is known
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -44,11 +46,23 @@ class Field:
 
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
-        return [open_image(f, self.axes, self.level) for f in self.files]
+        return self.in_scene([open_image(f, self.axes, self.level) for f in self.files])
+
+    def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
+        "Of opened files the image of its scene."
+        return [file.at(self.scene) for file in opened]
 
     def each_frame(self, first: ImageFile) -> list["Field"]:
-        "A field a frame of its first file; none where an image in several files begins in another file."
-        return [] if first.first is not None else [replace(self, frame=t) for t in range(first.frames)]
+        "A field a frame of each scene of its first file; none where an image in several files begins in another file."
+        if first.first is not None:
+            return []
+        images = first.scenes or (first,)
+        return [self.at_frame(image, t) for image in images for t in range(image.frames)]
+
+    def at_frame(self, image: ImageFile, frame: int) -> "Field":
+        "The field of a frame of an opened image."
+        site = image.site if image.site.well else self.site
+        return replace(self, frame=frame, scene=image.scene, site=site, plate=image.site.plate or self.plate)
 
     def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
@@ -84,14 +98,14 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #72d8dae4
+# %% ../../nbs/data/08_fields.ipynb #759f68a8
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #c20
+# %% ../../nbs/data/08_fields.ipynb #b4853f44
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -99,19 +113,30 @@ def list_images(source) -> list[Path]:
     """
     if isinstance(source, (list, tuple)):
         found = [Path(p) for p in source]
-    elif Path(source).is_dir() and Path(source).suffix != ".zarr":
+    elif Path(source).is_dir() and reader_of(source) is not readers()[".zarr"]:
         found = _walk(Path(source))
     elif Path(source).exists():
         found = [Path(source)]
     else:
-        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if p.suffix.lower() in readers()]
+        found = [p for p in map(Path, sorted(glob(str(source), recursive=True))) if reader_of(p) is not None]
+    found = [image for path in found for image in _images_of(path)]
     if not found:
         raise ImageError(
             f"{source} holds no images; it must be a file, a folder or a pattern of files ending in {', '.join(readers())}"
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #bd2ad3f7
+# %% ../../nbs/data/08_fields.ipynb #57fc7122
+def _images_of(path: Path) -> list[Path]:
+    "The images that a path stands for."
+    reader = reader_of(path)
+    return [path] if reader is None else reader.images(path)
+
+# %% ../../nbs/data/08_fields.ipynb #82ad5a5a
+_UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+_THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
+
+# %% ../../nbs/data/08_fields.ipynb #17da7ab6
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -119,27 +144,36 @@ def _walk(folder: Path) -> list[Path]:
         raise ImageError(f"{error.filename} cannot be read: you have no permission to enter the folder") from error
 
     found = []
+    others = []
     for place, folders, files in os.walk(folder, onerror=closed):
-        found += [Path(place) / n for n in files if Path(n).suffix.lower() in readers() and not n.startswith(".")]
+        named = [Path(place) / name for name in files if not name.startswith(".")]
+        readable = [file for file in named if reader_of(file) is not None and not _THUMBNAIL.search(file.name)]
+        indices = [file for file in readable if reader_of(file).whole_folder and _images_of(file)]
+        found += sorted(indices)[-1:] or readable  # two indices of one folder describe the same files
+        others += [file for file in named if file.suffix.lower() in EXPORTED_BY and file not in readable]
         found += [Path(place) / n for n in folders if n.endswith(".zarr") and not is_stored(Path(place) / n)]
         folders[:] = [n for n in folders if not n.endswith(".zarr") and not n.startswith(".")]
+    if others and not found:
+        raise ImageError(not_read(others[0]))
+    if others:
+        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=5)
     return sorted(found)
 
-# %% ../../nbs/data/08_fields.ipynb #c20b
+# %% ../../nbs/data/08_fields.ipynb #d9c69afa
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #15d727fa
+# %% ../../nbs/data/08_fields.ipynb #d7504d04
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #cedeb419
+# %% ../../nbs/data/08_fields.ipynb #cffd870f
 def plain_stem(path: Path) -> str:
     "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
     stem = path.stem.removesuffix(".ome")
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #5d79a147
+# %% ../../nbs/data/08_fields.ipynb #a83db85b
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -159,7 +193,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #28ce3d5f
+# %% ../../nbs/data/08_fields.ipynb #ac9ebee8
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -167,7 +201,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #47db5dce
+# %% ../../nbs/data/08_fields.ipynb #bbedde9b
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -179,7 +213,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #c20e
+# %% ../../nbs/data/08_fields.ipynb #434c9ea1
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -191,7 +225,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #6045d151
+# %% ../../nbs/data/08_fields.ipynb #9ce5581b
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -201,7 +235,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #b0d8b787
+# %% ../../nbs/data/08_fields.ipynb #9b9cd1d2
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -224,7 +258,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #c25b6c18
+# %% ../../nbs/data/08_fields.ipynb #e25a0aef
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -235,7 +269,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #e7bd5e11
+# %% ../../nbs/data/08_fields.ipynb #2304c443
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -267,13 +301,13 @@ def group_files(
         name = str(first.relative_to(root)) if root else first.name
         where = "" if plate == "." else plate
         fields.append(Field(name, group, tuple(channels), where, z=z, level=level, axes=axes, labels=mask))
-    if unmatched and unreadable is None:
-        raise ImageError(unmatched[0][1])
-    if unmatched:
+    if unreadable is not None:
         unreadable += unmatched
+    elif unmatched:
+        raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #c20f
+# %% ../../nbs/data/08_fields.ipynb #8a09f44c
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
@@ -301,7 +335,7 @@ def list_fields(
             unreadable.append((whole.name, str(error)))
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #b7032f20
+# %% ../../nbs/data/08_fields.ipynb #98156e1b
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -332,7 +366,7 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #89c7a63a
+# %% ../../nbs/data/08_fields.ipynb #6df099a5
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -359,13 +393,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #d34e58d1
+# %% ../../nbs/data/08_fields.ipynb #9343ffe9
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #c20h
+# %% ../../nbs/data/08_fields.ipynb #7253b85f
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -399,7 +433,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #8b8fab45
+# %% ../../nbs/data/08_fields.ipynb #16443fd7
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -413,17 +447,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #2c5cba88
+# %% ../../nbs/data/08_fields.ipynb #0cc27ce4
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #c20j
+# %% ../../nbs/data/08_fields.ipynb #be3d4e63
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #01516ee0
+# %% ../../nbs/data/08_fields.ipynb #99a64a17
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}

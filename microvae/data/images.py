@@ -56,13 +56,14 @@ class ReadFields:
         free = free_memory()
         size = 0
         for count, group in enumerate(groups, 1):
-            opened = group.open()
-            frames = group.each_frame(opened[0])
-            size += sum(file.values for file in opened) * len(frames)
+            whole = group.open()
+            frames = group.each_frame(whole[0])
+            size += sum(file.values for field in frames for file in field.in_scene(whole))
             images = len(found.fields) + len(frames)
             _check_memory(source, images * len(groups) // count, size * len(groups) // count, free)
-            found.channels = found.channels or (group.channels(opened) if frames else ())
             for field in frames:
+                opened = field.in_scene(whole)
+                found.channels = found.channels or field.channels(opened)
                 found.add(field, field.read(opened), field.sample(opened))
         return found
 
@@ -82,14 +83,14 @@ class ReadFields:
         return images
 
     def table(self) -> pd.DataFrame:
-        "A row a field: file, folder and frame."
-        return pd.DataFrame(
-            {
-                "file": [field.name for field in self.fields],
-                folder_column(self.fields): [field.plate for field in self.fields],
-                "frame": [field.frame for field in self.fields],
-            }
-        )
+        "A row a field: file, folder, frame, and scene where files hold several."
+        columns: dict[str, list] = {
+            "file": [field.name for field in self.fields],
+            folder_column(self.fields): [field.plate for field in self.fields],
+            "frame": [field.frame for field in self.fields],
+        }
+        scenes = [field.scene for field in self.fields]
+        return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
 # %% ../../nbs/data/10_images.ipynb #969245e9
 def _check_memory(source, images: int, values: int, free: int):

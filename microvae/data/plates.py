@@ -375,7 +375,8 @@ class Collected:
 
 # %% ../../nbs/data/18_plates.ipynb #3dd87745
 def _frame_name(field: Field) -> str:
-    return field.name if field.frame == 0 else f"{field.name}, frame {field.frame}"
+    name = f"{field.name}, {field.scene}" if field.scene else field.name
+    return name if field.frame == 0 else f"{name}, frame {field.frame}"
 
 # %% ../../nbs/data/18_plates.ipynb #1563c7f9
 #: So many seconds a job waits for another that is done and puts its set in place.

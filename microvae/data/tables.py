@@ -6,6 +6,7 @@
 __all__ = ['FILE_KEYS', 'file_column', 'join_table']
 
 # %% ../../nbs/data/09_tables.ipynb #3be36d2f
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -31,13 +32,15 @@ FILE_KEYS = (Path.as_posix, lambda path: (path.parent / path.stem).as_posix(), l
 # %% ../../nbs/data/09_tables.ipynb #f1118581
 def _matching_keys(files: pd.Series, others: pd.Series) -> tuple[pd.Series, pd.Series]:
     "Two columns of file names by the key that fits most files and maps no two files to one."
-    best = None
-    for key in FILE_KEYS:
-        mine, theirs = (names.map({name: key(Path(str(name))) for name in names.unique()}) for names in (files, others))
-        matches = mine.isin(set(theirs)).sum() if mine.nunique() == files.nunique() else -1
-        if best is None or matches > best[0]:
-            best = matches, mine, theirs
-    return best[1], best[2]
+
+    def keyed(names: pd.Series, key: Callable[[Path], str]) -> pd.Series:
+        return names.map({name: key(Path(str(name))) for name in names.unique()})
+
+    def matches(pair: tuple[pd.Series, pd.Series]) -> int:
+        mine, theirs = pair
+        return mine.isin(set(theirs)).sum() if mine.nunique() == files.nunique() else -1
+
+    return max(((keyed(files, key), keyed(others, key)) for key in FILE_KEYS), key=matches)
 
 # %% ../../nbs/data/09_tables.ipynb #b6e6eab1
 @checked

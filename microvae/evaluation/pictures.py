@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals',
-           'plot_errors', 'pareto_front', 'plot_front', 'at_one_rate', 'plot_rate_distortion', 'widest', 'two_axes',
+           'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes',
            'nearest_to_lattice', 'plot_map']
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #c02
@@ -290,19 +290,6 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         axis.legend(fontsize=8)
         fig.tight_layout()
     return fig
-
-# %% ../../nbs/evaluation/14_pictures.ipynb #1abaf7db
-def at_one_rate(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> tuple[float, pd.DataFrame]:
-    """A rate in nats that all lines of `plot_rate_distortion` reach, and their distortions there, between their points:
-    columns `by` and reconstruction. An empty table where no rate is common to all.
-    """
-    points = runs.groupby([by, mark], sort=False)[["kl", "reconstruction"]].mean().reset_index().sort_values("kl")
-    ends = points.groupby(by).kl.agg(["min", "max"])
-    low = ends["min"].max()
-    high = ends["max"].min()
-    rate = float(low + high) / 2
-    rows = [(name, np.interp(rate, line.kl, line.reconstruction)) for name, line in points.groupby(by, sort=False)]
-    return rate, pd.DataFrame(rows if low <= high else [], columns=[by, "reconstruction"])
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #5c32126c
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:

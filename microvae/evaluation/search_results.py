@@ -7,6 +7,7 @@ __all__ = ['study_of', 'importances', 'plot_search', 'plot_top']
 
 # %% ../../nbs/evaluation/09_search_results.ipynb #c03
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
     require("optuna", "search")
     import optuna.visualization.matplotlib as drawn
 
-    kinds = {
+    kinds: dict[str, Callable] = {
         "history": drawn.plot_optimization_history,
         "parallel": drawn.plot_parallel_coordinate,
         "importance": drawn.plot_param_importances,

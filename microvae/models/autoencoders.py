@@ -72,8 +72,9 @@ class Architecture:
         "Stride of each decoder block, innermost first."
         if self.decoder_strides is not None:
             return self.decoder_strides
-        mirrors = self.decoder_kernels is None and self.strides is not None
-        return self.strides[::-1] if mirrors else (2,) * self.decoder_depth
+        if self.decoder_kernels is None and self.strides is not None:
+            return self.strides[::-1]
+        return (2,) * self.decoder_depth
 
     @property
     def normed(self) -> bool:
@@ -229,10 +230,8 @@ class Decoder(nn.Module):
         """
         brightness = brightness.clamp(0.01, 0.99)
         start = torch.atanh(2 * brightness - 1) if self.tanh else torch.logit(brightness)
-        if len(self.blocks):
-            self.blocks[-1][0].bias.copy_(start)
-        else:
-            self.expand.bias.view(self.innermost).copy_(start[:, None, None])
+        *_, bias = self.parameters()  # of the layer that makes the image
+        bias.view(len(start), -1).copy_(start[:, None])
 
     def forward(self, latent: Tensor) -> Tensor:
         made = self.blocks(self.expand(self.hidden(latent)))

@@ -7,6 +7,7 @@ __all__ = ['Downsampling', 'Activation', 'halved', 'halvings', 'margin', 'double
            'seed_dropout', 'activation', 'DownBlock', 'ConvTranspose2d', 'UpBlock', 'MapsToVector', 'VectorToMaps']
 
 # %% ../../nbs/models/01_blocks.ipynb #c03
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -91,14 +92,14 @@ class Dropout(nn.Dropout):
     def forward(self, images: Tensor) -> Tensor:
         if not self.training or self.seeds is None:
             return super().forward(images)
-        return images * self.kept(images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) / (1 - self.p)
+        return images * self.kept(images.permute(0, 2, 3, 1), self.seeds).permute(0, 3, 1, 2) / (1 - self.p)
 
-    def kept(self, images: Tensor) -> Tensor:
+    def kept(self, images: Tensor, seeds: Tensor) -> Tensor:
         "Which values of images `(N, H, W, C)`, in their order in memory, are not dropped."
         count = images[0].numel()
         # each 64 bits decide on four values, with 16 bits each
         words = torch.arange(1, -(-count // 4) + 1, device=images.device) + (self.layer << 40)
-        bits = splitmix64(self.seeds[:, None], words).view(torch.int16)
+        bits = splitmix64(seeds[:, None], words).view(torch.int16)
         return (bits[:, :count] >= round(self.p * 2**16) - 2**15).view(images.shape)
 
 # %% ../../nbs/models/01_blocks.ipynb #8d7978b8
@@ -109,7 +110,7 @@ def seed_dropout(model: nn.Module, seeds: Tensor | None):
         layer.layer = number
 
 # %% ../../nbs/models/01_blocks.ipynb #c11
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),
     "elu": nn.ELU,

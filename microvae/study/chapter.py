@@ -58,7 +58,7 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
         arrays = dict(
             mean=made["mean"][:, :FEW], reconstruction=np.round(made["reconstruction"][:64] * 255).astype(np.uint8)
         )
-        replace_file(run.folder / "evaluation.npz", lambda part: np.savez_compressed(part, **arrays))
+        replace_file(kept.with_suffix(".npz"), lambda part: np.savez_compressed(part, **arrays))
         write_json(kept, numbers)
     return numbers
 
@@ -83,7 +83,7 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
     "One row of `run_table`."
     c = run.config
     numbers = evaluate_run(run, held)
-    seconds = run.folder / "seconds.json"
+    seconds = run.home / "seconds.json"
     return dict(
         name=name,
         seed=c.training.seed,
@@ -98,7 +98,7 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
         seconds=read_json(seconds)["seconds"] if seconds.exists() else float("nan"),
         **{measure: numbers[measure] for measure in MEASURES},
         kl=run.history.kl.iloc[-1],
-        run=run.folder.name,
+        run=run.home.name,
     )
 
 # %% ../../nbs/study/02_chapter.ipynb #ccc3df27
@@ -404,7 +404,7 @@ def _groups(cells: CellImages, column: str | None) -> str | None:
 def _key(run: Model, experiment: str) -> dict:
     c = run.config
     return dict(
-        run=run.folder.name,
+        run=run.home.name,
         experiment=experiment,
         model=c.model.name,
         latent_dim=c.model.latent_dim,
@@ -421,7 +421,7 @@ def _final(run: Model) -> dict:
 # %% ../../nbs/study/02_chapter.ipynb #2f5eeec2
 def _stored(run: Model) -> tuple[pd.DataFrame, np.ndarray]:
     "First two latent means of the held-out cells, and the first reconstructions, as `evaluate_run` has stored them."
-    with open_npz(run.folder / "evaluation.npz") as stored:
+    with open_npz(run.home / "evaluation.npz") as stored:
         means = stored["mean"][:, :2].astype(np.float32)
         drawn = stored["reconstruction"].astype(np.float32) / 255
     return pd.DataFrame(means, columns=["z1", "z2"][: means.shape[1]]), drawn

@@ -92,7 +92,7 @@ class Loop:
         return self.step.config
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Autoencoder:
         return self.step.model
 
     def epoch(self, images: Tensor | StoredImages, held: Tensor | None):
@@ -531,11 +531,9 @@ def train_longer(
         raise ConfigError(
             f"the run is paused at epoch {len(run.history)} of {run.config.training.epochs}; finish it first, by fit with the same arguments"
         )
-    state = None if run.folder is None else run.folder / "checkpoint" / "state.safetensors"
-    if state is None or not state.exists():
-        raise ConfigError(
-            f"the run {'was not kept' if state is None else 'in ' + str(run.folder) + ' kept no state'}; train it with folder=... and keep_state=True"
-        )
+    state = run.home / "checkpoint" / "state.safetensors"
+    if not state.exists():
+        raise ConfigError(f"the run in {run.home} kept no state; train it with folder=... and keep_state=True")
     if run.config.training.schedule in ("cosine", "exponential") or run.config.objective.kl_cycles:
         raise ConfigError(
             "this run's schedule ends with its last epoch, so it cannot be extended; train anew with more epochs"
@@ -550,10 +548,10 @@ def train_longer(
             f"{cells.name} are not the cells, or not the held-out part, that the run in {run.folder} was trained on"
         )
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
-    start = run.folder.parent / config.identity() / "checkpoint" / "state.safetensors"
+    start = run.home.parent / config.identity() / "checkpoint" / "state.safetensors"
     if not start.exists():
         save_tensors(start, *load_tensors(state))
-    return fit(None, cells, config, validation, run.folder.parent, **settings)
+    return fit(None, cells, config, validation, run.home.parent, **settings)
 
 # %% ../../nbs/training/07_engine.ipynb #c14
 @checked

@@ -325,6 +325,13 @@ class Model:
         )
 
     @property
+    def home(self) -> Path:
+        "Its folder. Raises `ConfigError` where it was not kept."
+        if self.folder is None:
+            raise ConfigError("the run was not kept; train it with folder=..., where runs are to be kept")
+        return self.folder
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         "Channels, height and width of its images."
         return self.network.image_shape

@@ -159,8 +159,8 @@ class Trials:
         report = Report(trial, config.objective.beta, self.prune)
         held = None if self.held is None else self.held()
         run = timed_fit(self.train(), config, held, self.folder, self.device, report)
-        trial.set_user_attr("run", run.folder.name)
-        trial.set_user_attr("seconds", read_json(run.folder / "seconds.json")["seconds"])
+        trial.set_user_attr("run", run.home.name)
+        trial.set_user_attr("seconds", read_json(run.home / "seconds.json")["seconds"])
         report.add(run.history.to_dict("records"))  # of a run that existed already
         return judged(run.final, config.objective.beta)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.device import is_out_of_memory, true_float32
 from ..core.errors import DeviceError
-from ..models.autoencoders import Output
+from ..models.autoencoders import Autoencoder, Output
 from ..models.blocks import Dropout, seed_dropout
 from ..models.bottlenecks import kl_between
 from ..models.losses import ElboTerms, elbo_terms
@@ -122,7 +122,7 @@ class Step:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Autoencoder,
         config: RunConfig,
         dtype: torch.dtype,  # of convolutions
         group: Group = Group(),

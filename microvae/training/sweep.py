@@ -95,7 +95,7 @@ def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: s
     "A run as one of many, with the seconds that it took in `seconds.json` in its folder."
     start = perf_counter()
     run = fit(None, cells, config, held, folder, device, progress=False, on_epoch=on_epoch, keep_state=False)
-    seconds = run.folder / "seconds.json"
+    seconds = run.home / "seconds.json"
     if not seconds.exists():
         write_json(seconds, dict(seconds=perf_counter() - start))
     return run
@@ -113,7 +113,7 @@ def train_job(job: Job) -> str:
     run = timed_fit(cells, job.config, held, job.folder, job.device, count)
     if job.after is not None:
         job.after(run, held)
-    return str(run.folder)
+    return str(run.home)
 
 # %% ../../nbs/training/09_sweep.ipynb #c10
 @checked

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #73d40dac
+# %% ../../nbs/book/06_packages.ipynb #c689ddde
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #b60e2254
+# %% ../../nbs/book/06_packages.ipynb #8029d5c1
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -112,13 +112,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #1ef23829
+# %% ../../nbs/book/06_packages.ipynb #2e94a264
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #29532ef1
+# %% ../../nbs/book/06_packages.ipynb #1e3eb059
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -133,7 +133,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #a9c57991
+# %% ../../nbs/book/06_packages.ipynb #ba8aad3c
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

@@ -359,6 +359,10 @@ def run(setting: Setting) -> tuple[dict, dict]:
     size = setting.size
     representations = tuple(size["representations"].split(","))
     check_names(setting.names, representations)
+    if not {"microvae", "thesis"} & set(representations):
+        raise ConfigError(
+            f"representations are {size['representations']!r}; the chapter needs microvae or thesis among them, and `microvae bench codes` compares any"
+        )
     tasks = []
     for name in setting.names:
         drawn = size["side"] if name in ("memory_b", "phase_contrast") else None

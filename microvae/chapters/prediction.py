@@ -6,7 +6,7 @@
 __all__ = ['OWN', 'SIZES', 'TASKS', 'OUTLIERS', 'CHAPTER', 'unseen', 'config_of', 'features_of', 'of_tracks', 'compare_features',
            'predict_classes', 'project_to', 'predict_fates', 'find_outliers', 'tracks_in_plane', 'run', 'claims']
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #8cd70055
+# %% ../../nbs/chapters/05_prediction/study.ipynb #a102186f
 from collections.abc import Callable
 
 import numpy as np
@@ -36,7 +36,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #1b46821b
+# %% ../../nbs/chapters/05_prediction/study.ipynb #b4addb04
 #: Columns of classes and of groups (donors, fields) in sets of a user; empty for the sets below.
 OWN = dict(label="", group="")
 
@@ -87,7 +87,7 @@ OUTLIERS: dict[str, tuple[Callable, Callable]] = {
     "phase_contrast": (lambda t: t.rounding < 0.2, lambda t: t.rounding > 0.6),
 }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #8991e6ed
+# %% ../../nbs/chapters/05_prediction/study.ipynb #9ea087de
 def unseen(
     setting: Setting, name: str, n: int | None, side: int | None, group: str | None
 ) -> tuple[CellImages, CellImages]:
@@ -96,7 +96,7 @@ def unseen(
         return setting.load(name, n, side), setting.load(name, n, side, seed=1)
     return hold_out(setting.load(name, None if n is None else 2 * n, side), 0.5, by=group)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #e2f18827
+# %% ../../nbs/chapters/05_prediction/study.ipynb #42baa4cd
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     """Config of the adaptable network with a latent size, the profile's if not given. β is 0.1, because with 1 only one
     or two dimensions of small images are active.
@@ -107,7 +107,7 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
         training=Training(size["epochs"], size["batch_size"]),
     )
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #71b62ada
+# %% ../../nbs/chapters/05_prediction/study.ipynb #cacd8134
 def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | None]]:
     """Name -> features (N, k) and the number of principal components to compute from them inside each fold: codes, as
     many components, pixels, and measurements.
@@ -121,7 +121,7 @@ def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | Non
         "shape features": (measures, None),
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #0bdbe64d
+# %% ../../nbs/chapters/05_prediction/study.ipynb #a12d33d4
 def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and last value of each feature over the frames of each track up to a time, for tracks that are observed
     beyond it; the tracks' first rows, and their numbers.
@@ -134,7 +134,7 @@ def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[
     means = np.array([np.bincount(place, column) / np.bincount(place) for column in features[rows].T]).T
     return np.c_[means, features[rows][last]], rows[first], names
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #0dc1ba2c
+# %% ../../nbs/chapters/05_prediction/study.ipynb #e90f9bb1
 def compare_features(task: str, features: dict, labels, groups, seed: int) -> pd.DataFrame:
     "A row for each kind of features and classifier."
     rows = []
@@ -144,7 +144,7 @@ def compare_features(task: str, features: dict, labels, groups, seed: int) -> pd
             rows.append(about | scored(values, labels, groups, kind, components=components, seed=seed))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #b813c260
+# %% ../../nbs/chapters/05_prediction/study.ipynb #eae6a6b1
 def predict_classes(setting: Setting, name: str, label: str, group: str | None) -> dict[str, pd.DataFrame]:
     "Scores and clusters of all seeds; calibration curves and codes in the plane for the first seed."
     train, held = unseen(setting, name, None, setting.size["side"], group)
@@ -171,7 +171,7 @@ def predict_classes(setting: Setting, name: str, label: str, group: str | None) 
         "planes": plane.assign(label=labels.astype(str), task=task),
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #624b9ad4
+# %% ../../nbs/chapters/05_prediction/study.ipynb #51c195ae
 def _cluster_scores(task: str, features: dict, labels, seed: int) -> pd.DataFrame:
     "Agreement of clusters with classes, a row for each kind of features and method; raw pixels have too many values."
     rows = []
@@ -184,7 +184,7 @@ def _cluster_scores(task: str, features: dict, labels, seed: int) -> pd.DataFram
             rows.append(dict(task=task, features=kind, method=method, seed=seed, ari=agreement))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #328b6484
+# %% ../../nbs/chapters/05_prediction/study.ipynb #47e077e0
 def _calibration_curves(task: str, features: dict, labels, groups) -> pd.DataFrame:
     "Predicted probability against observed frequency, for each kind of features."
     curves = [
@@ -193,7 +193,7 @@ def _calibration_curves(task: str, features: dict, labels, groups) -> pd.DataFra
     ]
     return pd.concat(curves, ignore_index=True)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #b8e722b1
+# %% ../../nbs/chapters/05_prediction/study.ipynb #b9d8fef9
 def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
     "Features, or the given number of their principal components."
     if components is None:
@@ -202,7 +202,7 @@ def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
 
     return PCA(min(components, *values.shape), random_state=0).fit_transform(values)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #06310dd8
+# %% ../../nbs/chapters/05_prediction/study.ipynb #a62ef6a9
 def predict_fates(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, float]]:
     """Scores for the fate of tracks from their first hours, and the best possible AUC for the same tracks: that of the
     true probability.
@@ -226,7 +226,7 @@ def predict_fates(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFra
                 best[task] = float(roc_auc_score(fate == "dies", held.table.p_death.to_numpy()[first]))
     return pd.concat(scores, ignore_index=True), best
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #5b5710d1
+# %% ../../nbs/chapters/05_prediction/study.ipynb #a24302b2
 def find_outliers(setting: Setting, name: str) -> pd.DataFrame:
     "AUC of all anomaly scores, for networks trained on normal cells only."
     is_normal, is_outlier = OUTLIERS[name]
@@ -255,7 +255,7 @@ def find_outliers(setting: Setting, name: str) -> pd.DataFrame:
             )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #572cc023
+# %% ../../nbs/chapters/05_prediction/study.ipynb #eb68867e
 def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Codes of tracks by a network with two latent dimensions, decoded images on a grid over its plane, and cells with
     their reconstructions.
@@ -278,7 +278,7 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
         "cells again": reconstruct(run.network, few)["reconstruction"],
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #e8df7ab8
+# %% ../../nbs/chapters/05_prediction/study.ipynb #b9ddbb45
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate on each set; `label` and `group` name the columns of a user's own set."
     found: dict = {name: [] for name in ("scores", "clusters", "calibration", "planes", "outliers")}
@@ -303,14 +303,14 @@ def run(setting: Setting) -> tuple[dict, dict]:
     tables["best"] = pd.DataFrame(best.items(), columns=["task", "auc"])
     return tables | {name: pd.concat(parts, ignore_index=True) for name, parts in found.items() if parts}, pictures
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #618cc3fc
+# %% ../../nbs/chapters/05_prediction/study.ipynb #0c04e1e5
 def _task_of(setting: Setting, name: str) -> tuple[str, str | None] | None:
     "Column of classes and of groups: the user's, or those of a known set."
     if setting.size["label"]:
         return setting.size["label"], setting.size["group"] or None
     return TASKS.get(name)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #783af016
+# %% ../../nbs/chapters/05_prediction/study.ipynb #afc93c06
 def claims(results: Results) -> pd.DataFrame:
     "Claims on what codes predict, each with a paired bootstrap interval over tasks and seeds, averaged over classifiers."
     scores = results.tables["scores"]
@@ -324,7 +324,7 @@ def claims(results: Results) -> pd.DataFrame:
         rows.append(_cluster_claim(tables["clusters"].query("features == 'VAE codes'")))
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c0249620
+# %% ../../nbs/chapters/05_prediction/study.ipynb #27f816e8
 def _chance_claims(codes: pd.DataFrame) -> list[dict]:
     return [
         claim_from_interval(
@@ -336,7 +336,7 @@ def _chance_claims(codes: pd.DataFrame) -> list[dict]:
         for task, part in codes.groupby("task", sort=False)
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #1387da8f
+# %% ../../nbs/chapters/05_prediction/study.ipynb #abeb47ef
 def _feature_claims(scores: pd.DataFrame) -> list[dict]:
     "Claims on codes against every other kind of features."
     pair = ["task", "classifier", "seed"]
@@ -353,7 +353,7 @@ def _feature_claims(scores: pd.DataFrame) -> list[dict]:
         if other != "VAE codes"
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #1ede13aa
+# %% ../../nbs/chapters/05_prediction/study.ipynb #e63918aa
 def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
     "Whether more hours predict better, and the difference from the best possible AUC."
     fates = codes[codes.task.str.startswith("fate")].assign(hours=lambda t: t.task.str.extract(r"(\d+)")[0].astype(int))
@@ -370,7 +370,7 @@ def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
         rows.append(claim_from_interval(claim, "not asked", left, "best − codes", 3))
     return rows
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #3c4c0f68
+# %% ../../nbs/chapters/05_prediction/study.ipynb #73419a73
 def _outlier_claims(outliers: pd.DataFrame) -> list[dict]:
     return [
         claim_from_interval(
@@ -383,7 +383,7 @@ def _outlier_claims(outliers: pd.DataFrame) -> list[dict]:
         for score in ("elbo", "distance")
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #1478eabe
+# %% ../../nbs/chapters/05_prediction/study.ipynb #8e445c0f
 def _cluster_claim(clusters: pd.DataFrame) -> dict:
     return claim_from_interval(
         "Clusters of codes agree with the known groups more than chance",
@@ -393,7 +393,7 @@ def _cluster_claim(clusters: pd.DataFrame) -> dict:
         3,
     )
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #06dc7401
+# %% ../../nbs/chapters/05_prediction/study.ipynb #4fb3d4b6
 CHAPTER = Chapter(
     number=5,
     name="prediction",

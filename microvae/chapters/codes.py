@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from ..app.card import train_model
 from ..app.estimator import MicroVAE
-from ..core.errors import CollapseError, unknown_name
+from ..core.errors import CollapseError, ConfigError, unknown_name
 from ..core.files import open_npz, read_json, replace_file, write_json
 from ..core.style import PALETTE, styled
 from ..core.terminal import text_table

@@ -31,6 +31,7 @@ extras = {
         "bench",
         "search",
         "maps",
+        "batches",
         "onnx",
         "anndata",
         "omezarr",

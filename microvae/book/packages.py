@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #0642234f
+# %% ../../nbs/book/06_packages.ipynb #0e4e22c4
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #de714908
+# %% ../../nbs/book/06_packages.ipynb #d7e8546f
 #: Extra -> package -> its use, and what would be missing without it.
 WHY = {
     "": {
@@ -112,13 +112,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #01629f29
+# %% ../../nbs/book/06_packages.ipynb #cae67197
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "Extra -> names of packages, from the text of `settings.ini`; those of the library have an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #9c363783
+# %% ../../nbs/book/06_packages.ipynb #614d1ac8
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row for each package: its use, what would be missing, licence, installed version, and date of the last release."
     rows = []
@@ -133,7 +133,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #93cd4541
+# %% ../../nbs/book/06_packages.ipynb #d5652254
 def times(file="results/dependencies/times.json") -> str:
     "A sentence on the time of installation and import."
     kept = read_json(file)

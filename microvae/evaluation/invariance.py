@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ANGLES', 'rotated_cells', 'relative_movement', 'code_movement', 'changed_cells', 'plot_movement']
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #b0d5d758
+# %% ../../nbs/evaluation/13_invariance.ipynb #605cd178
 from dataclasses import replace
 
 import numpy as np
@@ -22,16 +22,16 @@ from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #59219312
+# %% ../../nbs/evaluation/13_invariance.ipynb #0c2f1719
 #: Angles, in degrees, by which cells are rotated.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #8986e23b
+# %% ../../nbs/evaluation/13_invariance.ipynb #06e9a229
 def rotated_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, rotated about the middle of their images."
     return replace(cells, images=rotated(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #35d50f74
+# %% ../../nbs/evaluation/13_invariance.ipynb #d9b4278b
 @checked
 def relative_movement(
     codes: np.ndarray,  # (N, d)
@@ -51,7 +51,7 @@ def relative_movement(
         )
     return float(np.median(np.linalg.norm(changed - codes, axis=1))) / apart
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #06bae68f
+# %% ../../nbs/evaluation/13_invariance.ipynb #a94148c3
 @checked
 def code_movement(
     model: Autoencoder | Model,
@@ -74,7 +74,7 @@ def code_movement(
         rows.append(dict(degrees=angle, moved=relative_movement(codes, changed, seed), cells=len(cells)))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #884f6d8f
+# %% ../../nbs/evaluation/13_invariance.ipynb #6f783846
 def changed_cells(cells: CellImages, seed: int = 0) -> dict[str, CellImages]:
     "The same cells rotated by random angles, mirrored, shifted by 5 % of the side, and 10 % brighter."
     images = torch.from_numpy(cells.images[:])
@@ -91,7 +91,7 @@ def changed_cells(cells: CellImages, seed: int = 0) -> dict[str, CellImages]:
     }
     return {name: replace(cells, images=made.clamp(0, 1).numpy()) for name, made in changed.items()}
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #13311dce
+# %% ../../nbs/evaluation/13_invariance.ipynb #eccde5d4
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Plot movement against the angle, with a line for each value of a column: mean over seeds and their range."
     with styled():

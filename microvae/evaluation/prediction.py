@@ -9,7 +9,7 @@ __all__ = ['SHAPE', 'CLASSIFIERS', 'STRENGTHS', 'LABELLED', 'FEW_COLUMNS', 'NEIG
            'plot_calibration', 'cluster_agreement', 'purity', 'cluster_scores', 'Judged', 'judge_features',
            'recognised_cells']
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #51fac813
+# %% ../../nbs/evaluation/12_prediction.ipynb #8ffde7de
 import warnings
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from ..data.collection import CellImages
 from ..data.splits import strata
 from .statistics import Interval
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #2503a474
+# %% ../../nbs/evaluation/12_prediction.ipynb #e7cbd72e
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     "Pixels of all channels as features `(N, k)`; larger images are first resized to `side`."
     height, width = cells.image_shape[1:]
@@ -37,7 +37,7 @@ def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     )
     return small.images[:].reshape(len(cells), -1)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #feb01fd6
+# %% ../../nbs/evaluation/12_prediction.ipynb #1fd1af7a
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
 SHAPE = (
     "area",
@@ -50,7 +50,7 @@ SHAPE = (
     "euler_number",
 )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #e8d44a78
+# %% ../../nbs/evaluation/12_prediction.ipynb #8384438f
 @checked
 def object_mask(image: np.ndarray) -> np.ndarray:
     """The region nearest to the middle of an image `(C, H, W)`, as a mask `(H, W)`; empty where the image is flat.
@@ -72,7 +72,7 @@ def object_mask(image: np.ndarray) -> np.ndarray:
     }
     return regions == min(distances, key=distances.__getitem__)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #d459141d
+# %% ../../nbs/evaluation/12_prediction.ipynb #df4ea838
 @checked
 def shape_features(cells: CellImages) -> pd.DataFrame:
     "Classical features of each cell: shape of its `object_mask`, and brightness and contrast of each channel inside and around it."
@@ -93,7 +93,7 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #4d71b79d
+# %% ../../nbs/evaluation/12_prediction.ipynb #6d1a3ccb
 @checked
 def cell_measures(cells: CellImages) -> pd.DataFrame:
     """Measures `(N, k)` of shape, intensity and texture of each cell, in `object_mask`: CellProfiler's by `cp_measure`, or scikit-image's where that is not installed.
@@ -109,7 +109,7 @@ def cell_measures(cells: CellImages) -> pd.DataFrame:
     table = pd.concat([shape_features(cells), pd.DataFrame(rows)], axis=1).astype(float)
     return table.where(np.isfinite(table) & (table.abs() < 1e12))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #758fb323
+# %% ../../nbs/evaluation/12_prediction.ipynb #910ee7c0
 def _cellprofiler_row(image: np.ndarray, channels: tuple[str, ...]) -> dict[str, float]:
     "CellProfiler's measurements of one cell; none where its mask is empty."
     from cp_measure.bulk import get_core_measurements, get_correlation_measurements
@@ -131,7 +131,7 @@ def _cellprofiler_row(image: np.ndarray, channels: tuple[str, ...]) -> dict[str,
             row |= {f"{channels[j]} {first} {name}": value for name, value in found.items()}
     return row
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #926d0895
+# %% ../../nbs/evaluation/12_prediction.ipynb #54d505e4
 def _measured(function, *arguments) -> dict[str, float]:
     "The values of a measurement of one object; none where it cannot be taken of it."
     try:
@@ -139,7 +139,7 @@ def _measured(function, *arguments) -> dict[str, float]:
     except (ValueError, IndexError, ZeroDivisionError):
         return {}
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #8775924b
+# %% ../../nbs/evaluation/12_prediction.ipynb #54273404
 def _scikit_row(image: np.ndarray, channels: tuple[str, ...]) -> dict[str, float]:
     "Hu's moments, percentiles of intensity, and co-occurrence texture of one cell, by scikit-image."
     from skimage.feature import graycomatrix, graycoprops
@@ -160,11 +160,11 @@ def _scikit_row(image: np.ndarray, channels: tuple[str, ...]) -> dict[str, float
             row |= {f"{channel} {name} 1": float(near), f"{channel} {name} 3": float(far)}
     return row
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #7aa61b1b
+# %% ../../nbs/evaluation/12_prediction.ipynb #56f6f77c
 #: Names of classifiers, from scikit-learn.
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #eb2b8c30
+# %% ../../nbs/evaluation/12_prediction.ipynb #aec9c547
 def _classifier(name: str, components: int | None, seed: int, strength: float = 1.0, neighbours: int = 25):
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -183,7 +183,7 @@ def _classifier(name: str, components: int | None, seed: int, strength: float = 
     first = [] if components is None else [StandardScaler(with_std=False), PCA(components, random_state=seed)]
     return make_pipeline(*first, StandardScaler(), last)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #a13e8916
+# %% ../../nbs/evaluation/12_prediction.ipynb #a23e6be0
 class Predicted(NamedTuple):
     "Held-out predictions of a classifier."
 
@@ -192,7 +192,7 @@ class Predicted(NamedTuple):
     probability: np.ndarray  # (N, classes), of held-out cells
     groups: np.ndarray  # (N,) groups that were held out together
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #6b80b7dc
+# %% ../../nbs/evaluation/12_prediction.ipynb #4a48878c
 def _parts(truth: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     "Rows that train and rows that test, classes spread evenly and groups kept together."
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -202,7 +202,7 @@ def _parts(truth: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list
         return list(splitter.split(np.zeros(len(truth)), truth))
     return list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(truth)), truth, groups))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #d7fe820b
+# %% ../../nbs/evaluation/12_prediction.ipynb #2da08b78
 def _few(train: np.ndarray, truth: np.ndarray, number: int, random: np.random.Generator) -> np.ndarray:
     "So many of the training rows at random, one of each class among them."
     mixed = random.permutation(train)
@@ -210,11 +210,11 @@ def _few(train: np.ndarray, truth: np.ndarray, number: int, random: np.random.Ge
     others = np.setdiff1d(np.arange(len(mixed)), first)
     return mixed[np.r_[first, others[: max(0, number - len(first))]]]
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #83cde1ee
+# %% ../../nbs/evaluation/12_prediction.ipynb #bfcbb7ac
 #: Values of C, the inverse strength of the penalty, that are tried.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #3e81b1de
+# %% ../../nbs/evaluation/12_prediction.ipynb #daf6a647
 def _with_chosen_strength(truth, groups, components: int | None, seed: int):
     "Logistic regression that chooses C by balanced accuracy over inner folds; the strongest penalty where a class is too rare for them."
     from sklearn.model_selection import GridSearchCV
@@ -229,7 +229,7 @@ def _with_chosen_strength(truth, groups, components: int | None, seed: int):
         cv=_parts(truth, groups, min(3, fewest), seed),
     )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #5f86f8f6
+# %% ../../nbs/evaluation/12_prediction.ipynb #0d0695c9
 @checked
 def classify(
     features,  # (N, k): codes, pixels, measures
@@ -272,7 +272,7 @@ def classify(
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #185d00ed
+# %% ../../nbs/evaluation/12_prediction.ipynb #bf89d3eb
 def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
     "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
     if features.ndim != 2 or not len(features) == len(labels) == len(groups):
@@ -290,7 +290,7 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
             "all features are constant, so they distinguish no classes; if they are codes, the posterior has collapsed"
         )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #7dc1e5df
+# %% ../../nbs/evaluation/12_prediction.ipynb #671dd1dd
 def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, folds: int) -> int:
     "The number of folds: the requested number, or the number of groups of the rarest class if that is smaller."
     if len(classes) < 2:
@@ -302,14 +302,14 @@ def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, 
         )
     return min(folds, fewest)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #aab5861e
+# %% ../../nbs/evaluation/12_prediction.ipynb #e4fcafb3
 @checked
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve, higher is better; of more than two classes the mean of each against the rest. NaN if a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #36433a11
+# %% ../../nbs/evaluation/12_prediction.ipynb #5b0bd168
 def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     """The area from ranks. A bootstrap needs it hundreds of times, and scikit-learn's function spends most of its time
     on checks.
@@ -323,7 +323,7 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
         else float("nan")
     )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #89ec2793
+# %% ../../nbs/evaluation/12_prediction.ipynb #d7836472
 @checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
@@ -339,7 +339,7 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #88d41336
+# %% ../../nbs/evaluation/12_prediction.ipynb #ca9ce93c
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
     """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: the predicted probability, the observed frequency, and the number of cells.
@@ -359,14 +359,14 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     brier = float(np.square(p - np.eye(p.shape[1])[truth]).sum(1).mean())
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #284d0187
+# %% ../../nbs/evaluation/12_prediction.ipynb #1b121b93
 def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
     predicted = classify(features, labels, groups, classifier, **settings)
     area = area_interval(predicted)
     return dict(auc=area.mean, low=area.low, high=area.high, groups=area.n, **calibration(predicted)[0])
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #49ef54b1
+# %% ../../nbs/evaluation/12_prediction.ipynb #3cfdee03
 @checked
 def balanced_accuracy(predicted: Predicted) -> float:
     "Mean over classes of the fraction of their cells that is recognised; higher is better, chance is 1 / classes."
@@ -374,11 +374,11 @@ def balanced_accuracy(predicted: Predicted) -> float:
 
     return float(balanced_accuracy_score(predicted.truth, predicted.probability.argmax(1)))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #560eac0a
+# %% ../../nbs/evaluation/12_prediction.ipynb #7d59f041
 #: Numbers of labelled cells.
 LABELLED = (10, 30, 100, 300, 1000)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #94f5b3a0
+# %% ../../nbs/evaluation/12_prediction.ipynb #fc477ecd
 @checked
 def label_curve(features, labels, groups=None, sizes=LABELLED, folds: int = 5, seed: int = 0) -> dict[int, float]:
     "Number of labelled cells -> balanced accuracy of logistic regression on other cells; sizes that no fold can offer are left out."
@@ -389,7 +389,7 @@ def label_curve(features, labels, groups=None, sizes=LABELLED, folds: int = 5, s
         if size <= most
     }
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #8c9ce087
+# %% ../../nbs/evaluation/12_prediction.ipynb #f585b583
 @checked
 def classes_of(values) -> np.ndarray:
     "Classes as they are; a number with many values in thirds: low, middle, high."
@@ -399,7 +399,7 @@ def classes_of(values) -> np.ndarray:
         return values.to_numpy()
     return np.array(["low", "middle", "high"])[parts]
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #ec97089c
+# %% ../../nbs/evaluation/12_prediction.ipynb #229ed914
 @checked
 def predict_number(
     features,  # (N, k)
@@ -431,7 +431,7 @@ def predict_number(
             model, features, target, groups=groups, cv=kind(folds, shuffle=True, random_state=seed)
         )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #9b55b906
+# %% ../../nbs/evaluation/12_prediction.ipynb #f01a86bf
 def plot_areas(
     scores: pd.DataFrame,  # columns task, features, classifier, auc; several rows of each for several seeds
     best: dict[str, float] | None = None,  # task -> the best possible value, if known
@@ -456,7 +456,7 @@ def plot_areas(
         shared_legend(fig)
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c16fcd31
+# %% ../../nbs/evaluation/12_prediction.ipynb #afa0fbed
 def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     "Draw bars of one task: a group for each kind of features with a bar for each classifier."
     for j, kind in enumerate(kinds):
@@ -472,7 +472,7 @@ def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     axis.set(xticks=range(len(names)), ylim=(0.4, 1.02))
     axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #216eec69
+# %% ../../nbs/evaluation/12_prediction.ipynb #b0d38de8
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """Plot predicted probability against observed frequency, with a line for each value of a column; the size of a point
     is its number of cells.
@@ -495,7 +495,7 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #df7e4d2a
+# %% ../../nbs/evaluation/12_prediction.ipynb #efb695b4
 @checked
 def cluster_agreement(
     features,  # (N, k)
@@ -532,14 +532,14 @@ def cluster_agreement(
         clusters = model.fit_predict(scaled)
     return float(adjusted_rand_score(np.asarray(labels), clusters)), clusters
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #f981f99e
+# %% ../../nbs/evaluation/12_prediction.ipynb #3616955c
 @checked
 def purity(labels, clusters) -> float:
     "Fraction of cells whose cluster has their label as its most frequent one; higher is better. Source: Manning et al. 2008."
     counts = pd.crosstab(np.asarray(clusters), np.asarray(labels))
     return float(counts.max(axis=1).sum() / counts.to_numpy().sum())
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #e918cd1c
+# %% ../../nbs/evaluation/12_prediction.ipynb #e55941fa
 @checked
 def cluster_scores(features, labels, seed: int = 0) -> dict[str, float]:
     "Purity, normalised mutual information and adjusted Rand index of k-means with as many clusters as labels; higher is better."
@@ -548,14 +548,14 @@ def cluster_scores(features, labels, seed: int = 0) -> dict[str, float]:
     ari, clusters = cluster_agreement(features, labels, "kmeans", seed)
     return dict(purity=purity(labels, clusters), nmi=float(normalized_mutual_info_score(labels, clusters)), ari=ari)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #63bf325d
+# %% ../../nbs/evaluation/12_prediction.ipynb #d37b14ea
 #: Of more columns than that, the penalty is chosen.
 FEW_COLUMNS = 64
 
 #: Neighbours that vote.
 NEIGHBOURS = 15
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #eca15e7e
+# %% ../../nbs/evaluation/12_prediction.ipynb #c8c3762e
 class Judged(NamedTuple):
     "What a table of features predicts."
 
@@ -566,7 +566,7 @@ class Judged(NamedTuple):
     truth: np.ndarray  # (N,)
     groups: np.ndarray  # (N,)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #df3664fd
+# %% ../../nbs/evaluation/12_prediction.ipynb #b68bc8d6
 @checked
 def judge_features(
     features,  # (N, k)
@@ -593,7 +593,7 @@ def judge_features(
         numbers["number_r"] = float(np.corrcoef(predict_number(features, number, groups, folds), number)[0, 1])
     return Judged(numbers, linear.probability.argmax(1), linear.truth, linear.groups)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #17fc1132
+# %% ../../nbs/evaluation/12_prediction.ipynb #8afe72cc
 def recognised_cells(predicted: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Cells recognised, and cells that there are, by group and class, each `(groups, classes)`: what `crossed` draws from."
     place = pd.factorize(groups)[0]

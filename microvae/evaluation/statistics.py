@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against', 'crossed']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #e96fbccc
+# %% ../../nbs/evaluation/10_statistics.ipynb #07b5f9a2
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.errors import ConfigError, checked
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #abec4ead
+# %% ../../nbs/evaluation/10_statistics.ipynb #09a71366
 class Interval(NamedTuple):
     "A mean with its interval and number of values. The limits are NaN for a single value."
 
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #0c919352
+# %% ../../nbs/evaluation/10_statistics.ipynb #eea6d9bb
 @checked
 def interval(
     values,  # (n,) numbers
@@ -83,7 +83,7 @@ def interval(
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #02c936fe
+# %% ../../nbs/evaluation/10_statistics.ipynb #0620a03b
 @checked
 def paired(
     runs: pd.DataFrame,
@@ -121,7 +121,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #84aa8d94
+# %% ../../nbs/evaluation/10_statistics.ipynb #4a525463
 @checked
 def against(
     runs: pd.DataFrame,
@@ -149,7 +149,7 @@ def against(
         )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #7e460a0e
+# %% ../../nbs/evaluation/10_statistics.ipynb #034a9631
 def _balanced(recognised: np.ndarray, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     "Balanced accuracy `(resamples, seeds)` of drawn groups `(resamples, groups)`."
     resamples, groups = drawn.shape
@@ -159,7 +159,7 @@ def _balanced(recognised: np.ndarray, cells: np.ndarray, drawn: np.ndarray) -> n
     with np.errstate(invalid="ignore"):
         return np.nanmean(found.reshape(resamples, seeds, classes) / asked[:, None], 2)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #0c43b5b6
+# %% ../../nbs/evaluation/10_statistics.ipynb #ed54ea8b
 @checked
 def crossed(
     recognised: np.ndarray,  # (seeds, groups, classes) cells of a group and class that were recognised

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'POSE', 'CHAPTER', 'variants', 'informativeness_of', 'movement_or_none', 'run', 'claims']
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #c02
+# %% ../../nbs/chapters/08_rotation/study.ipynb #7f8d3339
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #c03
+# %% ../../nbs/chapters/08_rotation/study.ipynb #106ad973
 #: Profile -> size: images, side, epochs, seeds, latent size.
 SIZES = {
     "quick": dict(cells=300, side=32, epochs=5, seeds=(0, 1), latent_dim=8, batch_size=32),
@@ -38,7 +38,7 @@ SIZES = {
 #: Factors of the pose, which an invariant code should not encode.
 POSE = ("shift_y", "shift_x")
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #2079300c
+# %% ../../nbs/chapters/08_rotation/study.ipynb #d4b40ee8
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four treatments of rotation."
     plain = RunConfig(
@@ -54,17 +54,16 @@ def variants(size: dict) -> dict[str, RunConfig]:
         "pose-normalised": replace(plain, model=replace(plain.model, changes={"pose_normalised": True})),
     }
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #d24d9f35
+# %% ../../nbs/chapters/08_rotation/study.ipynb #17baa24d
 def informativeness_of(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Informativeness of the codes for the true factors other than pose; 0 for a constant code."
+    factors = true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE])
     try:
-        return dci(codes, true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE]), seed)[0][
-            "informativeness"
-        ]
+        return dci(codes, factors, seed)[0]["informativeness"]
     except CollapseError:
         return 0.0
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #3c79c580
+# %% ../../nbs/chapters/08_rotation/study.ipynb #d1fa4f04
 def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     "Movement of the code by angle; NaN if all codes are the same, because the fraction is undefined."
     try:
@@ -72,7 +71,7 @@ def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     except CollapseError:
         return pd.DataFrame(dict(degrees=ANGLES, moved=np.nan, cells=len(cells)))
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #75edf3c2
+# %% ../../nbs/chapters/08_rotation/study.ipynb #2bd60484
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate all treatments on each set."
     size = setting.size
@@ -93,27 +92,20 @@ def run(setting: Setting) -> tuple[dict, dict]:
             if name in FACTORS:
                 predicted.append(about | dict(measure="R² of factors", value=informativeness_of(codes, held, seed)))
             if name in TASKS and TASKS[name][0] in held.table:
-                label_column, group = TASKS[name]
-                predicted.append(
-                    about
-                    | dict(
-                        measure=f"AUC, {label_column}",
-                        value=area_under_roc(classify(codes, held.table[label_column], held.table[group], seed=seed)),
-                    )
-                )
+                column, group = TASKS[name]
+                classified = classify(codes, held.table[column], held.table[group], seed=seed)
+                predicted.append(about | dict(measure=f"AUC, {column}", value=area_under_roc(classified)))
             if seed == setting.first:
                 pictures |= {f"{name}: {variant}": pictures_of(run, few)}
     quality = run_table(setting.trained)
-    quality = quality.assign(
-        set=quality.name.str.split(", ", n=1).str[0], variant=quality.name.str.split(", ", n=1).str[1]
-    )
+    quality[["set", "variant"]] = quality.name.str.split(", ", n=1, expand=True)
     return {
         "movement": pd.concat(moved, ignore_index=True),
         "predicted": pd.DataFrame(predicted, columns=["set", "variant", "seed", "measure", "value"]),
         "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]],
     }, pictures
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #6b77d841
+# %% ../../nbs/chapters/08_rotation/study.ipynb #706bd081
 def claims(results: Results) -> pd.DataFrame:
     "Claims on each treatment against the plain network, with paired bootstrap intervals over networks (sets and seeds)."
     movement, predicted, quality = (results.tables[name] for name in ("movement", "predicted", "quality"))
@@ -148,7 +140,7 @@ def claims(results: Results) -> pd.DataFrame:
         )
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #f6d618f5
+# %% ../../nbs/chapters/08_rotation/study.ipynb #5cb0a200
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
     "Movement of the plain network minus that of a variant, without collapsed networks; inconclusive if none is left."
     both = (
@@ -160,7 +152,7 @@ def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     return interval(both["plain"] - both[variant], both.reset_index()[["set", "seed"]])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #2a717acd
+# %% ../../nbs/chapters/08_rotation/study.ipynb #54b17fbd
 CHAPTER = Chapter(
     number=8,
     name="rotation",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c03
+# %% ../../nbs/evaluation/06_anomaly.ipynb #721c464f
 import numpy as np
 import pandas as pd
 import torch
@@ -21,11 +21,11 @@ from ..models.bottlenecks import kl_from_prior
 from ..models.losses import squared_error
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #bcbdde00
+# %% ../../nbs/evaluation/06_anomaly.ipynb #0a9c0d22
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c04
+# %% ../../nbs/evaluation/06_anomaly.ipynb #0907e99c
 @checked
 def anomaly_scores(
     model: Autoencoder | Model,
@@ -56,7 +56,7 @@ def anomaly_scores(
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #e3aecd91
+# %% ../../nbs/evaluation/06_anomaly.ipynb #f147ac6b
 @checked
 def detection(
     scores: np.ndarray,  # (N,), higher is more anomalous
@@ -85,7 +85,7 @@ def detection(
         specificity=float((scores[~anomalous] <= threshold).mean()),
     ), curve
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c05
+# %% ../../nbs/evaluation/06_anomaly.ipynb #e04ff26b
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "Plot ROC curves, columns false_positive and true_positive, with a line for each value of a column."
     from sklearn.metrics import auc as area_below
@@ -94,22 +94,15 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
             area = area_below(curve.false_positive, curve.true_positive)
-            axis.plot(
-                curve.false_positive, curve.true_positive, color=PALETTE[i % len(PALETTE)], label=f"{name}: {area:.2f}"
-            )
+            colour = PALETTE[i % len(PALETTE)]
+            axis.plot(curve.false_positive, curve.true_positive, color=colour, label=f"{name}: {area:.2f}")
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
-        axis.set(
-            xlabel="false positive rate",
-            ylabel="true positive rate",
-            aspect="equal",
-            xlim=(-0.01, 1.01),
-            ylim=(-0.01, 1.01),
-        )
+        axis.set(xlabel="false positive rate", ylabel="true positive rate")
+        axis.set(aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axis.legend(title="area", title_fontsize=8, fontsize=8, loc="lower right")
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #6ca4febe
+# %% ../../nbs/evaluation/06_anomaly.ipynb #eb964cc6
 def plot_scores(
     scores: np.ndarray,
     anomalous: np.ndarray,
@@ -128,5 +121,4 @@ def plot_scores(
         axis.axvline(threshold, color="0.3", ls="--", lw=1, label="threshold")
         axis.set(xlabel=label, ylabel="images")
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ANGLES', 'rotated_cells', 'relative_movement', 'code_movement', 'changed_cells', 'plot_movement']
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #605cd178
+# %% ../../nbs/evaluation/13_invariance.ipynb #03dfe249
 from dataclasses import replace
 
 import numpy as np
@@ -16,17 +16,17 @@ from matplotlib.figure import Figure
 
 from ..core.errors import CollapseError, ConfigError, checked
 from ..core.geometry import resampled, rotated, rotation_matrices
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, draw_range, styled
 from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #0c2f1719
+# %% ../../nbs/evaluation/13_invariance.ipynb #9a36212b
 #: Angles, in degrees, by which cells are rotated.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #06e9a229
+# %% ../../nbs/evaluation/13_invariance.ipynb #2f550b13
 def rotated_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, rotated about the middle of their images."
     return replace(cells, images=rotated(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
@@ -91,17 +91,14 @@ def changed_cells(cells: CellImages, seed: int = 0) -> dict[str, CellImages]:
     }
     return {name: replace(cells, images=made.clamp(0, 1).numpy()) for name, made in changed.items()}
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #eccde5d4
+# %% ../../nbs/evaluation/13_invariance.ipynb #03847150
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Plot movement against the angle, with a line for each value of a column: mean over seeds and their range."
     with styled():
         fig, axis = plt.subplots(figsize=(5.6, 3.4))
         for i, (name, part) in enumerate(movement.groupby(by, sort=False)):
-            runs = part.groupby("degrees").moved
-            axis.plot(runs.mean().index, runs.mean(), "o-", ms=3.5, color=PALETTE[i % len(PALETTE)], label=str(name))
-            axis.fill_between(
-                runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.15, lw=0
-            )
+            colour = PALETTE[i % len(PALETTE)]
+            draw_range(axis, part.groupby("degrees").moved, "o-", ms=3.5, color=colour, label=str(name))
         axis.axhline(1, color="0.5", ls=":", lw=1)
         axis.set(
             xlabel="rotation (degrees)",
@@ -110,5 +107,4 @@ def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
             xticks=[0, 45, 90, 135, 180],
         )
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['activations', 'liveliest', 'plot_activations']
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c02
+# %% ../../nbs/evaluation/07_layers.ipynb #19cda21c
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -16,7 +16,7 @@ from ..core.style import styled
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model, network_of
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c04
+# %% ../../nbs/evaluation/07_layers.ipynb #d5d82f77
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.
         network.train(was_training)
     return caught
 
-# %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e
+# %% ../../nbs/evaluation/07_layers.ipynb #e64b80eb
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each scaled to [0, 1]; zeros
     for missing channels.
@@ -58,36 +58,25 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     chosen = (chosen - low) / np.where(high > low, high - low, 1)
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
-# %% ../../nbs/evaluation/07_layers.ipynb #d772d702
+# %% ../../nbs/evaluation/07_layers.ipynb #9b9bd5ce
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
     """Show images `(k, C, H, W)` on top, and below them the channels of each block that vary most; constant channels
     are left empty. `maps` may already be reduced to these channels.
     """
     k = len(images)
-    rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [
-        (name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()
-    ]
+    grey = np.zeros((k, channels, *images.shape[2:]))
+    grey[:, channels // 2] = images.mean(1)
+    rows = {"image": grey}
+    rows |= {name: made if made.shape[1] == channels else liveliest(made, channels) for name, made in maps.items()}
+    size = 0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(rows), k * channels, figsize=(0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2), squeeze=False
-        )
-        for line, (name, made) in zip(axes, rows):
-            for i, axis in enumerate(line):
-                image, channel = divmod(i, channels)
+        fig, axes = plt.subplots(len(rows), k * channels, figsize=size, squeeze=False)
+        for line, (name, made) in zip(axes, rows.items()):
+            colours = dict(cmap="gray", vmin=0) if name == "image" else dict(cmap="magma", vmin=0, vmax=1)
+            for axis, shown in zip(line, made.reshape(-1, *made.shape[2:])):
                 axis.axis("off")
-                if (
-                    name == "image"
-                    and channel != channels // 2
-                    or made[image, channel].min() == made[image, channel].max()
-                ):
-                    continue
-                axis.imshow(
-                    made[image, channel],
-                    cmap="gray" if name == "image" else "magma",
-                    vmin=0,
-                    vmax=1 if name != "image" else None,
-                    interpolation="nearest",
-                )
+                if shown.min() < shown.max():
+                    axis.imshow(shown, **colours)
             text = name if name == "image" else f"{name}\n{made.shape[2]}×{made.shape[3]}"
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
         fig.tight_layout(pad=0.2)

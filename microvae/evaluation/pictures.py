@@ -7,21 +7,21 @@ __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid',
            'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes', 'lattice',
            'nearest_to_lattice', 'plot_map']
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #bb697f14
+# %% ../../nbs/evaluation/14_pictures.ipynb #5777cd7c
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked
+from ..core.errors import ShapeError, check_columns, checked
 from ..core.style import PALETTE, styled, wrapped
 from ..data.collection import CellImages
-from .plots import composite, display_of, planes, plot_images, scatter_classes
+from .plots import composite, display_of, draw_row, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #62d2aefe
+# %% ../../nbs/evaluation/14_pictures.ipynb #9733d1d5
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square plot that contains all points `(N, 2)`.
 
@@ -38,7 +38,7 @@ def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tupl
     half = max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
     return x - half, x + half, y - half, y + half
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f4722f95
+# %% ../../nbs/evaluation/14_pictures.ipynb #f08e8549
 def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     "A phrase with the number of points `(N, 2)` outside left, right, bottom and top; empty for none."
     left, right, bottom, top = bounds
@@ -46,7 +46,7 @@ def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     count = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
     return f"{count:,} of {len(x):,} lie outside" if count else ""
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #7f57b92f
+# %% ../../nbs/evaluation/14_pictures.ipynb #661b8a17
 @checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
@@ -57,9 +57,7 @@ def plot_marginals(
     """
     from scipy.stats import gaussian_kde, norm
 
-    for name in (x, y, *([label] if label else [])):
-        if name not in points:
-            raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, filter(None, (x, y, label)), "to draw")
     shown = pd.Series("cells", index=points.index) if label is None else points[label]
     groups = list(points.groupby(shown))
     with styled():
@@ -82,23 +80,16 @@ def plot_marginals(
                 axis.plot(*line, color=PALETTE[i % len(PALETTE)], lw=1.3)
         top.plot(grid, norm.pdf(grid), ":", color="0.5", lw=1)
         side.plot(norm.pdf(grid), grid, ":", color="0.5", lw=1)
-        main.set(
-            xlabel=x.replace("z", "latent "),
-            ylabel=y.replace("z", "latent "),
-            xlim=(-reach, reach),
-            ylim=(-reach, reach),
-        )
+        square = (-reach, reach)
+        main.set(xlabel=x.replace("z", "latent "), ylabel=y.replace("z", "latent "), xlim=square, ylim=square)
         main.legend(fontsize=8, handletextpad=0.1, title=label, title_fontsize=8)
-        top.set(
-            yticks=[],
-            ylim=(0, None),
-            title=", ".join(filter(None, [title, outside(points[[x, y]], (-reach, reach) * 2)])),
-        )
+        title = ", ".join(filter(None, [title, outside(points[[x, y]], square * 2)]))
+        top.set(yticks=[], ylim=(0, None), title=title)
         side.set(xticks=[], xlim=(0, None))
         fig.tight_layout(pad=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2faac036
+# %% ../../nbs/evaluation/14_pictures.ipynb #0cba0c95
 @checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
@@ -106,11 +97,7 @@ def plot_tracks(
     """Plot trajectories of cells in the latent plane, with a panel for each value of a column: dots grow with time, and a
     circle marks the last observation. All cells are in the background in grey.
     """
-    for name in (track, time, label):
-        if name not in points:
-            raise ConfigError(
-                f"there is no column {name!r} to draw tracks by; there are {', '.join(map(str, points.columns))}"
-            )
+    check_columns(points, (track, time, label), "to draw tracks by")
     groups = list(points.groupby(label))
     reach = float(max(2.16, *np.abs(limits(points[["z1", "z2"]].to_numpy()))))
     beyond = outside(points[["z1", "z2"]], (-reach, reach) * 2)
@@ -125,22 +112,15 @@ def plot_tracks(
                 track_rows = part[part[track] == one].sort_values(time)
                 colour = PALETTE[i % len(PALETTE)]
                 axis.plot(track_rows.z1, track_rows.z2, "-", color=colour, lw=0.8, alpha=0.6)
-                axis.scatter(
-                    track_rows.z1, track_rows.z2, s=2 + 14 * track_rows[time] / points[time].max(), color=colour, lw=0
-                )
+                size = 2 + 14 * track_rows[time] / points[time].max()
+                axis.scatter(track_rows.z1, track_rows.z2, s=size, color=colour, lw=0)
                 axis.scatter(track_rows.z1.iloc[-1:], track_rows.z2.iloc[-1:], s=60, fc="none", ec=colour, lw=1.4)
-            axis.set(
-                title=f"{name}: {len(longest)} of {part[track].nunique()} cells" + (f"\n{beyond}" if beyond else ""),
-                xlabel="latent 1",
-                xlim=(-reach, reach),
-                ylim=(-reach, reach),
-                aspect="equal",
-            )
+            title = f"{name}: {len(longest)} of {part[track].nunique()} cells" + (f"\n{beyond}" if beyond else "")
+            axis.set(title=title, xlabel="latent 1", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes[0, 0].set_ylabel("latent 2")
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #08f09f15
+# %% ../../nbs/evaluation/14_pictures.ipynb #f6e4b529
 @checked
 def decoded_grid(
     model: Autoencoder | Model, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)
@@ -158,7 +138,7 @@ def decoded_grid(
     codes[..., axes[1]] = line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #4cd0a13f
+# %% ../../nbs/evaluation/14_pictures.ipynb #3eb30fec
 @checked
 def traversals(
     model: Autoencoder | Model,
@@ -176,7 +156,7 @@ def traversals(
         codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f3d4f899
+# %% ../../nbs/evaluation/14_pictures.ipynb #42578495
 @checked
 def plot_grid(
     images: np.ndarray,
@@ -189,21 +169,16 @@ def plot_grid(
     steps = len(images)
     colours = composite(images.reshape(-1, *images.shape[2:]), channels)
     height, width = images.shape[3:]
-    whole = (
-        colours.reshape(steps, steps, height, width, 3)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(steps * height, steps * width, 3)
-    )
+    whole = colours.reshape(steps, steps, height, width, 3).swapaxes(1, 2).reshape(steps * height, steps * width, 3)
     left, right, bottom, top = middles or (-reach, reach, -reach, reach)
     half = (right - left) / (steps - 1) / 2
     with styled(grid=False):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
         axis.imshow(whole, extent=(left - half, right + half, bottom - half, top + half), interpolation="nearest")
         axis.set(xlabel=labels[0], ylabel=labels[1])
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #4fb330e0
+# %% ../../nbs/evaluation/14_pictures.ipynb #2d0d8fbb
 @checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
@@ -211,18 +186,12 @@ def plot_traversals(
     "Show traversals, with a row for each axis and an optional label."
     names = [f"latent {i + 1}" for i in range(len(images))] if names is None else names
     fig = plot_images(dict(zip(names, images)), columns=images.shape[1], channels=channels)
-    fig.axes[-1].text(
-        0.5,
-        -0.06,
-        f"from −{reach:g} to {reach:g} standard deviations of the prior",
-        transform=fig.axes[-1].transAxes,
-        ha="center",
-        va="top",
-        fontsize=8,
-    )
+    last = fig.axes[-1]
+    text = f"from −{reach:g} to {reach:g} standard deviations of the prior"
+    last.text(0.5, -0.06, text, transform=last.transAxes, ha="center", va="top", fontsize=8)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #a6126783
+# %% ../../nbs/evaluation/14_pictures.ipynb #d9ce7343
 @checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     """Show originals, reconstructions and their difference for each channel (blue where the reconstruction is too dark,
@@ -240,41 +209,29 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
     rows = []
     for c, (name, pictures) in enumerate(before):
         channel = f"\n{wrapped(name)}" if len(before) > 1 else ""
-        rows += [
-            ("original" + channel, pictures),
-            ("reconstruction" + channel, after[c][1]),
-            ("error" + channel, error[:, c]),
-        ]
+        drawn = {"original": pictures, "reconstruction": after[c][1], "error": error[:, c]}
+        rows += [(kind + channel, images) for kind, images in drawn.items()]
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(rows), k, figsize=(1.05 * k + 2.6, 1.05 * len(rows) + 0.3), squeeze=False, layout="constrained"
-        )
+        size = 1.05 * k + 2.6, 1.05 * len(rows) + 0.3
+        fig, axes = plt.subplots(len(rows), k, figsize=size, squeeze=False, layout="constrained")
         for line, (name, images) in zip(axes, rows):
-            for axis, image in zip(line, images):
-                # colours are drawn unchanged, errors with a colour map
-                shown = axis.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top)
-                axis.set(xticks=[], yticks=[])
-                for spine in axis.spines.values():
-                    spine.set_visible(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+            # colours are drawn as they are, errors by a map
+            shown = draw_row(line, name, images, cmap="RdBu_r", vmin=-top, vmax=top)
         fig.colorbar(shown, ax=axes, label="reconstruction − original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #7b39c36e
+# %% ../../nbs/evaluation/14_pictures.ipynb #2e924a2c
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Mask `(N,)` of rows on the Pareto front: no other row has a lower `smaller` with at least the same `larger`, or the
     same `smaller` with a higher `larger`.
     """
     cost = table[smaller].to_numpy(float)
     gain = table[larger].to_numpy(float)
-    better = (
-        (cost[None] <= cost[:, None])
-        & (gain[None] >= gain[:, None])
-        & ((cost[None] < cost[:, None]) | (gain[None] > gain[:, None]))
-    )
-    return ~better.any(1)
+    as_good = (cost[None] <= cost[:, None]) & (gain[None] >= gain[:, None])
+    better = (cost[None] < cost[:, None]) | (gain[None] > gain[:, None])
+    return ~(as_good & better).any(1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #cecd878a
+# %% ../../nbs/evaluation/14_pictures.ipynb #a7386d33
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Plot the mean of each name over seeds, and the Pareto front."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
@@ -285,16 +242,13 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         axis.plot(best[smaller], best[larger], "-", color=PALETTE[1], lw=1.2, label="Pareto front")
         for (label, row), kept in zip(means.iterrows(), front):
             axis.plot(row[smaller], row[larger], "o", ms=6, color=PALETTE[1] if kept else PALETTE[7])
-            axis.annotate(
-                str(label), (row[smaller], row[larger]), xytext=(5, 3), textcoords="offset points", fontsize=7.5
-            )
+            axis.annotate(str(label), tuple(row), (5, 3), textcoords="offset points", fontsize=7.5)
         axis.set(xlabel=labels[0], ylabel=labels[1])
         axis.margins(x=0.15, y=0.1)
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #d37b651c
+# %% ../../nbs/evaluation/14_pictures.ipynb #3f947224
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
     """Plot distortion (squared error per image) against rate (KL, nats), mean over seeds, with a line for each value of
     a column; points are labelled with the values of another.
@@ -303,40 +257,33 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         fig, axis = plt.subplots(figsize=(6.2, 3.9))
         for i, (name, part) in enumerate(runs.groupby(by, sort=False)):
             means = part.groupby(mark)[["kl", "reconstruction"]].mean().sort_values("kl")
-            axis.plot(means.kl, means.reconstruction, "o-", ms=4, color=PALETTE[i % len(PALETTE)], label=str(name))
-            for value, row in means.iterrows():
-                axis.annotate(
-                    f"{value:g}",
-                    (row.kl, row.reconstruction),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=PALETTE[i % len(PALETTE)],
-                )
+            colour = PALETTE[i % len(PALETTE)]
+            axis.plot(means.kl, means.reconstruction, "o-", ms=4, color=colour, label=str(name))
+            for value, place in zip(means.index, means.to_numpy()):
+                axis.annotate(f"{value:g}", place, (4, 4), textcoords="offset points", fontsize=7, color=colour)
         axis.set(xlabel="rate: KL (nats per image)", ylabel="distortion: squared error per image")
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #63b9c8d0
+# %% ../../nbs/evaluation/14_pictures.ipynb #fa27cb56
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, in decreasing order."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f4ad49a9
+# %% ../../nbs/evaluation/14_pictures.ipynb #4a2d51df
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice if there is only one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #e80c532d
+# %% ../../nbs/evaluation/14_pictures.ipynb #cd35c182
 def lattice(bounds: tuple[float, float, float, float], steps: int) -> np.ndarray:
     "Places `(steps², 2)` from left to right and from top to bottom within left, right, bottom and top, row by row."
     left, right, bottom, top = bounds
     x, y = np.meshgrid(np.linspace(left, right, steps), np.linspace(top, bottom, steps))
     return np.stack([x.ravel(), y.ravel()], 1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #b0b972a4
+# %% ../../nbs/evaluation/14_pictures.ipynb #d1d78e0b
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each square of a grid `(steps, steps)`, highest y first, the index of the point nearest to its centre, −1 if
     there is none in it; and left, right, bottom, top of the grid.
@@ -349,7 +296,7 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     found, nearest = cKDTree(places).query(middles, distance_upper_bound=pitch * 0.71)
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (left, right, bottom, top)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #e7d78ba9
+# %% ../../nbs/evaluation/14_pictures.ipynb #7ddc79c4
 @checked
 def plot_map(
     places: np.ndarray,
@@ -367,8 +314,7 @@ def plot_map(
         raise ShapeError(
             f"places have shape {places.shape} for {len(cells)} cells; there must be two numbers a cell, e.g. the columns map_1 and map_2 of mv.embedding"
         )
-    if colour is not None and colour not in cells.table:
-        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
+    check_columns(cells.table, filter(None, [colour]), "to colour by", cells.name)
     line = np.ptp(places[:, 1]) == 0
     if line:  # codes of one number are spread so that points do not overlap
         places = np.stack([places[:, 0], np.random.default_rng(0).uniform(-1, 1, len(cells))], 1)
@@ -385,21 +331,16 @@ def plot_map(
         fig, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5.0), layout="constrained")
         _coloured_points(left, places, None if colour is None else cells.table[colour])
         right.imshow(sheet, extent=extent, interpolation="nearest" if side * steps < 1200 else "antialiased")
+        names = dict(xlabel=f"{name} 1", ylabel="" if line else f"{name} 2")
         for axis in (left, right):
-            axis.set(
-                xlim=extent[:2],
-                ylim=extent[2:],
-                xlabel=f"{name} 1",
-                ylabel="" if line else f"{name} 2",
-                aspect="equal",
-            )
+            axis.set(xlim=extent[:2], ylim=extent[2:], aspect="equal", **names)
         title = f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else "")
         beyond = outside(places, extent)
         left.set_title(title + (f"; {beyond}" if beyond else ""), fontsize=9, loc="left")
         right.set_title("the cell nearest to each point of a grid", fontsize=9, loc="left")
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #9d10b2e0
+# %% ../../nbs/evaluation/14_pictures.ipynb #e53c353f
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Draw points in the colours of a column's values, with a legend or a colour scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5
@@ -415,14 +356,5 @@ def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     longest = max(map(len, names))
     beside = max(1, min(len(names), int(5 / (0.35 + 0.075 * longest))))
     # beside the points, not over them
-    axis.legend(
-        handles,
-        names,
-        fontsize=8,
-        title=values.name,
-        title_fontsize=8,
-        loc="upper left",
-        bbox_to_anchor=(0, -0.13),
-        ncols=beside,
-        borderaxespad=0,
-    )
+    place = dict(loc="upper left", bbox_to_anchor=(0, -0.13), borderaxespad=0)
+    axis.legend(handles, names, ncols=beside, fontsize=8, title=values.name, title_fontsize=8, **place)

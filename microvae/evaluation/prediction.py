@@ -24,20 +24,15 @@ from ..data.collection import CellImages
 from ..data.splits import strata
 from .statistics import Interval
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #e7cbd72e
+# %% ../../nbs/evaluation/12_prediction.ipynb #72eea5119410473aa328ad9291626812
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     "Pixels of all channels as features `(N, k)`; larger images are first resized to `side`."
-    height, width = cells.image_shape[1:]
-    small = (
-        cells
-        if max(height, width) <= side
-        else cells.resized(
-            max(1, round(height * side / max(height, width))), max(1, round(width * side / max(height, width)))
-        )
-    )
-    return small.images[:].reshape(len(cells), -1)
+    longest = max(cells.image_shape[1:])
+    if longest > side:
+        cells = cells.resized(*(max(1, round(length * side / longest)) for length in cells.image_shape[1:]))
+    return cells.images[:].reshape(len(cells), -1)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #1fd1af7a
+# %% ../../nbs/evaluation/12_prediction.ipynb #8edb47106e1a46a883d545849b8ab81b
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
 SHAPE = (
     "area",
@@ -160,7 +155,7 @@ def _scikit_row(image: np.ndarray, channels: tuple[str, ...]) -> dict[str, float
             row |= {f"{channel} {name} 1": float(near), f"{channel} {name} 3": float(far)}
     return row
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #56f6f77c
+# %% ../../nbs/evaluation/12_prediction.ipynb #7cdc8c89c7104fffa095e18ddfef8986
 #: Names of classifiers, from scikit-learn.
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
 
@@ -183,7 +178,7 @@ def _classifier(name: str, components: int | None, seed: int, strength: float = 
     first = [] if components is None else [StandardScaler(with_std=False), PCA(components, random_state=seed)]
     return make_pipeline(*first, StandardScaler(), last)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #a23e6be0
+# %% ../../nbs/evaluation/12_prediction.ipynb #938c804e27f84196a10c8828c723f798
 class Predicted(NamedTuple):
     "Held-out predictions of a classifier."
 
@@ -290,7 +285,7 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
             "all features are constant, so they distinguish no classes; if they are codes, the posterior has collapsed"
         )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #671dd1dd
+# %% ../../nbs/evaluation/12_prediction.ipynb #b43b363d81ae4b689946ece5c682cd59
 def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, folds: int) -> int:
     "The number of folds: the requested number, or the number of groups of the rarest class if that is smaller."
     if len(classes) < 2:
@@ -302,14 +297,14 @@ def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, 
         )
     return min(folds, fewest)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #e4fcafb3
+# %% ../../nbs/evaluation/12_prediction.ipynb #c3933fab20d04ec698c2621248eb3be0
 @checked
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve, higher is better; of more than two classes the mean of each against the rest. NaN if a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #5b0bd168
+# %% ../../nbs/evaluation/12_prediction.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     """The area from ranks. A bootstrap needs it hundreds of times, and scikit-learn's function spends most of its time
     on checks.
@@ -317,13 +312,11 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     from scipy.stats import rankdata
 
     n = int(positive.sum())
-    return (
-        (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
-        if 0 < n < len(score)
-        else float("nan")
-    )
+    if not 0 < n < len(score):
+        return float("nan")
+    return (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #d7836472
+# %% ../../nbs/evaluation/12_prediction.ipynb #8309879909854d7188b41380fd92a7c3
 @checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
@@ -333,13 +326,12 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     found = []
     for _ in range(resamples):
         drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        found.append(
-            area_under_roc(predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn]))
-        )
+        some = predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn])
+        found.append(area_under_roc(some))
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #ca9ce93c
+# %% ../../nbs/evaluation/12_prediction.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
     """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: the predicted probability, the observed frequency, and the number of cells.
@@ -359,7 +351,7 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     brier = float(np.square(p - np.eye(p.shape[1])[truth]).sum(1).mean())
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #1b121b93
+# %% ../../nbs/evaluation/12_prediction.ipynb #cb1e1581032b452c9409d6c6813c49d1
 def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
     predicted = classify(features, labels, groups, classifier, **settings)
@@ -431,7 +423,7 @@ def predict_number(
             model, features, target, groups=groups, cv=kind(folds, shuffle=True, random_state=seed)
         )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #f01a86bf
+# %% ../../nbs/evaluation/12_prediction.ipynb #db7b79bc585a40fcaf58bf750017e135
 def plot_areas(
     scores: pd.DataFrame,  # columns task, features, classifier, auc; several rows of each for several seeds
     best: dict[str, float] | None = None,  # task -> the best possible value, if known
@@ -456,7 +448,7 @@ def plot_areas(
         shared_legend(fig)
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #afa0fbed
+# %% ../../nbs/evaluation/12_prediction.ipynb #916684f9a58a4a2aa5f864670399430d
 def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     "Draw bars of one task: a group for each kind of features with a bar for each classifier."
     for j, kind in enumerate(kinds):
@@ -472,7 +464,7 @@ def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     axis.set(xticks=range(len(names)), ylim=(0.4, 1.02))
     axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #b0d38de8
+# %% ../../nbs/evaluation/12_prediction.ipynb #1671c31a24314836a5b85d7ef7fbf015
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """Plot predicted probability against observed frequency, with a line for each value of a column; the size of a point
     is its number of cells.
@@ -484,18 +476,12 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
             curve = curve.sort_values("said")
             axis.plot(curve.said, curve.found, "-", color=PALETTE[i], lw=1.2, label=str(name))
             axis.scatter(curve.said, curve.found, s=4 + 60 * curve.cells / curve.cells.max(), color=PALETTE[i], lw=0)
-        axis.set(
-            xlabel="predicted probability",
-            ylabel="observed frequency",
-            aspect="equal",
-            xlim=(-0.02, 1.02),
-            ylim=(-0.02, 1.02),
-        )
+        axis.set(xlabel="predicted probability", ylabel="observed frequency")
+        axis.set(aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #efb695b4
+# %% ../../nbs/evaluation/12_prediction.ipynb #f5a1fa73e5044315a093ec459c9be902
 @checked
 def cluster_agreement(
     features,  # (N, k)
@@ -523,13 +509,12 @@ def cluster_agreement(
             f"there are {k} group(s) and {len(features)} cells; clusters need two groups and more cells than groups"
         )
     scaled = StandardScaler().fit_transform(features)
-    model = (
-        GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed)
-        if method == "mixture"
-        else KMeans(k, n_init=10, random_state=seed)
-    )
+    models = {
+        "mixture": GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed),
+        "kmeans": KMeans(k, n_init=10, random_state=seed),
+    }
     with threadpool_limits(1):
-        clusters = model.fit_predict(scaled)
+        clusters = models[method].fit_predict(scaled)
     return float(adjusted_rand_score(np.asarray(labels), clusters)), clusters
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #3616955c

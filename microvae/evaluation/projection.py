@@ -5,22 +5,22 @@
 # %% auto #0
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections', 'neighbours_alike']
 
-# %% ../../nbs/evaluation/04_projection.ipynb #7330cb30
+# %% ../../nbs/evaluation/04_projection.ipynb #93be6a48
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked, unknown_name
+from ..core.errors import ShapeError, check_columns, checked, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
 from ..models.map import principal_axes, umap_places
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c73ac8c2
+# %% ../../nbs/evaluation/04_projection.ipynb #9342b851
 #: Names of projections; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
-# %% ../../nbs/evaluation/04_projection.ipynb #f417af5e
+# %% ../../nbs/evaluation/04_projection.ipynb #7d4ac326
 @checked
 def project(
     codes: np.ndarray,  # (N, d)
@@ -48,7 +48,7 @@ def project(
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
     return umap_places(codes, neighbours, seed)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #bf5ae214
+# %% ../../nbs/evaluation/04_projection.ipynb #38fa80d2
 @checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
@@ -59,7 +59,7 @@ def projections(
     ]
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #97d5d538
+# %% ../../nbs/evaluation/04_projection.ipynb #833aa629
 @checked
 def plot_projections(
     points: pd.DataFrame,  # of `projections`
@@ -67,15 +67,10 @@ def plot_projections(
 ) -> Figure:
     "Plot codes in the plane, with a column of panels for each method and a row for each label."
     methods = list(dict.fromkeys(points.method))
-    for label in labels:
-        if label not in points:
-            raise ConfigError(
-                f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
-            )
+    check_columns(points, labels, "to colour by")
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False
-        )
+        size = 2.9 * len(methods) + 1.2, 2.7 * len(labels)
+        fig, axes = plt.subplots(len(labels), len(methods), figsize=size, squeeze=False)
         for line, label in zip(axes, labels):
             graded = pd.api.types.is_numeric_dtype(points[label]) and points[label].nunique() > 8
             for axis, method in zip(line, methods):
@@ -89,26 +84,17 @@ def plot_projections(
             if graded:
                 fig.colorbar(shown, ax=line[-1], label=label)
             else:
-                line[-1].legend(
-                    loc="center left",
-                    bbox_to_anchor=(1.0, 0.5),
-                    fontsize=8,
-                    markerscale=2,
-                    handletextpad=0.1,
-                    title=label,
-                    title_fontsize=8,
-                )
-        fig.tight_layout()
+                words = dict(fontsize=8, markerscale=2, handletextpad=0.1, title=label, title_fontsize=8)
+                line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **words)
     return fig
 
-# %% ../../nbs/evaluation/04_projection.ipynb #4f448f30
+# %% ../../nbs/evaluation/04_projection.ipynb #67c255a5
 def neighbours_alike(
     points: pd.DataFrame,  # columns x and y
     label: str,  # column of classes
 ) -> tuple[float, float]:  # fraction of points, and the fraction expected by chance
     "Fraction of points whose nearest neighbour has the same class. Raises `ConfigError` for an unknown column."
-    if label not in points:
-        raise ConfigError(f"there is no column {label!r}; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, [label], "of kinds")
     from scipy.spatial import cKDTree
 
     kinds = pd.factorize(points[label])[0]

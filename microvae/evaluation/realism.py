@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['real_or_reconstructed']
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c03
+# %% ../../nbs/evaluation/08_realism.ipynb #1d28fcc0
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from ..core.device import resolve_device
 from ..core.errors import ConfigError, DeviceError, ShapeError, checked
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c04
+# %% ../../nbs/evaluation/08_realism.ipynb #1acbe203
 # the normalisation that the weights of ImageNet expect
 _MEAN = torch.tensor([0.485, 0.456, 0.406])
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225])
 
-# %% ../../nbs/evaluation/08_realism.ipynb #1b55b6d7
+# %% ../../nbs/evaluation/08_realism.ipynb #57acff8c
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and the name of its weights."
     from torchvision.models import ResNet18_Weights, resnet18
@@ -41,7 +41,7 @@ def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     network.fc = nn.Identity()
     return network.eval().requires_grad_(False), "imagenet" if wanted else "random"
 
-# %% ../../nbs/evaluation/08_realism.ipynb #9ea98d7b
+# %% ../../nbs/evaluation/08_realism.ipynb #717ccf5e
 @torch.no_grad()
 def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> Tensor:
     "512 features for each image; images without three channels are converted to grey."
@@ -55,7 +55,7 @@ def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> T
         found.append(network((batch - _MEAN.to(device)[:, None, None]) / _DEVIATION.to(device)[:, None, None]))
     return torch.cat(found)
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c771b0a0
+# %% ../../nbs/evaluation/08_realism.ipynb #39b54aeb
 @checked
 def real_or_reconstructed(
     images: np.ndarray,  # (N, C, H, W) in [0, 1]
@@ -84,17 +84,12 @@ def real_or_reconstructed(
     network, which = _resnet18(weights, seed)
     features = [_features(network.to(place), part, place) for part in (images, reconstructions)]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    parts = [
-        (
-            torch.cat([f[rows.to(place)] for f in features]),
-            torch.cat([torch.full((len(rows),), i, device=place) for i in (0, 1)]),
-        )
-        for rows in (order[:kept], order[kept:])
-    ]
-    head = _train_head(*parts[0], epochs, seed)
+    learn, judge = (torch.cat([part[rows.to(place)] for part in features]) for rows in (order[:kept], order[kept:]))
+    classes = torch.arange(2, device=place)
+    head = _train_head(learn, classes.repeat_interleave(kept), epochs, seed)
     with torch.no_grad():
-        chance = head(parts[1][0]).softmax(1)[:, 1].cpu().numpy()
-    truth = parts[1][1].cpu().numpy()
+        chance = head(judge).softmax(1)[:, 1].cpu().numpy()
+    truth = classes.repeat_interleave(len(images) - kept).cpu().numpy()
     return dict(
         accuracy=float(((chance > 0.5) == truth).mean()),
         auc=float(roc_auc_score(truth, chance)),
@@ -102,23 +97,21 @@ def real_or_reconstructed(
         weights=which,
     )
 
-# %% ../../nbs/evaluation/08_realism.ipynb #7745f5c0
+# %% ../../nbs/evaluation/08_realism.ipynb #bb9f007a
 def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_size: int = 32) -> nn.Module:
     "The report's head, trained with Adam on standardised features."
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         scale = nn.BatchNorm1d(features.shape[1], affine=False, momentum=None).to(features.device)
         scale(features)
-        head = nn.Sequential(
-            scale.eval(), nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)
-        ).to(features.device)
+        layers = nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)
+        head = nn.Sequential(scale.eval(), *layers).to(features.device)
         optimizer = torch.optim.Adam(head[1:].parameters(), lr=1e-3)
         for _ in range(epochs):
             head[1:].train()
             for rows in torch.randperm(len(features)).split(batch_size):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(
-                    head(features[rows.to(features.device)]), truth[rows.to(features.device)]
-                ).backward()
+                place = rows.to(features.device)
+                nn.functional.cross_entropy(head(features[place]), truth[place]).backward()
                 optimizer.step()
     return head.eval()

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['study_of', 'importances', 'plot_search', 'plot_top']
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #52ea3f25
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f653be2
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from ..core.errors import ConfigError, require
 from ..core.style import PALETTE, styled
 from ..training.search import Space, distribution
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #08d4beb0
+# %% ../../nbs/evaluation/09_search_results.ipynb #3f15f01f
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
@@ -29,65 +28,50 @@ def study_of(trials: pd.DataFrame, space: Space):
     if not len(done):
         raise ConfigError(f"none of the {len(trials)} trials was completed; allow more")
     for row in done.to_dict("records"):
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={name: _choice(row[name], space[name]) for name in space},
-                distributions=kinds,
-                value=row["value"],
-            )
-        )
+        chosen = {name: _choice(row[name], space[name]) for name in space}
+        study.add_trial(optuna.trial.create_trial(params=chosen, distributions=kinds, value=row["value"]))
     return study
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #c0ee8541
+# %% ../../nbs/evaluation/09_search_results.ipynb #d2dc98c1
 def _choice(value, values):
     "A value in the type of the search space: 16.0 of a table becomes 16."
     if isinstance(values, list):
         return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #9954e7ff
+# %% ../../nbs/evaluation/09_search_results.ipynb #4ca931a0
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
     "Fraction of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
     shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
     return {name: float(share) for name, share in shares.items()}
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #7f91af4f
+# %% ../../nbs/evaluation/09_search_results.ipynb #656dfad8
 def _variance_explained():
     "fANOVA. Optuna's default evaluates the best tenth of the trials, which is one of seven."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #9755f4ec
+# %% ../../nbs/evaluation/09_search_results.ipynb #a6c9848a
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "Draw one of Optuna's figures: history, parallel (coordinates) or importance."
     require("optuna", "search")
     import optuna.visualization.matplotlib as drawn
 
-    kinds: dict[str, Callable] = {
-        "history": drawn.plot_optimization_history,
-        "parallel": drawn.plot_parallel_coordinate,
-        "importance": drawn.plot_param_importances,
+    valued = dict(target=lambda trial: trial.value, target_name=label)
+    # function, its settings, inches
+    kinds: dict = {
+        "history": (drawn.plot_optimization_history, dict(target_name=label), (5.6, 3.3)),
+        "parallel": (drawn.plot_parallel_coordinate, valued, (8.4, 3.6)),
+        "importance": (drawn.plot_param_importances, dict(evaluator=_variance_explained()), (5.6, 2.6)),
     }
     if picture not in kinds:
         raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
-    settings: dict = {
-        "history": dict(target_name=label),
-        "parallel": dict(target=lambda trial: trial.value, target_name=label),
-        "importance": dict(evaluator=_variance_explained()),
-    }
+    draw, settings, size = kinds[picture]
     study = study_of(trials, space)
-    with (
-        warnings.catch_warnings(),
-        styled(
-            **{
-                "figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture],
-                "font.size": 9,
-            }
-        ),
-    ):
+    with warnings.catch_warnings(), styled(**{"figure.figsize": size, "font.size": 9, "figure.autolayout": False}):
         warnings.simplefilter("ignore")  # that these pictures may change
-        axis = kinds[picture](study, **settings[picture])
+        axis = draw(study, **settings)
         figure = axis.figure
         figure.suptitle("")
         for where in ("left", "center"):
@@ -104,7 +88,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.get_legend() and axis.get_legend().remove()
     return figure
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #5737f630
+# %% ../../nbs/evaluation/09_search_results.ipynb #f59a9676
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """Plot the loss after each epoch of the best trials, columns number, epoch, value; pruned trials are grey."""
     done = trials[trials.state == "complete"].nsmallest(top, "value")
@@ -113,22 +97,16 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         for number in trials[trials.state == "pruned"].number:
             axis.plot(*_curve(curves, number), color="0.75", lw=0.9)
         for i, row in enumerate(done.itertuples()):
-            axis.plot(
-                *_curve(curves, row.number),
-                color=PALETTE[i % len(PALETTE)],
-                ls="-" if i < len(PALETTE) else "--",
-                lw=1.4,
-                label=f"trial {row.number}: {row.value:,.4g}",
-            )
+            line = dict(color=PALETTE[i % len(PALETTE)], ls="-" if i < len(PALETTE) else "--", lw=1.4)
+            axis.plot(*_curve(curves, row.number), label=f"trial {row.number}: {row.value:,.4g}", **line)
         values = curves[curves.number.isin(done.number)].value
         if len(values) and np.isfinite(values).all():
             axis.set_ylim(values.min() - 0.05 * np.ptp(values), np.quantile(values, 0.98) + 0.05 * np.ptp(values))
         axis.set(xlabel="epoch", ylabel=label)
         axis.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #4d8b10d0
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f591667
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")
     return part.epoch, part.value

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against', 'crossed']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #07b5f9a2
+# %% ../../nbs/evaluation/10_statistics.ipynb #7f3ac405
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #09a71366
+# %% ../../nbs/evaluation/10_statistics.ipynb #a290ce31
 class Interval(NamedTuple):
     "A mean with its interval and number of values. The limits are NaN for a single value."
 
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #eea6d9bb
+# %% ../../nbs/evaluation/10_statistics.ipynb #375d9f8a
 @checked
 def interval(
     values,  # (n,) numbers
@@ -55,11 +55,10 @@ def interval(
         raise ConfigError(
             f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite"
         )
-    unit = (
-        np.arange(len(values))
-        if together is None
-        else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
-    )
+    unit = np.arange(len(values))
+    if together is not None:
+        table = pd.DataFrame(together).reset_index(drop=True)
+        unit = table.groupby(list(table)).ngroup().to_numpy()
     sums = np.bincount(unit, values)
     counts = np.bincount(unit)
     mean = float(values.mean())
@@ -71,19 +70,12 @@ def interval(
     def pooled(sums, counts, axis):
         return sums.sum(axis) / counts.sum(axis)
 
-    found = bootstrap(
-        (sums, counts),
-        pooled,
-        paired=True,
-        vectorized=True,
-        confidence_level=level,
-        n_resamples=resamples,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high), len(sums))
+    random = np.random.default_rng(seed)
+    how = dict(paired=True, vectorized=True, confidence_level=level, n_resamples=resamples, method="percentile")
+    low, high = bootstrap((sums, counts), pooled, random_state=random, **how).confidence_interval
+    return Interval(mean, float(low), float(high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #0620a03b
+# %% ../../nbs/evaluation/10_statistics.ipynb #9c5a212e
 @checked
 def paired(
     runs: pd.DataFrame,
@@ -99,11 +91,7 @@ def paired(
 
     Raises `ConfigError` for an unknown column or name, and if there are no pairs.
     """
-    for name in (column, by, *pair):
-        if name not in runs:
-            raise ConfigError(
-                f"there is no column {name!r} to compare by; there are {', '.join(map(str, runs.columns))}"
-            )
+    check_columns(runs, (column, by, *pair), "to compare by")
     sides = []
     for name in (first, second):
         side = runs[runs[by] == name].set_index(list(pair))[column]
@@ -121,7 +109,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #4a525463
+# %% ../../nbs/evaluation/10_statistics.ipynb #8460a8e4
 @checked
 def against(
     runs: pd.DataFrame,

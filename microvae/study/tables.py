@@ -6,7 +6,7 @@
 __all__ = ['HEADINGS', 'as_markdown', 'show_table', 'show_figure', 'mean_and_range', 'some_taken', 'caption_source',
            'other_images', 'empirical_kl_table', 'longest_results', 'all_claims', 'compare_chapters', 'plot_comparison']
 
-# %% ../../nbs/study/03_tables.ipynb #c02
+# %% ../../nbs/study/03_tables.ipynb #12a6b8a8
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..core.style import PALETTE, styled
 from .chapter import chapter_named
 from .results import Results
 
-# %% ../../nbs/study/03_tables.ipynb #c03
+# %% ../../nbs/study/03_tables.ipynb #6e0e611e
 def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     "A Markdown table without an index; numbers have thousands separators and the given digits."
 
@@ -37,24 +37,23 @@ def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
-# %% ../../nbs/study/03_tables.ipynb #d60dbffe
+# %% ../../nbs/study/03_tables.ipynb #28473532
 def show_table(table: pd.DataFrame, digits: int = 2):
     "Display a table of a report."
     from IPython.display import Markdown
 
     return Markdown(as_markdown(table, digits))
 
-# %% ../../nbs/study/03_tables.ipynb #e1643d45
+# %% ../../nbs/study/03_tables.ipynb #e9a9348c
 def show_figure(finding: str = ""):
     "Show the current figure, with an optional sentence that the book adds to its caption."
     from IPython.display import Markdown, display
-    from matplotlib import pyplot as plt
 
     plt.show()
     if finding:
         display(Markdown(finding))
 
-# %% ../../nbs/study/03_tables.ipynb #c4b56fdd
+# %% ../../nbs/study/03_tables.ipynb #f7d3195c
 def mean_and_range(
     runs: pd.DataFrame,
     by: list[str],  # columns that name a row
@@ -65,17 +64,15 @@ def mean_and_range(
 
     def text(values):
         values = values.to_numpy(float)
-        mean = f"{values.mean():,.{digits}f}" if np.isfinite(values).all() else "∞"
-        return (
-            mean
-            if len(values) == 1 or not np.isfinite(values).all()
-            else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
-        )
+        if not np.isfinite(values).all():
+            return "∞"
+        mean = f"{values.mean():,.{digits}f}"
+        return mean if len(values) == 1 else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
 
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
 
-# %% ../../nbs/study/03_tables.ipynb #7e18dd3a
+# %% ../../nbs/study/03_tables.ipynb #436419af
 def some_taken(provenance: dict) -> str:
     "Sets of which only some images were taken, and the option that takes all; empty if all were taken."
     return " ".join(
@@ -83,7 +80,7 @@ def some_taken(provenance: dict) -> str:
         for part in provenance.get("taken", [])
     )
 
-# %% ../../nbs/study/03_tables.ipynb #bda09c16
+# %% ../../nbs/study/03_tables.ipynb #49660283
 def caption_source(provenance: dict) -> str:
     "Provenance of a chapter's results, and how many of the available images were taken."
     p = provenance
@@ -93,7 +90,7 @@ def caption_source(provenance: dict) -> str:
     )
     return " ".join(filter(None, [source, some_taken(p)]))
 
-# %% ../../nbs/study/03_tables.ipynb #04c8e364
+# %% ../../nbs/study/03_tables.ipynb #abd7ea06
 def other_images(results: Results) -> str:
     "A notice if a chapter ran on other images than its source; empty otherwise."
     p = results.provenance
@@ -109,7 +106,7 @@ def other_images(results: Results) -> str:
         "on your images does not contradict the thesis."
     )
 
-# %% ../../nbs/study/03_tables.ipynb #c18
+# %% ../../nbs/study/03_tables.ipynb #40279cc1
 def empirical_kl_table(
     runs: pd.DataFrame,  # runs with two latent dimensions, columns beta and empirical_kl_*
     thesis: dict[float, tuple[float, float]],  # β -> the thesis' two values
@@ -118,18 +115,16 @@ def empirical_kl_table(
     rows = []
     for beta, seeds in runs.groupby("beta"):
         row = {"β": f"{beta:g}"}
-        for kind in ("means", "samples"):
-            values = np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1)[
-                :, ::-1
-            ].mean(0)
-            row |= {f"{kind}, larger": values[0], f"{kind}, smaller": values[1]}
-        rows.append(
-            row
-            | dict(zip(("thesis, larger", "thesis, smaller"), sorted(thesis.get(beta, (np.nan, np.nan)), reverse=True)))
-        )
+        found = {
+            kind: np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1).mean(0)
+            for kind in ("means", "samples")
+        }
+        for kind, values in (found | {"thesis": sorted(thesis.get(beta, (np.nan, np.nan)))}).items():
+            row |= {f"{kind}, larger": values[1], f"{kind}, smaller": values[0]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/study/03_tables.ipynb #8d3f9a10
+# %% ../../nbs/study/03_tables.ipynb #bcfe0a27
 def longest_results(
     chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")
 ) -> Path | None:
@@ -142,7 +137,7 @@ def longest_results(
                 return folder
     return None
 
-# %% ../../nbs/study/03_tables.ipynb #30067243
+# %% ../../nbs/study/03_tables.ipynb #b1db35de
 def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
     "Chapter -> its claims, with a column that names the chapter, and the provenance of its results."
     found = {}
@@ -151,7 +146,7 @@ def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
         found[name] = chapter_named(name).claims(results).assign(chapter=name), results.provenance
     return found
 
-# %% ../../nbs/study/03_tables.ipynb #8ae87d46
+# %% ../../nbs/study/03_tables.ipynb #249c5efb
 #: Columns of the comparison, with their headings.
 HEADINGS = {
     "chapter": "chapter",
@@ -173,7 +168,7 @@ HEADINGS = {
     "variety": "variety",
 }
 
-# %% ../../nbs/study/03_tables.ipynb #02c400bf
+# %% ../../nbs/study/03_tables.ipynb #530340ef
 def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row for each training of every chapter, from the folders of their results, mean over seeds."
     parts = []
@@ -189,25 +184,16 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     numbers = [column for column in HEADINGS if column not in named]
     return whole.groupby(named, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
 
-# %% ../../nbs/study/03_tables.ipynb #0f8d514a
+# %% ../../nbs/study/03_tables.ipynb #7e9b77ca
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "Plot PSNR and variety against the compression."
     with styled():
         fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.0))
         for i, (chapter, part) in enumerate(table.groupby("chapter", sort=False)):
             for axis, column in zip(axes, ("psnr", "variety")):
-                axis.scatter(
-                    part.compression,
-                    part[column],
-                    s=28,
-                    color=PALETTE[i % len(PALETTE)],
-                    label=chapter,
-                    marker="osD^vPX"[i % 7],
-                    alpha=0.85,
-                    lw=0,
-                )
+                mark = dict(color=PALETTE[i % len(PALETTE)], marker="osD^vPX"[i % 7], s=28, alpha=0.85, lw=0)
+                axis.scatter(part.compression, part[column], label=chapter, **mark)
         for axis, label in zip(axes, ("PSNR of held-out images (dB)", "variety of reconstructions")):
             axis.set(xscale="log", xlabel="compression (values of an image per latent dimension)", ylabel=label)
         axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
-        fig.tight_layout()
     return fig

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'settings_of', 'TensorBoard', 'MLflow', 'WandB', 'logged']
 
-# %% ../../nbs/training/06_loggers.ipynb #c03
+# %% ../../nbs/training/06_loggers.ipynb #c017dd0e
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import FileError, require, unknown_name
 from .config import RunConfig
 
-# %% ../../nbs/training/06_loggers.ipynb #c04
+# %% ../../nbs/training/06_loggers.ipynb #b178168e
 def settings_of(config: RunConfig) -> dict:
     "A config as a flat dictionary of plain values for loggers: model.latent_dim, objective.beta, ..."
     return {
@@ -26,7 +26,7 @@ def settings_of(config: RunConfig) -> dict:
         if name not in ("fingerprint", "preprocessing")
     }
 
-# %% ../../nbs/training/06_loggers.ipynb #c2f6ff13
+# %% ../../nbs/training/06_loggers.ipynb #89f024b7
 class TensorBoard:
     "Curves as events in a folder."
 
@@ -46,35 +46,32 @@ class TensorBoard:
     def close(self):
         self.writer.close()
 
-# %% ../../nbs/training/06_loggers.ipynb #11aa5fa5
+# %% ../../nbs/training/06_loggers.ipynb #1adee164
 class MLflow:
     "A run in a tracking store; a file in the folder if none is configured."
 
     def __init__(self, folder: Path, config: RunConfig):
         self.mlflow = require("mlflow", "mlflow")
+        place = None
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             self.mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+            place = (folder / "mlflow").resolve().as_uri()
         if self.mlflow.get_experiment_by_name("microvae") is None:
-            self.mlflow.create_experiment(
-                "microvae", None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "mlflow").resolve().as_uri()
-            )
-        self.run = self.mlflow.MlflowClient().create_run(
-            self.mlflow.get_experiment_by_name("microvae").experiment_id, run_name=config.identity()
-        )
+            self.mlflow.create_experiment("microvae", place)
+        experiment = self.mlflow.get_experiment_by_name("microvae").experiment_id
+        self.client = self.mlflow.MlflowClient()
+        self.run = self.client.create_run(experiment, run_name=config.identity())
         for name, value in settings_of(config).items():
-            self.mlflow.MlflowClient().log_param(self.run.info.run_id, name, value)
+            self.client.log_param(self.run.info.run_id, name, value)
 
     def row(self, row: dict):
-        self.mlflow.log_metrics(
-            {name: value for name, value in row.items() if name != "epoch"},
-            step=row["epoch"],
-            run_id=self.run.info.run_id,
-        )
+        losses = {name: value for name, value in row.items() if name != "epoch"}
+        self.mlflow.log_metrics(losses, step=row["epoch"], run_id=self.run.info.run_id)
 
     def close(self):
-        self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
+        self.client.set_terminated(self.run.info.run_id)
 
-# %% ../../nbs/training/06_loggers.ipynb #1a716869
+# %% ../../nbs/training/06_loggers.ipynb #e58a216b
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE is set."
 
@@ -96,11 +93,11 @@ class WandB:
     def close(self):
         self.run.finish()
 
-# %% ../../nbs/training/06_loggers.ipynb #854bfdba
+# %% ../../nbs/training/06_loggers.ipynb #2fbcb383
 #: Loggers by name.
 LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
-# %% ../../nbs/training/06_loggers.ipynb #2fb4f4cd
+# %% ../../nbs/training/06_loggers.ipynb #441c05f3
 @contextmanager
 def logged(
     name: str | None,  # tensorboard, mlflow or wandb; None logs nothing

@@ -27,15 +27,15 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
     return {
         "MP2_64": (lung, replace(plain, model=ModelConfig("MP2_64"))),
         "BN2": (lung, replace(plain, model=ModelConfig("BN2"))),
-        "adaptable": (
+        "thesis": (
             memory,
-            replace(plain, model=ModelConfig("adaptable", 4), objective=Objective(beta=0.1, likelihood="bce")),
+            replace(plain, model=ModelConfig("thesis", 4), objective=Objective(beta=0.1, likelihood="bce")),
         ),
         "pose_normalised": (
             memory,
             replace(
                 plain,
-                model=ModelConfig("adaptable", 3, changes={"pose_normalised": True}),
+                model=ModelConfig("thesis", 3, changes={"pose_normalised": True}),
                 objective=Objective(beta=0.5, total_correlation=4.0),
             ),
         ),
@@ -44,7 +44,7 @@ def configs() -> dict[str, tuple[mv.CellImages, RunConfig]]:
             memory,
             replace(
                 plain,
-                model=ModelConfig("adaptable", 2),
+                model=ModelConfig("thesis", 2),
                 augmentation=mv.Augmentation(rotation=180, flip=True),
                 objective=Objective(alignment=1.0),
                 training=replace(plain.training, optimizer="sgd", learning_rate=1e-5, momentum=0.9, schedule="cosine"),

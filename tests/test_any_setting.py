@@ -43,9 +43,9 @@ class Case:
 CASES = {
     "BN2": Case("BN2", (1, 20, 20), 2),
     "MP2_64": Case("MP2_64", (1, 20, 20), 2),
-    "pose_normalised": Case("adaptable", (2, 24, 24), 3, {"pose_normalised": True}),
-    "odd colours": Case("adaptable", (3, 37, 21), 4),
-    "dropout": Case("adaptable", (1, 32, 32), 5, {"dropout": 0.3}),
+    "pose_normalised": Case("thesis", (2, 24, 24), 3, {"pose_normalised": True}),
+    "odd colours": Case("thesis", (3, 37, 21), 4),
+    "dropout": Case("thesis", (1, 32, 32), 5, {"dropout": 0.3}),
     "deterministic": Case("conv_ae", (3, 17, 16)),
 }
 
@@ -56,7 +56,7 @@ def write_models(folder: Path):
         torch.manual_seed(7)
         model = case.network().train()
         images = np.random.default_rng(1).random((COUNT, *case.shape), dtype=np.float32)
-        if case.name == "adaptable" and case.shape[0] == 2:
+        if case.name == "thesis" and case.shape[0] == 2:
             images = mv.memory_b(COUNT, seed=4, size=case.shape[1]).images
         with torch.no_grad():
             model(torch.from_numpy(images[:16]))

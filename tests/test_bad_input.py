@@ -30,7 +30,7 @@ def says(error, *words):
 
 def test_wrong_number_of_channels(cells):
     with pytest.raises(mv.MicroVAEError) as error:
-        mv.fit(mv.build("adaptable", (2, 20, 20)), cells, short(), progress=False)
+        mv.fit(mv.build("thesis", (2, 20, 20)), cells, short(), progress=False)
     says(error, "(1, 20, 20)", "(2, 20, 20)")
 
 
@@ -93,7 +93,7 @@ def test_one_sentence(call, words):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_where_there_is_none(cells):
     with pytest.raises(mv.MicroVAEError) as error:
-        mv.fit("adaptable", cells, short(), device="cuda", progress=False)
+        mv.fit("thesis", cells, short(), device="cuda", progress=False)
     says(error, "'cuda'", "cpu")
 
 
@@ -123,7 +123,7 @@ def test_divergence_names_the_epoch_and_keeps_the_last_good_state(tmp_path, cell
     torch.optim.Adam = Seen
     try:
         with pytest.raises(mv.DivergenceError) as error:
-            mv.fit("adaptable", cells, short(epochs=6), folder=tmp_path, progress=False, device="cpu", on_epoch=poison)
+            mv.fit("thesis", cells, short(epochs=6), folder=tmp_path, progress=False, device="cpu", on_epoch=poison)
     finally:
         torch.optim.Adam = original
     says(error, "epoch 2: the loss of batch 0 of")

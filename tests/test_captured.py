@@ -38,8 +38,8 @@ EVERYTHING = mv.Augmentation(
 )
 RUNS = {
     **{name: (LARGE, config(name, **SMALL)) for name in (*THESIS, *REPORTS)},
-    "odd shape": (RGB, config("adaptable", 5, **SMALL)),
-    "pose-normalised": (CELLS, config("adaptable", changes={"pose_normalised": True})),
+    "odd shape": (RGB, config("thesis", 5, **SMALL)),
+    "pose-normalised": (CELLS, config("thesis", changes={"pose_normalised": True})),
     "bfloat16": (CELLS, config(precision="bfloat16")),
     "bce": (CELLS, config(objective=dict(likelihood="bce"))),
     "free bits": (CELLS, config(latent_dim=4, objective=dict(free_bits=0.5))),
@@ -129,7 +129,7 @@ STACKS = {
     "total correlation": (dict(objective=dict(total_correlation=4.0)), dict(seed=range(2))),
     "capacity": (dict(objective=dict(capacity=5.0)), dict(seed=range(2))),
     "bce": (dict(objective=dict(likelihood="bce")), dict(seed=range(2))),
-    "pose-normalised": (dict(name="adaptable", changes={"pose_normalised": True}), dict(seed=range(2))),
+    "pose-normalised": (dict(name="thesis", changes={"pose_normalised": True}), dict(seed=range(2))),
 }
 
 

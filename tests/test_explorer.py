@@ -20,7 +20,7 @@ from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 def trained():
     "A small model of cells with two channels and three latent dimensions, and the cells."
     cells = mv.memory_b(300, size=32)
-    config = RunConfig(model=ModelConfig("adaptable", 3), objective=Objective(beta=0.1), training=Training(6))
+    config = RunConfig(model=ModelConfig("thesis", 3), objective=Objective(beta=0.1), training=Training(6))
     return train_model(cells, config, progress=False), cells
 
 

@@ -169,7 +169,7 @@ def test_scores_against_scikit_learn():
     n=st.integers(1, 3),
 )
 def test_the_adaptable_network_takes_any_size(height, width, channels, latent, n):
-    model = mv.build("adaptable", (channels, height, width), latent).eval()
+    model = mv.build("thesis", (channels, height, width), latent).eval()
     images = torch.rand(n, channels, height, width)
     with torch.no_grad():
         out = model(images)

@@ -200,9 +200,9 @@ def test_training_says_first_what_it_found_and_chose(place, tmp_path):
 
 
 def test_advice_is_relative_to_the_weight_that_was_used(place, tmp_path):
-    words = ("train", "flat", "--epochs", 1, "--beta", 20, "--out", tmp_path / "runs", "--device", "cpu")
+    words = ("train", "flat", "--epochs", 1, "--beta", 1e6, "--out", tmp_path / "runs", "--device", "cpu")
     text = done(*words, cwd=place).stdout
-    assert "uses 0 of 2" in text
+    assert "uses 0 of 32" in text
     assert "--kl-warmup 10 (in Python kl_warmup=10)" in text
-    assert "--beta 2 (beta=2)" in text
+    assert "--beta 100000 (beta=100000)" in text
     assert mv.MicroVAE(beta=2, kl_warmup=10).config(40).objective.kl_warmup == 10

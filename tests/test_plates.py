@@ -204,7 +204,7 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 def test_new_images_get_the_preprocessing_of_the_old(plate):
     preprocessing = [mv.FlatField(), mv.SubtractBackground(30), mv.Percentile(over="set")]
     cells = mv.crop_fields(plate, 24, CHANNELS, preprocessing=preprocessing, progress=False, workers=1)
-    run = mv.fit("adaptable", cells, mv.RunConfig(training=mv.Training(epochs=1)), progress=False, device="cpu")
+    run = mv.fit("thesis", cells, mv.RunConfig(training=mv.Training(epochs=1)), progress=False, device="cpu")
     kept = mv.Preprocessing.from_list(run.config.data.preprocessing)
     again = mv.crop_fields(
         [plate / "w5_D.TIF", plate / "w5_F.TIF"], 24, CHANNELS, preprocessing=kept, progress=False, workers=1
@@ -219,7 +219,7 @@ def test_a_set_larger_than_the_memory_trains_from_disk(tmp_path, monkeypatch):
     assert stored.stored
     assert isinstance(stored, CellImages)
     assert stored.fingerprint() == stored.in_memory().fingerprint()
-    run = mv.fit("adaptable", stored, mv.RunConfig(training=mv.Training(epochs=3)), progress=False, device="cpu")
+    run = mv.fit("thesis", stored, mv.RunConfig(training=mv.Training(epochs=3)), progress=False, device="cpu")
     assert run.history.total.iloc[-1] < run.history.total.iloc[0]
     assert run.history.validation_total.notna().all()
 

@@ -11,9 +11,10 @@ from microvae.models.depth import deepest
 SHAPES = [(1, 8, 8), (2, 8, 1024), (1, 1024, 1024), (4, 33, 47), (3, 255, 257), (2, 140, 140), (1, 9, 8), (6, 17, 500)]
 
 
+@pytest.mark.parametrize("name", ["adaptable", "thesis"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_adaptable_gives_back_the_size_it_was_given(shape):
-    model = mv.build("adaptable", shape).eval()
+def test_adaptable_gives_back_the_size_it_was_given(shape, name):
+    model = mv.build(name, shape).eval()
     with torch.no_grad():
         assert model(torch.rand(1, *shape)).reconstruction.shape == (1, *shape)
 
@@ -24,7 +25,8 @@ def test_adaptable_for_random_shapes():
     for _ in range(40):
         shape = (choose.randint(1, 6), choose.randint(8, 200), choose.randint(8, 200))
         with torch.no_grad():
-            assert mv.build("adaptable", shape).eval()(torch.rand(1, *shape)).reconstruction.shape == (1, *shape), shape
+            for name in ("adaptable", "thesis"):
+                assert mv.build(name, shape).eval()(torch.rand(1, *shape)).reconstruction.shape == (1, *shape), shape
 
 
 def test_rule_stays_within_what_a_side_allows():

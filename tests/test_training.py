@@ -142,7 +142,7 @@ def test_nobody_answers_at_the_address_of_a_scheduler(tmp_path):
         mv.sweep([mv.RunConfig()], lung_fret(60), folder=tmp_path, scheduler="127.0.0.1:1", progress=False)
 
 
-@pytest.mark.parametrize("name", ["MP2_64", "adaptable"])
+@pytest.mark.parametrize("name", ["MP2_64", "thesis"])
 def test_a_run_that_diverges_names_epoch_and_batch(tmp_path, name):
     "A NaN after hours must say where, and leave the last good state."
     config = mv.RunConfig(training=Training(epochs=60, batch_size=16, learning_rate=1e5))

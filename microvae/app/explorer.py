@@ -7,7 +7,7 @@ __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 
            'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
            'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #02a0f59d
+# %% ../../nbs/app/04_explorer.ipynb #bf6fb2a9
 import gzip
 import json
 from base64 import b64encode
@@ -36,25 +36,25 @@ from ..evaluation.reconstruction import decoded
 from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
-# %% ../../nbs/app/04_explorer.ipynb #e3507167
+# %% ../../nbs/app/04_explorer.ipynb #b10fde4b
 #: Largest number of pixels of all thumbnails together: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 
 #: Largest side of a sheet of thumbnails.
 SHEET = 2048
 
-# %% ../../nbs/app/04_explorer.ipynb #ec133a40
+# %% ../../nbs/app/04_explorer.ipynb #12550bd6
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` in display colours, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-# %% ../../nbs/app/04_explorer.ipynb #5071b316
+# %% ../../nbs/app/04_explorer.ipynb #5f2dfce7
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-# %% ../../nbs/app/04_explorer.ipynb #64495fef
+# %% ../../nbs/app/04_explorer.ipynb #16f72aea
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
@@ -79,11 +79,11 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheets.append(_webp(sheet.reshape(rows * height, across * width, 3), small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #b717d33e
+# %% ../../nbs/app/04_explorer.ipynb #ccb9b697
 #: Largest number of different values of a text column for colours and filters.
 MOST_LEVELS = 1000
 
-# %% ../../nbs/app/04_explorer.ipynb #08c963e3
+# %% ../../nbs/app/04_explorer.ipynb #798d069e
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns for colours and filters: name, and range or categories; and their values `(columns, N)`, indices for
     categories, NaN for missing values. Columns with one value, or with too many different texts, are left out.
@@ -106,14 +106,14 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #27b32a67
+# %% ../../nbs/app/04_explorer.ipynb #850de4e3
 #: Columns that identify the file and the cell of a row; they are in every page.
 IDENTITY = ("file", "frame", "label")
 
 #: Largest number of characters of the other text columns together; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-# %% ../../nbs/app/04_explorer.ipynb #edb71509
+# %% ../../nbs/app/04_explorer.ipynb #09bc6053
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table other than the given columns, by name, and the names of those that are left out because the page would become too large.
 
@@ -136,7 +136,7 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         size += characters
     return texts, left_out
 
-# %% ../../nbs/app/04_explorer.ipynb #6a00dd94
+# %% ../../nbs/app/04_explorer.ipynb #f51337d5
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which lists the columns for colours, if this one is not among them."
     own = without_codes(table)
@@ -149,27 +149,27 @@ def check_colour(table: pd.DataFrame, colour: str | None):
         f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #84b704ca
+# %% ../../nbs/app/04_explorer.ipynb #a97c1ec9
 @cache
 def asset(name: str, binary: bool = False):
     "The content of a file of this package."
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-# %% ../../nbs/app/04_explorer.ipynb #8c46c2bd
+# %% ../../nbs/app/04_explorer.ipynb #836e37a4
 def as_json(content) -> str:
     "JSON for a script in a page, escaped so that it cannot end the script or begin a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-# %% ../../nbs/app/04_explorer.ipynb #ee9d2f1c
+# %% ../../nbs/app/04_explorer.ipynb #903bc9c7
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-# %% ../../nbs/app/04_explorer.ipynb #a909c643
+# %% ../../nbs/app/04_explorer.ipynb #23f9b4e2
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-# %% ../../nbs/app/04_explorer.ipynb #936cdfe1
+# %% ../../nbs/app/04_explorer.ipynb #f52768ea
 #: The content security policy: the page runs and shows only what it contains.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
@@ -181,26 +181,20 @@ DECODERS = ("auto", "onnx", "atlas")
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network, or `atlas`, from cells decoded in advance.
 
-    Raises `ConfigError` if the requested kind is not possible.
+    Cells are drawn in the canonical pose where codes do not depend on it. Raises `UnknownNameError` for another kind.
     """
     if asked not in DECODERS:
         raise unknown_name("decoder", asked, DECODERS)
-    pose_normalised = model.network.architecture.pose_normalised
-    if asked == "onnx" and pose_normalised:
-        raise ConfigError(
-            f"run {model.config.identity()} normalises the pose of cells, which the page's network does not; take decoder='atlas'"
-        )
     if asked != "auto":
         return asked
     size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
-    installed = find_spec("onnxscript") and find_spec("onnxruntime")
-    return "onnx" if installed and size <= LARGEST_DECODER and not pose_normalised else "atlas"
+    return "onnx" if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER else "atlas"
 
 # %% ../../nbs/app/04_explorer.ipynb #605691df
 def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
-        write_onnx(model.network, Path(folder), only=("decoder",))
+        write_onnx(model.network, Path(folder), only=("decoder",), canonical=True)
         return (Path(folder) / "decoder.onnx").read_bytes()
 
 # %% ../../nbs/app/04_explorer.ipynb #d668e941
@@ -214,7 +208,7 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     picture = _webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
-# %% ../../nbs/app/04_explorer.ipynb #5170399f
+# %% ../../nbs/app/04_explorer.ipynb #13f9481d
 def _first_colour(known: list[dict]) -> int:
     "The column that initially colours the map: one with few categories, else a numeric one; -1 for none."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
@@ -261,7 +255,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #7480e6bf
+# %% ../../nbs/app/04_explorer.ipynb #53aa586f
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table. Raises `ShapeError` if they are not numbers, or not one row for each cell."
     if len(codes) != len(cells):
@@ -273,11 +267,11 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-# %% ../../nbs/app/04_explorer.ipynb #0dfdf800
+# %% ../../nbs/app/04_explorer.ipynb #19588687
 #: A part of the page: its description in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-# %% ../../nbs/app/04_explorer.ipynb #4ca72e82
+# %% ../../nbs/app/04_explorer.ipynb #981b5f93
 def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
     "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
@@ -300,7 +294,7 @@ def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts
         content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
     return about, content
 
-# %% ../../nbs/app/04_explorer.ipynb #f68bd5bb
+# %% ../../nbs/app/04_explorer.ipynb #17111ecb
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the table, and the one that initially colours the map."
     table = without_codes(codes)
@@ -314,7 +308,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-# %% ../../nbs/app/04_explorer.ipynb #669b38d9
+# %% ../../nbs/app/04_explorer.ipynb #990ff379
 def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
@@ -327,7 +321,7 @@ def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.
     grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-# %% ../../nbs/app/04_explorer.ipynb #dc5e77ac
+# %% ../../nbs/app/04_explorer.ipynb #cc5eba53
 def write_explorer(
     path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
@@ -340,7 +334,7 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #550de508
+# %% ../../nbs/app/04_explorer.ipynb #f30fb08b
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` if the port is in use."
     content = regular_file(path).read_bytes()

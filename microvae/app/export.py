@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #e3979b47
+# %% ../../nbs/app/03_export.ipynb #c6f867f1
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #611d0cc1
+# %% ../../nbs/app/03_export.ipynb #6940f8ba
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and the pose if the network normalises it."
 
@@ -41,7 +41,7 @@ class EncoderGraph(nn.Module):
         self.model = model
         self.inputs = ("images",)
         self.outputs = (("mean", "log_variance") if model.probabilistic else ("mean",)) + (
-            ("pose",) if model.architecture.pose_normalised else ()
+            ("pose",) if model.pose_width else ()
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -49,42 +49,44 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #63ced740
+# %% ../../nbs/app/03_export.ipynb #356a29ca
 class DecoderGraph(nn.Module):
-    "Codes, and poses if the network normalises them, to images."
+    "Codes, and poses if the network normalises them and images are not to be in the canonical pose, to images."
 
-    def __init__(self, model: Autoencoder):
+    def __init__(self, model: Autoencoder, canonical: bool = False):
         super().__init__()
         self.model = model
-        self.inputs = ("latent", "pose") if model.architecture.pose_normalised else ("latent",)
+        self.inputs = ("latent", "pose") if model.pose_width and not canonical else ("latent",)
         self.outputs = ("images",)
 
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #e6c2a548
-def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-    "Both graphs of a copy of a model on the CPU, each with example inputs."
+# %% ../../nbs/app/03_export.ipynb #a2731cee
+def graphs(model: Autoencoder, canonical: bool = False) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+    "Both graphs of a copy of a model on the CPU, each with example inputs; with `canonical` the decoder takes no pose."
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
     codes = torch.randn(2, model.latent_dim, generator=generator)
-    pose = (0.2 * torch.randn(2, 3, generator=generator),) if model.architecture.pose_normalised else ()
+    pose = torch.ones(2, model.pose_width)
+    pose[:, :3] = 0.2 * torch.randn(2, min(3, model.pose_width), generator=generator)
+    decoder = DecoderGraph(model, canonical)
     return {
         "encoder": (EncoderGraph(model), (torch.rand(2, *model.image_shape, generator=generator),)),
-        "decoder": (DecoderGraph(model), (codes, *pose)),
+        "decoder": (decoder, (codes, pose) if "pose" in decoder.inputs else (codes,)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #68ec6120
+# %% ../../nbs/app/03_export.ipynb #7ec2c484
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #9cfb40c7
+# %% ../../nbs/app/03_export.ipynb #2a7c6c06
 #: Largest difference from PyTorch that an exported graph may have, absolute for values below 1 and relative above:
 #: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #cb8274f5
+# %% ../../nbs/app/03_export.ipynb #d67445d0
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference between the outputs of an exported graph and of PyTorch, for another number of images.
 
@@ -101,9 +103,11 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #eac77582
-def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
-    """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
+# %% ../../nbs/app/03_export.ipynb #8a710894
+def write_onnx(
+    model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder"), canonical: bool = False
+) -> dict[str, float]:
+    """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; with `canonical` the decoder takes no pose; returns the largest differences.
 
     Needs the extra `onnx`.
     """
@@ -112,7 +116,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
     import onnxruntime
 
     off = {}
-    for name, (graph, inputs) in graphs(model).items():
+    for name, (graph, inputs) in graphs(model, canonical).items():
         if name not in only:
             continue
         path = folder / f"{name}.onnx"
@@ -168,7 +172,7 @@ def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> 
         off[name] = _agree(name, graph, inputs, run)
     return off
 
-# %% ../../nbs/app/03_export.ipynb #3542fc3e
+# %% ../../nbs/app/03_export.ipynb #4da62408
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -184,7 +188,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #e368786d
+# %% ../../nbs/app/03_export.ipynb #8e71ab13
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "Properties of each label as plain Python values."
     return [
@@ -219,7 +223,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     known = dict(name="cells", label_metadata={"properties": _properties(codes)})
     write_labels(labels, group, axes="yx", storage_options=dict(chunks=(512, 512)), **known, **common)
 
-# %% ../../nbs/app/03_export.ipynb #bd4e4c49
+# %% ../../nbs/app/03_export.ipynb #f904d879
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -245,7 +249,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #e7c046d6
+# %% ../../nbs/app/03_export.ipynb #8c102961
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells. Needs the extra `napari`."
@@ -255,7 +259,7 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #c7c59ed9
+# %% ../../nbs/app/03_export.ipynb #c1d3782f
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
@@ -284,7 +288,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #ffdee4f8
+# %% ../../nbs/app/03_export.ipynb #3b00b7d3
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "Write a snapshot, and the reference that names it, in the layout of `huggingface_hub`."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -310,7 +314,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #32eef49c
+# %% ../../nbs/app/03_export.ipynb #8e33beb6
 #: Format -> a file by which its folder is recognised, and a function that writes a model, its cells and their codes to a folder.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -319,7 +323,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #2562f312
+# %% ../../nbs/app/03_export.ipynb #a92375d0
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS` atomically; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

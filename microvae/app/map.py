@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHOWN', 'train_map', 'shown_map', 'draw_map']
 
-# %% ../../nbs/app/09_map.ipynb #c03
+# %% ../../nbs/app/09_map.ipynb #71643210
 from pathlib import Path
 
 from .card import images_for, train_model
@@ -19,29 +19,29 @@ from ..evaluation.reconstruction import embed
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.model import Model, load_model
 
-# %% ../../nbs/app/09_map.ipynb #04510502
+# %% ../../nbs/app/09_map.ipynb #39820152
 #: Fraction of the cells that is held out and shown.
 SHOWN = 0.25
 
-# %% ../../nbs/app/09_map.ipynb #34ad2286
+# %% ../../nbs/app/09_map.ipynb #a1375b7b
 def train_map(out="results/map", cells: int = 4000, epochs: int = 60) -> Path:
     "Train the network on simulated lung cancer cells, and store it with its card."
     source = dict(data="lung_fret", n=cells, size=None, data_folder=None)
     config = RunConfig(
-        model=ModelConfig("adaptable", 2),
+        model=ModelConfig("thesis", 2),
         objective=Objective(beta=0.1),
         training=Training(epochs, early_stopping=epochs // 4 + 1, keep_best=True),
     )
     model = train_model(load(**source), config, SHOWN, source)
     return replace_folder(out, model.save)
 
-# %% ../../nbs/app/09_map.ipynb #1aff0db0
+# %% ../../nbs/app/09_map.ipynb #51846c99
 def shown_map(folder="results/map") -> tuple[Model, CellImages]:
     "The model, and the held-out cells."
     model = load_model(folder)
     return model, hold_out(images_for(model), SHOWN)[1]
 
-# %% ../../nbs/app/09_map.ipynb #85697d9f
+# %% ../../nbs/app/09_map.ipynb #4b5cb373
 def draw_map(folder="results/map", picture="results/overview.png") -> Path:
     "Write the figure of the front page: cells as points at their codes, coloured by radius in pixels, and images of cells at their codes."
     model, cells = shown_map(folder)

@@ -37,7 +37,7 @@ from ..data.storage import read_stored, write_stored
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..study.results import provenance
 
-# %% ../../nbs/book/02_benchmarks.ipynb #8494771f
+# %% ../../nbs/book/02_benchmarks.ipynb #9b9e2188
 def plain_watershed(plane: np.ndarray) -> np.ndarray:
     """The baseline: Gaussian, Otsu, distance-transform watershed with peaks at least 5 pixels apart, pieces under 30
     pixels dropped.
@@ -57,7 +57,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     labels[(np.bincount(labels.ravel()) < 30)[labels]] = 0
     return labels
 
-# %% ../../nbs/book/02_benchmarks.ipynb #37546b47
+# %% ../../nbs/book/02_benchmarks.ipynb #c53228dc
 CHANGES = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
@@ -74,7 +74,7 @@ CHANGES = {
     "background 2.5": dict(background=2.5),
 }
 
-# %% ../../nbs/book/02_benchmarks.ipynb #e7749797
+# %% ../../nbs/book/02_benchmarks.ipynb #1a28ef35
 def _score_field(field: Field) -> list[dict]:
     "Matches of the baseline and each candidate in one field."
     plane = field.read().mean(0)
@@ -98,10 +98,10 @@ def segmentation_scores(
         bar = progress_bar(scored, total=len(fields), desc="fields", unit="field", disable=not progress)
         return pd.DataFrame(chain.from_iterable(bar))
 
-# %% ../../nbs/book/02_benchmarks.ipynb #5ceea798
+# %% ../../nbs/book/02_benchmarks.ipynb #22603970
 COUNTS = ["found", "wrong", "missed"]
 
-# %% ../../nbs/book/02_benchmarks.ipynb #dd625efb
+# %% ../../nbs/book/02_benchmarks.ipynb #deaef6a5
 def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Counts of each field by the candidate chosen on the other folds; and the candidate of each fold."
     fields = np.array(sorted(scores.field.unique()))
@@ -136,7 +136,7 @@ def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
         rows.append(dict(method=method, **f1, **part[COUNTS].sum().astype(int)))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #c887952e
+# %% ../../nbs/book/02_benchmarks.ipynb #1e1c29ae
 def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     "A field `(3, side, side)` of 16-bit pixels with some cells: nuclei, cytoplasm, membrane."
     from scipy.ndimage import gaussian_filter
@@ -180,7 +180,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #61b9f84b
+# %% ../../nbs/book/02_benchmarks.ipynb #baa94426
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops per second: decoded from one TIFF each, from one Zarr store in random order, and in training."
     import tifffile
@@ -202,11 +202,11 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         config = RunConfig(training=Training(epochs=1, batch_size=64))
         rates = {"decoded from TIFF": tiff, "decoded from Zarr": zarr}
         for place, kept in (("images in memory", images), ("streamed from Zarr", stored)):
-            train = partial(fit, "adaptable", CellImages(kept), config, validation=None, progress=False)
+            train = partial(fit, "thesis", CellImages(kept), config, validation=None, progress=False)
             rates[f"training, {place}"] = len(images) / seconds_of(train, 3)
     return pd.DataFrame(rates.items(), columns=["what", "images/s"])
 
-# %% ../../nbs/book/02_benchmarks.ipynb #cb97b632
+# %% ../../nbs/book/02_benchmarks.ipynb #49cc6fb3
 def peak_memory() -> float:
     "The peak memory of this process, in GB; NaN on Windows, which does not report it."
     status = Path("/proc/self/status")

@@ -37,7 +37,7 @@ from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit
 from ..training.sweep import grid, sweep
 
-# %% ../../nbs/book/04_speed.ipynb #10185d26023b46108eb7d9f57d49d2b3
+# %% ../../nbs/book/04_speed.ipynb #de9e9d80
 @dataclass(frozen=True)
 class Case:
     "A network, its images, and their number per epoch."
@@ -57,11 +57,11 @@ class Case:
         "Random training images; their content does not affect the time."
         return np.random.default_rng(0).random((self.images, *self.image_shape), dtype=np.float32)
 
-# %% ../../nbs/book/04_speed.ipynb #8763a12b2bbd4a93a75aff182afb95dc
+# %% ../../nbs/book/04_speed.ipynb #9814dc11
 #: The two cases of the thesis.
 CASES = {"small": Case("MP2_64", (1, 20, 20), 64, 8192), "large": Case("MP4", (2, 140, 140), 16, 256)}
 
-# %% ../../nbs/book/04_speed.ipynb #7cdc8c89c7104fffa095e18ddfef8986
+# %% ../../nbs/book/04_speed.ipynb #85414b23
 class Textbook(nn.Module):
     "The pooling network of an architecture in plain PyTorch."
 
@@ -119,13 +119,13 @@ class Clock:
         "Images a second, the median of all epochs but the first."
         return images / median(np.diff(self.times))
 
-# %% ../../nbs/book/04_speed.ipynb #b43b363d81ae4b689946ece5c682cd59
+# %% ../../nbs/book/04_speed.ipynb #58ef7f29
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
-# %% ../../nbs/book/04_speed.ipynb #8a65eabff63a45729fe45fb5ade58bdc
+# %% ../../nbs/book/04_speed.ipynb #5392b519
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
     from torch.utils.data import DataLoader, TensorDataset
@@ -142,7 +142,7 @@ def train_plain(case: Case, epochs: int, device: str, clock: Clock):
         loss.item()
         clock()
 
-# %% ../../nbs/book/04_speed.ipynb #c3933fab20d04ec698c2621248eb3be0
+# %% ../../nbs/book/04_speed.ipynb #89767f0e
 def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of pythae 0.1."
     require("pythae", "bench")
@@ -194,7 +194,7 @@ def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
             model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]
         ).train()
 
-# %% ../../nbs/book/04_speed.ipynb #4dd4641cc4064e0191573fe9c69df29b
+# %% ../../nbs/book/04_speed.ipynb #0028688e
 def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of Lightning 2."
     lightning = require("lightning", "bench")
@@ -225,7 +225,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
         enable_model_summary=False,
     ).fit(Module(), loader)
 
-# %% ../../nbs/book/04_speed.ipynb #8309879909854d7188b41380fd92a7c3
+# %% ../../nbs/book/04_speed.ipynb #3ad0c7e9
 #: name -> trainer
 TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
     "microvae": train_here,
@@ -259,7 +259,7 @@ def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> d
         return dict(missing=done.stderr.strip().splitlines()[-1])
     return json.loads(done.stdout.strip().splitlines()[-1])
 
-# %% ../../nbs/book/04_speed.ipynb #1671c31a24314836a5b85d7ef7fbf015
+# %% ../../nbs/book/04_speed.ipynb #d42af5cb
 def operations(case: Case) -> float:
     "Floating-point operations of training on one image, forwards and backwards."
     from torch.utils.flop_counter import FlopCounterMode
@@ -268,7 +268,7 @@ def operations(case: Case) -> float:
         Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
     return counter.get_total_flops() / 2
 
-# %% ../../nbs/book/04_speed.ipynb #f6fa52606d8c4a75a9b52967216f8f3f
+# %% ../../nbs/book/04_speed.ipynb #5f685efa
 def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
     "Operations per second of a product of two square matrices."
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -282,7 +282,7 @@ def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
 
     return 2 * side**3 / min(once() for _ in range(12))
 
-# %% ../../nbs/book/04_speed.ipynb #3f9bc0b9dd2c44919cc8dcca39b469f8
+# %% ../../nbs/book/04_speed.ipynb #3ef04ef0
 def compare(
     cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True
 ) -> pd.DataFrame:
@@ -350,16 +350,16 @@ def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     table = pd.DataFrame(rates.items(), columns=["what", "images/s"])
     return table.assign(**{"ratio to one run": table["images/s"] / rates["one run"]})
 
-# %% ../../nbs/book/04_speed.ipynb #a50416e276a0479cbe66534ed1713a40
+# %% ../../nbs/book/04_speed.ipynb #d7dcf4bd
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds per epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
     settings = dict(device=device, progress=False)
 
     def seconds(images=2048, side=20, latent_dim=2):
-        case = Case("adaptable", (1, side, side), 64, images)
+        case = Case("thesis", (1, side, side), 64, images)
         config = RunConfig(model=ModelConfig(latent_dim=latent_dim), training=Training(epochs + 1, 64))
         clock = Clock()
-        fit("adaptable", CellImages(case.pixels()), config, None, on_epoch=clock, **settings)
+        fit("thesis", CellImages(case.pixels()), config, None, on_epoch=clock, **settings)
         return images / clock.rate(images)
 
     rows = [("images", n, seconds(n)) for n in (1024, 4096, 16384)]

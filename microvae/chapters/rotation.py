@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'POSE', 'CHAPTER', 'variants', 'informativeness_of', 'movement_or_none', 'run', 'claims']
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #7f8d3339
+# %% ../../nbs/chapters/08_rotation/study.ipynb #c02
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #106ad973
+# %% ../../nbs/chapters/08_rotation/study.ipynb #c03
 #: Profile -> size: images, side, epochs, seeds, latent size.
 SIZES = {
     "quick": dict(cells=300, side=32, epochs=5, seeds=(0, 1), latent_dim=8, batch_size=32),
@@ -38,11 +38,11 @@ SIZES = {
 #: Factors of the pose, which an invariant code should not encode.
 POSE = ("shift_y", "shift_x")
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #d4b40ee8
+# %% ../../nbs/chapters/08_rotation/study.ipynb #2079300c
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four treatments of rotation."
     plain = RunConfig(
-        model=ModelConfig("adaptable", size["latent_dim"]),
+        model=ModelConfig("thesis", size["latent_dim"]),
         objective=Objective(beta=0.3),
         training=Training(size["epochs"], size["batch_size"]),
     )
@@ -63,7 +63,7 @@ def informativeness_of(codes: np.ndarray, cells: CellImages, seed: int = 0) -> f
     except CollapseError:
         return 0.0
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #d1fa4f04
+# %% ../../nbs/chapters/08_rotation/study.ipynb #3c79c580
 def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     "Movement of the code by angle; NaN if all codes are the same, because the fraction is undefined."
     try:
@@ -105,7 +105,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]],
     }, pictures
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #706bd081
+# %% ../../nbs/chapters/08_rotation/study.ipynb #6b77d841
 def claims(results: Results) -> pd.DataFrame:
     "Claims on each treatment against the plain network, with paired bootstrap intervals over networks (sets and seeds)."
     movement, predicted, quality = (results.tables[name] for name in ("movement", "predicted", "quality"))
@@ -140,7 +140,7 @@ def claims(results: Results) -> pd.DataFrame:
         )
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #5cb0a200
+# %% ../../nbs/chapters/08_rotation/study.ipynb #f6d618f5
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
     "Movement of the plain network minus that of a variant, without collapsed networks; inconclusive if none is left."
     both = (
@@ -152,7 +152,7 @@ def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     return interval(both["plain"] - both[variant], both.reset_index()[["set", "seed"]])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #54b17fbd
+# %% ../../nbs/chapters/08_rotation/study.ipynb #2a717acd
 CHAPTER = Chapter(
     number=8,
     name="rotation",

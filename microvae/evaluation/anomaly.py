@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #721c464f
+# %% ../../nbs/evaluation/06_anomaly.ipynb #7173a316
 import numpy as np
 import pandas as pd
 import torch
@@ -21,11 +21,11 @@ from ..models.bottlenecks import kl_from_prior
 from ..models.losses import squared_error
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #0a9c0d22
+# %% ../../nbs/evaluation/06_anomaly.ipynb #63bd1d72
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #0907e99c
+# %% ../../nbs/evaluation/06_anomaly.ipynb #ef118693
 @checked
 def anomaly_scores(
     model: Autoencoder | Model,
@@ -56,7 +56,7 @@ def anomaly_scores(
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #f147ac6b
+# %% ../../nbs/evaluation/06_anomaly.ipynb #ffb6298a
 @checked
 def detection(
     scores: np.ndarray,  # (N,), higher is more anomalous

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim', 'ready', 'batches', 'Pass', 'passes', 'reconstruct', 'decoded', 'embed', 'write_predictions']
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #9a63283cbaf04dbcab1f6479b197f3a8
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #26f7f269
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -35,7 +35,7 @@ def _measured(measure, a, b) -> np.ndarray:
     ]
     return measure(*tensors).numpy()
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #72eea5119410473aa328ad9291626812
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c51e34e5
 @checked
 def psnr(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -44,7 +44,7 @@ def psnr(
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
     return _measured(measures.psnr, a, b)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #8edb47106e1a46a883d545849b8ab81b
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #1d3590b5
 @checked
 def ssim(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -55,7 +55,7 @@ def ssim(
     """
     return _measured(measures.ssim, a, b)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #7623eae2785240b9bd12b16a66d81610
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #414b4b51
 @contextmanager
 def ready(
     model: Autoencoder | Model,
@@ -80,7 +80,7 @@ def ready(
     finally:
         network.train(was_training)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #b118ea5561624da68c537baed56e602f
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #4b70e5a1
 def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator[Tensor]:
     "Batches of rows of an array or a stored set, on the device and in the precision of a model."
     like = next(model.parameters())
@@ -91,7 +91,7 @@ def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator
         batch = torch.as_tensor(np.ascontiguousarray(some) if isinstance(some, np.ndarray) else some).to(like)
         yield batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #938c804e27f84196a10c8828c723f798
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #8b692788
 class Pass(NamedTuple):
     "Reconstructions and posteriors of a batch; log-variances are zero for a deterministic autoencoder."
 
@@ -100,7 +100,7 @@ class Pass(NamedTuple):
     mean: Tensor  # (N, d)
     log_variance: Tensor  # (N, d)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #504fb2a444614c0babb325280ed9130a
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #4cd2db0e
 def passes(
     model: Autoencoder,  # see `ready`
     cells: CellImages,
@@ -115,7 +115,7 @@ def passes(
             log_variance = torch.zeros_like(mean)
         yield Pass(images, model.decode(mean, model.pose(images)), mean, log_variance)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #59bbdb311c014d738909a11f9e486628
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #2a004073
 @checked
 @torch.inference_mode()
 def reconstruct(
@@ -134,7 +134,7 @@ def reconstruct(
                 arrays.append(getattr(found, name).float().cpu().numpy())
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #8a65eabff63a45729fe45fb5ade58bdc
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #affcbd0d
 @checked
 @torch.inference_mode()
 def decoded(
@@ -148,7 +148,7 @@ def decoded(
         parts = [used.decode(batch).float().cpu().numpy() for batch in batches(used, codes, batch_size)]
     return np.concatenate(parts)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c3933fab20d04ec698c2621248eb3be0
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #3a93f6b4
 @checked
 @torch.inference_mode()
 def embed(
@@ -167,7 +167,7 @@ def embed(
             bar.update(len(batch))
     return np.concatenate(codes)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #cb1e1581032b452c9409d6c6813c49d1
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c048b5b7
 @checked
 def write_predictions(model: Autoencoder | Model, cells: CellImages, path) -> Path:
     """Write a table (CSV or Parquet, by the path's ending) with a row for each image: row_id, and orig_px0, recon_px0,

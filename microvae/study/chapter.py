@@ -6,7 +6,7 @@
 __all__ = ['FEW', 'THESIS', 'evaluate_run', 'objective_of', 'run_row', 'run_table', 'histories', 'pictures_of', 'Setting',
            'normal_ones', 'Chapter', 'chapters', 'chapter_named', 'network_grids', 'compare_networks']
 
-# %% ../../nbs/study/02_chapter.ipynb #35f6a5a0
+# %% ../../nbs/study/02_chapter.ipynb #f335bbfe
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,17 +28,17 @@ from ..evaluation.latent import empirical_kl, sample_posterior
 from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
-from ..models.losses import LIKELIHOODS
+from ..models.losses import LIKELIHOODS, own_likelihood
 from .results import Results, provenance, spread_over, taken_of, thinned
 from ..training.config import ModelConfig, RunConfig, Training
 from ..training.model import Model, save_weights
 from ..training.sweep import grid, sweep, with_values
 
-# %% ../../nbs/study/02_chapter.ipynb #627a6280
+# %% ../../nbs/study/02_chapter.ipynb #5c5b143b
 #: Largest number of latent dimensions for which values of each are stored.
 FEW = 64
 
-# %% ../../nbs/study/02_chapter.ipynb #1db3887b
+# %% ../../nbs/study/02_chapter.ipynb #1f3947a1
 def evaluate_run(run: Model, held: CellImages) -> dict:
     """Metrics of a run on held-out cells, computed once and stored as `evaluation.json` and `evaluation.npz` in its
     folder.
@@ -62,11 +62,11 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
         write_json(kept, numbers)
     return numbers
 
-# %% ../../nbs/study/02_chapter.ipynb #57a76b06
+# %% ../../nbs/study/02_chapter.ipynb #cd61d6f4
 def objective_of(run: Model) -> str:
     "The objective as text, such as `squared error + 0.5 KL, 0.2 free nats`."
     o = run.config.objective
-    error = LIKELIHOODS[o.likelihood].title
+    error = LIKELIHOODS[o.likelihood or own_likelihood(run.network.standardises)].title
     if not run.config.model.probabilistic:
         return error
     extra_terms = {
@@ -78,7 +78,7 @@ def objective_of(run: Model) -> str:
     kl = "KL" if o.beta == 1 else f"{o.beta:g} KL"
     return ", ".join([f"{error} + {kl}", *(text for text, used in extra_terms.items() if used)])
 
-# %% ../../nbs/study/02_chapter.ipynb #7b209e57
+# %% ../../nbs/study/02_chapter.ipynb #114834bd
 def run_row(name: str, run: Model, held: CellImages) -> dict:
     "One row of `run_table`."
     c = run.config
@@ -101,12 +101,12 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
         run=run.home.name,
     )
 
-# %% ../../nbs/study/02_chapter.ipynb #68865977
+# %% ../../nbs/study/02_chapter.ipynb #93fa62b9
 def run_table(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     "A row for each run: network, parameters, objective, data, time, reconstruction, use of the latent space."
     return pd.DataFrame([run_row(*each) for each in trained])
 
-# %% ../../nbs/study/02_chapter.ipynb #e5f15025
+# %% ../../nbs/study/02_chapter.ipynb #a2a96d09
 def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     """A row for each epoch of every run, with losses per value of an image: name, seed, epoch, train, validation, kl,
     psnr, ssim; thinned to some 100 epochs.
@@ -130,12 +130,12 @@ def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
         parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
 
-# %% ../../nbs/study/02_chapter.ipynb #f8701033
+# %% ../../nbs/study/02_chapter.ipynb #6c798af6
 def pictures_of(run: Model, cells: CellImages) -> np.ndarray:
     "Reconstructions of a few images by a run."
     return reconstruct(run.network, cells)["reconstruction"]
 
-# %% ../../nbs/study/02_chapter.ipynb #f520e299
+# %% ../../nbs/study/02_chapter.ipynb #246da102
 @dataclass
 class Setting:
     "The input of a chapter: sets of images, the numbers of its profile, and the folder for runs."
@@ -207,7 +207,7 @@ class Setting:
         self.trained += [(name, run, held) for (name, _), run in found.items()]
         return found
 
-# %% ../../nbs/study/02_chapter.ipynb #27a8ba00
+# %% ../../nbs/study/02_chapter.ipynb #8f0e1950
 @contextmanager
 def _advice_on_size(configs: list[RunConfig]) -> Iterator[None]:
     "A context that adds to the error for images too small for a network how to resize them."
@@ -219,7 +219,7 @@ def _advice_on_size(configs: list[RunConfig]) -> Iterator[None]:
             f"{error}; this chapter compares {names}, so give image_side (--image-side), to which images are resized"
         ) from error
 
-# %% ../../nbs/study/02_chapter.ipynb #fdac701d
+# %% ../../nbs/study/02_chapter.ipynb #3a157c37
 def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray:
     """Mask `(N,)` of normal images, from a column of truth values, or from their subfolder `normal`; all if neither exists."""
     if column in cells.table:
@@ -229,7 +229,7 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
             return (cells.table[name].str.lower() == "normal").to_numpy()
     return np.ones(len(cells), bool)
 
-# %% ../../nbs/study/02_chapter.ipynb #4234df5c
+# %% ../../nbs/study/02_chapter.ipynb #b9715cc1
 @dataclass(frozen=True)
 class Chapter:
     "A chapter of the study."
@@ -305,7 +305,7 @@ class Chapter:
             raise ConfigError(f"{self.name} has no {unknown[0]!r}; it has {', '.join(self.sizes[profile])}")
         return self.sizes[profile] | given
 
-# %% ../../nbs/study/02_chapter.ipynb #762c58ff
+# %% ../../nbs/study/02_chapter.ipynb #fa2f916c
 def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | list[str]]:
     "Names of sets, and the folder of all sets, or one for each."
     names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))
@@ -316,7 +316,7 @@ def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | li
         )
     return names, folders if len(folders) > 1 else folders[0]
 
-# %% ../../nbs/study/02_chapter.ipynb #5abb5a9d
+# %% ../../nbs/study/02_chapter.ipynb #a9dbc582
 def chapters() -> dict[str, Chapter]:
     "All chapters by name, in the order of reading."
     package = import_module("microvae.chapters")
@@ -324,7 +324,7 @@ def chapters() -> dict[str, Chapter]:
     ordered = sorted((module.CHAPTER for module in modules), key=lambda chapter: chapter.number)
     return {chapter.name: chapter for chapter in ordered}
 
-# %% ../../nbs/study/02_chapter.ipynb #3970c4d7
+# %% ../../nbs/study/02_chapter.ipynb #dd8db7cc
 def chapter_named(name: str) -> Chapter:
     "The chapter of a name. Raises `UnknownNameError` with the names that exist."
     known = chapters()
@@ -332,11 +332,11 @@ def chapter_named(name: str) -> Chapter:
         raise unknown_name("chapter", name, known)
     return known[name]
 
-# %% ../../nbs/study/02_chapter.ipynb #63161b64
+# %% ../../nbs/study/02_chapter.ipynb #37ef5be7
 #: The thesis, whose three chapters `microvae study` runs by default.
 THESIS = "kovacs2025"
 
-# %% ../../nbs/study/02_chapter.ipynb #3be521a6
+# %% ../../nbs/study/02_chapter.ipynb #88ba85d4
 def network_grids(size: dict, networks: tuple[str, ...], varied: str | None = None) -> dict[str, list[RunConfig]]:
     "Experiment -> configs: all networks with all latent sizes, and β on one of them."
     common = (size["batch_size"], size["learning_rate"], 0, size["gradient_clip"])
@@ -347,7 +347,7 @@ def network_grids(size: dict, networks: tuple[str, ...], varied: str | None = No
         grids["beta"] = grid(second, seed=size["seeds"], beta=[float(beta) for beta in size["betas"]])
     return grids
 
-# %% ../../nbs/study/02_chapter.ipynb #04e18d7b
+# %% ../../nbs/study/02_chapter.ipynb #a26e10b5
 def compare_networks(
     setting: Setting,
     networks: tuple[str, ...],
@@ -393,13 +393,13 @@ def compare_networks(
     }
     return tables, pictures
 
-# %% ../../nbs/study/02_chapter.ipynb #34ed25e5
+# %% ../../nbs/study/02_chapter.ipynb #112098ac
 def _groups(cells: CellImages, column: str | None) -> str | None:
     "The column whose groups are held out as a whole: the requested one, or fields of view, or files."
     there = (name for name in (column, "field", "file") if name in cells.table and cells.table[name].nunique() > 1)
     return next(there, None)
 
-# %% ../../nbs/study/02_chapter.ipynb #05847fda
+# %% ../../nbs/study/02_chapter.ipynb #764d6822
 def _key(run: Model, experiment: str) -> dict:
     c = run.config
     return dict(
@@ -411,13 +411,13 @@ def _key(run: Model, experiment: str) -> dict:
         seed=c.training.seed,
     )
 
-# %% ../../nbs/study/02_chapter.ipynb #a1c30086
+# %% ../../nbs/study/02_chapter.ipynb #0f4b39c5
 def _final(run: Model) -> dict:
     "Mean over the last tenth of the epochs, because single epochs are noisy."
     tail = run.history.tail(max(1, len(run.history) // 10)).mean().drop(["epoch", "beta"])
     return tail.to_dict() | dict(weighted_kl=tail["kl"] * run.config.objective.beta, epochs=len(run.history))
 
-# %% ../../nbs/study/02_chapter.ipynb #d5f699e9
+# %% ../../nbs/study/02_chapter.ipynb #34527420
 def _stored(run: Model) -> tuple[pd.DataFrame, np.ndarray]:
     "First two posterior means of the held-out cells, and the first reconstructions, from the files of `evaluate_run`."
     with open_npz(run.home / "evaluation.npz") as stored:

@@ -6,8 +6,9 @@
 __all__ = ['AT_ONCE', 'means', 'check_finite', 'Loop', 'environment', 'describe', 'check_model', 'with_validation', 'prepare',
            'begin', 'resident', 'fit', 'writing', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
 
-# %% ../../nbs/training/07_engine.ipynb #ab7cf5bf
+# %% ../../nbs/training/07_engine.ipynb #6be505e0
 import platform
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -32,31 +33,36 @@ from microvae.core.device import (
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, in_a_line, kind_of
 from ..core.files import exclusive, write_json, write_table
 from ..core.progress import progress_bar
+from ..data.augment import invariance
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
 from .checkpoint import load_tensors, restore, run_state, save_tensors
-from .config import Data, ModelConfig, RunConfig
+from .config import Data, ModelConfig, RunConfig, default_config
 from .distributed import Group, share, side_by_side
 from .loggers import logged
 from .model import Model, load_model, save_weights, versions
 from microvae.training.schedule import (
+    COLLAPSED,
+    RISE,
+    aimed_beta,
     best_epoch,
     beta_at,
     capacity_at,
+    collapses,
     epochs_without_gain,
     learning_rate_at,
     should_stop,
 )
 from .step import Batch, Rates, Step, on_their_own
 
-# %% ../../nbs/training/07_engine.ipynb #4f8d6e72
+# %% ../../nbs/training/07_engine.ipynb #6123860d
 #: Batch size for held-out images.
 AT_ONCE = 256
 
-# %% ../../nbs/training/07_engine.ipynb #f33eaa4a
+# %% ../../nbs/training/07_engine.ipynb #1b20b05d
 def means(
     sums: Tensor,  # (batches, 2 or 4) of reconstruction, KL, PSNR and SSIM
     n: int,  # images
@@ -67,7 +73,7 @@ def means(
     losses = dict(reconstruction=reconstruction, kl=kl, total=reconstruction + beta * kl)
     return losses | dict(zip(("psnr", "ssim"), quality))
 
-# %% ../../nbs/training/07_engine.ipynb #fe81ffad
+# %% ../../nbs/training/07_engine.ipynb #4aa23389
 def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | None):
     "Raise `DivergenceError` with the first batch whose sums are not finite, or if weights are not."
     finite = trained.cpu().isfinite().all(1)
@@ -77,7 +83,7 @@ def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | Non
     if not weights.isfinite().all() or held is not None and not held.isfinite().all():
         raise DivergenceError(f"{what}: after its last batch a weight or the held-out loss is not finite")
 
-# %% ../../nbs/training/07_engine.ipynb #b7fd0413
+# %% ../../nbs/training/07_engine.ipynb #7f238db9
 @dataclass
 class Loop:
     "A run during training: its step, its random numbers, and its history so far."
@@ -131,17 +137,27 @@ class Loop:
             yield Batch(view, some, seed, second)
 
     def views(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None]]:
-        "Batches of augmented images in random order, with a second view if two views are aligned."
+        """Augmented images in random order, a batch at a time, and what belongs to them: images in the canonical pose where
+        codes do not depend on the pose, a second augmentation where two are to be aligned.
+        """
         size = self.config.training.batch_size
         augment = self.config.augmentation
+        move = invariance(self.model.architecture.invariant_to)
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2**31, (1,), generator=self.generator))
             batches = (torch.from_numpy(batch).to(self.step.device) for batch in images.batches(size, seed))
         else:
             batches = (images[rows] for rows in self.order(images).split(size))
         for batch in batches:
-            first = augment(batch, self.generator) if augment.active else batch
-            yield first, augment(batch, self.generator) if self.config.objective.alignment else None
+            moved = move(batch, self.generator) if move.active else batch
+            first = augment(moved, self.generator) if augment.active else moved
+            second = None
+            if move.active:
+                with torch.no_grad(), true_float32(self.step.dtype):
+                    second = self.model.target(batch)
+            elif self.config.objective.alignment:
+                second = augment(batch, self.generator)
+            yield first, second
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise `(N, noise_width)` for a pass over images."
@@ -163,7 +179,7 @@ class Loop:
         epoch = len(self.rows)
         epochs = self.config.training.epochs
         return Rates(
-            beta_at(self.config.objective, epoch, epochs),
+            beta_at(self.config, epoch, self.rows),
             learning_rate_at(self.config, epoch, self.rows),
             capacity_at(self.config.objective, epoch, epochs),
         )
@@ -176,6 +192,21 @@ class Loop:
             decoded = self.model.decode(self.model.encode(images), self.model.pose(images))
         return [measure(decoded, images).sum().to(decoded.dtype) for measure in (psnr, ssim)]
 
+    def notice_collapse(self):
+        "Say that β is lowered from the next epoch on, where it is."
+        lowered = collapses(self.rows, self.config)
+        if lowered and lowered[-1][0] == len(self.rows):
+            warnings.warn(
+                f"the codes of all images are becoming equal (the KL divergence stays below {COLLAPSED:g} nats): beta is lowered to {lowered[-1][1]:.2g}, and rises to it over {RISE} epochs",
+                stacklevel=2,
+            )
+
+    def best_so_far(self) -> int:
+        "The best epoch, at the β that is aimed at; epochs before β was lowered do not count."
+        lowered = collapses(self.rows, self.config)
+        first = lowered[-1][0] if lowered and lowered[-1][0] < len(self.rows) else 0
+        return first + best_epoch(self.rows[first:], aimed_beta(self.rows, self.config))
+
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError`."
         epoch = len(self.rows)
@@ -186,7 +217,8 @@ class Loop:
         if held is not None:
             row |= {f"validation_{name}": value for name, value in means(held, n_held, beta).items()}
         self.rows.append(row)
-        if self.config.training.keep_best and best_epoch(self.rows, self.config.objective.beta) == epoch:
+        self.notice_collapse()
+        if self.config.training.keep_best and self.best_so_far() == epoch:
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
@@ -219,7 +251,7 @@ class Loop:
             ) from error
         self.best = {name: tensor.to(self.step.device) for name, tensor in best.items()} or None
 
-# %% ../../nbs/training/07_engine.ipynb #ed9c523a
+# %% ../../nbs/training/07_engine.ipynb #89a6c911
 def environment(device: torch.device, dtype: torch.dtype) -> dict:
     """The environment of a training, the content of `environment.json`; runs in equal environments have the same results
     bit for bit.
@@ -235,7 +267,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> dict:
         "cuda": torch.version.cuda or "",
     }
 
-# %% ../../nbs/training/07_engine.ipynb #4fcf7bf4
+# %% ../../nbs/training/07_engine.ipynb #aa2b389f
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
@@ -248,7 +280,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
         tuple(cells.about.get("preprocessing", ())),
     )
 
-# %% ../../nbs/training/07_engine.ipynb #2ebe2974
+# %% ../../nbs/training/07_engine.ipynb #b64c9558
 def check_model(model):
     "Raises `ConfigError` if the first argument of `fit` is neither a name nor a network, but e.g. the config."
     if model is None or isinstance(model, str) or isinstance(model, nn.Module) and hasattr(model, "image_shape"):
@@ -257,12 +289,12 @@ def check_model(model):
         f"model is {kind_of(model)}; it must be a name of mv.available(), a network of mv.build, or None for that of the config, as in mv.fit(None, cells, config)"
     )
 
-# %% ../../nbs/training/07_engine.ipynb #271502b9
+# %% ../../nbs/training/07_engine.ipynb #f8447146
 def with_validation(cells: CellImages, validation: CellImages | float | None) -> tuple[CellImages, CellImages | None]:
     "Training cells and held-out cells; a number is the fraction of cells to hold out, by whole groups."
     return hold_out(cells, validation) if isinstance(validation, (int, float)) else (cells, validation)
 
-# %% ../../nbs/training/07_engine.ipynb #2b299e3c
+# %% ../../nbs/training/07_engine.ipynb #987dc095
 def prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run, with a description of its data, and of the network if one was given."
     if validation is not None and validation.image_shape != cells.image_shape:
@@ -283,22 +315,34 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ConfigError(
             f'{network.name} has a deterministic bottleneck; alignment compares posteriors, so it needs bottleneck="gaussian"'
         )
+    if network.architecture.invariant_to and (config.objective.alignment or config.augmentation.fourier_magnitude):
+        raise ConfigError(
+            f'{network.name} learns codes that are invariant to {", ".join(network.architecture.invariant_to)} by drawing the canonical pose; alignment and fourier_magnitude need changes={{"invariant_to": ()}}'
+        )
+    if config.objective.likelihood == "gaussian" and not network.standardises:
+        raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "thesis"')
+    if config.objective.likelihood == "bce" and network.standardises:
+        raise ConfigError(
+            f'{network.name} has a linear output, which "bce" cannot score; take likelihood="gaussian", or the network "thesis"'
+        )
     return replace(config, model=ModelConfig.of(network), data=describe(cells, validation))
 
-# %% ../../nbs/training/07_engine.ipynb #5829bd13
+# %% ../../nbs/training/07_engine.ipynb #217a94bd
 def _holds(data: Data, expected: Data) -> bool:
     "Whether two runs have the same images."
     return (data.fingerprint, data.image_shape) == (expected.fingerprint, expected.image_shape)
 
-# %% ../../nbs/training/07_engine.ipynb #79685112
+# %% ../../nbs/training/07_engine.ipynb #e89049eb
 def begin(
     model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
 ) -> tuple[Loop, Path | None]:
     "A run at its first epoch, or in the state of its checkpoint; and the checkpoint's file, for the first process of a group."
     fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
     sample = cells.sample(4096).images[:] if cells.stored else cells.images
-    fresh.decoder.start_from(torch.from_numpy(sample.mean((0, 2, 3))))
-    network = (model if isinstance(model, nn.Module) else fresh).to(device)
+    network = model if isinstance(model, Autoencoder) else fresh
+    if network is fresh or network.standardises and not network.started:
+        network.start_from(torch.from_numpy(sample))
+    network = network.to(device)
     if device.type == "cpu":
         hold_memory()
     step = Step(network, config, resolve_precision(config.training.precision, device), group)
@@ -311,19 +355,19 @@ def begin(
         write_json(home / "environment.json", environment(device, step.dtype))
     return loop, checkpoint if group.rank == 0 else None
 
-# %% ../../nbs/training/07_engine.ipynb #86f9456a
+# %% ../../nbs/training/07_engine.ipynb #88804a61
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk if there are too many."
     return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
-# %% ../../nbs/training/07_engine.ipynb #1d590618
+# %% ../../nbs/training/07_engine.ipynb #21410a62
 @checked
 def fit(
-    model,  # a name of `available()`, or a model of `build`; None for that of the config
-    cells: CellImages,  # training cells
-    config: RunConfig = RunConfig(),  # its data part is filled in here
-    validation: CellImages | float | None = 0.1,  # held-out cells, or the fraction to hold out; None for none
-    folder: str | PathLike | None = None,  # folder for runs; None stores nothing on disk
+    model,  # a name of `available()`, or a model of `build`; None takes the config's
+    cells: CellImages,  # to train on
+    config: RunConfig | None = None,  # its data part is filled in here; that of `default_config` if not given
+    validation: CellImages | float | None = 0.1,  # held-out cells, or the share to hold out; None for none
+    folder: str | PathLike | None = None,  # where runs are kept; None keeps nothing on disk
     device: str | torch.device = "auto",
     checkpoint_every: float = 20.0,  # seconds between checkpoints
     progress: bool = True,  # show a bar
@@ -337,12 +381,21 @@ def fit(
 ) -> Model:
     """Train a model, load a finished run, or resume an interrupted one.
 
-    Without a config it trains 50 epochs and keeps the last weights, whereas `MicroVAE` stops early and keeps the best.
-    The same config and seed give the same results, bit for bit, on the same machine with the same number of threads, instruction set and precision, even if the run was killed in between. Elsewhere they agree to rounding, because random numbers are the same on every device.
-    Raises `DivergenceError` with epoch and batch; the checkpoint then contains the last good epoch.
+    Without a config it trains as `MicroVAE` and `microvae train` do.
+    The same config and seed give the same numbers, bit for bit, on the same machine with the same number of threads, instruction set and precision, also when the run was killed in between. Elsewhere they agree to rounding: all random numbers are the same on every device.
+    Raises `DivergenceError` with epoch and batch; the checkpoint then holds the last good epoch.
     """
     check_model(model)
     cells, validation = with_validation(cells, validation)
+    if config is None:
+        named = (
+            ModelConfig()
+            if model is None
+            else ModelConfig.of(model)
+            if isinstance(model, nn.Module)
+            else ModelConfig(model)
+        )
+        config = default_config(len(cells), named)
     config = prepare(model, cells, validation, config)
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()
@@ -370,12 +423,12 @@ def fit(
             train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 
-# %% ../../nbs/training/07_engine.ipynb #225a2250
+# %% ../../nbs/training/07_engine.ipynb #d6af52fd
 def writing(home: Path | None, group: Group = Group()):
     "A lock on a run's folder, for the first process of a group."
     return nullcontext() if home is None or group.rank else exclusive(home / ".lock", f"trains {home.name}")
 
-# %% ../../nbs/training/07_engine.ipynb #8a2880ec
+# %% ../../nbs/training/07_engine.ipynb #5c0eaa07
 @dataclass
 class Checkpoint:
     "The last complete epoch of a run, and its file."
@@ -417,7 +470,7 @@ class Checkpoint:
                 f"{error}; {self.file} keeps epoch {len(self.rows) - 1}, try a smaller learning rate than {learning_rate:g}"
             ) from None
 
-# %% ../../nbs/training/07_engine.ipynb #0fe7bac4
+# %% ../../nbs/training/07_engine.ipynb #6eec34cb
 def train(
     loop: Loop,
     images: Tensor | StoredImages,
@@ -457,7 +510,7 @@ def train(
                 break
     checkpoint.save()
 
-# %% ../../nbs/training/07_engine.ipynb #39145ae0
+# %% ../../nbs/training/07_engine.ipynb #998e3fde
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
     """The model of a run; if it is finished, its history and weights are written, the weights last, because they mark it
     as finished.
@@ -474,7 +527,7 @@ def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
         save_weights(run.network, run.config, home / "model.safetensors")
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #05b19987
+# %% ../../nbs/training/07_engine.ipynb #c5cf4e4e
 def _fit_together(model, cells, config, validation, folder, device, settings, processes: int) -> Model:
     "Train one run in several processes of this machine; the first returns it."
     if settings["on_epoch"] is not None:
@@ -503,7 +556,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         run.network = model.eval()
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #22e89650
+# %% ../../nbs/training/07_engine.ipynb #292e3f23
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "The part of each process; the first returns the model and its history."
     cells = train()
@@ -514,7 +567,7 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     run = fit(model, cells, config, None if held is None else held(), folder, device, **settings)
     return run.network.cpu(), run.history, run.finished
 
-# %% ../../nbs/training/07_engine.ipynb #bf82e977
+# %% ../../nbs/training/07_engine.ipynb #d8d2e995
 @checked
 def train_longer(
     run: Model,
@@ -553,7 +606,7 @@ def train_longer(
         save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
-# %% ../../nbs/training/07_engine.ipynb #618f364d
+# %% ../../nbs/training/07_engine.ipynb #b55338a8
 @checked
 def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)` for a model."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'settings_of', 'TensorBoard', 'MLflow', 'WandB', 'logged']
 
-# %% ../../nbs/training/06_loggers.ipynb #c017dd0e
+# %% ../../nbs/training/06_loggers.ipynb #52aa190d
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import FileError, require, unknown_name
 from .config import RunConfig
 
-# %% ../../nbs/training/06_loggers.ipynb #b178168e
+# %% ../../nbs/training/06_loggers.ipynb #8b09d471
 def settings_of(config: RunConfig) -> dict:
     "A config as a flat dictionary of plain values for loggers: model.latent_dim, objective.beta, ..."
     return {
@@ -26,7 +26,7 @@ def settings_of(config: RunConfig) -> dict:
         if name not in ("fingerprint", "preprocessing")
     }
 
-# %% ../../nbs/training/06_loggers.ipynb #89f024b7
+# %% ../../nbs/training/06_loggers.ipynb #780ccee8
 class TensorBoard:
     "Curves as events in a folder."
 
@@ -71,7 +71,7 @@ class MLflow:
     def close(self):
         self.client.set_terminated(self.run.info.run_id)
 
-# %% ../../nbs/training/06_loggers.ipynb #e58a216b
+# %% ../../nbs/training/06_loggers.ipynb #55749c77
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE is set."
 
@@ -93,11 +93,11 @@ class WandB:
     def close(self):
         self.run.finish()
 
-# %% ../../nbs/training/06_loggers.ipynb #2fbcb383
+# %% ../../nbs/training/06_loggers.ipynb #f63cc083
 #: Loggers by name.
 LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
-# %% ../../nbs/training/06_loggers.ipynb #441c05f3
+# %% ../../nbs/training/06_loggers.ipynb #d776c29f
 @contextmanager
 def logged(
     name: str | None,  # tensorboard, mlflow or wandb; None logs nothing

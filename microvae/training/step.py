@@ -6,7 +6,7 @@
 __all__ = ['CAPTURES', 'views', 'as_one_vector', 'on_their_own', 'Batch', 'Rates', 'optimizer_of', 'elbo_settings',
            'half_as_many', 'Step', 'cuda_graph', 'Replayed', 'replayed']
 
-# %% ../../nbs/training/05_step.ipynb #5961ab47
+# %% ../../nbs/training/05_step.ipynb #42d46db4
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
 
-# %% ../../nbs/training/05_step.ipynb #40832971
+# %% ../../nbs/training/05_step.ipynb #167d8ad3
 def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     """The last dimension of a tensor as the parameters of a model, in their shapes and memory layout, e.g. channels last."""
     start = whole.storage_offset()
@@ -33,7 +33,7 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
         start += p.numel()
     return found
 
-# %% ../../nbs/training/05_step.ipynb #241cdf39
+# %% ../../nbs/training/05_step.ipynb #cbf8bf7b
 def as_one_vector(model: nn.Module) -> nn.Parameter:
     "Move all parameters into one vector, and their gradients into another; parameters and gradients become views."
     parameters = list(model.parameters())
@@ -45,21 +45,22 @@ def as_one_vector(model: nn.Module) -> nn.Parameter:
         p.grad = slope
     return vector
 
-# %% ../../nbs/training/05_step.ipynb #61e823f1
+# %% ../../nbs/training/05_step.ipynb #594d1d56
 def on_their_own(model: nn.Module):
     "Give each parameter separate memory again."
     for p in model.parameters():
         p.data = p.data.clone()
         p.grad = None
 
-# %% ../../nbs/training/05_step.ipynb #d7538070
+# %% ../../nbs/training/05_step.ipynb #799a7661
 class Batch(NamedTuple):
     "Tensors of N images, each with its random numbers."
 
     images: Tensor  # (N, C, H, W)
-    noise: Tensor  # (N, d) standard normal, d = 0 if the bottleneck needs none
-    seeds: Tensor | None = None  # (N,) int64 seeds of dropout, None without training
-    second_view: Tensor | None = None  # (N, C, H, W), the same cells with another augmentation
+    noise: Tensor  # (N, d) standard normal, d = 0 where the bottleneck takes none
+    seeds: Tensor | None = None  # (N,) int64 of dropout, None without training
+    # (N, C, H, W): what is to be drawn, where that is not the images; with alignment a second augmentation of them
+    pair: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         "The fields that are given."
@@ -72,11 +73,11 @@ class Batch(NamedTuple):
     def part_of(self, group: Group) -> "Batch":
         "This process's part, in channels-last layout."
         ours = Batch(*map(group.part, self.tensors()))
-        views = (ours.images, ours.second_view)
+        views = (ours.images, ours.pair)
         ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
-        return ours._replace(images=ordered[0], second_view=ordered[1])
+        return ours._replace(images=ordered[0], pair=ordered[1])
 
-# %% ../../nbs/training/05_step.ipynb #5d063186
+# %% ../../nbs/training/05_step.ipynb #d85a0ba6
 class Rates(NamedTuple):
     "The scheduled values of an epoch."
 
@@ -84,7 +85,7 @@ class Rates(NamedTuple):
     learning_rate: float
     capacity: float = 0.0  # nats
 
-# %% ../../nbs/training/05_step.ipynb #642cf306
+# %% ../../nbs/training/05_step.ipynb #0a0bb0c9
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer of a config."
     training = config.training
@@ -93,7 +94,7 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
         return torch.optim.SGD(parameters, momentum=training.momentum, **common)
     return torch.optim.Adam(parameters, **common)
 
-# %% ../../nbs/training/05_step.ipynb #6e40c238
+# %% ../../nbs/training/05_step.ipynb #034c2ce1
 def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
     "The arguments of `elbo_terms` for an objective; `capacity` is that of the epoch."
     return dict(
@@ -103,7 +104,7 @@ def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
         capacity=None if objective.capacity is None else capacity,
     )
 
-# %% ../../nbs/training/05_step.ipynb #fdc59d13
+# %% ../../nbs/training/05_step.ipynb #e19f075e
 def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
     "Half the number of images after an out-of-memory error. Raises any other error, and `DeviceError` at 1."
     if not is_out_of_memory(error):
@@ -114,7 +115,7 @@ def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
         ) from error
     return at_once // 2
 
-# %% ../../nbs/training/05_step.ipynb #4e19df2e
+# %% ../../nbs/training/05_step.ipynb #d9ab3f90
 class Step:
     "Predict, loss, backward and step on a batch; each process of a group computes its part."
 
@@ -150,14 +151,16 @@ class Step:
 
     def loss(self, batch: Batch, capacity: Tensor | None = None) -> ElboTerms:
         "The terms of the objective for each image."
+        aligned = bool(self.config.objective.alignment)
         output = self.predict(batch.images, batch.noise, batch.seeds)
-        terms = elbo_terms(output, batch.images, **elbo_settings(self.config.objective, capacity))
-        if batch.second_view is None:
+        target = self.model.target(batch.images) if aligned or batch.pair is None else batch.pair
+        terms = elbo_terms(output, target, **elbo_settings(self.config.objective, capacity))
+        if not aligned or batch.pair is None:
             return terms
         if self.drops:
             seed_dropout(self.model, None if batch.seeds is None else batch.seeds + 1)
         with self.autocast():
-            second = self.model.posterior(batch.second_view)
+            second = self.model.posterior(batch.pair)
         terms.extra = self.config.objective.alignment * kl_between(second, (output.mean, output.log_variance))
         return terms
 
@@ -215,7 +218,7 @@ class Step:
                 stacklevel=2,
             )
 
-# %% ../../nbs/training/05_step.ipynb #1db64808
+# %% ../../nbs/training/05_step.ipynb #e5b0d68d
 def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     "A function that replays a call on a GPU, and the tensor of its result. The call is first warmed up on a separate stream."
     aside = torch.cuda.Stream()
@@ -229,11 +232,11 @@ def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         found = call()
     return graph.replay, found
 
-# %% ../../nbs/training/05_step.ipynb #365c572e
+# %% ../../nbs/training/05_step.ipynb #cf249d24
 #: Type of device -> function that captures a call; other devices do not capture.
 CAPTURES = {"cuda": cuda_graph}
 
-# %% ../../nbs/training/05_step.ipynb #cbf705e9
+# %% ../../nbs/training/05_step.ipynb #c8ad07ff
 class Replayed:
     "A gradient that is captured once for each set of input shapes."
 
@@ -271,7 +274,7 @@ class Replayed:
             self.into.zero_()
         return replay, places, sums
 
-# %% ../../nbs/training/05_step.ipynb #e269b56b
+# %% ../../nbs/training/05_step.ipynb #af727e71
 def replayed(gradient: Callable[..., Tensor], model: nn.Module, into: Tensor) -> Callable[..., Tensor]:
     "A gradient, captured and replayed on devices that support it."
     capture = CAPTURES.get(into.device.type)

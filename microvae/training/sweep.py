@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['with_values', 'grid', 'Job', 'timed_fit', 'train_job', 'sweep', 'one_thread', 'train_elsewhere']
 
-# %% ../../nbs/training/09_sweep.ipynb #e00dec5f
+# %% ../../nbs/training/09_sweep.ipynb #887c79ca
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from .engine import Loop, begin, finish, fit, prepare, resident, with_validation
 from .model import Model, load_model
 from .stack import stackable, train_stacked
 
-# %% ../../nbs/training/09_sweep.ipynb #6ad28cbe
+# %% ../../nbs/training/09_sweep.ipynb #1f85fcf6
 def with_values(config: RunConfig, **values) -> RunConfig:
     """A config with other values of fields, or other parts, by their names.
 
@@ -49,14 +49,14 @@ def with_values(config: RunConfig, **values) -> RunConfig:
             raise ConfigError(f"a config has no {name!r}; it has {', '.join(places)}")
     return config
 
-# %% ../../nbs/training/09_sweep.ipynb #90774ae3
+# %% ../../nbs/training/09_sweep.ipynb #9394952b
 @checked
 def grid(
     config: RunConfig
     | list[RunConfig] = RunConfig(),  # common settings; several configs are each combined with all values
     **values,  # name of a field -> list of its values
-) -> list[RunConfig]:  # the last field varies fastest, several given configs even faster
-    """One config for every combination of values: `grid(seed=range(3), model=["MP2_64", "adaptable"], beta=[0.5, 1])`.
+) -> list[RunConfig]:  # the last field varies fastest, and the configs given faster still
+    """One config for every combination of values: `grid(seed=range(3), model=["MP2_64", "thesis"], beta=[0.5, 1])`.
 
     Raises `ConfigError` for an unknown name, and for values that are no list.
     """
@@ -69,7 +69,7 @@ def grid(
     combinations = [dict(zip(values, combination)) for combination in product(*values.values())]
     return [with_values(base, **combination) for combination in combinations for base in bases]
 
-# %% ../../nbs/training/09_sweep.ipynb #d6d47e3f
+# %% ../../nbs/training/09_sweep.ipynb #2fbc01cf
 @dataclass(frozen=True)
 class Job:
     "The data that a worker needs to train one run."
@@ -91,7 +91,7 @@ class Job:
         model = self.config.model
         return f"{model.name} with {model.latent_dim} latent dimensions, β = {self.config.objective.beta:g} and seed {self.config.training.seed}"
 
-# %% ../../nbs/training/09_sweep.ipynb #0f876b6c
+# %% ../../nbs/training/09_sweep.ipynb #d792a5e9
 def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: str, on_epoch: Callable) -> Model:
     "Train a run of a sweep, and write its duration to `seconds.json` in its folder."
     start = perf_counter()
@@ -101,7 +101,7 @@ def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: s
         write_json(seconds, dict(seconds=perf_counter() - start))
     return run
 
-# %% ../../nbs/training/09_sweep.ipynb #9432c4d5
+# %% ../../nbs/training/09_sweep.ipynb #91a52844
 def train_job(job: Job) -> str:
     "Train one run and return its folder."
     cells, held = job.parts()
@@ -116,7 +116,7 @@ def train_job(job: Job) -> str:
         job.after(run, held)
     return str(run.home)
 
-# %% ../../nbs/training/09_sweep.ipynb #36bc9d3c
+# %% ../../nbs/training/09_sweep.ipynb #65461c95
 @checked
 def sweep(
     configs: list[RunConfig],
@@ -169,18 +169,18 @@ def sweep(
         bar.close()
     return [load_model(folders[number]) for number in range(len(jobs))]
 
-# %% ../../nbs/training/09_sweep.ipynb #c2d1bf2a
+# %% ../../nbs/training/09_sweep.ipynb #f01ffbae
 def one_thread():
     "A context in which this process computes with one thread, like each worker."
     torch.set_num_threads(1)
 
-# %% ../../nbs/training/09_sweep.ipynb #c417bcf8
+# %% ../../nbs/training/09_sweep.ipynb #d756e3dc
 def _lost(job: Job):
     raise DeviceError(
         f"workers have died {ATTEMPTS} times while {job} was trained; memory may be short, try fewer workers"
     )
 
-# %% ../../nbs/training/09_sweep.ipynb #d15de1e0
+# %% ../../nbs/training/09_sweep.ipynb #378dabfd
 def _separately(jobs: list[Job], workers: int | None, bar: "_Progress") -> dict[int, str]:
     "Folders of runs that do not share their steps, by number; trained on the cores of this machine, or in this process."
     folders: dict[int, str] = {}
@@ -190,7 +190,7 @@ def _separately(jobs: list[Job], workers: int | None, bar: "_Progress") -> dict[
         show()
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #86e42eca
+# %% ../../nbs/training/09_sweep.ipynb #2c4f2c51
 def _in_stacks(jobs: list[Job], device: torch.device, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by this process, with runs stacked that can share their steps."
     cells, held = jobs[0].parts()
@@ -214,7 +214,7 @@ def _in_stacks(jobs: list[Job], device: torch.device, bar: "_Progress") -> dict[
             train_job(job)
     return {job.number: str(homes[job.number]) for job in jobs}
 
-# %% ../../nbs/training/09_sweep.ipynb #aa860769
+# %% ../../nbs/training/09_sweep.ipynb #55c3fac5
 @dataclass
 class _StackedRuns:
     "Runs of a sweep that train in one program, and the files that are written after each epoch."
@@ -261,7 +261,7 @@ class _StackedRuns:
         seconds = (perf_counter() - self.start) / len(self.loops)
         write_json(self.homes[number] / "seconds.json", dict(seconds=seconds))
 
-# %% ../../nbs/training/09_sweep.ipynb #4cddd0cd
+# %% ../../nbs/training/09_sweep.ipynb #a2092cad
 def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a temporary folder; the folder's name and the contents of its files."
     one_thread()
@@ -270,7 +270,7 @@ def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) ->
         files = [path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")]
         return home.name, {path.name: path.read_bytes() for path in files}
 
-# %% ../../nbs/training/09_sweep.ipynb #8311bb8a
+# %% ../../nbs/training/09_sweep.ipynb #0c35a11f
 def _on_cluster(jobs: list[Job], scheduler: str, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by the workers of a Dask scheduler."
     folders: dict[int, str] = {}
@@ -292,7 +292,7 @@ def _on_cluster(jobs: list[Job], scheduler: str, bar: "_Progress") -> dict[int, 
         folders[left[place].number] = str(home)
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #f937b889
+# %% ../../nbs/training/09_sweep.ipynb #f31d3cbe
 class _Progress:
     "A bar over all epochs of all runs, or a small JSON file with the same numbers for another program."
 

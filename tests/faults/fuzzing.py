@@ -52,7 +52,7 @@ texts = st.one_of(
             "/etc/passwd",
             "<script>alert(1)</script>",
             "__import__('os').system('x')",
-            "adaptable",
+            "thesis",
             "uint16",
             "NaN",
             "blosc",

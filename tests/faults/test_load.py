@@ -115,7 +115,7 @@ end, me, taken, rounds = time.monotonic() + float(sys.argv[1]), psutil.Process()
 cells = mv.memory_b(120, size=32)
 while time.monotonic() < end:
     with tempfile.TemporaryDirectory() as folder:
-        run = train_model(cells, RunConfig(model=ModelConfig("adaptable", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
+        run = train_model(cells, RunConfig(model=ModelConfig("thesis", 2 + rounds % 3), training=Training(2, seed=rounds)), folder=folder, progress=False)
         path = cells.to_zarr(folder + "/set.zarr")
         codes = embedding(mv.load_model(folder), mv.load_images(path))
         mv.anomaly_scores(run.network, cells)

@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
            'detect', 'annotate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #e163f899
+# %% ../../nbs/app/08_cli.ipynb #840968f6
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #26f29756
+# %% ../../nbs/app/08_cli.ipynb #ecaa9d8d
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -143,7 +143,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #7f5d5226
+# %% ../../nbs/app/08_cli.ipynb #c5745efd
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -203,7 +203,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #dad38c12
+# %% ../../nbs/app/08_cli.ipynb #8ce5f08b
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -257,7 +257,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #40f1fc07
+# %% ../../nbs/app/08_cli.ipynb #d7e1f8eb
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -337,57 +337,63 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #cdd2f66d
+# %% ../../nbs/app/08_cli.ipynb #e48c266f
 @dataclass
 class Fitting:
     "Options for training."
 
     model: Network = "adaptable"
     latent_dim: Annotated[
-        int | None, typer.Option(help="latent dimensions; the network's default if not given, 2 for most")
+        int | None,
+        typer.Option(help="numbers of a code; the network's own if not given: 32 for adaptable, 2 for most others"),
     ] = None
     beta: Annotated[
         float, typer.Option(help="weight of the KL divergence: smaller reconstructs better, larger orders the map more")
     ] = 1.0
     epochs: Annotated[
         int | None,
-        typer.Option(help="passes over the images; decided by early stopping if not given"),
+        typer.Option(
+            help="passes over the images; by their number if not given, or fewer where the total stops improving"
+        ),
     ] = None
     batch_size: Annotated[int, typer.Option(help="images a step")] = 32
-    learning_rate: Annotated[float, typer.Option(help="of Adam")] = 1e-3
+    learning_rate: Annotated[
+        float | None, typer.Option(help="of Adam; 0.004 for adaptable and 0.001 for others if not given")
+    ] = None
     early_stopping: Annotated[
         int | None,
         typer.Option(help="stop after this many epochs without a better total loss, and keep the best epoch's weights"),
     ] = None
     kl_warmup: Annotated[int, typer.Option(help="epochs in which beta rises from 0")] = 0
-    pose_normalised: Annotated[
-        bool,
-        typer.Option(help="rotate and shift every cell to a canonical pose, so that codes do not depend on rotation"),
-    ] = False
+    invariant_to: Annotated[
+        str | None,
+        typer.Option(
+            help="what codes do not depend on: some of rotation,mirror,shift,brightness, or nothing; the first three with adaptable if not given. Leave out mirror where cells are handed, and brightness where it means something"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
     def config(self, images: int):
-        "The config of a run on a number of images."
-        from microvae.app.estimator import epochs_and_patience
-        from microvae.training.config import ModelConfig, Objective, RunConfig, Training
+        "The config of a run with so many images."
+        from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
-        longest, patience = epochs_and_patience(images, self.batch_size)
-        automatic = self.early_stopping is None and self.epochs is None
-        stop = patience if automatic else self.early_stopping
+        changes = {}
+        if self.invariant_to is not None:
+            named = self.invariant_to.replace(" ", "")
+            changes["invariant_to"] = () if named in ("", "nothing") else tuple(named.split(","))
         return RunConfig(
-            model=ModelConfig(
-                self.model, self.latent_dim, changes={"pose_normalised": True} if self.pose_normalised else ()
-            ),
-            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup),
-            training=Training(
-                longest if self.epochs is None else self.epochs,
+            model=ModelConfig(self.model, self.latent_dim, changes=changes),
+            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),
+            training=default_training(
+                images,
+                self.model,
+                self.epochs,
                 self.batch_size,
                 self.learning_rate,
-                self.seed,
+                "auto" if self.early_stopping is None else self.early_stopping,
+                seed=self.seed,
                 precision=self.precision,
-                early_stopping=stop,
-                keep_best=stop is not None,
             ),
         )
 
@@ -447,7 +453,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #c4b46319
+# %% ../../nbs/app/08_cli.ipynb #eb4c3c8a
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -499,7 +505,7 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #e05d16db
+# %% ../../nbs/app/08_cli.ipynb #576b06cd
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
@@ -540,7 +546,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #6e3b41a0
+# %% ../../nbs/app/08_cli.ipynb #ecb14874
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -570,7 +576,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #631434dd
+# %% ../../nbs/app/08_cli.ipynb #e8d1896a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -650,7 +656,7 @@ def annotate(
     files = write(codes, out, kind, by, images, labels)
     print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
-# %% ../../nbs/app/08_cli.ipynb #330a87bf
+# %% ../../nbs/app/08_cli.ipynb #8f0eb85a
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -704,7 +710,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #b4da85dd
+# %% ../../nbs/app/08_cli.ipynb #98e710de
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -732,7 +738,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #a415b309
+# %% ../../nbs/app/08_cli.ipynb #fa89f06e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -781,7 +787,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #9249d5d1
+# %% ../../nbs/app/08_cli.ipynb #3f3808c8
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -815,7 +821,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #be040f48
+# %% ../../nbs/app/08_cli.ipynb #2205a897
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -847,7 +853,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #7a69cf84
+# %% ../../nbs/app/08_cli.ipynb #b18b95e6
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -855,10 +861,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #bb20a4c5
+# %% ../../nbs/app/08_cli.ipynb #2e164da2
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c7418435
+# %% ../../nbs/app/08_cli.ipynb #087e8ae1
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

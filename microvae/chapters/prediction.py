@@ -68,13 +68,13 @@ def unseen(
         return setting.load(name, n, side), setting.load(name, n, side, seed=1)
     return hold_out(setting.load(name, None if n is None else 2 * n, side), 0.5, by=group)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #526b63b5
+# %% ../../nbs/chapters/05_prediction/study.ipynb #f6294752
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     """Config of the adaptable network with a latent size, the profile's if not given. β is 0.1, because with 1 only one
     or two dimensions of small images are active.
     """
     return RunConfig(
-        model=ModelConfig("adaptable", latent_dim or size["latent_dim"]),
+        model=ModelConfig("thesis", latent_dim or size["latent_dim"]),
         objective=Objective(beta=0.1),
         training=Training(size["epochs"], size["batch_size"]),
     )

@@ -108,6 +108,7 @@ from microvae.evaluation.pictures import traversals as traversals
 from microvae.evaluation.pictures import plot_traversals as plot_traversals
 from microvae.evaluation.pictures import plot_errors as plot_errors
 from microvae.evaluation.pictures import plot_map as plot_map
+from microvae.evaluation.pictures import plot_plate as plot_plate
 from microvae.app.estimator import MicroVAE as MicroVAE
 from microvae.app.card import list_runs as list_runs
 from microvae.app.annotation import annotate as annotate

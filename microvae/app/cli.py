@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'Reading', 'FromSource', 'ForModel', 'models',
            'depth', 'data', 'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct',
-           'detect', 'annotate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'detect', 'annotate', 'plate', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands',
+           'main']
 
-# %% ../../nbs/app/08_cli.ipynb #840968f6
+# %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import sys
 import warnings
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from typing import Annotated
 import typer
 
 import microvae
-from ..core.errors import ConfigError, MicroVAEError, unknown_name
+from ..core.errors import ConfigError, MicroVAEError, in_options, unknown_name
 from ..core.files import free
 from microvae.core.terminal import (
     AsJson,
@@ -36,7 +37,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #ecaa9d8d
+# %% ../../nbs/app/08_cli.ipynb #adedf2fb
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +48,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #57f1931a
+# %% ../../nbs/app/08_cli.ipynb #45dcbcd5
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -65,13 +66,16 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #450331cb
+# %% ../../nbs/app/08_cli.ipynb #cc139a26
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
 
     table: Annotated[
-        Path | None, typer.Option(help="CSV, Excel or Parquet file with a row for each image file, joined by file name")
+        Path | None,
+        typer.Option(
+            help="CSV, Excel or Parquet file with a row for each image file or well, joined by file name or well"
+        ),
     ] = None
     on: Annotated[str | None, typer.Option("--on", help="the table's column of file names; detected if not given")] = (
         None
@@ -86,6 +90,14 @@ class Reading:
     z: Annotated[
         str, typer.Option(help="max for a projection of stacks, focus for the sharpest slice, or the number of a slice")
     ] = "max"
+    axes: Annotated[
+        str | None,
+        typer.Option(help="a letter of T, C, Z, Y, X, S for each axis of the files, where they do not say what it is"),
+    ] = None
+    level: Annotated[int, typer.Option(help="of pyramids; 0 is the full size")] = 0
+    plate_columns: Annotated[
+        bool, typer.Option("--plate-columns", help="add columns Metadata_Plate, Metadata_Well and Metadata_Site")
+    ] = False
 
     @property
     def slice(self) -> str | int:
@@ -102,9 +114,12 @@ class Reading:
             part=self.part,
             channels=channels_of(self.channel),
             z=None if self.z == "max" else self.slice,
+            axes=self.axes,
+            level=self.level or None,
+            plate_columns=self.plate_columns or None,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #b09f8e16
+# %% ../../nbs/app/08_cli.ipynb #f420a0fa
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -143,7 +158,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #c5745efd
+# %% ../../nbs/app/08_cli.ipynb #bfe43ec2
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -168,7 +183,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #d70acec0
+# %% ../../nbs/app/08_cli.ipynb #213d232c
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -203,7 +218,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8ce5f08b
+# %% ../../nbs/app/08_cli.ipynb #396315b4
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -214,7 +229,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #e4985ade
+# %% ../../nbs/app/08_cli.ipynb #87bc6cb3
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -244,7 +259,7 @@ def data(
     about = dict(images=len(cells), image_shape=list(cells.image_shape), columns=columns)
     print_result(as_json, text, file=file, **about)
 
-# %% ../../nbs/app/08_cli.ipynb #46bd60d9
+# %% ../../nbs/app/08_cli.ipynb #7ff36afd
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -257,7 +272,7 @@ class Preparation:
     stretch: Stretch = None
     maximum: Maximum = None
 
-# %% ../../nbs/app/08_cli.ipynb #d7e1f8eb
+# %% ../../nbs/app/08_cli.ipynb #073879f8
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -283,7 +298,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #6141c9bf
+# %% ../../nbs/app/08_cli.ipynb #fdfabfc1
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -322,17 +337,19 @@ def crop(
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
     """
     from microvae.app.cropping import crop_to
+    from microvae.data.plates import named_like
 
     cutting = {"outside" if name == "border" else name: value for name, value in vars(window).items()}
     made = crop_to(
         source,
-        out or Path(Path(source).resolve().name + ".zarr"),
+        out or Path((Path(source).resolve().name if Path(source).exists() else named_like(Path(source))) + ".zarr"),
         cutting.pop("size"),
         reading.channel,
         dict(channel=find, method=method, diameter=diameter),
         vars(preparation),
         **cutting,
         **dict(table=reading.table, on=reading.on, part=reading.part, z=reading.slice),
+        **dict(axes=reading.axes, level=reading.level, plate_columns=reading.plate_columns),
         **dict(overwrite=overwrite, scheduler=scheduler, workers=workers),
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
@@ -397,7 +414,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #479ca3b0
+# %% ../../nbs/app/08_cli.ipynb #5fc03442
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -453,7 +470,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #eb4c3c8a
+# %% ../../nbs/app/08_cli.ipynb #6f0b22d6
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -468,7 +485,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #fa8830b6
+# %% ../../nbs/app/08_cli.ipynb #7a87fce6
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -505,13 +522,13 @@ def search(
     text += f"Next: microvae train {images} {options}"
     print_result(as_json, text, best=dict(best.params), value=best.value, run=run, trials=len(found.table))
 
-# %% ../../nbs/app/08_cli.ipynb #576b06cd
+# %% ../../nbs/app/08_cli.ipynb #d453b742
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #061ab9b1
+# %% ../../nbs/app/08_cli.ipynb #0b8c4834
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -546,7 +563,7 @@ def embed(
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
 
-# %% ../../nbs/app/08_cli.ipynb #ecb14874
+# %% ../../nbs/app/08_cli.ipynb #50a65b0a
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -576,7 +593,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #e8d1896a
+# %% ../../nbs/app/08_cli.ipynb #97b72fc6
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -656,7 +673,52 @@ def annotate(
     files = write(codes, out, kind, by, images, labels)
     print_result(as_json, f"{out}: {len(files):,} files, {by} of the cells of {codes}", folder=out, files=files)
 
-# %% ../../nbs/app/08_cli.ipynb #8f0eb85a
+# %% ../../nbs/app/08_cli.ipynb #5a2699fb
+@app.command()
+def plate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="a table that `microvae embed` or `detect` wrote, or a stored set; wells as names of files show them, or in Metadata_Well"
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="the picture to write: .png, .svg or .pdf")] = Path("plate.png"),
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", "--color", help="column that colours the wells; the number of cells if not given"),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="a plate map, or a table of what is known of the files, whose columns can colour too"),
+    ] = None,
+    part: Annotated[bool, typer.Option("--part", help="the table may have rows without an image")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Draw plates, each well coloured by the mean of a column or by its most frequent value.
+
+    Example: `microvae plate codes.csv --colour z1`
+
+    Example: `microvae plate PLATE.zarr drugs.png --table platemap.xlsx --colour drug`
+    """
+    from microvae.core.files import read_table
+    from microvae.core.style import write_figure
+    from microvae.data.images import load_images
+    from microvae.data.tables import join_table
+    from microvae.evaluation.pictures import plot_plate, well_values
+
+    free(out, overwrite)
+    tables = (".csv", ".tsv", ".parquet", ".xlsx")
+    rows = read_table(source) if Path(source).suffix.lower() in tables else load_images(source).table
+    if table is not None:
+        rows = join_table(rows, table, part=part)
+    wells = well_values(rows, colour)
+    file = write_figure(out, plot_plate(rows, colour))
+    count = wells["plate"].nunique()
+    text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
+    print_result(as_json, text, file=file, wells=len(wells), plates=count)
+
+# %% ../../nbs/app/08_cli.ipynb #7bec4827
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -710,7 +772,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #98e710de
+# %% ../../nbs/app/08_cli.ipynb #d8a5095b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -738,7 +800,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #fa89f06e
+# %% ../../nbs/app/08_cli.ipynb #62db975b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -787,7 +849,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #3f3808c8
+# %% ../../nbs/app/08_cli.ipynb #169c2f84
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -806,7 +868,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #84e48328
+# %% ../../nbs/app/08_cli.ipynb #a115c23d
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -821,7 +883,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #2205a897
+# %% ../../nbs/app/08_cli.ipynb #c219690a
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -853,7 +915,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #b18b95e6
+# %% ../../nbs/app/08_cli.ipynb #3d284572
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -861,17 +923,17 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #2e164da2
+# %% ../../nbs/app/08_cli.ipynb #056a118c
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #087e8ae1
+# %% ../../nbs/app/08_cli.ipynb #3e40e145
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (
-        print(f"microvae: note: {message}", file=sys.stderr) if category is UserWarning else None
+        print(f"microvae: note: {in_options(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
     try:
         app()
     except MicroVAEError as error:
-        print(f"microvae: {error}", file=sys.stderr)
+        print(f"microvae: {in_options(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['channels_of', 'preprocessing_of', 'Cropped', 'crop_to']
 
-# %% ../../nbs/app/00_cropping.ipynb #c02
+# %% ../../nbs/app/00_cropping.ipynb #ceaea5d9
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..core.errors import ConfigError
+from ..core.files import free
 from ..data.collection import CellImages
 from ..data.crops import BEYOND_FIELD
 from ..data.plates import crop_fields
@@ -20,15 +21,18 @@ from ..data.preprocessing import Denoise, FlatField, Percentile, Preprocessing, 
 from ..data.segmentation import Segmentation
 from ..models.depth import interpolated_depth
 
-# %% ../../nbs/app/00_cropping.ipynb #c04
+# %% ../../nbs/app/00_cropping.ipynb #516fa355
 def channels_of(words: list[str]) -> dict[str, str] | tuple[str, ...]:
-    "Options `NAME=PATTERN` as patterns by name, plain names as a tuple. Raises `ConfigError` for a mixture."
+    "`NAME=PATTERN` options as patterns by name; plain names as names. Raises `ConfigError` for a mixture, and for one name twice."
     pairs = [word.split("=", 1) for word in words]
     if len({len(pair) for pair in pairs}) > 1:
         raise ConfigError(f"channels are {', '.join(words)}; give NAME=PATTERN for each, or a plain NAME for each")
+    names = [pair[0] for pair in pairs]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"channels are {', '.join(words)}; each must have a name of its own")
     return dict(pairs) if pairs and len(pairs[0]) == 2 else tuple(words)
 
-# %% ../../nbs/app/00_cropping.ipynb #0e178d6b
+# %% ../../nbs/app/00_cropping.ipynb #ed11f4a1
 def preprocessing_of(
     flat_field: bool = False,
     background: float | None = None,
@@ -51,7 +55,7 @@ def preprocessing_of(
         return Preprocessing((*steps, Scale(maximum)))
     return Preprocessing((*steps, Percentile(over=stretch or "set")))
 
-# %% ../../nbs/app/00_cropping.ipynb #c07
+# %% ../../nbs/app/00_cropping.ipynb #a08f697d
 class Cropped(NamedTuple):
     "The result of cropping a screen."
 
@@ -99,7 +103,7 @@ class Cropped(NamedTuple):
             yield f"not used: {field['reason']}"
         yield f"Next: microvae train {self.folder}"
 
-# %% ../../nbs/app/00_cropping.ipynb #911016eb
+# %% ../../nbs/app/00_cropping.ipynb #eb0ff44d
 def crop_to(
     source,
     out: Path,
@@ -113,6 +117,9 @@ def crop_to(
     from microvae.core.style import write_figure
     from microvae.evaluation.plots import contact_sheet, quality_plot
 
+    pictures = [out.with_name(out.stem + ending) for ending in ("_cells.png", "_quality.png")]
+    for picture in pictures:
+        free(picture, settings.get("overwrite", False))
     cells = crop_fields(
         source,
         size,
@@ -122,8 +129,6 @@ def crop_to(
         preprocessing=preprocessing_of(**preprocessing),
         **settings,
     )
-    pictures = [
-        write_figure(out.with_name(out.stem + ending), figure)
-        for ending, figure in (("_cells.png", contact_sheet(cells)), ("_quality.png", quality_plot(cells)))
-    ]
+    for picture, figure in zip(pictures, (contact_sheet(cells), quality_plot(cells))):
+        write_figure(picture, figure)
     return Cropped(cells, out, tuple(pictures))

@@ -7,7 +7,7 @@ __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 
            'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
            'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #bf6fb2a9
+# %% ../../nbs/app/04_explorer.ipynb #1dd865c6
 import gzip
 import json
 from base64 import b64encode
@@ -36,31 +36,31 @@ from ..evaluation.reconstruction import decoded
 from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
-# %% ../../nbs/app/04_explorer.ipynb #b10fde4b
+# %% ../../nbs/app/04_explorer.ipynb #492183cc
 #: Largest number of pixels of all thumbnails together: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 
 #: Largest side of a sheet of thumbnails.
 SHEET = 2048
 
-# %% ../../nbs/app/04_explorer.ipynb #12550bd6
+# %% ../../nbs/app/04_explorer.ipynb #f5c9b95e
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` in display colours, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-# %% ../../nbs/app/04_explorer.ipynb #5f2dfce7
+# %% ../../nbs/app/04_explorer.ipynb #8e030c89
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-# %% ../../nbs/app/04_explorer.ipynb #16f72aea
+# %% ../../nbs/app/04_explorer.ipynb #e742d1e7
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
 
-# %% ../../nbs/app/04_explorer.ipynb #3d71cd8d
+# %% ../../nbs/app/04_explorer.ipynb #ea861164
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "The layout of thumbnails on sheets, and the sheets as WebP."
     height, width = thumbnail_size(len(cells), *cells.image_shape[1:])
@@ -79,14 +79,14 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheets.append(_webp(sheet.reshape(rows * height, across * width, 3), small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #ccb9b697
+# %% ../../nbs/app/04_explorer.ipynb #bdb3ef1e
 #: Largest number of different values of a text column for colours and filters.
 MOST_LEVELS = 1000
 
-# %% ../../nbs/app/04_explorer.ipynb #798d069e
+# %% ../../nbs/app/04_explorer.ipynb #e61b3622
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns for colours and filters: name, and range or categories; and their values `(columns, N)`, indices for
-    categories, NaN for missing values. Columns with one value, or with too many different texts, are left out.
+    categories, NaN for missing and infinite values. Columns with one value, or with too many different texts, are left out.
     """
     kept = []
     values = []
@@ -94,6 +94,7 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         column = table[name]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             numbers = column.to_numpy(np.float32, na_value=np.nan)
+            numbers = np.where(np.isfinite(numbers), numbers, np.nan)  # infinity has no place on a scale
             if not np.isfinite(numbers).any() or np.nanmin(numbers) == np.nanmax(numbers):
                 continue
             kept.append(dict(name=str(name), range=[float(np.nanmin(numbers)), float(np.nanmax(numbers))]))
@@ -106,14 +107,14 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #850de4e3
+# %% ../../nbs/app/04_explorer.ipynb #31d85f2e
 #: Columns that identify the file and the cell of a row; they are in every page.
 IDENTITY = ("file", "frame", "label")
 
 #: Largest number of characters of the other text columns together; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-# %% ../../nbs/app/04_explorer.ipynb #09bc6053
+# %% ../../nbs/app/04_explorer.ipynb #a9b02c9d
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table other than the given columns, by name, and the names of those that are left out because the page would become too large.
 
@@ -136,7 +137,7 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         size += characters
     return texts, left_out
 
-# %% ../../nbs/app/04_explorer.ipynb #f51337d5
+# %% ../../nbs/app/04_explorer.ipynb #a0fe6692
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which lists the columns for colours, if this one is not among them."
     own = without_codes(table)
@@ -149,27 +150,27 @@ def check_colour(table: pd.DataFrame, colour: str | None):
         f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #a97c1ec9
+# %% ../../nbs/app/04_explorer.ipynb #656519dc
 @cache
 def asset(name: str, binary: bool = False):
     "The content of a file of this package."
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-# %% ../../nbs/app/04_explorer.ipynb #836e37a4
+# %% ../../nbs/app/04_explorer.ipynb #8d3ea89b
 def as_json(content) -> str:
     "JSON for a script in a page, escaped so that it cannot end the script or begin a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-# %% ../../nbs/app/04_explorer.ipynb #903bc9c7
+# %% ../../nbs/app/04_explorer.ipynb #ca69d34f
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-# %% ../../nbs/app/04_explorer.ipynb #23f9b4e2
+# %% ../../nbs/app/04_explorer.ipynb #d21d82e6
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-# %% ../../nbs/app/04_explorer.ipynb #f52768ea
+# %% ../../nbs/app/04_explorer.ipynb #2667a5e5
 #: The content security policy: the page runs and shows only what it contains.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
@@ -177,7 +178,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob
 LARGEST_DECODER = 64_000_000
 DECODERS = ("auto", "onnx", "atlas")
 
-# %% ../../nbs/app/04_explorer.ipynb #561e96f0
+# %% ../../nbs/app/04_explorer.ipynb #21c0d6aa
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network, or `atlas`, from cells decoded in advance.
 
@@ -197,7 +198,7 @@ def _network(model: Model) -> bytes:
         write_onnx(model.network, Path(folder), only=("decoder",), canonical=True)
         return (Path(folder) / "decoder.onnx").read_bytes()
 
-# %% ../../nbs/app/04_explorer.ipynb #d668e941
+# %% ../../nbs/app/04_explorer.ipynb #5e01060c
 def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a grid over the map."
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
@@ -208,14 +209,14 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     picture = _webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
-# %% ../../nbs/app/04_explorer.ipynb #13f9481d
+# %% ../../nbs/app/04_explorer.ipynb #734390d3
 def _first_colour(known: list[dict]) -> int:
     "The column that initially colours the map: one with few categories, else a numeric one; -1 for none."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     numbers = (k for k, column in enumerate(known) if "levels" not in column)
     return next(few, next(numbers, -1))
 
-# %% ../../nbs/app/04_explorer.ipynb #b14ce84c
+# %% ../../nbs/app/04_explorer.ipynb #04f08ec8
 def explorer_page(
     model: Model,
     cells: CellImages,
@@ -255,7 +256,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #53aa586f
+# %% ../../nbs/app/04_explorer.ipynb #3127026f
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table. Raises `ShapeError` if they are not numbers, or not one row for each cell."
     if len(codes) != len(cells):
@@ -267,11 +268,11 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-# %% ../../nbs/app/04_explorer.ipynb #19588687
+# %% ../../nbs/app/04_explorer.ipynb #0a3d6550
 #: A part of the page: its description in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-# %% ../../nbs/app/04_explorer.ipynb #981b5f93
+# %% ../../nbs/app/04_explorer.ipynb #24f61e16
 def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
     "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
@@ -294,7 +295,7 @@ def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts
         content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
     return about, content
 
-# %% ../../nbs/app/04_explorer.ipynb #17111ecb
+# %% ../../nbs/app/04_explorer.ipynb #491884fb
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the table, and the one that initially colours the map."
     table = without_codes(codes)
@@ -308,7 +309,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-# %% ../../nbs/app/04_explorer.ipynb #990ff379
+# %% ../../nbs/app/04_explorer.ipynb #f41b0dce
 def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
@@ -321,7 +322,7 @@ def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.
     grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-# %% ../../nbs/app/04_explorer.ipynb #cc5eba53
+# %% ../../nbs/app/04_explorer.ipynb #33e35135
 def write_explorer(
     path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
@@ -334,7 +335,7 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #f30fb08b
+# %% ../../nbs/app/04_explorer.ipynb #319b5ac0
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` if the port is in use."
     content = regular_file(path).read_bytes()

@@ -7,7 +7,7 @@ __all__ = ['MAP_COLUMNS', 'KINDS', 'HDF5_FILTERS', 'HDF5_OBJECTS', 'latent_colum
            'as_anndata', 'write_embedding', 'check_hdf5', 'read_embedding', 'write_reconstructions', 'find_outliers',
            'plot_outliers']
 
-# %% ../../nbs/app/02_outputs.ipynb #681d504a
+# %% ../../nbs/app/02_outputs.ipynb #b2e83b6b
 import json
 from math import prod
 from pathlib import Path
@@ -21,27 +21,34 @@ from ..core.errors import ConfigError, ImageError, checked, in_a_line, require, 
 from ..core.files import check_promise, read_table, reading, regular_file, replace_file, write_table
 from ..core.style import write_figure
 from ..data.collection import CellImages
+from ..data.tables import beside
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
 from ..training.model import Model
 
-# %% ../../nbs/app/02_outputs.ipynb #0ef9d4a1
+# %% ../../nbs/app/02_outputs.ipynb #b65f1d75
 def latent_columns(table) -> list[str]:
     "The columns of a table that hold codes, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
-# %% ../../nbs/app/02_outputs.ipynb #816f61c7
+# %% ../../nbs/app/02_outputs.ipynb #9f38f914
+def _with_results(cells: CellImages, made: pd.DataFrame) -> pd.DataFrame:
+    "The table of cells with results, row by row; nothing in it is overwritten."
+    joined = beside(made, cells.table, (), f"the table of {cells.name}")
+    return joined[[*(name for name in joined if name not in made), *made]]
+
+# %% ../../nbs/app/02_outputs.ipynb #f23d8d1f
 #: Where a cell lies on the model's map.
 MAP_COLUMNS = ["map_1", "map_2"]
 
-# %% ../../nbs/app/02_outputs.ipynb #9036ea64
+# %% ../../nbs/app/02_outputs.ipynb #0bb3a5fc
 def without_codes(table: pd.DataFrame) -> pd.DataFrame:
     "A table of codes without what `embedding` adds: what is known of each cell."
     return table.drop(columns=[*latent_columns(table), *MAP_COLUMNS, "model"], errors="ignore")
 
-# %% ../../nbs/app/02_outputs.ipynb #02eb0bfb
+# %% ../../nbs/app/02_outputs.ipynb #103a3531
 @checked
 def embedding(
     model: Model,
@@ -51,20 +58,17 @@ def embedding(
 ) -> pd.DataFrame:
     """The cells' table with columns latent_1, latent_2, ..., their place map_1, map_2 on the model's map, and the model that computed them.
 
-    Raises `ConfigError` if the table already has such columns.
+    Warns where the table has columns of these names already, which get other names.
     """
-    taken = [name for name in cells.table if name not in without_codes(cells.table)]
-    if taken:
-        raise ConfigError(f"the table of {cells.name} already has a column {taken[0]}; rename it before it is embedded")
     codes = embed(model, preprocessed_alike(cells, model), precision=precision, progress=progress)
-    made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])], index=cells.table.index)
+    made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])])
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
-    return pd.concat([cells.table, made], axis=1).assign(model=model.config.identity())
+    return _with_results(cells, made.assign(model=model.config.identity()))
 
-# %% ../../nbs/app/02_outputs.ipynb #f3c3c206
+# %% ../../nbs/app/02_outputs.ipynb #e7919db5
 KINDS = (".csv", ".parquet", ".h5ad")
 
-# %% ../../nbs/app/02_outputs.ipynb #b776a6fe
+# %% ../../nbs/app/02_outputs.ipynb #2df9fd18
 def check_kind(path) -> Path:
     "The path, if its ending names a format for codes. Raises `ConfigError` for another ending."
     path = Path(path)
@@ -76,7 +80,7 @@ def check_kind(path) -> Path:
         require("anndata", "anndata")
     return path
 
-# %% ../../nbs/app/02_outputs.ipynb #875c7eab
+# %% ../../nbs/app/02_outputs.ipynb #e2c838dd
 def as_anndata(codes: pd.DataFrame, model: Model):
     """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obsm['X_map']` the map, `obs` the table, `uns['microvae']` the card.
 
@@ -100,7 +104,7 @@ def as_anndata(codes: pd.DataFrame, model: Model):
         uns={"microvae": {"card": json.dumps(model.card), "summary": model.summary()}},
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #fe6b0df9
+# %% ../../nbs/app/02_outputs.ipynb #adf4740e
 @checked
 def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     "Write a table of codes atomically, in the format of the path's ending. Raises `ConfigError` for another ending."
@@ -110,14 +114,14 @@ def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     data = as_anndata(codes, model)
     return replace_file(path, data.write_h5ad)
 
-# %% ../../nbs/app/02_outputs.ipynb #6ae679a6
+# %% ../../nbs/app/02_outputs.ipynb #166251e8
 #: Filters of HDF5 that are allowed: those of HDF5 itself, and LZF of h5py. Others would be loaded as plugins, which are programs.
 HDF5_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 
 #: Largest number of groups and arrays in an HDF5 file.
 HDF5_OBJECTS = 100_000
 
-# %% ../../nbs/app/02_outputs.ipynb #337dc1be
+# %% ../../nbs/app/02_outputs.ipynb #58a7ccfb
 def check_hdf5(path: Path):
     "Raise `ImageError` for an HDF5 file that refers to other files, names other filters, or states a larger size than it can have."
     import h5py
@@ -144,7 +148,7 @@ def check_hdf5(path: Path):
                     promised += (part.size or 0) * max(4, part.dtype.itemsize)
     check_promise(path, promised)
 
-# %% ../../nbs/app/02_outputs.ipynb #cd7c6030
+# %% ../../nbs/app/02_outputs.ipynb #e0cd0ca7
 def _check_dataset(path: Path, part):
     if part.external or part.is_virtual:
         raise ImageError(f"{path} refers to another file, at {in_a_line(part.name)}; it is not read")
@@ -156,7 +160,7 @@ def _check_dataset(path: Path, part):
         )
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
-# %% ../../nbs/app/02_outputs.ipynb #f7f326c9
+# %% ../../nbs/app/02_outputs.ipynb #68a1e3db
 @checked
 def read_embedding(path, model: Model | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """Read a file that `write_embedding` wrote.
@@ -193,7 +197,7 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
         _check_cells(path, codes, model, cells)
     return codes
 
-# %% ../../nbs/app/02_outputs.ipynb #f630c024
+# %% ../../nbs/app/02_outputs.ipynb #a0c51601
 def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
     "Raise `ConfigError` for codes of other cells; some of the codes are compared."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
@@ -205,7 +209,7 @@ def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
         f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells"
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #d2cae55d
+# %% ../../nbs/app/02_outputs.ipynb #ea300714
 def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     """Write reconstructions of cells in the format of the path's ending: .tif (a stack, 32 bits per pixel), .npz, .csv or
     .parquet (pixels, with those of the originals), .png (eight cells with errors). Raises `ConfigError` for another.
@@ -228,7 +232,7 @@ def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     about = {"axes": "TCYX", "Labels": labels}
     return replace_file(path, lambda part: tifffile.imwrite(part, made, imagej=True, metadata=about))
 
-# %% ../../nbs/app/02_outputs.ipynb #2392d24a
+# %% ../../nbs/app/02_outputs.ipynb #cbcf47df
 def find_outliers(
     model: Model,
     cells: CellImages,
@@ -247,10 +251,11 @@ def find_outliers(
     settings = dict(kind=kind, normal=normal, beta=model.config.objective.beta)
     scores = anomaly_scores(model, cells, **settings)
     threshold = float(np.quantile(anomaly_scores(model, normal, **settings), quantile))
-    table = cells.table.assign(row_id=range(len(cells)), score=scores, outlier=scores > threshold)
+    found = pd.DataFrame({"row_id": range(len(cells)), "score": scores, "outlier": scores > threshold})
+    table = _with_results(cells, found)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
-# %% ../../nbs/app/02_outputs.ipynb #f90581cb
+# %% ../../nbs/app/02_outputs.ipynb #8b7389e2
 def plot_outliers(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "Show the cells with the highest and with the lowest scores."
     rows = table.row_id.to_numpy()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REASONS', 'WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #39f6ce7d
+# %% ../../nbs/book/06_packages.ipynb #e08af15c
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,24 +16,24 @@ from .reliability import licence_of
 from ..core.files import read_json, read_table
 from ..study.runner import library_folder
 
-# %% ../../nbs/book/06_packages.ipynb #c74842b1
+# %% ../../nbs/book/06_packages.ipynb #f8c575ce
 #: The table of reasons, beside the notebook.
 REASONS = library_folder().parent / "nbs" / "book" / "packages.csv"
 
-# %% ../../nbs/book/06_packages.ipynb #7bf52f4e
+# %% ../../nbs/book/06_packages.ipynb #86514114
 #: Extra -> package -> its use, and what would be missing without it.
 WHY = {
     extra: {row.package: (row.why, row.lost) for row in packages.itertuples()}
     for extra, packages in pd.read_csv(REASONS, keep_default_na=False).groupby("extra", sort=False)
 }
 
-# %% ../../nbs/book/06_packages.ipynb #01e2a7d4
+# %% ../../nbs/book/06_packages.ipynb #549ae92e
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "Extra -> names of packages, from the text of `settings.ini`; those of the library have an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #1f4deb22
+# %% ../../nbs/book/06_packages.ipynb #4839996e
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row for each package: its use, what would be missing, licence, installed version, and date of the last release."
     rows = []
@@ -48,7 +48,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #f237bbd2
+# %% ../../nbs/book/06_packages.ipynb #d0367c7a
 def times(file="results/dependencies/times.json") -> str:
     "A sentence on the time of installation and import."
     kept = read_json(file)

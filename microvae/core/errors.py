@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['Wanted', 'RIGHT', 'Function', 'MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError',
            'ConfigError', 'CollapseError', 'DeviceError', 'DivergenceError', 'MissingExtraError', 'in_a_line',
-           'unknown_name', 'kind_of', 'check_type', 'check_columns', 'in_type_words', 'fits', 'check_values', 'checked',
-           'check_fields', 'require']
+           'in_options', 'unknown_name', 'kind_of', 'check_type', 'check_columns', 'in_type_words', 'fits',
+           'check_values', 'checked', 'check_fields', 'require']
 
-# %% ../../nbs/core/00_errors.ipynb #2976a32f
+# %% ../../nbs/core/00_errors.ipynb #dbc43a50
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -20,52 +21,63 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-# %% ../../nbs/core/00_errors.ipynb #afae27d4
+# %% ../../nbs/core/00_errors.ipynb #d16c12da
 class MicroVAEError(ValueError):
     "Invalid input of a user; the message says what was found, where, and what would be right."
 
-# %% ../../nbs/core/00_errors.ipynb #c385c39a
+# %% ../../nbs/core/00_errors.ipynb #a1d95a4d
 class ShapeError(MicroVAEError):
     "Images or latents have another shape than the model, or the function, needs."
 
-# %% ../../nbs/core/00_errors.ipynb #bc0fc24d
+# %% ../../nbs/core/00_errors.ipynb #6b15a8d1
 class ImageError(MicroVAEError):
     "An image file or array cannot be used: unreadable, empty, outside [0, 1], or not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #7b376d46
+# %% ../../nbs/core/00_errors.ipynb #34a3eb2f
 class FileError(MicroVAEError):
     "A file cannot be written: the disk is full, or the folder is not writable."
 
-# %% ../../nbs/core/00_errors.ipynb #26ac7cf5
+# %% ../../nbs/core/00_errors.ipynb #f71fd0a4
 class UnknownNameError(MicroVAEError):
     "A name that is in no catalogue."
 
-# %% ../../nbs/core/00_errors.ipynb #41a7c73b
+# %% ../../nbs/core/00_errors.ipynb #d4db17a2
 class ConfigError(MicroVAEError):
     "A setting has an invalid value."
 
-# %% ../../nbs/core/00_errors.ipynb #865786af
+# %% ../../nbs/core/00_errors.ipynb #7e1e1787
 class CollapseError(ConfigError):
     "All codes are the same: the posterior has collapsed, so codes contain no information."
 
-# %% ../../nbs/core/00_errors.ipynb #bf860268
+# %% ../../nbs/core/00_errors.ipynb #b620f701
 class DeviceError(MicroVAEError):
     "A device was requested that this machine does not have."
 
-# %% ../../nbs/core/00_errors.ipynb #c098e7de
+# %% ../../nbs/core/00_errors.ipynb #38e30682
 class DivergenceError(MicroVAEError):
     "Training reached a loss that is not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #4dd97d91
+# %% ../../nbs/core/00_errors.ipynb #59bad0a8
 class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
-# %% ../../nbs/core/00_errors.ipynb #d459d1cf
+# %% ../../nbs/core/00_errors.ipynb #094216aa
 def in_a_line(error: object) -> str:
     "The message of an error in one line of at most 200 characters; its type if it has no message."
     return " ".join(str(error).split())[:200] or type(error).__name__
 
-# %% ../../nbs/core/00_errors.ipynb #1bfd2983
+# %% ../../nbs/core/00_errors.ipynb #ba44bb85
+#: Options with their values, and the same in Python behind them.
+_IN_BOTH = re.compile(
+    r"(--[a-z][\w-]*(?: [^()\s,;]+)*?) \((?:in Python )?[a-z_]+=(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+)
+
+# %% ../../nbs/core/00_errors.ipynb #f3a3360b
+def in_options(text: str) -> str:
+    "A message with its advice for the command line only: `--size 20 (size=20)` becomes `--size 20`."
+    return _IN_BOTH.sub(r"\1", text)
+
+# %% ../../nbs/core/00_errors.ipynb #a3304fe1
 def unknown_name(
     kind: str,  # what was requested, e.g. "architecture"
     name: str,  # the name that was given
@@ -78,7 +90,7 @@ def unknown_name(
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     return UnknownNameError(f"there is no {kind} named {name!r}; {hint}")
 
-# %% ../../nbs/core/00_errors.ipynb #9e26881d
+# %% ../../nbs/core/00_errors.ipynb #8776a369
 def kind_of(value: object) -> str:
     "A short description of a value by its type, and its shape or length."
     if value is None or isinstance(value, (bool, int, float)):
@@ -94,10 +106,10 @@ def kind_of(value: object) -> str:
         return f"a {name} of {len(value)}"
     return f"{article} {name}"
 
-# %% ../../nbs/core/00_errors.ipynb #b32b35be
+# %% ../../nbs/core/00_errors.ipynb #ef215e01
 Wanted = TypeVar("Wanted")
 
-# %% ../../nbs/core/00_errors.ipynb #249bcf16
+# %% ../../nbs/core/00_errors.ipynb #8a8e7c07
 def check_type(
     value: object,
     wanted: type[Wanted] | tuple[type[Wanted], ...],
@@ -109,14 +121,14 @@ def check_type(
         return value
     raise ConfigError(f"{name} is {kind_of(value)}; it must be {right}")
 
-# %% ../../nbs/core/00_errors.ipynb #d66eba12
+# %% ../../nbs/core/00_errors.ipynb #9d053045
 def check_columns(table: Iterable[str], names: Iterable[str], purpose: str, source: str = "the table"):
     "Raises `ConfigError` for the first column that a table does not have, and says which it has."
     for name in names:
         if name not in table:
             raise ConfigError(f"{source} has no column {name!r} {purpose}; it has {', '.join(map(str, table))}")
 
-# %% ../../nbs/core/00_errors.ipynb #487ad53a
+# %% ../../nbs/core/00_errors.ipynb #ef81e874
 #: Type name -> description of a valid value.
 RIGHT = {
     "CellImages": "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives",
@@ -135,7 +147,7 @@ RIGHT = {
     "NoneType": "None",
 }
 
-# %% ../../nbs/core/00_errors.ipynb #67340851
+# %% ../../nbs/core/00_errors.ipynb #8fb15c59
 def in_type_words(hint: object) -> str:
     "A type hint in plain words."
     origin = get_origin(hint)
@@ -147,7 +159,7 @@ def in_type_words(hint: object) -> str:
     name = getattr(origin or hint, "__name__", str(hint))
     return RIGHT.get(name, f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}")
 
-# %% ../../nbs/core/00_errors.ipynb #0704ee68
+# %% ../../nbs/core/00_errors.ipynb #a4b73722
 def fits(value: object, hint: Any) -> bool:
     "Whether a value fits a type hint."
     origin = get_origin(hint)
@@ -180,17 +192,17 @@ def fits(value: object, hint: Any) -> bool:
         return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
-# %% ../../nbs/core/00_errors.ipynb #c53afca5
+# %% ../../nbs/core/00_errors.ipynb #87647e47
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor fits its type hint."
     for name, value in values.items():
         if name in hints and value is not defaults.get(name) and not fits(value, hints[name]):
             raise ConfigError(f"{name} is {kind_of(value)}; it must be {in_type_words(hints[name])}")
 
-# %% ../../nbs/core/00_errors.ipynb #ac624d22
+# %% ../../nbs/core/00_errors.ipynb #cdf7498d
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# %% ../../nbs/core/00_errors.ipynb #876b0a62
+# %% ../../nbs/core/00_errors.ipynb #b99a1ca1
 @cache
 def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, object]]:
     "Signature, type hints and defaults of a function, computed at its first call."
@@ -203,7 +215,7 @@ def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, 
     hints = {name: hint for name, hint in get_type_hints(function).items() if name in single}
     return found, hints, {name: p.default for name, p in single.items()}
 
-# %% ../../nbs/core/00_errors.ipynb #2eee3c38
+# %% ../../nbs/core/00_errors.ipynb #f89e23f8
 def checked(function: Function) -> Function:
     "A decorator for public functions: before a call, arguments are checked against their type hints, with an error of one sentence."
 
@@ -219,19 +231,19 @@ def checked(function: Function) -> Function:
 
     return cast(Function, call)
 
-# %% ../../nbs/core/00_errors.ipynb #75d5c07a
+# %% ../../nbs/core/00_errors.ipynb #febc6948
 def check_fields(settings):
     "Check the fields of a dataclass in the same way, from its `__post_init__`."
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     defaults = {field.name: field.default for field in fields(settings)}
     check_values(values, _field_hints(type(settings)), defaults)
 
-# %% ../../nbs/core/00_errors.ipynb #fe7addb9
+# %% ../../nbs/core/00_errors.ipynb #c80812a6
 @cache
 def _field_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
-# %% ../../nbs/core/00_errors.ipynb #8ddfb428
+# %% ../../nbs/core/00_errors.ipynb #1a3239c7
 def require(
     module: str,  # the module to import, e.g. "torchinfo"
     extra: str,  # the extra of this package that includes it, e.g. "study"

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'stub', 'write_stub']
 
-# %% ../../nbs/core/05_public.ipynb #3d3cb06a
+# %% ../../nbs/core/05_public.ipynb #cba7d73c
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #105d8979
+# %% ../../nbs/core/05_public.ipynb #303713cb
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -83,6 +83,7 @@ PUBLIC = {
         "plot_traversals",
         "plot_errors",
         "plot_map",
+        "plot_plate",
     ],
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],
@@ -93,7 +94,7 @@ PUBLIC = {
     "evaluation.realism": ["real_or_reconstructed"],
 }
 
-# %% ../../nbs/core/05_public.ipynb #4014fee1
+# %% ../../nbs/core/05_public.ipynb #ed3f1534
 def stub() -> str:
     "The content of `microvae/__init__.pyi`: every public name as an import from its module."
     imports = [
@@ -101,7 +102,7 @@ def stub() -> str:
     ]
     return f"# made by microvae.core.public.write_stub() from nbs/core/05_public.ipynb\n{''.join(imports)}\n__version__: str\n"
 
-# %% ../../nbs/core/05_public.ipynb #305acbdd
+# %% ../../nbs/core/05_public.ipynb #9ae9fbce
 def write_stub() -> Path:
     "Write the stub of this package, after the table of names has changed."
     path = Path(__file__).parents[1] / "__init__.pyi"

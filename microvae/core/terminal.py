@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['AsJson', 'Overwrite', 'DataFolder', 'Side', 'Runs', 'Device', 'grouped', 'print_result', 'text_table', 'stoppable']
 
-# %% ../../nbs/core/09_terminal.ipynb #67a1dbca
+# %% ../../nbs/core/09_terminal.ipynb #b1d0f7dc
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -18,7 +18,9 @@ from typing import Annotated, get_type_hints
 
 import typer
 
-# %% ../../nbs/core/09_terminal.ipynb #d1fb2c6e
+from .errors import in_options
+
+# %% ../../nbs/core/09_terminal.ipynb #72da524b
 #: Options of several commands.
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout instead of lines")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an existing output")]
@@ -27,7 +29,7 @@ Side = Annotated[int | None, typer.Option(help="resize to this side in pixels")]
 Runs = Annotated[Path, typer.Option(help="folder for runs")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 
-# %% ../../nbs/core/09_terminal.ipynb #6dffb41f
+# %% ../../nbs/core/09_terminal.ipynb #2af3dd7f
 def _options_of(group) -> list[Parameter]:
     "The fields of a dataclass as parameters of a command."
     hints = get_type_hints(group, include_extras=True)
@@ -37,7 +39,7 @@ def _options_of(group) -> list[Parameter]:
         options.append(Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]))
     return options
 
-# %% ../../nbs/core/09_terminal.ipynb #5f9ac7c7
+# %% ../../nbs/core/09_terminal.ipynb #ede9ecb4
 def grouped(command: Callable) -> Callable:
     "A decorator: each field of a parameter whose type is a dataclass becomes an option of the command."
     hints = get_type_hints(command, include_extras=True)
@@ -59,12 +61,12 @@ def grouped(command: Callable) -> Callable:
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
-# %% ../../nbs/core/09_terminal.ipynb #0c977e73
+# %% ../../nbs/core/09_terminal.ipynb #514df7f1
 def print_result(as_json: bool, text: str, **content):
     "Print a result as text, or as one JSON object for other programs."
-    print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else text)
+    print(json.dumps(_plain(content), default=str, allow_nan=False) if as_json else in_options(text))
 
-# %% ../../nbs/core/09_terminal.ipynb #dfae979e
+# %% ../../nbs/core/09_terminal.ipynb #33c7e028
 def _plain(content):
     "The same content with null for values that JSON does not have."
     if isinstance(content, dict):
@@ -73,7 +75,7 @@ def _plain(content):
         return [_plain(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
 
-# %% ../../nbs/core/09_terminal.ipynb #abafaa8e
+# %% ../../nbs/core/09_terminal.ipynb #63c24483
 def text_table(columns: Iterable[str], rows: Iterable[Iterable]) -> str:
     "Rows with headings as text for a terminal; numeric columns are aligned right."
     from io import StringIO
@@ -94,7 +96,7 @@ def text_table(columns: Iterable[str], rows: Iterable[Iterable]) -> str:
     console.print(table)
     return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())  # type: ignore[attr-defined]
 
-# %% ../../nbs/core/09_terminal.ipynb #923c7458
+# %% ../../nbs/core/09_terminal.ipynb #44b75620
 def stoppable(message: str) -> Callable:
     "A decorator: Ctrl-C ends the command with a message that says how to resume, and exit code 130."
 

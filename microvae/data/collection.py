@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_images', 'RescaledImages', 'CellImages', 'joined_about', 'check_cells']
 
-# %% ../../nbs/data/01_collection.ipynb #a36eb42b
+# %% ../../nbs/data/01_collection.ipynb #4ebbafae
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from html import escape
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, in_a_line
-from ..core.files import check_parquet, open_npz, parsed_json, replace_file
+from ..core.files import check_parquet, one_type_a_column, open_npz, parsed_json, replace_file
 from microvae.data.storage import (
     IN_MEMORY,
     StoredImages,
@@ -28,7 +28,7 @@ from microvae.data.storage import (
     write_stored,
 )
 
-# %% ../../nbs/data/01_collection.ipynb #629e1309
+# %% ../../nbs/data/01_collection.ipynb #a43b920b
 def check_images(
     images,  # anything that should be (N, C, H, W) in [0, 1]
     source: str = "images",  # how messages call it: a file name, mostly
@@ -59,7 +59,7 @@ def check_images(
         raise ImageError(f"{source} ranges from {low:.4g} to {high:.4g}; pixels must lie in [0, 1], so rescale first")
     return array
 
-# %% ../../nbs/data/01_collection.ipynb #310ce731
+# %% ../../nbs/data/01_collection.ipynb #de83a630
 @dataclass(frozen=True, repr=False)
 class RescaledImages(StoredImages):
     "Stored images whose pixels are multiplied by a factor when they are read, and clipped at 1."
@@ -74,7 +74,7 @@ class RescaledImages(StoredImages):
     def subset(self, rows: np.ndarray) -> "RescaledImages":
         return replace(self, rows=super().subset(rows).rows)
 
-# %% ../../nbs/data/01_collection.ipynb #2decc34d
+# %% ../../nbs/data/01_collection.ipynb #d0e150a5
 def _selection(rows, source: str):
     "A valid index of rows of an array. Raises `ConfigError` for anything else."
     if isinstance(rows, slice):
@@ -88,7 +88,7 @@ def _selection(rows, source: str):
         )
     return chosen
 
-# %% ../../nbs/data/01_collection.ipynb #2b888da9
+# %% ../../nbs/data/01_collection.ipynb #90dd6ff0
 @dataclass(frozen=True)
 class CellImages:
     "Images `(N, C, H, W)`, float32 in [0, 1], with a table of N rows."
@@ -111,6 +111,8 @@ class CellImages:
             raise ShapeError(
                 f"{self.name} has {len(self.images)} images but {len(table)} table rows; there must be one row an image"
             )
+        if len(set(self.channels)) < len(self.channels):
+            raise ConfigError(f"{self.name} has channels {', '.join(self.channels)}; each must have a name of its own")
         if len(self.channels) != self.images.shape[1]:
             raise ShapeError(
                 f"{self.name} has {self.images.shape[1]} channels but {len(self.channels)} channel names {self.channels}"
@@ -175,8 +177,8 @@ class CellImages:
         if size == self.image_shape[1:]:
             return self
         planes = self.images[:].reshape(-1, *self.image_shape[1:])
-        smaller = size[0] < self.image_shape[1]
-        made = np.stack([resize(plane, size, order=1, anti_aliasing=smaller) for plane in planes])
+        # a side that does not shrink is not smoothed
+        made = np.stack([resize(plane, size, order=1, anti_aliasing=True) for plane in planes])
         return replace(self, images=np.clip(made, 0, 1).reshape(*self.shape[:2], *size))
 
     def rescaled(self, factor: float) -> "CellImages":
@@ -198,7 +200,7 @@ class CellImages:
         import json
 
         rows = BytesIO()
-        self.table.to_parquet(rows)
+        one_type_a_column(self.table).to_parquet(rows)
         content = dict(
             images=to_levels(self.images[:]),
             table=np.frombuffer(rows.getvalue(), np.uint8),
@@ -255,13 +257,13 @@ class CellImages:
             ) from error
         return cls(images, table, *_known(path, meta))
 
-# %% ../../nbs/data/01_collection.ipynb #65e4cb00
+# %% ../../nbs/data/01_collection.ipynb #b3a71654
 def _read_small(path: Path) -> tuple:
     "A stored set, loaded where it is not larger than the memory should hold."
     there, table, meta = read_stored(path)
     return there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, meta
 
-# %% ../../nbs/data/01_collection.ipynb #09f2e70e
+# %% ../../nbs/data/01_collection.ipynb #9b5dff1c
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
@@ -271,7 +273,7 @@ def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
         raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 
-# %% ../../nbs/data/01_collection.ipynb #bc063438
+# %% ../../nbs/data/01_collection.ipynb #9638f38b
 def joined_about(first: dict, second: dict) -> dict:
     "What is known of two sets as one: that of the first, with the dropped cells and failed files of both."
     about = dict(first)
@@ -282,7 +284,7 @@ def joined_about(first: dict, second: dict) -> dict:
         about["dropped"] = dropped.to_dict("list")
     return about
 
-# %% ../../nbs/data/01_collection.ipynb #546e66b0
+# %% ../../nbs/data/01_collection.ipynb #3d43e63e
 def check_cells(given, name: str = "cells") -> CellImages:
     "The given `CellImages`. Raises `ConfigError`, which says how to make them, for anything else."
     return check_type(given, CellImages, name, "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives")

@@ -44,7 +44,7 @@ class Plane:
 def _plane(folder: Path, element) -> Plane:
     "A plane by its element. Raises `ImageError` for a file that is not beside the index."
     name = (element.findtext("{*}URL") or "").removeprefix("./")
-    if name in ("", ".", "..") or re.search(r"[/\\]", name):
+    if name in ("", ".", "..") or re.search(r"[/\\\x00-\x1f]", name):
         raise ImageError(
             f"{folder} has an index that names the file {name[:100]!r}, which is not beside it; it is not read"
         )

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['READER', 'NumpyReader']
 
-# %% ../../nbs/data/07_format_numpy.ipynb #8daa96b7
+# %% ../../nbs/data/07_format_numpy.ipynb #afd2b2b3
 from pathlib import Path
 
 from ..core.errors import ImageError
 from ..core.files import open_npy, open_npz
-from .readers import FileReader, ImageFile, guessed_axes
+from .readers import FileReader, ImageFile
 
-# %% ../../nbs/data/07_format_numpy.ipynb #0e629bb7
+# %% ../../nbs/data/07_format_numpy.ipynb #c4750474
 class NumpyReader(FileReader):
     "Opens `.npy` and `.npz`."
 
@@ -22,14 +22,14 @@ class NumpyReader(FileReader):
         if path.name.lower().endswith("_seg.npy"):
             raise ImageError(f"{path} is no image but what Cellpose found in one; give --labels '*_seg.npy' (labels=)")
         array = open_npy(path) if path.suffix.lower() == ".npy" else _only_array(path)
-        return ImageFile(path, array, guessed_axes(array.shape))
+        return ImageFile(path, array, "")
 
-# %% ../../nbs/data/07_format_numpy.ipynb #e94eef96
+# %% ../../nbs/data/07_format_numpy.ipynb #1dfee5a3
 def _only_array(path: Path):
     with open_npz(path) as stored:
         if len(stored.files) != 1:
             raise ImageError(f"{path} holds {len(stored.files)} arrays ({', '.join(stored.files)}); it must hold one")
         return stored[stored.files[0]]
 
-# %% ../../nbs/data/07_format_numpy.ipynb #724b80c4
+# %% ../../nbs/data/07_format_numpy.ipynb #61da17db
 READER = NumpyReader()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['READER', 'images_in', 'ZarrReader']
 
-# %% ../../nbs/data/05_format_zarr.ipynb #3f533d35
+# %% ../../nbs/data/05_format_zarr.ipynb #57f39830
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -14,14 +14,14 @@ from ..core.arrays import open_checked, read_attributes, read_layout
 from ..core.errors import ConfigError, ImageError
 from .readers import ImageFile, Site, file_state, well_name
 
-# %% ../../nbs/data/05_format_zarr.ipynb #287dbccb
+# %% ../../nbs/data/05_format_zarr.ipynb #d4ca8b1e
 def _ome(folder: Path) -> dict:
     "The attributes of OME in a Zarr group, version 0.4 or 0.5; empty where it has none."
     attributes = read_attributes(folder)
     found = attributes.get("ome", attributes)
     return found if isinstance(found, dict) else {}
 
-# %% ../../nbs/data/05_format_zarr.ipynb #4a26aa53
+# %% ../../nbs/data/05_format_zarr.ipynb #ed4c533a
 def images_in(folder: Path) -> list[Path]:
     """The images of an OME-Zarr: itself, the fields of a plate or a well, or the series of `bioformats2raw`.
 
@@ -44,7 +44,7 @@ def images_in(folder: Path) -> list[Path]:
         raise ImageError(f"{folder} lists no images")
     return found
 
-# %% ../../nbs/data/05_format_zarr.ipynb #a813e1d9
+# %% ../../nbs/data/05_format_zarr.ipynb #9b33f9da
 def _paths(folder: Path, about, part: str) -> list:
     "The paths of the wells of a plate, or of the images of a well. Raises `ImageError` where there are none."
     try:
@@ -52,7 +52,7 @@ def _paths(folder: Path, about, part: str) -> list:
     except (KeyError, TypeError) as error:
         raise ImageError(f"{folder} is damaged: its attributes do not list its {part}") from error
 
-# %% ../../nbs/data/05_format_zarr.ipynb #93ec6024
+# %% ../../nbs/data/05_format_zarr.ipynb #d2454f73
 def _series(folder: Path) -> list[str]:
     "The folders of series: as the group `OME` lists them, or by number."
     listed = _ome(folder / "OME").get("series") if (folder / "OME").is_dir() else None
@@ -60,7 +60,7 @@ def _series(folder: Path) -> list[str]:
         return listed
     return sorted((place.name for place in folder.iterdir() if place.name.isdigit()), key=int)
 
-# %% ../../nbs/data/05_format_zarr.ipynb #bc544f01
+# %% ../../nbs/data/05_format_zarr.ipynb #8b683e7b
 def _site(path: Path) -> Site:
     "Where on a plate an image was taken; nothing of an image that is in no plate."
     holder = next((up for up in path.parents[1:3] if "plate" in _ome(up)), None)
@@ -71,7 +71,7 @@ def _site(path: Path) -> Site:
     well = path.parent.relative_to(holder).as_posix()
     return Site(str(name or holder.name.removesuffix(".zarr").removesuffix(".ome")), well_name(well), path.name)
 
-# %% ../../nbs/data/05_format_zarr.ipynb #c15
+# %% ../../nbs/data/05_format_zarr.ipynb #d4ba2eeb
 class ZarrReader:
     "Opens OME-Zarr."
 
@@ -95,11 +95,11 @@ class ZarrReader:
         axes = scales.get("axes", "TCZYX"[-array.ndim :])
         letters = "".join((axis if isinstance(axis, str) else axis["name"]).upper() for axis in axes)
         channels = attributes.get("omero", {}).get("channels", [])
-        names = tuple(channel.get("label", "") for channel in channels)
+        names = tuple(str(channel.get("label", "")) for channel in channels)  # some programs write numbers
         size = _pixel_size(scales, level, letters)
         return ImageFile(path, array, letters, names if all(names) else (), pixel_size=size, site=_site(path))
 
-# %% ../../nbs/data/05_format_zarr.ipynb #b4b412e8
+# %% ../../nbs/data/05_format_zarr.ipynb #8939bd8c
 def _level(path: Path, level: int) -> tuple[dict, Path]:
     "The attributes of an OME-Zarr, and the folder of the array of a level."
     attributes = _ome(path)
@@ -116,7 +116,7 @@ def _level(path: Path, level: int) -> tuple[dict, Path]:
         raise ConfigError(f"{path} has {len(names)} pyramid levels, counted from 0; there is no level {level}")
     return attributes, _within(path, names[level])
 
-# %% ../../nbs/data/05_format_zarr.ipynb #0a109d6e
+# %% ../../nbs/data/05_format_zarr.ipynb #1bbef61a
 def _within(folder: Path, name) -> Path:
     "The folder of an array that lies in another one. Raises `ImageError` for names that lead elsewhere."
     found = folder / str(name)
@@ -127,7 +127,7 @@ def _within(folder: Path, name) -> Path:
         )
     return found
 
-# %% ../../nbs/data/05_format_zarr.ipynb #899b73d4
+# %% ../../nbs/data/05_format_zarr.ipynb #9b2b61d3
 def _pixel_size(scales: dict, level: int, letters: str) -> tuple[float, float] | None:
     "Height and width of a pixel in µm; None where the attributes do not state them."
     units = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
@@ -138,5 +138,5 @@ def _pixel_size(scales: dict, level: int, letters: str) -> tuple[float, float] |
         return height, width
     return None
 
-# %% ../../nbs/data/05_format_zarr.ipynb #2d264572
+# %% ../../nbs/data/05_format_zarr.ipynb #2c54e172
 READER = ZarrReader()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Values', 'ReadFields', 'load_images']
 
-# %% ../../nbs/data/10_images.ipynb #60a7d41c
+# %% ../../nbs/data/10_images.ipynb #7b2ced46
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,17 +13,24 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, ShapeError, checked
 from ..core.files import free_memory, open_npz
 from .collection import CellImages
-from .fields import Field, folder_column, group_files
+from microvae.data.fields import (
+    Field,
+    Listed,
+    fields_table,
+    group_files,
+    sites_of_rows,
+    sites_table,
+    with_plate_columns,
+)
 from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
 
-# %% ../../nbs/data/10_images.ipynb #4fca7fdd
+# %% ../../nbs/data/10_images.ipynb #e007c337
 @dataclass
 class Values:
     "Type and range of pixels before they were scaled to [0, 1]."
@@ -38,7 +45,7 @@ class Values:
         self.low = min(self.low, float(planes.min()))
         self.high = max(self.high, float(planes.max()))
 
-# %% ../../nbs/data/10_images.ipynb #29c7793b
+# %% ../../nbs/data/10_images.ipynb #eb49c478
 @dataclass
 class ReadFields:
     "The pixels of all fields of a source as they are stored, and what is known of them."
@@ -53,11 +60,12 @@ class ReadFields:
     def of(cls, source, groups: list[Field]) -> "ReadFields":
         "Open and read each file of the groups once. Raises `ImageError` where all would not fit into the memory."
         found = cls([], [], [], Values())
+        listed = Listed()
         free = free_memory()
         size = 0
         for count, group in enumerate(groups, 1):
             whole = group.open()
-            frames = group.each_frame(whole[0])
+            frames = listed.frames(group, whole[0])
             size += sum(file.values for field in frames for file in field.in_scene(whole))
             images = len(found.fields) + len(frames)
             _check_memory(source, images * len(groups) // count, size * len(groups) // count, free)
@@ -65,11 +73,26 @@ class ReadFields:
                 opened = field.in_scene(whole)
                 found.channels = found.channels or field.channels(opened)
                 found.add(field, field.read(opened), field.sample(opened))
-        return found
+        listed.check_some(found.fields, source)
+        return found.without([number for number, field in enumerate(found.fields) if not listed.own(field)])
+
+    def without(self, numbers: list[int]) -> "ReadFields":
+        "The same without some fields. Raises `ImageError` where none is left."
+        left = ReadFields([], [], [], Values(), self.channels)
+        for number in sorted({*range(len(self.fields))} - {*numbers}):
+            left.add(self.fields[number], self.planes[number], self.samples[number])
+        return left if numbers else self
 
     def add(self, field: Field, planes: np.ndarray, sample: Sample):
-        "Take a field that was read."
+        "Take a field that was read. Warns where its pixels are brighter than its file says that they can be."
         self.values.add(planes)
+        stated = sample.maximum
+        if stated is not None and planes.dtype.kind in "iu" and planes.max() > stated:
+            warnings.warn(
+                f"{field.files[0]} states that no pixel is above {stated:g}, and some are {planes.max():g}; what it states is not used, and --maximum (maximum=) says what becomes 1",
+                stacklevel=6,
+            )
+            sample = sample._replace(maximum=None)
         self.samples.append(sample._replace(read=partial(self.planes.__getitem__, len(self.planes))))
         self.fields.append(field)
         self.planes.append(planes)
@@ -82,17 +105,7 @@ class ReadFields:
             self.planes[number] = np.empty(0)
         return images
 
-    def table(self) -> pd.DataFrame:
-        "A row for each field: file, folder, frame, and scene where files hold several."
-        columns: dict[str, list] = {
-            "file": [field.name for field in self.fields],
-            folder_column(self.fields): [field.plate for field in self.fields],
-            "frame": [field.frame for field in self.fields],
-        }
-        scenes = [field.scene for field in self.fields]
-        return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
-
-# %% ../../nbs/data/10_images.ipynb #e08f82f7
+# %% ../../nbs/data/10_images.ipynb #0bd04c63
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
     needed = 2 * 4 * values
@@ -102,7 +115,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #b22447ee
+# %% ../../nbs/data/10_images.ipynb #09844de0
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -119,7 +132,8 @@ def load_images(
     level: int = 0,  # of pyramids
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     part: bool = False,  # True where the files are a part of what the table lists
-) -> CellImages:  # one row a file and frame, columns `file`, `folder` or `plate`, `frame`
+    plate_columns: bool = False,  # adds the columns Metadata_Plate, Metadata_Well and Metadata_Site
+) -> CellImages:  # one row a file, scene and frame: columns `file`, `folder` or `plate`, `frame`
     """Images of one shape as a collection; every frame of a time series is one image.
 
     Raises `ImageError` for a file that cannot be used, `ShapeError` where channels differ, `ConfigError` where the table and the files do not match.
@@ -132,16 +146,21 @@ def load_images(
     if cells is None:
         read = ReadFields.of(source, group_files(source, channels, z, level, axes))
         cells = _joined(read, Preprocessing.of(preprocessing, maximum), size, source)
+        sites = sites_table([field.site for field in read.fields])
+    else:
+        sites = sites_of_rows(cells.table)
+    if plate_columns:
+        cells = replace(cells, table=with_plate_columns(cells.table, sites))
     if table is not None:
-        cells = replace(cells, table=join_table(cells.table, table, on, part=part))
+        cells = replace(cells, table=join_table(cells.table, table, on, part=part, sites=sites))
     return cells if size is None else cells.resized(*_pair(size))
 
-# %% ../../nbs/data/10_images.ipynb #1a0356bf
+# %% ../../nbs/data/10_images.ipynb #49bafa66
 def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> CellImages:
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
     images = read.preprocessed(preprocessing)
-    rows = read.table()
+    rows = fields_table(read.fields)
     sides = np.array([image.shape[1:] for image in images])
     if (sides != sides[0]).any():
         rows = rows.assign(file_height=sides[:, 0], file_width=sides[:, 1])
@@ -149,7 +168,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     about = {"preprocessing": preprocessing.as_list(), "values": asdict(read.values)}
     return CellImages(_stack(read.fields, images, size), rows, read.channels, _called(source, read.fields), about)
 
-# %% ../../nbs/data/10_images.ipynb #f6b516bd
+# %% ../../nbs/data/10_images.ipynb #c3fa5302
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -164,18 +183,18 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-# %% ../../nbs/data/10_images.ipynb #cfba1571
+# %% ../../nbs/data/10_images.ipynb #03259bd7
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-# %% ../../nbs/data/10_images.ipynb #5b252a66
+# %% ../../nbs/data/10_images.ipynb #eb6a6a8d
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-# %% ../../nbs/data/10_images.ipynb #5868bdf7
+# %% ../../nbs/data/10_images.ipynb #cf74e978
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
@@ -188,7 +207,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-# %% ../../nbs/data/10_images.ipynb #c8603fa8
+# %% ../../nbs/data/10_images.ipynb #6aaf3de5
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

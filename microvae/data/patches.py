@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cut_patches', 'write_parts']
 
-# %% ../../nbs/data/15_patches.ipynb #b5544ac7
+# %% ../../nbs/data/15_patches.ipynb #c6bc2e36
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from ..core.errors import ConfigError, ShapeError, checked
 from ..core.files import write_table
 from ..core.progress import progress_bar
 from .collection import CellImages
-from .fields import folder_column, list_fields
+from .fields import fields_table, list_fields
 from .preprocessing import Preprocessing
 from .tables import join_table
 
-# %% ../../nbs/data/15_patches.ipynb #4f6135de
+# %% ../../nbs/data/15_patches.ipynb #06ca1997
 @checked
 def cut_patches(
     source,  # a file, a folder, a pattern or a list of images
@@ -44,8 +44,7 @@ def cut_patches(
     if not 0 <= brightness < 1:
         raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
-    names = ["file", folder_column(fields), "frame"]
-    known = pd.DataFrame([(f.name, f.plate, f.frame) for f in fields], columns=names)
+    known = fields_table(fields)
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     preprocessing = preprocessing.fitted([field.sample() for field in fields])
@@ -68,7 +67,7 @@ def cut_patches(
     about = dict(preprocessing=preprocessing.as_list(), patches=patches)
     return CellImages(np.stack(images), table, fields[0].channels(), name, about)
 
-# %% ../../nbs/data/15_patches.ipynb #b1cb9f34
+# %% ../../nbs/data/15_patches.ipynb #93680351
 def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:
     "Where the patches of an image `(height, width)` begin, and how much brighter each becomes."
     height, width = shape
@@ -80,13 +79,13 @@ def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random
         )
     )
 
-# %% ../../nbs/data/15_patches.ipynb #04ac83e9
+# %% ../../nbs/data/15_patches.ipynb #c38b5631
 def _patch(planes: np.ndarray, place, size: int) -> np.ndarray:
     "One patch `(C, size, size)`, with its brightness."
     cut = planes[:, place.row : place.row + size, place.column : place.column + size]
     return np.clip(cut * np.float32(place.brightness), 0, 1)
 
-# %% ../../nbs/data/15_patches.ipynb #07370a11
+# %% ../../nbs/data/15_patches.ipynb #41ea51c6
 @checked
 def write_parts(cells: CellImages, folder, column: str = "split") -> list[Path]:
     """One CSV a part of a split column: `train.csv`, `validation.csv`, `test.csv`, with the row of each image in the

@@ -7,7 +7,7 @@ __all__ = ['Scope', 'CUT', 'ENOUGH', 'STEPS', 'Sample', 'certain_maximum', 'natu
            'Percentile', 'opened_background', 'SubtractBackground', 'FlatField', 'Denoise', 'Clip', 'in_unit',
            'Preprocessing', 'essential', 'in_short']
 
-# %% ../../nbs/data/02_preprocessing.ipynb #1cd2acc4
+# %% ../../nbs/data/02_preprocessing.ipynb #e1bd9939
 import json
 import warnings
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ import numpy as np
 
 from ..core.errors import ConfigError, ImageError, check_fields, in_a_line, unknown_name
 
-# %% ../../nbs/data/02_preprocessing.ipynb #cb098408
+# %% ../../nbs/data/02_preprocessing.ipynb #cb5e330b
 Scope = Literal["image", "plate", "set"]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #04a1d13f
+# %% ../../nbs/data/02_preprocessing.ipynb #2a506f19
 class Sample(NamedTuple):
     "One image of a set: its plate and a function that reads it."
 
@@ -30,49 +30,49 @@ class Sample(NamedTuple):
     read: Callable[[], np.ndarray]  # gives (C, H, W) as stored
     maximum: float | None = None  # the largest value that the file can hold, where the file says so
 
-# %% ../../nbs/data/02_preprocessing.ipynb #dfcb62d4
+# %% ../../nbs/data/02_preprocessing.ipynb #794703df
 def certain_maximum(dtype: np.dtype) -> float | None:
     """The largest value of a type where the type says enough: 255 for 8 bits, 1 for booleans and floats; cameras
     rarely fill 16 bits.
     """
     return {"f": 1.0, "b": 1.0}.get(dtype.kind, 255.0 if dtype.itemsize == 1 and dtype.kind == "u" else None)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #1aa13704
+# %% ../../nbs/data/02_preprocessing.ipynb #3279a82f
 def natural_maximum(array: np.ndarray) -> float:
     "The default value that becomes 1: that of the type, or the largest that occurs."
     return certain_maximum(array.dtype) or float(max(array.max(), 1))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #f3afbd5c
+# %% ../../nbs/data/02_preprocessing.ipynb #8ffbfe0b
 def has_negatives(array: np.ndarray) -> bool:
     "Whether pixels are signed integers and some lie below 0: then no value of the type says what is black."
     return array.dtype.kind == "i" and bool(array.min() < 0)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #7a69904f
+# %% ../../nbs/data/02_preprocessing.ipynb #ae3bba36
 def finite(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes. Raises `ImageError` if a pixel is not finite."
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise ImageError(f"{source} has NaN or infinite pixels; every pixel must be a number")
     return planes
 
-# %% ../../nbs/data/02_preprocessing.ipynb #4f171c20
+# %% ../../nbs/data/02_preprocessing.ipynb #2e33a3b5
 #: Of an image, the share of pixels that are cut without a warning.
 CUT = 0.001
 
 #: A step that learns from the whole set looks at this many images of it, evenly spread.
 ENOUGH = 200
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c31ee567
+# %% ../../nbs/data/02_preprocessing.ipynb #43150372
 def _spread(samples: list[Sample]) -> list[Sample]:
     if len(samples) <= ENOUGH:
         return samples
     return [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #c2b81a27
+# %% ../../nbs/data/02_preprocessing.ipynb #b92fbfa9
 def _checked_scope(scope: str):
     if scope not in ("image", "plate", "set"):
         raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
 
-# %% ../../nbs/data/02_preprocessing.ipynb #df7a0892
+# %% ../../nbs/data/02_preprocessing.ipynb #277f1aed
 @dataclass(frozen=True)
 class Scale:
     """Divide by one value, the same for the whole set.
@@ -105,20 +105,20 @@ class Scale:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or natural_maximum(planes))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #0a0d5668
+# %% ../../nbs/data/02_preprocessing.ipynb #593d77f4
 def _range_of(planes: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
     "Whether planes have negative integers, and the smallest and largest value of each channel."
     flat = planes.reshape(len(planes), -1)
     return has_negatives(planes), flat.min(1).astype(float), flat.max(1).astype(float)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #f0d5234f
+# %% ../../nbs/data/02_preprocessing.ipynb #7e1da5bf
 def _whole_range(ranges: list[tuple[np.ndarray, np.ndarray]]) -> "Percentile":
     "From the smallest to the largest value of each channel of a set; images of other channels are refused later."
     channels = len(ranges[0][0])
     lows, highs = zip(*[pair for pair in ranges if len(pair[0]) == channels])
     return Percentile(0, 100, "set", {"": [np.min(lows, 0).tolist(), np.max(highs, 0).tolist()]})
 
-# %% ../../nbs/data/02_preprocessing.ipynb #01a5afb8
+# %% ../../nbs/data/02_preprocessing.ipynb #ef6eef1e
 @dataclass(frozen=True)
 class Percentile:
     "Scale each channel to [0, 1] between two percentiles of the image, the plate or the set; values outside are clipped."
@@ -167,7 +167,7 @@ class Percentile:
             raise unknown_name("plate", key, list(self.limits))
         return self.limits[key]
 
-# %% ../../nbs/data/02_preprocessing.ipynb #b99dbeeb
+# %% ../../nbs/data/02_preprocessing.ipynb #c524a8d9
 def _warn_of_cut(outside: np.ndarray):
     "A warning where many pixels lie outside the whole range of the images that a step has learned from."
     if outside.mean() > CUT:
@@ -177,7 +177,7 @@ def _warn_of_cut(outside: np.ndarray):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/02_preprocessing.ipynb #519d8a7f
+# %% ../../nbs/data/02_preprocessing.ipynb #10278699
 def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
     """What is wider than `width` pixels in a smoothed plane: a grey opening, on a coarser grid where the width allows
     it, since the background has no detail.
@@ -191,7 +191,7 @@ def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
     ground = ndimage.gaussian_filter(opened, width / step / 3)
     return resize(ground, smooth.shape, order=1, preserve_range=True) if step > 1 else ground
 
-# %% ../../nbs/data/02_preprocessing.ipynb #29c2e54f
+# %% ../../nbs/data/02_preprocessing.ipynb #9b56cd8e
 @dataclass(frozen=True)
 class SubtractBackground:
     "Subtract structures that are wider than cells; negative values become zero."
@@ -230,7 +230,7 @@ class SubtractBackground:
         planes = planes.astype(np.float32)
         return np.maximum(planes - np.stack([self.background(plane) for plane in planes]), 0).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #92710f6e
+# %% ../../nbs/data/02_preprocessing.ipynb #6eefb2f4
 @dataclass(frozen=True)
 class FlatField:
     "Divide by the illumination of the set: the smoothed median of its images, of mean 1 for each channel."
@@ -273,7 +273,7 @@ class FlatField:
         light = np.stack([resize(np.asarray(plane), planes.shape[1:], **how) for plane in self.grid])
         return (planes / np.maximum(light, 0.05)).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #b2e24c31
+# %% ../../nbs/data/02_preprocessing.ipynb #3e76f367
 @dataclass(frozen=True)
 class Denoise:
     "Remove noise with scikit-image: non-local means, wavelets or total variation."
@@ -311,7 +311,7 @@ class Denoise:
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return np.stack([self._plane(plane) for plane in planes.astype(np.float32)]).astype(np.float32)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #fda8679a
+# %% ../../nbs/data/02_preprocessing.ipynb #c13b63c7
 @dataclass(frozen=True)
 class Clip:
     "Clip values outside [0, 1], for images that are scaled like others and may be brighter."
@@ -323,10 +323,10 @@ class Clip:
         _warn_of_cut(planes < 0)  # bright pixels raise one warning for the whole set
         return np.clip(planes, 0, 1)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #2bca4066
+# %% ../../nbs/data/02_preprocessing.ipynb #c3dea51b
 STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
 
-# %% ../../nbs/data/02_preprocessing.ipynb #d9b0cf97
+# %% ../../nbs/data/02_preprocessing.ipynb #8c7acb94
 def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
     finite(planes, source)
@@ -339,7 +339,7 @@ def in_unit(planes: np.ndarray, source: str = "image") -> np.ndarray:
         )
     return planes.astype(np.float32, copy=False)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #6330bbed
+# %% ../../nbs/data/02_preprocessing.ipynb #e94b3d0c
 @dataclass(frozen=True)
 class Preprocessing:
     "Steps that are applied in order; at the end every pixel lies in [0, 1]."
@@ -384,7 +384,16 @@ class Preprocessing:
         if planes.dtype.kind not in "buif":
             raise ImageError(f"{source} has pixels of type {planes.dtype}; they must be numbers")
         finite(planes, source)
+        self._check_stated(planes, source)
         return in_unit(_through(self.steps, planes, plate), source)
+
+    def _check_stated(self, planes: np.ndarray, source: str):
+        "Raise `ImageError` for integers above the value that is to become 1, where division by it is all that is done."
+        top = self.steps[0].maximum if len(self.steps) == 1 and type(self.steps[0]) is Scale else None
+        if top is not None and planes.dtype.kind in "iu" and planes.max() > top:
+            raise ImageError(
+                f"{source} has pixels up to {planes.max():g}, and {top:g} is to become 1, which the files state or was given; give --maximum {planes.max():g} (maximum={planes.max():g}) or more, or --stretch set (preprocessing=[Percentile(over='set')])"
+            )
 
     def as_list(self) -> list[dict]:
         "The preprocessing as JSON can hold it."
@@ -402,17 +411,17 @@ class Preprocessing:
             made.append(STEPS[name](**settings))
         return cls(tuple(made))
 
-# %% ../../nbs/data/02_preprocessing.ipynb #eb07b09d
+# %% ../../nbs/data/02_preprocessing.ipynb #b9c19ca2
 def _through(steps, planes: np.ndarray, plate: str) -> np.ndarray:
     for step in steps:
         planes = step(planes, plate)
     return planes
 
-# %% ../../nbs/data/02_preprocessing.ipynb #7cbba8da
+# %% ../../nbs/data/02_preprocessing.ipynb #da09be1e
 def _read_through(steps, sample: Sample) -> np.ndarray:
     return _through(steps, sample.read(), sample.plate)
 
-# %% ../../nbs/data/02_preprocessing.ipynb #230d144d
+# %% ../../nbs/data/02_preprocessing.ipynb #c019090f
 def essential(
     steps: Iterable[dict],  # as `as_list` gives them
     source: str = "the set",  # how messages call what they belong to
@@ -432,7 +441,7 @@ def essential(
         found.pop()
     return found
 
-# %% ../../nbs/data/02_preprocessing.ipynb #2a25709b
+# %% ../../nbs/data/02_preprocessing.ipynb #850a12a4
 def in_short(steps: Iterable[dict]) -> str:
     "Steps in one line of Python."
     calls = []

@@ -160,7 +160,18 @@ def bad_numbers(draw, good: bytes) -> bytes:
     return good[:start] + made + b"\0" * (end - start - len(made)) + good[end:]
 
 
-CHANGES = {"bytes": bad_bytes, "json": bad_json, "xml": bad_xml, "numbers": bad_numbers}
+@st.composite
+def bad_elements(draw, good: bytes) -> bytes:
+    "An XML file whose elements say something else, or are gone."
+    text = good.decode()
+    for _ in range(draw(st.integers(1, 3))):
+        one = draw(st.sampled_from(list(re.finditer(r"<(\w+)>([^<]*)</\1>", text))))
+        value = draw(st.one_of(texts, numbers.map(str))).replace("<", "&lt;").replace("&", "&amp;")
+        text = text[: one.start()] + draw(st.sampled_from(["", f"<{one[1]}>{value}</{one[1]}>"])) + text[one.end() :]
+    return text.encode("utf-8", "replace")
+
+
+CHANGES = {"bytes": bad_bytes, "json": bad_json, "xml": bad_xml, "elements": bad_elements, "numbers": bad_numbers}
 
 
 class Watch:

@@ -26,7 +26,7 @@ class Reader:
 
     file: Path
     read: Callable[[], object]
-    kind: str  # bytes, json, xml or numbers: how it is changed
+    kind: str  # bytes, json, xml, elements or numbers: how it is changed
 
 
 def images_of(path: Path) -> mv.CellImages:
@@ -82,6 +82,31 @@ def ome_zarr(folder: Path, path: str = "0") -> Path:
     return folder
 
 
+def harmony_index(folder: Path) -> Path:
+    "The index of one field of two channels, as Harmony writes it beside its TIFFs."
+    folder.mkdir(parents=True, exist_ok=True)
+    images = ""
+    for channel in (1, 2):
+        name = f"r02c03f01p01-ch{channel}sk1fk1fl1.tiff"
+        tifffile.imwrite(folder / name, np.full((16, 16), 1000 * channel, np.uint16))
+        images += f"<Image><URL>{name}</URL><Row>2</Row><Col>3</Col><FieldID>1</FieldID><PlaneID>1</PlaneID>"
+        images += f"<ChannelID>{channel}</ChannelID><ChannelName>DNA {channel}</ChannelName></Image>"
+    (folder / "Index.xml").write_text(f"<EvaluationInputData><Images>{images}</Images></EvaluationInputData>")
+    return folder / "Index.xml"
+
+
+def ome_plate(folder: Path) -> Path:
+    "An OME-Zarr plate of one well with one field."
+    ome_zarr(folder / "B" / "3" / "0")
+    for place, content in {
+        "": {"plate": {"wells": [{"path": "B/3"}]}},
+        "B/3": {"well": {"images": [{"path": "0"}]}},
+    }.items():
+        (folder / place / ".zgroup").write_text(json.dumps({"zarr_format": 2}))
+        (folder / place / ".zattrs").write_text(json.dumps(content))
+    return folder
+
+
 def readers(root: Path) -> dict[str, Reader]:
     "All readers, with their files below a folder."
     root.mkdir(parents=True, exist_ok=True)
@@ -120,6 +145,12 @@ def readers(root: Path) -> dict[str, Reader]:
     for file in sorted(path for path in scene.rglob("*") if path.is_file()):
         kind = "json" if file.name in (".zattrs", ".zarray", ".zgroup") else "bytes"
         add(f"OME-Zarr {file.relative_to(scene)}", file, lambda: images_of(scene), kind)
+    plate = ome_plate(root / "plate.zarr")
+    for place in (".zattrs", "B/3/.zattrs"):
+        add(f"OME-Zarr plate {place}", plate / place, lambda: images_of(plate), "json")
+    index = harmony_index(root / "harmony")
+    add("Harmony's index", index, lambda: images_of(index), "elements")
+    add("Harmony's TIFF", index.with_name("r02c03f01p01-ch2sk1fk1fl1.tiff"), lambda: images_of(index))
     table = pd.DataFrame(
         {"file": [f"w{i}.tif" for i in range(6)], "dose": np.linspace(0, 1, 6), "kind": list("ababab")}
     )

@@ -1,0 +1,546 @@
+"""Every file opens right, or one sentence says why not: what a file states decides, and what it leaves open is told or asked.
+
+Expected pixels are those that were drawn, or that Pillow makes of the same file.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+
+import microvae as mv
+from microvae.core.files import read_table
+
+RNG = np.random.default_rng(0)
+OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+
+
+def stored(path, **options) -> np.ndarray:
+    "The pixels of all images of a file, without a scale."
+    cells = mv.load_images(path, **options)
+    [step] = cells.about["preprocessing"]
+    return cells.images[:] * step["maximum"]
+
+
+def heard(call):
+    "What a call returns, and the notices that it gave."
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = call()
+    return result, [str(notice.message) for notice in caught if notice.category is UserWarning]
+
+
+def refused(call) -> str:
+    "The sentence that a call ends in."
+    with pytest.raises(mv.MicroVAEError) as error:
+        call()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def noise(*shape, top=4000, dtype=np.uint16):
+    return RNG.integers(0, top, shape).astype(dtype)
+
+
+# 1: series, pages, positions and endings
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_every_image_of_an_ome_tiff_is_read(tmp_path, frames):
+    images = noise(3, frames, 2, 16, 20)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for number, image in enumerate(images):
+            tiff.write(image, photometric="minisblack", metadata={"axes": "TCYX", "Name": f"well {number}"})
+    cells = mv.load_images(tmp_path / "a.ome.tif")
+    assert cells.table.scene.tolist() == [f"well {number}" for number in range(3) for _ in range(frames)]
+    np.testing.assert_allclose(stored(tmp_path / "a.ome.tif"), images.reshape(-1, 2, 16, 20), atol=0.01)
+
+
+def test_pages_of_other_sizes_are_images_and_reduced_copies_are_none(tmp_path):
+    first = noise(16, 20)
+    second = noise(24, 12)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(first, metadata=None)
+        tiff.write(second, metadata=None)
+        tiff.write(first[::4, ::4], subfiletype=1, metadata=None)
+    opened = mv.open_image(tmp_path / "a.tif")
+    assert [image.shape for image in opened.scenes] == [(16, 20), (24, 12)]
+    np.testing.assert_array_equal(opened.scenes[1].read()[0], second)
+    np.testing.assert_array_equal(opened.scenes[0].read()[0], first)
+
+
+def test_pages_that_ome_metadata_do_not_name_are_told(tmp_path):
+    xml = f'<?xml version="1.0"?><OME {OME}><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="20" SizeY="16" SizeC="1" SizeZ="1" SizeT="2"><TiffData IFD="0" PlaneCount="2"/></Pixels></Image></OME>'
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for number in range(3):
+            tiff.write(noise(16, 20), metadata=None, description=xml if number == 0 else None)
+    cells, told = heard(lambda: mv.load_images(tmp_path / "a.ome.tif"))
+    assert len(cells) == 2
+    assert "3 pages, of which its OME metadata do not name 1" in told[0]
+
+
+@pytest.mark.parametrize(
+    "held, right", [(4, (2, 2, 16, 20)), (2, (1, 2, 16, 20)), (3, "describes 6"), (1, "describes 6")]
+)
+def test_a_description_of_more_planes_than_there_are(tmp_path, held, right):
+    planes = noise(held, 16, 20)
+    about = "ImageJ=1.53c\nimages=6\nchannels=2\nframes=3\nhyperstack=true\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for number, plane in enumerate(planes):
+            tiff.write(plane, metadata=None, description=about if number == 0 else None, software="")
+    if isinstance(right, str):
+        assert right in refused(lambda: mv.load_images(tmp_path / "a.tif"))
+        return
+    pixels, told = heard(lambda: stored(tmp_path / "a.tif"))
+    np.testing.assert_allclose(pixels, planes.reshape(right), atol=0.01)
+    assert f"3 frames and holds {held // 2}" in told[0]
+
+
+def in_parts(folder, planes, companion="Z0.ome.tif"):
+    "A stack of one slice a file, which the first file describes."
+    data = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="Z{z}.ome.tif">urn:uuid:{z}</UUID></TiffData>'
+        for z in range(len(planes))
+    )
+    master = f'<?xml version="1.0"?><OME {OME} UUID="urn:uuid:0"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="20" SizeY="16" SizeC="1" SizeZ="{len(planes)}" SizeT="1">{data}</Pixels></Image></OME>'
+    for z, plane in enumerate(planes):
+        part = f'<?xml version="1.0"?><OME {OME} UUID="urn:uuid:{z}"><BinaryOnly MetadataFile="{companion}" UUID="urn:uuid:0"/></OME>'
+        tifffile.imwrite(folder / f"Z{z}.ome.tif", plane, metadata=None, description=part if z else master)
+
+
+def test_an_image_in_several_files_is_read_once(tmp_path):
+    planes = noise(3, 16, 20)
+    in_parts(tmp_path, planes)
+    np.testing.assert_allclose(stored(tmp_path), planes.max(0)[None, None], atol=0.01)
+    assert "begins in" in refused(lambda: mv.load_images(tmp_path / "Z1.ome.tif"))
+    assert "begins in" in refused(lambda: mv.crop_fields(tmp_path / "Z1.ome.tif", progress=False))
+
+
+def test_a_part_without_its_first_file_is_refused(tmp_path):
+    in_parts(tmp_path, noise(3, 16, 20))
+    (tmp_path / "Z0.ome.tif").unlink()
+    assert "Z0.ome.tif describes, which is not beside it" in refused(lambda: mv.load_images(tmp_path))
+
+
+def test_a_companion_that_is_no_tiff_is_named(tmp_path):
+    in_parts(tmp_path, noise(2, 16, 20), "a.companion.ome")
+    (tmp_path / "a.companion.ome").touch()
+    assert "a.companion.ome describes, which is not read" in refused(lambda: mv.load_images(tmp_path / "Z1.ome.tif"))
+
+
+@pytest.mark.parametrize(
+    "ending", ["tif", "TIF", "Tiff", "btf", "lsm", "STK", "png", "PNG", "JPG", "bmp", "npy", "NPY"]
+)
+def test_endings_in_any_case(tmp_path, ending):
+    pixels = np.full((16, 20), 100, np.uint8)
+    path = tmp_path / f"a.{ending}"
+    if ending.lower() == "npy":
+        with open(path, "wb") as file:
+            np.save(file, pixels)
+    elif ending.lower() in ("png", "jpg", "bmp"):
+        Image.fromarray(pixels).save(path, {"png": "PNG", "jpg": "JPEG", "bmp": "BMP"}[ending.lower()])
+    else:
+        tifffile.imwrite(path, pixels)
+    assert np.abs(stored(tmp_path) - 100).max() < 1.5
+    assert len(mv.load_images(str(tmp_path / f"*.{ending.swapcase()}"))) == 1
+
+
+@pytest.mark.parametrize(
+    "pattern, count",
+    [
+        ("set[1]/*.tif", 2),
+        ("set[1]/a?.tif", 2),
+        ("set[1]/a[2].tif", 1),
+        ("set[1]/a[12].TIF", 2),
+        ("*/*.tif", 3),
+        ("**/*.tif", 3),
+    ],
+)
+def test_patterns_beside_names_with_brackets(tmp_path, pattern, count):
+    for name in ("set[1]/a1.tif", "set[1]/a2.tif", "set1/a1.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, noise(16, 20))
+    cells = mv.load_images(str(tmp_path / pattern))
+    assert len(cells) == cells.table.file.nunique() == count
+
+
+def test_links_to_files_without_endings_and_to_folders(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "other").mkdir()
+    tifffile.imwrite(tmp_path / "store" / "0123abcd.tif", noise(16, 20))
+    (tmp_path / "store" / "0123abcd.tif").rename(tmp_path / "store" / "0123abcd")
+    (tmp_path / "set" / "a.tif").symlink_to(tmp_path / "store" / "0123abcd")
+    tifffile.imwrite(tmp_path / "other" / "b.tif", noise(16, 20))
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "other")
+    (tmp_path / "set" / "round").symlink_to(tmp_path / "set")
+    assert mv.load_images(tmp_path / "set").table.file.tolist() == ["a.tif", "linked/b.tif"]
+    reasons = refused(lambda: mv.crop_fields(tmp_path / "set", 8, progress=False, workers=1))
+    assert "must end in" not in reasons
+
+
+# 2: a stated range
+
+
+@pytest.mark.parametrize(
+    "dtype, bits, top, scale",
+    [
+        (np.uint16, 12, 4000, 4095),
+        (np.uint16, 16, 4000, None),
+        (np.uint32, 32, 4000, None),
+        (np.uint32, 20, 900_000, 2**20 - 1),
+        (np.float32, 32, 1, 1),
+        (np.uint8, 8, 100, 255),
+    ],
+)
+def test_significant_bits_count_where_they_say_something(tmp_path, dtype, bits, top, scale):
+    pixels = (RNG.random((16, 20)) * top).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX", "SignificantBits": bits})
+    images = mv.load_images(tmp_path / "a.ome.tif").images
+    np.testing.assert_allclose(images[0, 0], pixels / (scale or pixels.max()), rtol=1e-5)
+
+
+def test_a_stated_range_that_pixels_exceed_is_not_used(tmp_path):
+    pixels = noise(16, 20)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX", "SignificantBits": 8})
+    images, told = heard(lambda: mv.load_images(tmp_path / "a.ome.tif").images)
+    assert "no pixel is above 255, and some are" in told[0]
+    np.testing.assert_allclose(images[0, 0], pixels / pixels.max(), rtol=1e-5)
+    assert "255 is to become 1" in refused(lambda: mv.crop_fields(tmp_path, 8, progress=False, workers=1))
+
+
+# 3: axes, samples, colours
+
+COLOURS = np.zeros((16, 20, 3), np.uint8)
+COLOURS[:, :10] = (250, 20, 20)
+COLOURS[:, 10:] = (230, 240, 250)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("samples", [2, 3, 4, 5, 7])
+def test_samples_of_grey_are_channels(tmp_path, planar, samples):
+    pixels = noise(16, 20, samples)
+    given = pixels if planar == "contig" else pixels.transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", given, photometric="minisblack", planarconfig=planar, metadata=None)
+    np.testing.assert_allclose(stored(tmp_path / "a.tif")[0], pixels.transpose(2, 0, 1), atol=0.01)
+    assert mv.load_images(tmp_path / "a.tif").channels[0] == "channel 1"
+
+
+@pytest.mark.parametrize(
+    "colours, extra, kind, channels",
+    [
+        ("rgb", "unassalpha", 4, 3),
+        ("rgb", "assocalpha", 4, 3),
+        ("rgb", "unspecified", 4, 4),
+        ("minisblack", "unassalpha", 2, 1),
+        ("minisblack", "unspecified", 2, 2),
+    ],
+)
+def test_opacity_is_no_channel_and_other_extra_samples_are(tmp_path, colours, extra, kind, channels):
+    pixels = noise(16, 20, kind, top=255, dtype=np.uint8)
+    options = {"photometric": colours, "planarconfig": "contig", "extrasamples": [extra], "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    np.testing.assert_allclose(stored(tmp_path / "a.tif")[0], pixels.transpose(2, 0, 1)[:channels], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.bmp", "a.jpg"])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "CMYK", "1"])
+def test_modes_of_pictures_become_grey_or_colours(tmp_path, name, mode):
+    kind = {"a.tif": "TIFF", "a.png": "PNG", "a.bmp": "BMP", "a.jpg": "JPEG"}[name]
+    picture = Image.fromarray(COLOURS).convert(mode)
+    try:
+        picture.save(tmp_path / name, kind, **({"quality": 100, "subsampling": 0} if kind == "JPEG" else {}))
+    except OSError:
+        pytest.skip(f"no {kind} holds {mode}")
+    plain = {"1": "L", "LA": "L"}.get(mode, mode)
+    right = np.atleast_3d(np.array(Image.open(tmp_path / name).convert("L" if plain == "L" else "RGB")))
+    found = stored(tmp_path / name)[0]
+    found = found * (255 if mode == "1" and found.max() <= 1 else 1)
+    assert np.abs(found - right.transpose(2, 0, 1)).max() <= 12
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
+def test_inverted_grey_is_turned_round(tmp_path, dtype):
+    pixels = RNG.integers(0, 2 if dtype is bool else np.iinfo(dtype).max, (16, 20)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite", metadata=None)
+    found = mv.open_image(tmp_path / "a.tif").read()[0]
+    np.testing.assert_array_equal(found, ~pixels)
+
+
+def test_a_palette_that_shows_numbers_in_imagej_is_not_applied(tmp_path):
+    pixels = noise(16, 20, top=255, dtype=np.uint8)
+    table = np.zeros((3, 256), np.uint8)
+    table[1] = np.arange(256)
+    tifffile.imwrite(tmp_path / "ij.tif", pixels, imagej=True, colormap=table.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(mv.open_image(tmp_path / "ij.tif").read()[0], pixels)
+    tifffile.imwrite(tmp_path / "plain.tif", pixels, photometric="palette", colormap=table.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(mv.open_image(tmp_path / "plain.tif").read(), table[:, pixels])
+
+
+@pytest.mark.parametrize("kind", ["cielab", "cfa", "logluv"])
+def test_other_colour_spaces_are_refused_by_name(tmp_path, kind):
+    shape = (16, 20) if kind == "cfa" else (16, 20, 3)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        noise(*shape, top=255, dtype=np.uint8),
+        photometric="rgb" if len(shape) == 3 else "minisblack",
+        metadata=None,
+    )
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        tiff.pages[0].tags["PhotometricInterpretation"].overwrite(tifffile.PHOTOMETRIC[kind.upper()])
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.tif"))
+    assert kind.upper() in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize(
+    "shape, axes, read",
+    [
+        ((3, 16, 20), "CYX", "3 channels"),
+        ((9, 16, 20), "TYX", "9 frames"),
+        ((16, 20, 3), "YXC", "3 channels"),
+        ((6, 2, 16, 20), "TCYX", "6 frames, 2 channels"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+def test_axes_that_a_file_leaves_open_are_told(tmp_path, name, shape, axes, read):
+    pixels = noise(*shape)
+    if name == "a.npy":
+        np.save(tmp_path / name, pixels)
+    elif shape == (16, 20, 3):
+        return  # a TIFF says where its samples are
+    else:
+        tifffile.imwrite(tmp_path / name, pixels, photometric="minisblack")
+    _, told = heard(lambda: mv.load_images(tmp_path / name))
+    assert f"is read as {read} of 16×20" in told[0]
+    assert "--axes" in told[0]
+    assert heard(lambda: mv.load_images(tmp_path / name, axes=axes))[1] == []
+
+
+@pytest.mark.parametrize("shape, option", [((64, 64, 7), "YXC"), ((64, 48, 12), "YXC"), ((3, 64, 64, 6), "TYXC")])
+def test_a_short_last_axis_is_asked_about(tmp_path, shape, option):
+    np.save(tmp_path / "a.npy", noise(*shape))
+    tifffile.imwrite(tmp_path / "a.tif", noise(*shape), photometric="minisblack")
+    for name in ("a.npy", "a.tif"):
+        assert f"--axes {option}" in refused(lambda: mv.load_images(tmp_path / name))
+    assert mv.load_images(tmp_path / "a.npy", axes=option).image_shape == (shape[-1], *shape[-3:-1])
+
+
+def test_channels_of_one_name_are_numbered(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", noise(2, 16, 20), metadata={"axes": "CYX", "Channel": {"Name": ["GFP", "GFP"]}}
+    )
+    assert mv.load_images(tmp_path / "a.ome.tif").channels == ("GFP (1)", "GFP (2)")
+    assert "a name of its own" in refused(lambda: mv.load_images(tmp_path / "a.ome.tif", channels=("a", "a")))
+
+
+# 4: four sentences
+
+CODECS = ["lzw", "packbits", "deflate", "lzma", "zstd", "jpeg"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_compressions_are_read(tmp_path, codec):
+    pytest.importorskip("imagecodecs")
+    pixels = np.tile(np.arange(20, dtype=np.uint8) * 10, (16, 1))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, compression=codec, metadata=None)
+    assert np.abs(stored(tmp_path / "a.tif")[0, 0] - pixels).max() < (6 if codec == "jpeg" else 0.01)
+
+
+@pytest.mark.parametrize("codec", ["webp", "jpegxl", "png"])
+def test_other_compressions_are_named(tmp_path, codec):
+    pytest.importorskip("imagecodecs")
+    tifffile.imwrite(tmp_path / "a.tif", COLOURS, photometric="rgb", compression=codec, metadata=None)
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.tif"))
+    assert f"compressed by {codec.upper()}, which is not read" in sentence
+    assert "damaged" not in sentence
+
+
+def test_a_missing_codec_says_what_to_install(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(COLOURS[..., 0]).save(path, compression="tiff_lzw")
+    program = f"import sys; sys.modules['imagecodecs'] = None; import microvae as mv; mv.load_images({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert "pip install imagecodecs" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a.jpg", "t.xlsx", "t.parquet"])
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (b"\x89PNG\r\n\x1a\n", "a PNG"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"PK\3\4", "a ZIP archive"),
+        (b"II*\0", "a TIFF"),
+    ],
+)
+def test_another_format_under_a_wrong_name(tmp_path, name, content, kind):
+    path = tmp_path / name
+    path.write_bytes(content + bytes(300))
+    endings = {"a PNG": ".png", "a TIFF": ".tif", "a ZIP archive": ".xlsx"}
+    sentence = refused(lambda: read_table(path) if name.startswith("t") else mv.load_images(path))
+    assert (kind in sentence) or path.suffix == endings.get(kind)
+
+
+def test_a_decoder_without_end_in_a_tiff_is_refused(tmp_path):
+    pytest.importorskip("imagecodecs")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COLOURS[..., 0], compression="jpeg", metadata=None)
+    content = bytearray(path.read_bytes())
+    head = content.index(b"\xff\xc0")
+    content[head + 5 : head + 9] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    assert "promises more than" in refused(lambda: mv.load_images(path))
+
+
+# 5: tables of users
+
+
+def written(path, table: pd.DataFrame):
+    "A table as a person saves it."
+    if path.suffix == ".xlsx":
+        table.to_excel(path, index=False)
+    elif path.suffix == ".parquet":
+        table.astype(str).to_parquet(path)
+    else:
+        separator = {"semicolon": ";", "tab": "\t"}.get(path.stem, ",")
+        encoding = "utf-16" if path.stem == "tab" else "utf-8-sig"
+        table.to_csv(path, index=False, sep=separator, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "semicolon.csv", "tab.csv", "a.tsv", "a.xlsx", "a.parquet"])
+def test_names_and_types_of_a_table_are_kept(tmp_path, name):
+    given = pd.DataFrame(
+        {
+            "file": ["001", "002", "003"],
+            "donor": ["007", "008", "010"],
+            "drug": ["None", "NA", "x µM"],
+            "plate id": ["1E5", "2E3", "9"],
+        }
+    )
+    read = read_table(written(tmp_path / name, given))
+    if name == "a.tsv":
+        assert read.columns.tolist() == given.columns.tolist()
+    pd.testing.assert_frame_equal(read.astype(object), given.astype(object))
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_numbers_of_a_table_are_numbers(tmp_path, decimal):
+    text = "file;dose;n;flag\na;0,5;3;True\nb;1,25;;False\n".replace(",", decimal)
+    (tmp_path / "t.csv").write_text(text)
+    read = read_table(tmp_path / "t.csv")
+    assert read.dose.tolist() == [0.5, 1.25]
+    assert read.n.isna().tolist() == [False, True]
+    assert read.flag.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac_roman"])
+def test_another_encoding_is_named_and_not_guessed(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes("file,dose µM\na,1\n".encode(encoding))
+    sentence = refused(lambda: read_table(tmp_path / "t.csv"))
+    assert "UTF-8" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.xlsx"])
+def test_two_columns_of_one_name_are_refused(tmp_path, name):
+    table = pd.DataFrame([["a", 1, 2]], columns=["file", "dose", "dose"])
+    assert "two columns named 'dose'" in refused(lambda: read_table(written(tmp_path / name, table)))
+
+
+def test_other_sheets_are_named(tmp_path):
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        for sheet in ("plate 1", "plate 2"):
+            pd.DataFrame({"file": ["a"]}).to_excel(book, sheet_name=sheet, index=False)
+    _, told = heard(lambda: read_table(tmp_path / "t.xlsx"))
+    assert "plate 1 is read, and not plate 2" in told[0]
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_file_names_are_matched_as_text(tmp_path, kind):
+    names = ["001", "002", "003"] if kind is str else [1, 2, 3]
+    for name in names:
+        tifffile.imwrite(tmp_path / f"{name}.tif", noise(16, 20))
+    table = pd.DataFrame({"file": names[::-1], "dose": ["DMSO", 1, 2.5]})
+    cells = mv.load_images(tmp_path, table=written(tmp_path / "t.xlsx", table))
+    assert cells.table.dose.tolist() == ["2.5", "1", "DMSO"]
+    assert mv.load_images(cells.to_zarr(tmp_path / "cells.zarr")).table.dose.tolist() == ["2.5", "1", "DMSO"]
+
+
+def test_tables_of_windows_and_nested_folders(tmp_path):
+    for plate in ("p1", "p2"):
+        (tmp_path / plate).mkdir()
+        for well in ("A01", "A02"):
+            tifffile.imwrite(tmp_path / plate / f"{well}.tif", noise(16, 20))
+    files = [f"{plate}\\{well}.tif" for plate in ("p1", "p2") for well in ("A01", "A02")]
+    table = pd.DataFrame({"file": files, "dose": range(4)})
+    for source in (tmp_path, str(tmp_path / "*" / "*.tif"), sorted(tmp_path.rglob("*.tif"))):
+        assert mv.load_images(source, table=table).table.dose.tolist() == [0, 1, 2, 3]
+
+
+def test_columns_whose_names_are_taken_are_kept_under_others(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20))
+    table = pd.DataFrame({"file": ["a"], "frame": ["early"], "folder": ["mine"], "dose": [1]})
+    cells, told = heard(lambda: mv.load_images(tmp_path, table=table))
+    assert "'frame (table)'" in told[0]
+    assert cells.table.loc[0, ["frame (table)", "folder", "dose"]].tolist() == ["early", "mine", 1]
+    again, told = heard(lambda: mv.load_images(tmp_path, table=cells.table))
+    assert again.table.equals(cells.table)
+    assert told == []
+
+
+# 6: the terms of the interface
+
+
+def microvae(folder, *words):
+    command = [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_advice_at_the_command_line_is_in_options(tmp_path):
+    tifffile.imwrite(tmp_path / "bright.tif", (noise(16, 20) / 16).astype(np.float32))
+    np.save(tmp_path / "narrow.npy", noise(64, 64, 7))
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20))
+    (tmp_path / "t.csv").write_text("name,dose\nb,1\na,2\n")
+    (tmp_path / "u.csv").write_text("x,dose\nb,1\n")
+    for words, option in [
+        (("data", "bright.tif", "x.npz"), "--maximum"),
+        (("data", "narrow.npy", "x.npz"), "--axes YXC"),
+        (("data", "a.tif", "x.npz", "--axes", "TCYX"), "--axes"),
+        (("data", "a.tif", "x.npz", "--table", "t.csv"), "--part"),
+        (("data", "a.tif", "x.npz", "--table", "u.csv"), "--on"),
+    ]:
+        done = microvae(tmp_path, *words)
+        assert done.returncode == 2, done.stderr
+        assert option in done.stderr
+        assert not re.search(r"\b[a-z_]+=", done.stderr), done.stderr
+
+
+def test_the_output_of_a_pattern_has_no_star_and_replaces_nothing(tmp_path):
+    (tmp_path / "plate").mkdir()
+    y, x = np.mgrid[:60, :60]
+    plane = sum(((y - r) ** 2 + (x - c) ** 2 < 40) * 3000 for r in (20, 42) for c in (20, 42))
+    tifffile.imwrite(tmp_path / "plate" / "a.tif", (plane + RNG.normal(200, 20, y.shape)).astype(np.uint16))
+    (tmp_path / "plate_cells.png").write_text("mine")
+    kept = microvae(tmp_path, "crop", "plate/*.tif", "--size", 16)
+    assert "plate_cells.png exists" in kept.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate", "plate_cells.png"]
+    (tmp_path / "plate_cells.png").unlink()
+    assert microvae(tmp_path, "crop", "plate/*.tif", "--size", 16).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "plate",
+        "plate.zarr",
+        "plate_cells.png",
+        "plate_quality.png",
+    ]

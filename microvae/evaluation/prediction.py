@@ -240,14 +240,14 @@ def classify(
 ) -> Predicted:
     """Class probabilities of each cell by a classifier that was trained without its group.
 
-    Raises `ConfigError` for one class only, or too few groups for two folds.
+    Raises `ConfigError` for missing labels, one class only, or too few groups for two folds.
     """
     from threadpoolctl import threadpool_limits
 
     if classifier not in CLASSIFIERS:
         raise unknown_name("classifier", classifier, CLASSIFIERS)
     features = np.asarray(features, float)
-    labels = np.asarray(labels)
+    labels = _known_labels(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     _check_features(features, labels, groups)
     classes, truth = np.unique(labels, return_inverse=True)
@@ -267,6 +267,18 @@ def classify(
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
+# %% ../../nbs/evaluation/12_prediction.ipynb #7f21eadb
+def _known_labels(labels) -> np.ndarray:
+    "Labels as an array of one type. Raises `ConfigError` where some are missing: a missing label is no class."
+    labels = np.asarray(labels)
+    missing = np.asarray(pd.isna(labels))
+    if missing.any():
+        raise ConfigError(
+            f"{int(missing.sum()):,} of {len(labels):,} labels are missing; leave these cells out, e.g. with cells[cells.table[column].notna()]"
+        )
+    kinds = {type(label) for label in labels.tolist()}
+    return labels.astype(str) if str in kinds and len(kinds) > 1 else labels
+
 # %% ../../nbs/evaluation/12_prediction.ipynb #bf89d3eb
 def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
     "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
@@ -274,8 +286,6 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
         raise ShapeError(
             f"features have shape {features.shape}, there are {len(labels)} labels and {len(groups)} groups; each needs one row a cell"
         )
-    if missing := int(pd.isna(labels).sum()):
-        raise ConfigError(f"{missing} of {len(labels)} cells have no label; drop them, or fill them in")
     if not np.isfinite(features).all():
         raise ConfigError(
             f"{int((~np.isfinite(features)).any(1).sum())} cells have features that are not finite; drop them, or fill them in"

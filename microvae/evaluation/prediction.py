@@ -418,7 +418,7 @@ def predict_number(
     from threadpoolctl import threadpool_limits
 
     features = np.asarray(features, float)
-    target = np.asarray(target, float)
+    target = np.asarray(_known_labels(target), float)
     groups = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups))[0]
     _check_features(features, target, groups)
     many = len(np.unique(groups))

@@ -14,7 +14,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from ..core.errors import ConfigError, require
-from ..core.files import read_json, write_json
+from ..core.files import read_json, regular_file, write_json
 from ..core.style import write_figure
 from ..data.collection import CellImages
 from ..study.runner import library_folder
@@ -36,7 +36,7 @@ class Exhibit:
 GALLERY = {
     name: Exhibit(**about)
     for name, about in require("yaml", "book")
-    .safe_load((library_folder().parent / "nbs/book/gallery.yml").read_text(encoding="utf-8"))
+    .safe_load(regular_file(library_folder().parent / "nbs/book/gallery.yml").read_text(encoding="utf-8"))
     .items()
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from .reliability import licence_of
-from ..core.files import read_json, read_table
+from ..core.files import read_json, read_table, regular_file
 from ..study.runner import library_folder
 
 # %% ../../nbs/book/06_packages.ipynb #f8c575ce
@@ -24,7 +24,7 @@ REASONS = library_folder().parent / "nbs" / "book" / "packages.csv"
 #: Extra -> package -> its use, and what would be missing without it.
 WHY = {
     extra: {row.package: (row.why, row.lost) for row in packages.itertuples()}
-    for extra, packages in pd.read_csv(REASONS, keep_default_na=False).groupby("extra", sort=False)
+    for extra, packages in pd.read_csv(regular_file(REASONS), keep_default_na=False).groupby("extra", sort=False)
 }
 
 # %% ../../nbs/book/06_packages.ipynb #549ae92e

@@ -414,9 +414,9 @@ class Autoencoder(nn.Module):
 
     def limited(self, images: Tensor) -> Tensor:
         "Images whose pixels are cut a little beyond the range of their channel, so that a single saturated pixel does not outweigh a cell."
-        beyond = BEYOND * (self.high - self.low)
-        lowest = (self.low - beyond)[:, None, None]
-        return torch.minimum(torch.maximum(images, lowest), (self.high + beyond)[:, None, None])
+        low = self.low[:, None, None]
+        extent = (self.high - self.low)[:, None, None]
+        return low + extent * ((images - low) / extent).clamp(-BEYOND, 1 + BEYOND)
 
     def standardised(self, images: Tensor) -> Tensor:
         "Images with channels of mean 0 and spread 1, as the encoder sees them."

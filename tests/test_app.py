@@ -136,7 +136,7 @@ def test_the_readmes_commands(place, trained):
     import anndata
 
     codes = anndata.read_h5ad(place / "codes.h5ad")
-    assert codes.obsm["X_microvae"].shape == (60, 2)
+    assert codes.obsm["X_microvae"].shape == (60, 32)
     assert codes.obs.file.nunique() == 60
     assert json.loads(codes.uns["microvae"]["card"])["run"] == Path(trained["folder"]).name
     import onnxruntime

@@ -53,6 +53,7 @@ def book(tmp_path_factory, root):
     (folder / "nbs" / "report" / "references.bib").write_text("")
     (folder / "nbs" / "core").mkdir()
     shutil.copy(root / "nbs" / "core" / "00_errors.ipynb", folder / "nbs" / "core")
+    shutil.copytree(root / "nbs" / "book" / "site", folder / "nbs" / "book" / "site")  # layout of the pages
     kernel = dict(kernelspec=dict(name="python3", display_name="python3", language="python"))
     for name, cells in PAGES.items():
         (folder / "nbs" / f"{name}.ipynb").write_text(writes(new_notebook(cells=cells, metadata=kernel)))

@@ -6,7 +6,7 @@
 __all__ = ['MAPPED', 'COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card', 'train_model',
            'list_runs', 'preprocessed_alike', 'images_for', 'fitting']
 
-# %% ../../nbs/app/01_card.ipynb #eeeb0510
+# %% ../../nbs/app/01_card.ipynb #87d414c7
 import os
 import warnings
 from copy import deepcopy
@@ -33,7 +33,7 @@ from ..training.engine import fit
 from ..training.model import Card, Model, card_tree, read_card, write_card
 from ..training.schedule import judged
 
-# %% ../../nbs/app/01_card.ipynb #88d4bb25
+# %% ../../nbs/app/01_card.ipynb #44426f8c
 def measured(model: Model, held: CellImages) -> dict[str, float]:
     "Metrics of a model on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(model.network, held)
@@ -42,7 +42,7 @@ def measured(model: Model, held: CellImages) -> dict[str, float]:
         kl = float(kl_from_prior(torch.from_numpy(made["mean"]), torch.from_numpy(made["log_variance"])).mean())
     return quality(held.images[:], made) | {"kl": kl}
 
-# %% ../../nbs/app/01_card.ipynb #6a722243
+# %% ../../nbs/app/01_card.ipynb #37267d74
 def make_card(
     model: Model,
     cells: CellImages,  # all that training was given, trained on and held out
@@ -60,11 +60,11 @@ def make_card(
     card["metrics"] = {} if held is None else measured(model, held)
     return card
 
-# %% ../../nbs/app/01_card.ipynb #073d0e82
+# %% ../../nbs/app/01_card.ipynb #f50723fd
 #: Training cells that the map of a model is fitted on, at most: UMAP of so many takes some seconds.
 MAPPED = 3000
 
-# %% ../../nbs/app/01_card.ipynb #359fedbb
+# %% ../../nbs/app/01_card.ipynb #973f84ad
 def train_model(
     cells: CellImages,
     config: RunConfig,
@@ -95,7 +95,7 @@ def train_model(
     model.card = card
     return model
 
-# %% ../../nbs/app/01_card.ipynb #102493b1
+# %% ../../nbs/app/01_card.ipynb #45312300
 def _measures_of(home: str) -> dict:
     "The measures of a run's card, or of its evaluation; none where it has neither."
     card = f"{home}/card.json"
@@ -112,7 +112,7 @@ def _measures_of(home: str) -> dict:
         raise ConfigError(f"{place} holds no measures: they must be numbers")
     return found
 
-# %% ../../nbs/app/01_card.ipynb #fa6a14f4
+# %% ../../nbs/app/01_card.ipynb #c24d9912
 def _losses_of(home: str, config: RunConfig) -> dict:
     "The losses of the epoch whose weights a run has kept; none where it has no history."
     path = f"{home}/history.parquet"
@@ -130,7 +130,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/app/01_card.ipynb #f8eaf042
+# %% ../../nbs/app/01_card.ipynb #132ec628
 #: Columns of a list of runs that come from a config, and from a card.
 COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
 MEASURES = ("explained", "psnr", "active_units")
@@ -138,7 +138,7 @@ MEASURES = ("explained", "psnr", "active_units")
 #: Columns that come from a history: losses of the epoch whose weights were kept, the best or the last one.
 LOSSES = ("total", "validation_total", "validation_kl")
 
-# %% ../../nbs/app/01_card.ipynb #9b08a53c
+# %% ../../nbs/app/01_card.ipynb #3e30a1f1
 @checked
 def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is, from its card, its evaluation and its history.
@@ -176,7 +176,7 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
 
-# %% ../../nbs/app/01_card.ipynb #1337f810
+# %% ../../nbs/app/01_card.ipynb #c13c4bfe
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run says and, where it is finished, its losses and measures; weights are not looked at."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
@@ -193,12 +193,12 @@ def _row_of(home: str, finished: bool) -> dict:
     )
     return dict(zip(COLUMNS, values)) | found
 
-# %% ../../nbs/app/01_card.ipynb #addfd887
+# %% ../../nbs/app/01_card.ipynb #84dffac2
 #: What to do about a set that was preprocessed otherwise: one that is given by its name or place, and one in Python.
 FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
 IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(model.config.data.preprocessing), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
 
-# %% ../../nbs/app/01_card.ipynb #29a92b5e
+# %% ../../nbs/app/01_card.ipynb #9305a9cf
 def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
@@ -228,13 +228,13 @@ def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON)
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
     )
 
-# %% ../../nbs/app/01_card.ipynb #4351696a
+# %% ../../nbs/app/01_card.ipynb #01b791ee
 def _last_maximum(steps: list[dict]) -> float | None:
     "The value by which the last step divides, where it does."
     value = steps[-1].get("maximum") if steps[-1]["step"] == "Scale" else None
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
-# %% ../../nbs/app/01_card.ipynb #97fa0fed
+# %% ../../nbs/app/01_card.ipynb #75122f96
 def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted: list[dict]):
     "Say that the preprocessing of cells and run cannot be compared, since one of them is not known."
     known = f"those of run {model.config.identity()}"
@@ -246,7 +246,7 @@ def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted
         stacklevel=4,
     )
 
-# %% ../../nbs/app/01_card.ipynb #8b87aacf
+# %% ../../nbs/app/01_card.ipynb #cb63fd82
 def images_for(
     model: Model,
     source=None,  # a set's name, a stored set, or files; where the run's own came from if not given
@@ -278,13 +278,13 @@ def images_for(
         ) from error
     return fitting(cells if n is None else cells.sample(n), model, FROM_FILES)
 
-# %% ../../nbs/app/01_card.ipynb #de719b29
+# %% ../../nbs/app/01_card.ipynb #c640689c
 def _channels_of(kept: dict, source) -> dict:
     "How files were joined to channels for training, for other files to be read alike; stored sets need none of it."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
     return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
 
-# %% ../../nbs/app/01_card.ipynb #79fa9df5
+# %% ../../nbs/app/01_card.ipynb #e0de4a66
 def _table_of(kept: dict) -> dict:
     "The table that was given for training; with a warning, and without it, where it is not there any more."
     if not kept.get("table"):
@@ -297,7 +297,7 @@ def _table_of(kept: dict) -> dict:
         return {}
     return {name: kept.get(name) for name in ("table", "on", "part")}
 
-# %% ../../nbs/app/01_card.ipynb #4d9d120a
+# %% ../../nbs/app/01_card.ipynb #8ba05d93
 def _own(model: Model, *where, **reading) -> CellImages:
     "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
     try:
@@ -305,7 +305,7 @@ def _own(model: Model, *where, **reading) -> CellImages:
     except ImageError:
         return _warn_of_bright(_loaded(model, *where, **reading))
 
-# %% ../../nbs/app/01_card.ipynb #c7b2c3fa
+# %% ../../nbs/app/01_card.ipynb #9104bf27
 def _loaded(
     model: Model, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
@@ -317,7 +317,7 @@ def _loaded(
     cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
-# %% ../../nbs/app/01_card.ipynb #129d6aef
+# %% ../../nbs/app/01_card.ipynb #62789488
 def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
@@ -332,7 +332,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-# %% ../../nbs/app/01_card.ipynb #2075ff51
+# %% ../../nbs/app/01_card.ipynb #23a66e9b
 def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 

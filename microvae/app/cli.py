@@ -378,6 +378,12 @@ class Fitting:
         bool,
         typer.Option(help="rotate and shift every cell to a canonical pose first: a rotated cell is the same cell"),
     ] = False
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="column, e.g. donor or plate, that the decoder is conditioned on, so that codes need not hold it"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="of everything random")] = 0
 
@@ -391,7 +397,10 @@ class Fitting:
         stop = patience if automatic else self.early_stopping
         return RunConfig(
             model=ModelConfig(
-                self.model, self.latent_dim, changes={"pose_normalised": True} if self.pose_normalised else ()
+                self.model,
+                self.latent_dim,
+                changes=({"pose_normalised": True} if self.pose_normalised else {})
+                | ({"batch": self.batch} if self.batch else {}),
             ),
             objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup),
             training=Training(

@@ -209,6 +209,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         | None = None,  # rotations, flips and other changes to which codes shall be invariant
         pose_normalised: bool = False,  # rotate and shift every cell to a canonical pose first: a rotated cell is the same cell
         kl_warmup: int = 0,  # epochs in which beta rises from 0, against a collapsed posterior
+        # column of the table, e.g. "donor" or "plate", that the decoder is conditioned on, so that codes need not hold it
+        batch: str | None = None,
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
         held_out: float = 0.1,  # share of the images that decides when to stop
         random_state=None,  # a number makes it repeatable
@@ -231,6 +233,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.image_shape = image_shape
         self.held_out = held_out
         self.kl_warmup = kl_warmup
+        self.batch = batch
         self.random_state = random_state
         self.device = device
         self.folder = folder
@@ -274,7 +277,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         model = ModelConfig(
             "adaptable" if self.depth == "auto" else f"depth{self.depth}",
             self.latent_dim,
-            changes={"pose_normalised": True} if self.pose_normalised else (),
+            changes=({"pose_normalised": True} if self.pose_normalised else {})
+            | ({"batch": self.batch} if self.batch else {}),
         )
         return RunConfig(
             model=model,
@@ -427,6 +431,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             augmentation=c.augmentation if c.augmentation.active else None,
             pose_normalised=model.network.architecture.pose_normalised,
             kl_warmup=c.objective.kl_warmup,
+            batch=model.network.architecture.batch or None,
             random_state=c.training.seed,
             device=device,
         )

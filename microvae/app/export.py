@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #43f2d364
+# %% ../../nbs/app/03_export.ipynb #0fdc0e44
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #3f5a9b6e
+# %% ../../nbs/app/03_export.ipynb #f96abfe1
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and pose where the network has one."
 
@@ -49,7 +49,7 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #b4a80a69
+# %% ../../nbs/app/03_export.ipynb #78fcdb16
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
 
@@ -62,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #47eda0e0
+# %% ../../nbs/app/03_export.ipynb #64fa7f83
 def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model = deepcopy(model).eval().cpu()
@@ -74,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #02e3bd12
+# %% ../../nbs/app/03_export.ipynb #782e6808
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #bca12ccc
+# %% ../../nbs/app/03_export.ipynb #d6d1bb66
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes, of which large ones
 #: count as a share: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #48c740a3
+# %% ../../nbs/app/03_export.ipynb #f27e399a
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
 
@@ -101,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #877b4daa
+# %% ../../nbs/app/03_export.ipynb #057022e5
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -140,7 +140,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #6248cce4
+# %% ../../nbs/app/03_export.ipynb #db621029
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2, as `torch.export.load` reads them, each checked."
     off = {}
@@ -152,7 +152,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #f0d0b68d
+# %% ../../nbs/app/03_export.ipynb #17a5894f
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
     off = {}
@@ -164,12 +164,12 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #0c0eb60b
+# %% ../../nbs/app/03_export.ipynb #7ae66495
 def _as_arrays(found) -> list[np.ndarray]:
     with torch.no_grad():
         return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
-# %% ../../nbs/app/03_export.ipynb #72923ba5
+# %% ../../nbs/app/03_export.ipynb #62e0d19e
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -185,7 +185,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #2329d3c3
+# %% ../../nbs/app/03_export.ipynb #51de1009
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
     return [
@@ -193,7 +193,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #52366028
+# %% ../../nbs/app/03_export.ipynb #9021a688
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -236,7 +236,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
         **common,
     )
 
-# %% ../../nbs/app/03_export.ipynb #be202071
+# %% ../../nbs/app/03_export.ipynb #60765045
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -262,7 +262,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #130067c2
+# %% ../../nbs/app/03_export.ipynb #64fe78cd
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
@@ -272,13 +272,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #a3074bb3
+# %% ../../nbs/app/03_export.ipynb #2b2ff451
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #8fd4bc23
+# %% ../../nbs/app/03_export.ipynb #1c54dd94
 @checked
 def push(
     model: Model,
@@ -304,7 +304,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #8a26d4e7
+# %% ../../nbs/app/03_export.ipynb #57d44010
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -313,7 +313,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #5390a3d5
+# %% ../../nbs/app/03_export.ipynb #bf5acad9
 @checked
 def pull(
     name: str,  # owner/name
@@ -335,7 +335,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #4d4e3793
+# %% ../../nbs/app/03_export.ipynb #b5007a94
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -344,7 +344,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #b3c0a583
+# %% ../../nbs/app/03_export.ipynb #3d3d6c98
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

@@ -57,6 +57,8 @@ class Architecture:
     centred: bool = False  # the network sees images as 2x − 1
     bottleneck: str = "gaussian"  # of `BOTTLENECKS`
     pose_normalised: bool = False  # the encoder sees images in a canonical pose, the decoder's are brought back
+    batch: str = ""  # column of the cells' table, e.g. donor, whose value the decoder is conditioned on
+    batches: tuple[str, ...] = ()  # the values that it knows, found in the cells that are trained on
 
     def __post_init__(self):
         check_names(self)
@@ -129,6 +131,10 @@ def check_names(a: Architecture):
         raise ConfigError(f"kernel is {a.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
     if not 0 <= a.dropout < 1:
         raise ConfigError(f"dropout is {a.dropout}, it must be at least 0 and below 1, e.g. 0.2")
+    if a.batches and a.latent == "maps":
+        raise ConfigError(
+            "a decoder whose latent is maps cannot be conditioned on a batch; leave batch out, or take a latent vector"
+        )
     if not a.channels and not a.dense:
         raise ConfigError(
             "channels and dense are both empty; a network needs at least one block or one fully connected layer"
@@ -198,6 +204,15 @@ def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
         *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
     )
 
+# %% ../../nbs/models/04_autoencoders.ipynb #8bceb2c9
+def _one_hot(batch: Tensor | None, batches: int, latent: Tensor) -> Tensor:
+    "Numbers of batches `(N,)` as `(N, batches)`, in the type of latents; equal parts of all for −1, and where none is given."
+    mean = torch.full_like(latent[:, :1], 1 / batches).expand(-1, batches)
+    if batch is None:
+        return mean
+    known = F.one_hot(batch.clamp(min=0), batches).to(latent)
+    return torch.where((batch < 0)[:, None], mean, known)
+
 # %% ../../nbs/models/04_autoencoders.ipynb #8bceb2d0
 class Decoder(nn.Module):
     "Latents `(N, d)` to images `(N, C, H, W)` in [0, 1]."
@@ -209,7 +224,8 @@ class Decoder(nn.Module):
         self.tanh = architecture.output == "tanh"
         self.innermost = check_shape(image_shape, latent_dim, a)
         active = a.decoder_activation or a.activation
-        dense = [latent_dim, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
+        self.batches = len(a.batches)
+        dense = [latent_dim + self.batches, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
         self.hidden = _fully_connected(dense, active)
         self.expand = nn.Unflatten(1, self.innermost) if a.latent == "maps" else VectorToMaps(dense[-1], self.innermost)
         inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
@@ -233,7 +249,9 @@ class Decoder(nn.Module):
         *_, bias = self.parameters()  # of the layer that makes the image
         bias.view(len(start), -1).copy_(start[:, None])
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, batch: Tensor | None = None) -> Tensor:
+        if self.batches:
+            latent = torch.cat([latent, _one_hot(batch, self.batches, latent)], 1)
         made = self.blocks(self.expand(self.hidden(latent)))
         made = made.to(torch.promote_types(made.dtype, torch.float32))
         images = (torch.tanh(made) + 1) / 2 if self.tanh else torch.sigmoid(made)
@@ -332,20 +350,38 @@ class Autoencoder(nn.Module):
         "Mean and log-variance `(N, d)` of q(z|x), in float32. Raises `ConfigError` where there is no posterior."
         return self.bottleneck.posterior(self.features(images))
 
-    def decode(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
-        "Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`; in the canonical pose where none is given."
+    def batch_of(self, table) -> Tensor | None:
+        """The number of each cell's batch `(N,)` by its table, −1 for one that the decoder does not know; None for a decoder without batches."""
+        a = self.architecture
+        if not a.batches:
+            return None
+        if a.batch not in table:
+            return torch.full((len(table),), -1)
+        numbers = {name: number for number, name in enumerate(a.batches)}
+        return torch.tensor([numbers.get(str(name), -1) for name in table[a.batch]])
+
+    def decode(self, latent: Tensor, pose: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
+        """Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`; in the canonical pose where none is given, and as the mean of all
+        batches where none is given.
+        """
         if latent.ndim != 2 or latent.shape[1] != self.latent_dim:
             raise ShapeError(
                 f"latents of shape {tuple(latent.shape)} do not fit {self.name}, which has (N, {self.latent_dim})"
             )
-        decoded = self.decoder(latent)
+        decoded = self.decoder(latent, batch)
         return decoded if pose is None else restore_pose(decoded, pose)
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
+    def forward(
+        self,
+        images: Tensor,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Output:
         if noise is None:
             noise = _normal(len(images), self.bottleneck.noise_width, images, generator)
         code = self.bottleneck.code(self.features(images), noise)
-        return Output(self.decode(code.latent, self.pose(images)), code)
+        return Output(self.decode(code.latent, self.pose(images), batch), code)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         "Images `(n, C, H, W)` of `n` draws from the prior. Raises `ConfigError` where there is none."

@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart'
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
-# %% ../../nbs/training/02_model.ipynb #1bcca00c
+# %% ../../nbs/training/02_model.ipynb #319c977d
 import os
 import platform
 import warnings
@@ -32,15 +32,15 @@ from ..models.map import LatentMap, fit_map, map_from
 from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
-# %% ../../nbs/training/02_model.ipynb #64cb7fec
+# %% ../../nbs/training/02_model.ipynb #f1819546
 #: Format of cards; readers refuse newer ones.
 FORMAT = 1
 
-# %% ../../nbs/training/02_model.ipynb #428fb8f3
+# %% ../../nbs/training/02_model.ipynb #9fa5f426
 #: Metrics that every card with metrics has.
 METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-# %% ../../nbs/training/02_model.ipynb #023a0463
+# %% ../../nbs/training/02_model.ipynb #d908b8b0
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
     "Metrics, where all of `METRICS` are there or none is."
     missing = [name for name in METRICS if name not in metrics]
@@ -48,11 +48,11 @@ def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
-# %% ../../nbs/training/02_model.ipynb #06ffa641
+# %% ../../nbs/training/02_model.ipynb #07eb7fd4
 #: How parts of a card are validated: a number is a number, and not a text that looks like one.
 STRICT = ConfigDict(strict=True, extra="allow")
 
-# %% ../../nbs/training/02_model.ipynb #680e9a56
+# %% ../../nbs/training/02_model.ipynb #3e8df61e
 class Versions(TypedDict):
     "Versions of the packages that decide a model's numbers."
 
@@ -60,7 +60,7 @@ class Versions(TypedDict):
     microvae: str
     torch: str
 
-# %% ../../nbs/training/02_model.ipynb #1366e50d
+# %% ../../nbs/training/02_model.ipynb #aaee9f64
 class ModelPart(TypedDict):
     "The network."
 
@@ -73,14 +73,14 @@ class ModelPart(TypedDict):
     variational: bool
     parameters: int
 
-# %% ../../nbs/training/02_model.ipynb #6d2cc5bc
+# %% ../../nbs/training/02_model.ipynb #12df6517
 class StepPart(TypedDict):
     "One step that brought images to [0, 1]."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
-# %% ../../nbs/training/02_model.ipynb #84b3b8ff
+# %% ../../nbs/training/02_model.ipynb #eefbc07e
 class NormalisationPart(TypedDict):
     "How images were brought to [0, 1], and the range that they had then."
 
@@ -88,7 +88,7 @@ class NormalisationPart(TypedDict):
     preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# %% ../../nbs/training/02_model.ipynb #db35cef6
+# %% ../../nbs/training/02_model.ipynb #5b208104
 class DataPart(TypedDict):
     "The images that were trained on; a dictionary `source` says how they can be loaded again, a text where they came from."
 
@@ -100,7 +100,7 @@ class DataPart(TypedDict):
     source: NotRequired[dict[str, Any] | str | None]
     licence: NotRequired[str]
 
-# %% ../../nbs/training/02_model.ipynb #98248697
+# %% ../../nbs/training/02_model.ipynb #bcb3008c
 class TrainingPart(TypedDict):
     "How the model was trained; `asked` is the largest number of epochs that was allowed."
 
@@ -111,7 +111,7 @@ class TrainingPart(TypedDict):
     seed: int
     kl_warmup: NotRequired[int]
 
-# %% ../../nbs/training/02_model.ipynb #1c614c76
+# %% ../../nbs/training/02_model.ipynb #8846951c
 class Card(TypedDict):
     "What is known of a model."
 
@@ -126,10 +126,10 @@ class Card(TypedDict):
     training: TrainingPart
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
-# %% ../../nbs/training/02_model.ipynb #817854d7
+# %% ../../nbs/training/02_model.ipynb #66301065
 CARD = TypeAdapter(Card)
 
-# %% ../../nbs/training/02_model.ipynb #c4a2e27e
+# %% ../../nbs/training/02_model.ipynb #8aece515
 def card_tree(path) -> dict:
     "The content of a `card.json` of any layout. Raises `ConfigError` where it is no JSON object, or has a newer format."
     try:
@@ -145,7 +145,7 @@ def card_tree(path) -> dict:
         )
     return card
 
-# %% ../../nbs/training/02_model.ipynb #30c7c5d6
+# %% ../../nbs/training/02_model.ipynb #e19d4a15
 def read_card(folder) -> Card | None:
     "The card in a folder, None where it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
@@ -162,7 +162,7 @@ def read_card(folder) -> Card | None:
         ) from error
     return cast(Card, card)  # as it stands in the file: validation would make every metric a float
 
-# %% ../../nbs/training/02_model.ipynb #421ade4c
+# %% ../../nbs/training/02_model.ipynb #fc1b3c80
 def advice(training: dict) -> str:
     """What to try where latent dimensions are not used, relative to how the model was trained.
 
@@ -172,7 +172,7 @@ def advice(training: dict) -> str:
     warmup = max(10, 2 * training.get("kl_warmup", 0))
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
-# %% ../../nbs/training/02_model.ipynb #478810e1
+# %% ../../nbs/training/02_model.ipynb #402ef5cc
 def summary(card: Card) -> str:
     "A card as some sentences."
     model = card["model"]
@@ -204,7 +204,7 @@ def summary(card: Card) -> str:
         lines.append(f"It could use more latent dimensions. {advice(training)}")
     return "\n".join(lines)
 
-# %% ../../nbs/training/02_model.ipynb #5ca5ad1c
+# %% ../../nbs/training/02_model.ipynb #8c5448db
 def readme_of(card: Card) -> str:
     "A card as the README.md that model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
@@ -229,19 +229,19 @@ codes = vae.transform(cells)
 Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
-# %% ../../nbs/training/02_model.ipynb #797c10ff
+# %% ../../nbs/training/02_model.ipynb #d130e778
 def write_card(folder, card: Card):
     "Write a card, and the README made from it, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-# %% ../../nbs/training/02_model.ipynb #38118c90
+# %% ../../nbs/training/02_model.ipynb #08e4442c
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-# %% ../../nbs/training/02_model.ipynb #865652a9
+# %% ../../nbs/training/02_model.ipynb #6a2fa8e6
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
     """The network of a file of `save_weights`, ready for use, and its config.
 
@@ -261,7 +261,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return network.eval(), config
 
-# %% ../../nbs/training/02_model.ipynb #651c76ef
+# %% ../../nbs/training/02_model.ipynb #89e488df
 def versions() -> dict[str, str]:
     "Versions of what decides a model's numbers."
     found = {"python": platform.python_version()}
@@ -272,11 +272,11 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-# %% ../../nbs/training/02_model.ipynb #c4ebf563
+# %% ../../nbs/training/02_model.ipynb #56ca359e
 #: The file of a model's map.
 MAP = "map.safetensors"
 
-# %% ../../nbs/training/02_model.ipynb #623173c4
+# %% ../../nbs/training/02_model.ipynb #a2d2fb89
 @dataclass
 class Model:
     "A trained network with its config, its history and its card."
@@ -401,12 +401,12 @@ class Model:
             f"β = {config.objective.beta:g}, seed {config.training.seed}, {epochs} {planned}epochs{total}{place}>"
         )
 
-# %% ../../nbs/training/02_model.ipynb #296d03b4
+# %% ../../nbs/training/02_model.ipynb #16262534
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-# %% ../../nbs/training/02_model.ipynb #13925a78
+# %% ../../nbs/training/02_model.ipynb #aa19e6ba
 def newest_run(folder: Path) -> Path:
     """The folder itself where it is a model, or that of the newest finished run in it, with a warning where a newer run is not finished.
 
@@ -428,7 +428,7 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-# %% ../../nbs/training/02_model.ipynb #7769e3b6
+# %% ../../nbs/training/02_model.ipynb #69137227
 def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray | None]:
     "The map in a file, and the codes that it will be fitted on; None for what is not there."
     if not path.exists():
@@ -442,7 +442,7 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
     except ConfigError as error:
         raise ImageError(f"{path} holds no map of this model: {error}") from error
 
-# %% ../../nbs/training/02_model.ipynb #198c5624
+# %% ../../nbs/training/02_model.ipynb #91bada69
 @checked
 def load_model(path: str | os.PathLike) -> Model:
     """The model in a folder, the newest of a folder of runs, or that of a file of weights alone.
@@ -458,7 +458,7 @@ def load_model(path: str | os.PathLike) -> Model:
     view, reference = _read_map(folder / MAP, network.latent_dim)
     return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
 
-# %% ../../nbs/training/02_model.ipynb #7813dba3
+# %% ../../nbs/training/02_model.ipynb #1f997677
 def network_of(model: Model | Autoencoder) -> Autoencoder:
     "The network of a model; a network is given back as it is."
     return model.network if isinstance(model, Model) else model

@@ -23,6 +23,7 @@ from .outputs import latent_columns
 from ..core.files import free, replace_file
 from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
+from ..evaluation.comparison import Comparison, plot_comparison
 from ..evaluation.latent import empirical_kl
 from microvae.evaluation.pictures import (
     lattice,
@@ -36,6 +37,7 @@ from microvae.evaluation.pictures import (
 )
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import decoded, reconstruct
+from ..evaluation.statistics import Interval
 from ..training.model import Model
 
 # %% ../../nbs/app/05_report.ipynb #c04
@@ -61,7 +63,13 @@ class Figured(NamedTuple):
     figure: Figure
 
 # %% ../../nbs/app/05_report.ipynb #053f29bd
-def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
+def figures_of(
+    model: Model,
+    cells: CellImages,
+    codes: pd.DataFrame,
+    colour: str | None = None,
+    compared: Comparison | None = None,  # codes and other representations
+) -> Iterator[Figured]:
     "The figures of a report, one after another."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
@@ -90,6 +98,8 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
             "What the model draws at each place of the map.",
             plot_grid(drawn.reshape(9, 9, *model.image_shape), 0, cells.channels, names, bounds),
         )
+    if compared is not None:
+        yield Figured(f"What predicts {compared.label}", compared.answer, plot_comparison(compared))
     most = widest(values, 6)
     yield Figured(
         "Along each dimension",
@@ -118,7 +128,9 @@ def _picture(figure: Figure) -> str:
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
 # %% ../../nbs/app/05_report.ipynb #22c6abc6
-def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+def tables_of(
+    model: Model, codes: pd.DataFrame, compared: Comparison | None = None
+) -> dict[str, list[tuple[str, str]]]:
     "Heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
     config = model.config
@@ -142,6 +154,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
     }
     return {
         "Quality on held-out cells": list(metrics.items()),
+        **({} if compared is None else _compared(compared)),
         "Data": list(data.items()),
         "Latent dimensions (empirical KL)": [
             (f"latent {k + 1}", f"{value:.2f} nats, variance {values[:, k].var():.2f}")
@@ -155,6 +168,16 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
         ],
     }
 
+# %% ../../nbs/app/05_report.ipynb #22c6abc7
+def _compared(compared: Comparison) -> dict[str, list[tuple[str, str]]]:
+    "A comparison as a table of the report."
+    heading = f"Balanced accuracy of {compared.label}, {compared.cells:,} cells, 95 % intervals over {compared.groups}"
+    rows = [
+        (row.representation, Interval(row.balanced_accuracy, row.low, row.high, 0).text(3))
+        for row in compared.table.itertuples()
+    ]
+    return {heading: [*rows, ("chance", f"{compared.chance:.3f}")]}
+
 # %% ../../nbs/app/05_report.ipynb #f4876bdc
 def write_report(
     path,
@@ -163,13 +186,14 @@ def write_report(
     codes: pd.DataFrame,
     colour: str | None = None,
     overwrite: bool = False,
+    compared: Comparison | None = None,  # of `compare_codes`, whose answer the page gives
 ) -> Path:
     "Write a run's report as one page, whole or not at all. Raises `ConfigError` where a file is there already."
     path = Path(path)
     free(path, overwrite)
     figures = [
         dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure))
-        for item in figures_of(model, cells, codes, colour)
+        for item in figures_of(model, cells, codes, colour, compared)
     ]
     page = (
         Environment(autoescape=True)
@@ -180,7 +204,7 @@ def write_report(
             style=asset("page.css"),
             summary=model.summary(),
             figures=figures,
-            tables=tables_of(model, codes),
+            tables=tables_of(model, codes, compared),
         )
     )
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))

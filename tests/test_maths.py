@@ -216,7 +216,7 @@ def test_a_step_is_pytorch_s_own():
     run = mv.fit("MP2_64", cells, mv.RunConfig(training=training), None, device="cpu", progress=False)
 
     config = prepare("MP2_64", cells, None, run.config)
-    loop, _ = begin(None, cells, config, None, torch.device("cpu"))
+    loop = begin(None, cells, config, None, torch.device("cpu"))
     model = loop.model
     images = torch.from_numpy(cells.images)
     noise = loop.noise(images)

@@ -126,6 +126,17 @@ def test_a_sweep_on_a_cluster_gives_what_this_machine_gives(tmp_path):
         again = mv.sweep(
             configs, cells, folder=tmp_path / "far", scheduler=cluster.scheduler_address, device="cpu", progress=False
         )
+        rows = np.split(np.arange(120), 2)
+        folds = mv.sweep(
+            configs[:1] * 2,
+            cells,
+            folder=tmp_path / "folds",
+            scheduler=cluster.scheduler_address,
+            device="cpu",
+            progress=False,
+            parts=[(rows[0], rows[1]), (rows[1], rows[0])],
+        )
+    assert [run.config.data.fingerprint.split("-")[0] for run in folds] == [cells[part].fingerprint() for part in rows]
     here = mv.sweep(configs, cells, folder=tmp_path / "here", device="cpu", progress=False)
     for a, b, c in zip(far, here, again):
         assert a.folder.name == b.folder.name

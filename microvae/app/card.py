@@ -117,7 +117,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
             table = file.read(use_threads=False)
         history = {name: table[name].to_numpy() for name in table.column_names}
         totals = judged(history, config.objective.beta)
-        kept = int(np.argmin(totals)) if config.training.keep_best else len(totals) - 1
+        kept = int(np.argmin(totals)) if config.training.keep_best else -1
         return {name: float(history[name][kept]) for name in LOSSES if name in history}
     except Exception as error:
         raise unreadable(path, error) from error

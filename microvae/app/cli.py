@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -384,6 +384,7 @@ class Fitting:
     def config(self, images: int):
         "The config of a run with so many images."
         from microvae.app.estimator import epochs_and_patience
+        from microvae.core.device import Precision
         from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 
         longest, patience = epochs_and_patience(images, self.batch_size)
@@ -399,7 +400,7 @@ class Fitting:
                 self.batch_size,
                 self.learning_rate,
                 self.seed,
-                precision=self.precision,
+                precision=cast(Precision, self.precision),
                 early_stopping=stop,
                 keep_best=stop is not None,
             ),

@@ -257,14 +257,14 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out!r}, it must lie between 0 and 1, e.g. 0.1")
         longest, patience = epochs_and_patience(ceil(images * (1 - self.held_out)), self.batch_size)
-        stop = patience if self.early_stopping == "auto" else self.early_stopping
+        stop = patience if isinstance(self.early_stopping, str) else self.early_stopping
         seed = (
             self.random_state
             if isinstance(self.random_state, (int, np.integer))
             else check_random_state(self.random_state).randint(2**31 - 1)
         )
         training = Training(
-            longest if self.epochs == "auto" else self.epochs,
+            longest if isinstance(self.epochs, str) else self.epochs,
             self.batch_size,
             self.learning_rate,
             int(seed),
@@ -416,7 +416,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         c = model.config
         name = model.config.model.name
         est = cls(
-            c.model.latent_dim,
+            model.latent_dim,
             c.objective.beta,
             int(name.removeprefix("depth")) if name.startswith("depth") else "auto",
             epochs=c.training.epochs,

@@ -71,10 +71,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
     for start in range(0, len(cells), across * down):
         part = cells[start : start + across * down]
         tiles = np.concatenate(
-            [
-                levels(part[i : i + 2000].in_memory().resized(height, width).images, display)
-                for i in range(0, len(part), 2000)
-            ]
+            [levels(part[i : i + 2000].resized(height, width).images[:], display) for i in range(0, len(part), 2000)]
         )
         sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
         for k, tile in enumerate(tiles):
@@ -223,9 +220,9 @@ def _atlas(model: Model, codes: np.ndarray, axes: list[int], display: dict, step
     if y != x:
         grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
-    made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width).images
+    made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width)
     picture = (
-        levels(made, display)
+        levels(made.images[:], display)
         .reshape(steps, steps, height, width, 3)
         .transpose(0, 2, 1, 3, 4)
         .reshape(steps * height, steps * width, 3)

@@ -63,7 +63,7 @@ class DecoderGraph(nn.Module):
         return self.model.decode(latent, pose)
 
 # %% ../../nbs/app/03_export.ipynb #d93974b6
-def graphs(model: Autoencoder) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+def graphs(model: Autoencoder) -> dict[str, tuple[EncoderGraph | DecoderGraph, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
@@ -119,16 +119,17 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter prints each of its steps
             warnings.simplefilter("ignore")
             count = {0: torch.export.Dim("n")}
-            program = torch.onnx.export(
+            torch.onnx.export(
                 graph,
                 inputs,
+                path,
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
                 dynamic_shapes=(count,) * len(inputs),
                 dynamo=True,
                 verbose=False,
+                external_data=False,  # one file
             )
-            program.save(path)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         off[name] = _agree(
             name,

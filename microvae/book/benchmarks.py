@@ -54,7 +54,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     return labels
 
 # %% ../../nbs/book/02_benchmarks.ipynb #96c3648a
-CHANGES = {
+CHANGES: dict[str, dict] = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
     "smoothing 1": dict(smoothing=1.0),

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .benchmarks import peak_memory
-from ..core.device import resolve_device, resolve_precision
+from ..core.device import Precision, resolve_device, resolve_precision
 from ..core.errors import require, unknown_name
 from ..core.files import write_json, write_table
 from ..core.progress import progress_bar
@@ -115,7 +115,7 @@ class Clock:
         self.times.append(perf_counter())
 
 # %% ../../nbs/book/04_speed.ipynb #990de56b
-def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
+def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: Precision = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)

@@ -20,10 +20,11 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -536,7 +537,7 @@ def read_json(path) -> dict:
     return found
 
 # %% ../../nbs/core/01_files.ipynb #2ead6a40
-def write_json(path, content: dict, lasting: bool = True) -> Path:
+def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting

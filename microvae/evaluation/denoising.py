@@ -72,7 +72,7 @@ def denoise(
         if masks is not None:
             rows |= {
                 f"contrast_{name}": contrast(images, *masks)
-                for name, images in (("true", clean.images), ("before", given.images), ("after", made))
+                for name, images in (("true", clean.images[:]), ("before", given.images[:]), ("after", made))
             }
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)

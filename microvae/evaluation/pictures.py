@@ -365,7 +365,7 @@ def plot_map(
     # of one dimension, spread so that points do not overlap
     places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)
     rows, extent = nearest_to_lattice(places, steps)
-    drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
+    drawn = composite(cells[np.unique(rows[rows >= 0])].images[:], cells.channels)
     number = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}
     (height, width) = cells.image_shape[1:]
     side = max(height, width)

@@ -201,7 +201,9 @@ def plot_against_parameters(
     group: str | None = None,  # a panel for each value of this column
 ) -> Figure:
     "Mean and range over seeds of a loss against the number of parameters, a point a model."
-    panels = [(None, runs)] if group is None else list(runs.groupby(group))
+    panels = [("", runs)]
+    if group is not None:
+        panels = [(f"{group.replace('latent_dim', 'latent size')} {name}", part) for name, part in runs.groupby(group)]
     with styled():
         fig, axes = plt.subplots(
             1,
@@ -212,7 +214,7 @@ def plot_against_parameters(
             layout="constrained",
         )
         colours = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(sorted(runs.model.unique()))}
-        for axis, (name, part) in zip(axes[0], panels):
+        for axis, (title, part) in zip(axes[0], panels):
             for model, seeds in part.groupby("model"):
                 mean = seeds[value].mean()
                 x = seeds.parameters.iloc[0] / 1e3
@@ -227,7 +229,7 @@ def plot_against_parameters(
                 )
             axis.set(
                 xlabel="parameters (thousands)",
-                title="" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}",
+                title=title,
             )
             axis.margins(x=0.1)
         axes[0, 0].set_ylabel(label)

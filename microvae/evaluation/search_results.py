@@ -76,16 +76,10 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
         "parallel": dict(target=lambda trial: trial.value, target_name=label),
         "importance": dict(evaluator=_variance_explained()),
     }
+    sizes = {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}
+    look: dict = {"figure.figsize": sizes[picture], "font.size": 9}
     study = study_of(trials, space)
-    with (
-        warnings.catch_warnings(),
-        styled(
-            **{
-                "figure.figsize": {"history": (5.6, 3.3), "parallel": (8.4, 3.6), "importance": (5.6, 2.6)}[picture],
-                "font.size": 9,
-            }
-        ),
-    ):
+    with warnings.catch_warnings(), styled(**look):
         warnings.simplefilter("ignore")  # that these pictures may change
         axis = kinds[picture](study, **settings[picture])
         figure = axis.figure

@@ -240,7 +240,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         output_padding: int | tuple[int, int] = 0,
         stride: int = 2,
     ):
-        padding = margin(kernel) if isinstance(kernel, int) else tuple(map(margin, kernel))
+        padding = margin(kernel) if isinstance(kernel, int) else (margin(kernel[0]), margin(kernel[1]))
         super().__init__(in_channels, out_channels, kernel, stride, padding, output_padding)
 
     def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
@@ -274,7 +274,7 @@ class UpBlock(nn.Sequential):
         super().__init__(*layers)
 
 # %% ../../nbs/models/01_blocks.ipynb #c20
-def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:
+def _in_memory_order(table: Tensor, maps: tuple[int, ...]) -> Tensor:
     "Rows of a `(C·H·W, d)` table as the pixels lie in memory: the channels of a pixel together."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)
 

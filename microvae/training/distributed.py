@@ -108,25 +108,16 @@ class SharedArrays:
 
     images: Any  # a stored set, an array, or the path of a .npy file
     known: dict  # table, channels, name and about
-    rows: np.ndarray | None = None  # numbers of its images; all if None
 
     def __call__(self) -> CellImages:
-        cells = CellImages(
-            np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images, **self.known
-        )
-        return cells if self.rows is None else cells[self.rows]
-
-    def rows_of(self, rows: np.ndarray) -> "SharedArrays":
-        "A handle of some of the images, by their numbers."
-        return SharedArrays(self.images, self.known, np.asarray(rows))
+        images = np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images
+        return CellImages(images, **self.known)
 
 # %% ../../nbs/training/04_distributed.ipynb #7112cbbb
-def share(cells: CellImages | None, file: Path | None = None) -> SharedArrays | None:
+def share(cells: CellImages, file: Path | None = None) -> SharedArrays:
     """A handle of a collection for other processes of this machine, while `file` exists; without a file the pixels
     travel with the handle, for other machines.
     """
-    if cells is None:
-        return None
     known = dict(table=cells.table, channels=cells.channels, name=cells.name, about=cells.about)
     if cells.stored or file is None:
         return SharedArrays(cells.images, known)

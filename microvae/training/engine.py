@@ -15,10 +15,11 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from microvae.core.device import (
     deterministic,
@@ -37,7 +38,7 @@ from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..models.autoencoders import Autoencoder
 from ..models.measures import psnr, ssim
-from .checkpoint import load_tensors, restore, run_state, save_tensors
+from .checkpoint import load_tensors, restore, run_state, save_tensors, state_file
 from .config import Data, ModelConfig, RunConfig
 from .distributed import Group, share, side_by_side
 from .loggers import logged
@@ -241,7 +242,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
     return Data(
         cells.name,
-        tuple(cells.image_shape),
+        cells.image_shape,
         len(cells),
         0 if validation is None else len(validation),
         "-".join(prints),
@@ -251,7 +252,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
 # %% ../../nbs/training/07_engine.ipynb #292fbdd9
 def check_model(model):
     "Raises `ConfigError` where the first argument of `fit` is neither a name nor a network, such as the config."
-    if model is None or isinstance(model, str) or isinstance(model, nn.Module) and hasattr(model, "image_shape"):
+    if model is None or isinstance(model, (str, Autoencoder)):
         return
     raise ConfigError(
         f"model is {kind_of(model)}; it must be a name of mv.available(), a network of mv.build, or None for that of the config, as in mv.fit(None, cells, config)"
@@ -269,7 +270,7 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ShapeError(
             f"{validation.name} has images of shape {validation.image_shape}, {cells.name} of {cells.image_shape}; both parts must have one shape"
         )
-    if isinstance(model, nn.Module):
+    if isinstance(model, Autoencoder):
         network = model
     else:
         named = config.model if model is None else replace(config.model, name=model)
@@ -293,23 +294,22 @@ def _holds(data: Data, expected: Data) -> bool:
 # %% ../../nbs/training/07_engine.ipynb #60744491
 def begin(
     model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
-) -> tuple[Loop, Path | None]:
-    "A run at its first epoch, or as its checkpoint left it; and the checkpoint's file, for the first process of a group."
+) -> Loop:
+    "A run at its first epoch, or as its checkpoint left it."
     fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
-    sample = cells.sample(4096).images[:] if cells.stored else cells.images
+    sample = (cells.sample(4096) if cells.stored else cells).images[:]
     fresh.decoder.start_from(torch.from_numpy(sample.mean((0, 2, 3))))
-    network = (model if isinstance(model, nn.Module) else fresh).to(device)
+    network = (model if isinstance(model, Autoencoder) else fresh).to(device)
     if device.type == "cpu":
         hold_memory()
     step = Step(network, config, resolve_precision(config.training.precision, device), group)
     loop = Loop(step, torch.Generator().manual_seed(config.training.seed), [])
-    checkpoint = None if home is None else home / "checkpoint" / "state.safetensors"
-    if checkpoint is not None and checkpoint.exists():
-        loop.resume(checkpoint)
+    if home is not None and state_file(home).exists():
+        loop.resume(state_file(home))
     if home is not None and group.rank == 0:
         write_json(home / "config.json", config.as_dict())
         write_json(home / "environment.json", environment(device, step.dtype))
-    return loop, checkpoint if group.rank == 0 else None
+    return loop
 
 # %% ../../nbs/training/07_engine.ipynb #64f76536
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
@@ -348,7 +348,7 @@ def fit(
     home = None if folder is None else Path(folder) / config.identity()
     if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists():
         return load_model(home)
-    settings = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
+    settings: dict[str, Any] = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
     if processes > 1:
         return _fit_together(
             model,
@@ -363,9 +363,10 @@ def fit(
     with writing(home, group := Group.current(device)), logged(None if group.rank else log, config, folder) as written:
         if home is not None and (home / "model.safetensors").exists():
             return load_model(home)
-        loop, checkpoint = begin(model, cells, config, home, device, group)
+        loop = begin(model, cells, config, home, device, group)
+        checkpoint = None if home is None or group.rank else state_file(home)
         images = resident(cells, device)
-        held = None if validation is None else resident(validation.in_memory(), device)
+        held = None if validation is None else as_tensor(validation, device)
         with deterministic(), missing_operators(device):
             train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
@@ -470,7 +471,7 @@ def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
     if home is not None and done and loop.step.group.rank == 0:
         write_table(home / "history.parquet", run.history)
         if not keep_state:
-            (home / "checkpoint" / "state.safetensors").unlink(missing_ok=True)
+            state_file(home).unlink(missing_ok=True)
         save_weights(run.network, run.config, home / "model.safetensors")
     return run
 
@@ -481,15 +482,17 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         raise ConfigError("on_epoch cannot be called from other processes; leave it out, or take processes=1")
     if settings["log"] and folder is None:
         raise ConfigError("several processes log only what is kept; give folder=...")
-    weights = model.state_dict() if isinstance(model, nn.Module) else None
+    weights = model.state_dict() if isinstance(model, Autoencoder) else None
     with TemporaryDirectory() as shared:
-        parts = [share(part, Path(shared) / f"{name}.npy") for name, part in (("train", cells), ("held", validation))]
+        train = share(cells, Path(shared) / "train.npy")
+        held = None if validation is None else share(validation, Path(shared) / "held.npy")
         if weights is not None:
             save_tensors(Path(shared) / "start.safetensors", weights)
         trained, history, finished = side_by_side(
             _fit_part,
             processes,
-            *parts,
+            train,
+            held,
             config,
             str(folder or shared),
             device.type,
@@ -531,7 +534,7 @@ def train_longer(
         raise ConfigError(
             f"the run is paused at epoch {len(run.history)} of {run.config.training.epochs}; finish it first, by fit with the same arguments"
         )
-    state = run.home / "checkpoint" / "state.safetensors"
+    state = state_file(run.home)
     if not state.exists():
         raise ConfigError(f"the run in {run.home} kept no state; train it with folder=... and keep_state=True")
     if run.config.training.schedule in ("cosine", "exponential") or run.config.objective.kl_cycles:
@@ -548,13 +551,13 @@ def train_longer(
             f"{cells.name} are not the cells, or not the held-out part, that the run in {run.folder} was trained on"
         )
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
-    start = run.home.parent / config.identity() / "checkpoint" / "state.safetensors"
+    start = state_file(run.home.parent / config.identity())
     if not start.exists():
         save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
 # %% ../../nbs/training/07_engine.ipynb #c14
 @checked
-def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
+def as_tensor(cells: CellImages, device: str | torch.device = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)`, to be given to a model."
     return torch.from_numpy(cells.images[:]).to(resolve_device(device))

@@ -122,6 +122,7 @@ class Card(TypedDict):
     normalisation: NormalisationPart
     data: DataPart
     training: TrainingPart
+    arrays: NotRequired[dict[str, Any]]  # the form of the arrays that an estimator was given
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
 # %% ../../nbs/training/02_model.ipynb #d4cafa1b
@@ -161,13 +162,13 @@ def read_card(folder) -> Card | None:
     return cast(Card, card)  # as it stands in the file: validation would make every metric a float
 
 # %% ../../nbs/training/02_model.ipynb #c06a
-def advice(training: dict) -> str:
+def advice(beta: float, kl_warmup: int = 0) -> str:
     """What to try where latent dimensions are not used, relative to how the model was trained.
 
-    Parameters: training, as a card has it. Example: `advice(dict(beta=1.0))` names β = 0.1.
+    Parameters: beta and kl_warmup that it was trained with. Example: `advice(1.0)` names β = 0.1.
     """
-    smaller = f"{training['beta'] / 10:g}"
-    warmup = max(10, 2 * training.get("kl_warmup", 0))
+    smaller = f"{beta / 10:g}"
+    warmup = max(10, 2 * kl_warmup)
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
 # %% ../../nbs/training/02_model.ipynb #c07
@@ -196,10 +197,11 @@ def summary(card: Card) -> str:
         f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance "
         f"(PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {used} of {dimensions} latent dimensions."
     )
+    what_to_do = advice(training["beta"], training.get("kl_warmup", 0))
     if model["variational"] and used == 0:
-        lines.append(f"The posterior has collapsed: all images have the same code. {advice(training)}")
+        lines.append(f"The posterior has collapsed: all images have the same code. {what_to_do}")
     elif model["variational"] and used < min(dimensions, 2):
-        lines.append(f"It could use more latent dimensions. {advice(training)}")
+        lines.append(f"It could use more latent dimensions. {what_to_do}")
     return "\n".join(lines)
 
 # %% ../../nbs/training/02_model.ipynb #665f30ce

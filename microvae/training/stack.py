@@ -69,7 +69,8 @@ class Rows:
         self.template = template
         self.loops = loops
         like = loops[0].step.weights
-        self.weights = torch.zeros(len(loops), as_one_vector(template).numel(), device=like.device, dtype=like.dtype)
+        width = as_one_vector(template)[0].numel()
+        self.weights = torch.zeros(len(loops), width, device=like.device, dtype=like.dtype)
         self.gradient = torch.zeros_like(self.weights)
         self.parameters = self._parameters()
         self.rows = []
@@ -128,7 +129,7 @@ class Stack:
         self.device = step.device
         self.autocast = step.autocast
         self.dtype = step.dtype
-        self.widest = max(int(loop.model.latent_dim) for loop in loops)
+        self.widest = max(loop.model.latent_dim for loop in loops)
         network = replace(self.config.model, latent_dim=self.widest).network(self.config.data.image_shape)
         self.template = network.to(self.device, step.weights.dtype)
         for layer in self.template.modules():

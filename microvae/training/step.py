@@ -18,7 +18,7 @@ from ..core.device import is_out_of_memory, true_float32
 from ..core.errors import DeviceError
 from ..models.autoencoders import Autoencoder, Output
 from ..models.blocks import Dropout, seed_dropout
-from ..models.bottlenecks import kl_between
+from ..models.bottlenecks import Posterior, kl_between
 from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
@@ -36,16 +36,17 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     return found
 
 # %% ../../nbs/training/05_step.ipynb #da14bdaa
-def as_one_vector(model: nn.Module) -> nn.Parameter:
-    "Move all parameters into one vector, and their gradients into another, of which they become views."
+def as_one_vector(model: nn.Module) -> tuple[nn.Parameter, Tensor]:
+    "Move all parameters into one vector, and their gradients into another, of which they become views; both vectors."
     parameters = list(model.parameters())
     size = sum(p.numel() for p in parameters)
     vector = nn.Parameter(torch.empty(size, device=parameters[0].device, dtype=parameters[0].dtype))
-    vector.grad = torch.zeros_like(vector)
-    for p, place, slope in zip(parameters, views(vector.detach(), model), views(vector.grad, model)):
+    gradient = torch.zeros_like(vector)
+    vector.grad = gradient
+    for p, place, slope in zip(parameters, views(vector.detach(), model), views(gradient, model)):
         p.data = place.copy_(p.data)
         p.grad = slope
-    return vector
+    return vector, gradient
 
 # %% ../../nbs/training/05_step.ipynb #2cd4a3ec
 def on_their_own(model: nn.Module):
@@ -74,9 +75,11 @@ class Batch(NamedTuple):
     def part_of(self, group: Group) -> "Batch":
         "This process's part, with the channels of a pixel together in memory."
         ours = Batch(*map(group.part, self.tensors()))
-        views = (ours.images, ours.second_view)
-        ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
-        return ours._replace(images=ordered[0], second_view=ordered[1])
+        second = ours.second_view
+        return ours._replace(
+            images=ours.images.contiguous(memory_format=torch.channels_last),
+            second_view=None if second is None else second.contiguous(memory_format=torch.channels_last),
+        )
 
 # %% ../../nbs/training/05_step.ipynb #5e0d1a02
 class Rates(NamedTuple):
@@ -131,12 +134,12 @@ class Step:
         self.config = config
         self.dtype = dtype
         self.group = group
-        self.weights = as_one_vector(model)
+        self.weights, self.slope = as_one_vector(model)
         self.device = self.weights.device
         self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
         self.drops = any(isinstance(layer, Dropout) for layer in model.modules())
         self.largest: int | None = None  # images that fit into memory at once; None while all did
-        self.gradient = replayed(self.backward, model, self.weights.grad)
+        self.gradient = replayed(self.backward, model, self.slope)
 
     def autocast(self):
         "The precision of convolutions."
@@ -154,13 +157,14 @@ class Step:
         "The terms of the objective for each image."
         output = self.predict(batch.images, batch.noise, batch.seeds)
         terms = elbo_terms(output, batch.images, **elbo_settings(self.config.objective, capacity))
-        if batch.second_view is None:
+        first = output.code
+        if batch.second_view is None or not isinstance(first, Posterior):  # `fit` refuses alignment without posteriors
             return terms
         if self.drops:
             seed_dropout(self.model, None if batch.seeds is None else batch.seeds + 1)
         with self.autocast():
             second = self.model.posterior(batch.second_view)
-        terms.extra = self.config.objective.alignment * kl_between(second, (output.mean, output.log_variance))
+        terms.extra = self.config.objective.alignment * kl_between(second, (first.mean, first.log_variance))
         return terms
 
     def backward(self, weight: Tensor, *tensors: Tensor) -> Tensor:
@@ -182,7 +186,7 @@ class Step:
         sums = self.accumulate(
             batch.part_of(self.group), torch.tensor(weight, device=self.device, dtype=self.weights.dtype)
         )
-        for tensor in (self.weights.grad, sums):
+        for tensor in (self.slope, sums):
             self.group.add_up(tensor)
         if self.config.training.gradient_clip:
             nn.utils.clip_grad_norm_([self.weights], self.config.training.gradient_clip)
@@ -199,7 +203,7 @@ class Step:
         "Gradient and sums of a batch, in parts where memory is short."
         n = len(batch.images)
         while True:
-            self.weights.grad.zero_()
+            self.slope.zero_()
             if not n:  # more processes than images in the last batch
                 return torch.zeros(2, device=self.device, dtype=self.weights.dtype)
             try:

@@ -97,6 +97,8 @@ from microvae.evaluation.prediction import calibration as calibration
 from microvae.evaluation.prediction import shape_features as shape_features
 from microvae.evaluation.prediction import cluster_agreement as cluster_agreement
 from microvae.evaluation.invariance import code_movement as code_movement
+from microvae.evaluation.batches import sphere as sphere
+from microvae.evaluation.batches import batch_scores as batch_scores
 from microvae.evaluation.pictures import plot_marginals as plot_marginals
 from microvae.evaluation.pictures import plot_tracks as plot_tracks
 from microvae.evaluation.pictures import decoded_grid as decoded_grid

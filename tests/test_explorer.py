@@ -96,6 +96,13 @@ def picture(page, name):
     return np.array(values, np.uint8).reshape(*size, 4)[..., :3]
 
 
+def on_latent_axes(page):
+    "Show the first two latent axes instead of the model's map."
+    page.select_option("#plane", label="latent axes")
+    page.select_option("#axis-x", "0")
+    page.select_option("#axis-y", "1")
+
+
 def outlying(codes):
     "The cell that lies farthest to the right, with nobody near."
     return int(codes.latent_1.argmax())
@@ -104,7 +111,7 @@ def outlying(codes):
 def test_hover_shows_the_cell_and_its_row(made, open_page):
     _, cells, codes, pages = made
     page = open_page(pages["onnx"].as_uri())
-    page.select_option("#axis-x", "0")
+    on_latent_axes(page)
     cell = outlying(codes)
     page.mouse.move(*at(page, cell))
     page.wait_for_selector("#tip", state="visible")
@@ -124,8 +131,7 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
     "The decoder in the page is the decoder: to one level of 255."
     run, cells, codes, pages = made
     page = open_page(pages["onnx"].as_uri())
-    page.select_option("#axis-x", "0")
-    page.select_option("#axis-y", "1")
+    on_latent_axes(page)
     box = page.locator("#over").bounding_box()
     settled(page, lambda: page.mouse.dblclick(box["x"] + 300, box["y"] + 300))
     page.mouse.move(box["x"] + 300, box["y"] + 300)
@@ -147,10 +153,39 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
     assert drawn.std() > 5
 
 
+@pytest.mark.parametrize("kind", ["onnx", "atlas"])
+def test_a_place_of_the_map_is_what_python_decodes_there(made, open_page, kind):
+    "Cells lie where `embed` says, and any place decodes to the code that the model's map has for it; of the atlas the nearest lattice place."
+    run, cells, codes, pages = made
+    page = open_page(pages[kind].as_uri())
+    view = run.map_of(None)
+    box = page.locator("#over").bounding_box()
+    settled(page, lambda: page.mouse.dblclick(box["x"] + 320, box["y"] + 310))
+    page.evaluate("window.microvae.pick(-1)")
+    settled(page, lambda: page.keyboard.press("ArrowLeft"))
+    place = np.array([page.evaluate("window.microvae.state.probe")])
+    at_a_cell = page.evaluate("window.microvae.toScreen(7)")
+    unit = np.diff([page.evaluate(f"window.microvae.toScreen({i})") for i in (7, 9)], axis=0) / np.diff(
+        codes[["map_1", "map_2"]].to_numpy()[[7, 9]], axis=0
+    )
+    assert np.allclose(abs(unit), abs(unit).mean(), rtol=1e-3)
+    assert np.isfinite(at_a_cell).all()
+    display = display_of(cells.sample(500).images, cells.channels)
+    drawn = picture(page, "probe-picture").astype(int)
+    if kind == "onnx":
+        expected = levels(decoded(run.network, view.codes_at(place)), display)[0]
+        assert np.abs(drawn - expected).max() <= 1
+        return
+    low, high = np.quantile(codes[["map_1", "map_2"]].to_numpy(), [0.005, 0.995], axis=0)
+    nearest = low + (high - low) / 23 * np.clip(np.round((place - low) / (high - low) * 23), 0, 23)
+    expected = levels(decoded(run.network, view.codes_at(nearest)), display)[0]
+    assert np.abs(drawn - expected).mean() < 8  # WebP is not exact
+
+
 def test_a_click_shows_original_reconstruction_and_error(made, open_page):
     run, cells, codes, pages = made
     page = open_page(pages["onnx"].as_uri())
-    page.select_option("#axis-x", "0")
+    on_latent_axes(page)
     cell = outlying(codes)
     page.mouse.click(*at(page, cell))
     page.wait_for_selector("#cell-section", state="visible")
@@ -173,8 +208,7 @@ def test_lasso_contact_sheet_and_csv(made, open_page):
     "What is drawn around is what is saved."
     _, cells, codes, pages = made
     page = open_page(pages["onnx"].as_uri())
-    page.select_option("#axis-x", "0")
-    page.select_option("#axis-y", "1")
+    on_latent_axes(page)
     box = page.locator("#over").bounding_box()
     middle = box["x"] + box["width"] / 2
     page.click("#lasso")
@@ -237,6 +271,7 @@ def test_each_cell_names_its_file_and_frame(trained, open_page, tmp_path, files)
     rows = pd.read_csv(download.value.path(), dtype=str)
     assert rows.file.tolist() == table.file.tolist()
     assert rows.frame.astype(int).tolist() == table.frame.tolist()
+    on_latent_axes(page)
     page.mouse.move(*at(page, outlying(codes)))
     page.wait_for_selector("#tip", state="visible")
     assert f"file: {table.file[outlying(codes)]}" in page.inner_text("#tip")
@@ -276,7 +311,7 @@ def test_filters_colours_theme_and_keys(made, open_page):
     page.keyboard.press("?")
     assert page.is_visible("#keys")
     page.keyboard.press("Escape")
-    settled(page, lambda: page.select_option("#plane", label="PCA"))
+    settled(page, lambda: on_latent_axes(page))
     assert picture(page, "probe-picture").std() > 5
 
 

@@ -7,7 +7,7 @@ __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 
            'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
            'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #c03
+# %% ../../nbs/app/04_explorer.ipynb #a77dbda8
 import gzip
 import json
 from base64 import b64encode
@@ -25,42 +25,42 @@ from jinja2 import Environment
 from PIL import Image
 
 from .export import write_onnx
-from .outputs import latent_columns
+from .outputs import latent_columns, without_codes
 from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
 from ..core.files import free, regular_file, replace_file
 from ..core.style import MISSING, PALETTE
 from ..data.collection import CellImages
-from ..evaluation.pictures import two_axes, widest
+from ..evaluation.pictures import lattice, two_axes, widest
 from ..evaluation.plots import display_of, in_colours
-from ..evaluation.projection import METHODS, project
 from ..evaluation.reconstruction import decoded
+from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
-# %% ../../nbs/app/04_explorer.ipynb #c05
+# %% ../../nbs/app/04_explorer.ipynb #7caad8e7
 #: Pixels of all thumbnails together, at most: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 
 #: Side of a sheet of thumbnails, at most.
 SHEET = 2048
 
-# %% ../../nbs/app/04_explorer.ipynb #d9437e2a
+# %% ../../nbs/app/04_explorer.ipynb #fd2d72f1
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as the page shows them, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-# %% ../../nbs/app/04_explorer.ipynb #89164eb3
+# %% ../../nbs/app/04_explorer.ipynb #efd5161a
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-# %% ../../nbs/app/04_explorer.ipynb #7f0b6846
+# %% ../../nbs/app/04_explorer.ipynb #516a2671
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
 
-# %% ../../nbs/app/04_explorer.ipynb #c71e7877
+# %% ../../nbs/app/04_explorer.ipynb #32a51729
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "How thumbnails lie on their sheets, and the sheets, as WebP."
     height, width = thumbnail_size(len(cells), *cells.image_shape[1:])
@@ -81,11 +81,11 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheets.append(_webp(sheet, small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #c08
+# %% ../../nbs/app/04_explorer.ipynb #637288f7
 #: A text column with more different values than that can neither colour nor filter.
 MOST_LEVELS = 1000
 
-# %% ../../nbs/app/04_explorer.ipynb #64f51da4
+# %% ../../nbs/app/04_explorer.ipynb #d5c1940e
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns that colour and filter: name, and range or levels; and their values `(columns, N)`, of levels their
     number, NaN where there is none. Columns with one value, or with too many different texts, are none of them.
@@ -108,14 +108,14 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #c09a
+# %% ../../nbs/app/04_explorer.ipynb #6c3387b0
 #: Columns that say which cell of which file a row is; they are on every page.
 IDENTITY = ("file", "frame", "label")
 
 #: Characters of further text columns together, at most; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-# %% ../../nbs/app/04_explorer.ipynb #397af944
+# %% ../../nbs/app/04_explorer.ipynb #e9de3afd
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table beside the given columns, by name, and the names of those that are left out because the page would become too large.
 
@@ -138,10 +138,10 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         size += characters
     return texts, left_out
 
-# %% ../../nbs/app/04_explorer.ipynb #c09p
+# %% ../../nbs/app/04_explorer.ipynb #35d9a326
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which says which columns there are, where a table has none of this name that gives colours."
-    own = table.drop(columns=[*latent_columns(table), "model"], errors="ignore")
+    own = without_codes(table)
     names = [column["name"] for column in columns_of(own)[0]]
     if colour is None or colour in names:
         return
@@ -151,27 +151,27 @@ def check_colour(table: pd.DataFrame, colour: str | None):
         f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #c11
+# %% ../../nbs/app/04_explorer.ipynb #cd180194
 @cache
 def asset(name: str, binary: bool = False):
     "A file that comes with the package."
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-# %% ../../nbs/app/04_explorer.ipynb #191d0ae9
+# %% ../../nbs/app/04_explorer.ipynb #7a6989ce
 def as_json(content) -> str:
     "JSON that may stand in a page: nothing in it ends a script or begins a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-# %% ../../nbs/app/04_explorer.ipynb #a705e33e
+# %% ../../nbs/app/04_explorer.ipynb #33ffced0
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-# %% ../../nbs/app/04_explorer.ipynb #9b5433f8
+# %% ../../nbs/app/04_explorer.ipynb #72783225
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-# %% ../../nbs/app/04_explorer.ipynb #4b947830
+# %% ../../nbs/app/04_explorer.ipynb #f13ddcba
 #: The content security policy: the page runs and shows only what it contains.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
@@ -179,7 +179,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob
 LARGEST_DECODER = 64_000_000
 DECODERS = ("auto", "onnx", "atlas")
 
-# %% ../../nbs/app/04_explorer.ipynb #2c4d22f8
+# %% ../../nbs/app/04_explorer.ipynb #b60e4dc5
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network itself, or `atlas`, from cells decoded beforehand.
 
@@ -201,61 +201,42 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
         else "atlas"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #84febc4a
+# %% ../../nbs/app/04_explorer.ipynb #9d3b4a02
 def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
         write_onnx(model.network, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
-# %% ../../nbs/app/04_explorer.ipynb #ae0dedb1
-def _atlas(model: Model, codes: np.ndarray, axes: list[int], display: dict, steps: int = 24) -> tuple[dict, bytes]:
-    "Decoded cells on a grid over two axes, the others at their mean."
-    x = axes[0]
-    y = axes[-1]
-    low = np.quantile(codes, 0.005, axis=0)
-    high = np.quantile(codes, 0.995, axis=0)
-    grid = np.tile(codes.mean(0), (steps, steps, 1))
-    grid[..., x] = np.linspace(low[x], high[x], steps)[None, :]
-    if y != x:
-        grid[..., y] = np.linspace(high[y], low[y], steps)[:, None]
+# %% ../../nbs/app/04_explorer.ipynb #86cba0e0
+def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, steps: int = 24) -> tuple[dict, bytes]:
+    "Decoded cells on a lattice over the map."
+    low, high = np.quantile(places, [0.005, 0.995], axis=0)
+    codes = view.codes_at(lattice((low[0], high[0], low[1], high[1]), steps))
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
-    made = CellImages(np.clip(decoded(model.network, grid.reshape(steps**2, -1)), 0, 1)).resized(height, width)
+    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width)
     picture = (
         levels(made.images[:], display)
         .reshape(steps, steps, height, width, 3)
         .transpose(0, 2, 1, 3, 4)
         .reshape(steps * height, steps * width, 3)
     )
-    return dict(steps=steps, low=[float(low[x]), float(low[y])], high=[float(high[x]), float(high[y])]), _webp(
-        picture, False
-    )
+    return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
 
-# %% ../../nbs/app/04_explorer.ipynb #2d9403b7
-def _linear(codes: np.ndarray) -> dict | None:
-    "The two principal components of codes with more than two dimensions."
-    if codes.shape[1] < 3:
-        return None
-    from sklearn.decomposition import PCA
-
-    found = PCA(2, random_state=0).fit(codes)
-    return dict(mean=found.mean_.astype(float).tolist(), components=found.components_.astype(float).tolist())
-
-# %% ../../nbs/app/04_explorer.ipynb #18bf00d2
+# %% ../../nbs/app/04_explorer.ipynb #a7f815c7
 def _first_colour(known: list[dict]) -> int:
     "The column that colours the map at first: one of few levels, else a numeric one; -1 for none, as for file names."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     numbers = (k for k, column in enumerate(known) if "levels" not in column)
     return next(few, next(numbers, -1))
 
-# %% ../../nbs/app/04_explorer.ipynb #1f7070c3
+# %% ../../nbs/app/04_explorer.ipynb #4fcda887
 def explorer_page(
     model: Model,
     cells: CellImages,
     codes: pd.DataFrame,  # of `embedding`, a row a cell
     # column that gives the colours at first; the first of few words, else of numbers, if not given
     colour: str | None = None,
-    projections: tuple[str, ...] = (),  # tsne, umap: further maps
     decoder: str = "auto",  # onnx, atlas, or auto
     title: str | None = None,
 ) -> str:
@@ -265,12 +246,14 @@ def explorer_page(
     """
     values = _checked_codes(codes, cells)
     kind = decoder_kind(model, decoder)
+    view = model.map_of(values)
+    places = view.place(values)
     about: dict = {}
     blobs: dict = {}
     for part in (
-        _map_parts(values, projections),
+        _map_parts(values, view, places),
         _table_parts(codes, colour),
-        _picture_parts(model, cells, values, kind),
+        _picture_parts(model, cells, view, places, kind),
     ):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
@@ -291,7 +274,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #800594c1
+# %% ../../nbs/app/04_explorer.ipynb #8ad69f08
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table, or a `ShapeError` where they are not numbers, one row a cell."
     if len(codes) != len(cells):
@@ -303,32 +286,37 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-# %% ../../nbs/app/04_explorer.ipynb #2d1d3224
+# %% ../../nbs/app/04_explorer.ipynb #c7beff8c
 #: A part of the page: its description in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-# %% ../../nbs/app/04_explorer.ipynb #aff6adcb
-def _map_parts(values: np.ndarray, projections: tuple[str, ...]) -> Parts:
-    "Codes, and further maps of them."
-    for method in projections:
-        if method not in METHODS:
-            raise unknown_name("projection", method, METHODS)
-    fixed = {METHODS[method]: project(values, method) for method in projections if method != "pca"}
+# %% ../../nbs/app/04_explorer.ipynb #2dd3e400
+def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
+    "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
         latent_dim=values.shape[1],
         axes=list(two_axes(values)),
         variance=values.var(0).astype(float).tolist(),
         mean=values.mean(0).tolist(),
         strips=widest(values, 8),
-        linear=_linear(values),
-        fixed=list(fixed),
+        map=None,
     )
-    return about, {"codes": _floats(values)} | {f"fixed-{name}": _floats(places) for name, places in fixed.items()}
+    content = {"codes": _floats(values)}
+    if values.shape[1] <= 2:
+        return about, content
+    content["places"] = _floats(places)
+    about["map"] = dict(name=view.name)
+    if isinstance(view, AxesMap):
+        about["map"] |= dict(mean=view.mean.tolist(), components=view.components.tolist())
+    else:
+        about["map"] |= dict(neighbours=NEIGHBOURS)
+        content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
+    return about, content
 
-# %% ../../nbs/app/04_explorer.ipynb #3abeb6fd
+# %% ../../nbs/app/04_explorer.ipynb #8c0c831f
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the cells, and which of them colours the map at first."
-    table = codes.drop(columns=[*latent_columns(codes), "model"], errors="ignore")
+    table = without_codes(codes)
     known, numbers = columns_of(table)
     texts, left_out = texts_of(table, known)
     labels = [column["name"] for column in known]
@@ -339,8 +327,8 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-# %% ../../nbs/app/04_explorer.ipynb #65c14b2d
-def _picture_parts(model: Model, cells: CellImages, values: np.ndarray, kind: str) -> Parts:
+# %% ../../nbs/app/04_explorer.ipynb #54a3c526
+def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
     layout, sheets = thumbnails(cells, display)
@@ -349,10 +337,10 @@ def _picture_parts(model: Model, cells: CellImages, values: np.ndarray, kind: st
     if kind == "onnx":
         wasm = asset("ort-wasm-simd-threaded.wasm.gz", True)
         return about, pictures | {"decoder": _network(model), "wasm": wasm}
-    grid, picture = _atlas(model, values, list(two_axes(values)), display)
+    grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-# %% ../../nbs/app/04_explorer.ipynb #ddc3f3b2
+# %% ../../nbs/app/04_explorer.ipynb #e5817973
 def write_explorer(
     path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
@@ -365,7 +353,7 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #c14
+# %% ../../nbs/app/04_explorer.ipynb #049b321b
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` where the port is in use."
     content = regular_file(path).read_bytes()

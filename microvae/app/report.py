@@ -25,17 +25,17 @@ from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
 from ..evaluation.latent import empirical_kl
 from microvae.evaluation.pictures import (
-    decoded_grid,
+    lattice,
+    limits,
     plot_errors,
     plot_grid,
     plot_map,
     plot_traversals,
     traversals,
-    two_axes,
     widest,
 )
 from ..evaluation.plots import plot_curves, plot_images
-from ..evaluation.reconstruction import reconstruct
+from ..evaluation.reconstruction import decoded, reconstruct
 from ..training.model import Model
 
 # %% ../../nbs/app/05_report.ipynb #c04
@@ -65,7 +65,8 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
     "The figures of a report, one after another."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
-    axes = two_axes(values)
+    view = model.map_of(values)
+    places = view.place(values)
     yield Figured(
         "Training",
         f"Losses over {len(model.history)} epochs. Held-out curves that rise while the others fall would show overfitting.",
@@ -77,17 +78,17 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         "Eight cells, what the model makes of them, and the difference: blue is missing, red too much.",
         plot_errors(random.images[:], made, cells.channels),
     )
-    yield Figured("The map", "Each cell by its code, and cells where they lie.", plot_map(values, cells, colour))
-    if model.network.latent_dim > 1:
+    yield Figured(
+        "The map", "Each cell by its code, and cells where they lie.", plot_map(places, cells, colour, name=view.name)
+    )
+    if model.latent_dim > 1:
+        bounds = limits(places)
+        drawn = decoded(model.network, view.codes_at(lattice(bounds, 9)))
+        names = (f"{view.name} 1", f"{view.name} 2")
         yield Figured(
             "Decoded",
-            "What the model draws at each place of the map, other dimensions at 0.",
-            plot_grid(
-                decoded_grid(model.network, 9, 2.5, axes),
-                2.5,
-                cells.channels,
-                (f"latent {axes[0] + 1}", f"latent {axes[1] + 1}"),
-            ),
+            "What the model draws at each place of the map.",
+            plot_grid(drawn.reshape(9, 9, *model.image_shape), 0, cells.channels, names, bounds),
         )
     most = widest(values, 6)
     yield Figured(

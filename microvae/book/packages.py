@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #c03
+# %% ../../nbs/book/06_packages.ipynb #ef3522fe
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #886eb5d0
+# %% ../../nbs/book/06_packages.ipynb #048738a5
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -66,6 +66,12 @@ WHY = {
     "tracks": {"trackpy": ("links cells over time", "tracks")},
     "cluster": {"distributed": ("Dask's scheduler", "sweeps and crops on a cluster")},
     "excel": {"openpyxl": ("plate maps as biologists keep them", "`.xlsx` tables")},
+    "czi": {
+        "czifile": ("Zeiss CZI, by the author of tifffile", "CZI"),
+        "imagecodecs": ("unpacks what CZI and older ND2 are packed with", "packed CZI and ND2"),
+    },
+    "lif": {"liffile": ("Leica LIF, by the author of tifffile", "LIF")},
+    "nd2": {"nd2": ("Nikon ND2", "ND2"), "imagecodecs": ("older ND2 files are JPEG 2000", "older ND2")},
     "fetch": {"pooch": ("downloads with a hash", "public sets by name")},
     "cellpose": {"cellpose": ("segmentation by a trained network", "crowded fields")},
     "bench": {
@@ -73,11 +79,15 @@ WHY = {
         "lightning": ("a trainer to compare with", "a row of the benchmark"),
     },
     "search": {"optuna": ("searches with pruning, shared by processes", "`microvae search`")},
-    "maps": {"umap-learn": ("UMAP", "one of three projections")},
+    "maps": {"umap-learn": ("UMAP", "the map of codes of more than two numbers; without it, principal components")},
+    "batches": {"scib-metrics": ("the field's measures of batch mixing and preserved biology", "`batch_scores`")},
     "onnx": {
         "onnx": ("models for other programs", "the decoder in the explorer"),
         "onnxscript": ("PyTorch's exporter needs it", "the same"),
         "onnxruntime": ("compares the exported model with the trained one", "an export that is checked"),
+    },
+    "imagej": {
+        "roifile": ("regions of interest of ImageJ, by the author of tifffile", "`.roi` and sets of the ROI Manager")
     },
     "anndata": {"anndata": ("codes for scanpy and cellxgene", "`.h5ad`")},
     "omezarr": {"ome-zarr": ("OME-Zarr as the standard has it", "export to OME-Zarr")},
@@ -101,13 +111,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #b096a9da
+# %% ../../nbs/book/06_packages.ipynb #46c53a94
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #c5e46783
+# %% ../../nbs/book/06_packages.ipynb #e18b6d7e
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -122,7 +132,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #7ac2428e
+# %% ../../nbs/book/06_packages.ipynb #f8d4aef7
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

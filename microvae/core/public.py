@@ -72,6 +72,7 @@ PUBLIC = {
         "cluster_agreement",
     ],
     "evaluation.invariance": ["code_movement"],
+    "evaluation.batches": ["sphere", "batch_scores"],
     "evaluation.pictures": [
         "plot_marginals",
         "plot_tracks",

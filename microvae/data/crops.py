@@ -19,9 +19,10 @@ from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, che
 from ..core.files import read_table
 from .collection import CellImages, joined_about
 from .fields import Field
+from .objects import check_labels
 from .preprocessing import Preprocessing
 from .readers import read_array
-from .segmentation import Segmentation, as_field, check_labels, warn_of_pieces
+from .segmentation import Segmentation, as_field, warn_of_pieces
 from .tables import file_column
 
 # %% ../../nbs/data/13_crops.ipynb #c04

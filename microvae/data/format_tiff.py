@@ -19,7 +19,7 @@ from typing import Any
 from ..core.arrays import packed_more
 from ..core.errors import ConfigError, ImageError
 from ..core.files import check_promise, held_bytes, regular_file
-from .readers import FileReader, ImageFile, Pixels
+from .readers import WHOLE, FileReader, ImageFile, Pixels
 
 # %% ../../nbs/data/04_format_tiff.ipynb #c11
 # tifffile's messages about a bad file are repeated in our error; whoever sets up logging sees them all the same
@@ -45,6 +45,7 @@ class TiffReader(FileReader):
 def _described(tiff, path: Path, level: int) -> ImageFile:
     "The first series of an open TIFF at a level of its pyramid, after all checks."
     _check_pages(tiff, path)
+    tiff.pages.cache = tiff.filehandle.size <= WHOLE  # the pages of a larger file would take much memory
     for other in path.parent.glob("*_MMStack*.tif") if tiff.is_mmstack else ():
         regular_file(other)
     about = _ome(tiff, path) if tiff.is_ome else _imagej(tiff) if tiff.is_imagej else {}
@@ -53,20 +54,17 @@ def _described(tiff, path: Path, level: int) -> ImageFile:
     if level >= len(levels):
         raise ConfigError(f"{path} has {len(levels)} pyramid levels, counted from 0; there is no level {level}")
     series = levels[level]
-    _check_whole(series)
-    _guard(series)
+    first, files = _check_whole(series)
     highest = tiff.pages.first.tags.valueof("MaxSampleValue")
     if "maximum" not in about and isinstance(highest, int) and 255 < highest < 65535:
         about["maximum"] = float(highest)
-    first = Path(series.pages[0].parent.filehandle.path)
-    files = {page.parent.filehandle.path for page in series.pages}
     return ImageFile(
         path,
         Pixels(series.shape, series.dtype, series.asarray, tiff.close, partial(_pages, series)),
         series.axes,
         series=len(tiff.series),
         first=None if first.name == path.name else first,
-        held=sum(held_bytes(Path(file)) for file in files),
+        held=sum(map(held_bytes, files)),
         **about,
     )
 
@@ -106,35 +104,51 @@ SWELLING = {8: "zlib", 32946: "zlib", 50013: "zlib", 34925: "lzma", 34926: "zstd
 SLACK = 65_536
 
 # %% ../../nbs/data/04_format_tiff.ipynb #c56b73cc
-def _check_whole(series):
-    "Raise `ImageError` for a truncated file, whose missing pixels would be black; an OME-TIFF may lie in several files."
+def _check_whole(series) -> tuple[Path, set[Path]]:
+    """The first file and all files of a series; each page is looked at once, and its parts are checked as they are
+    decompressed.
+
+    Raises `ImageError` for a truncated file, whose missing pixels would be black; an OME-TIFF may lie in several files.
+    """
+    guarded = set()
+    files: dict[str, None] = {}
     for page in series.pages:
         if page is None:
             raise ImageError(
                 f"{series.parent.filehandle.path} lacks pages: files that belong to it are not beside it, or it is truncated"
             )
-        file = page.parent.filehandle
-        needed = prod(page.keyframe.chunked)
-        part = prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
-        check_promise(file.path, part, file.size)
-        if page.keyframe.compression != 1 and any(count > 2 * part + SLACK for count in page.databytecounts):
-            raise ImageError(f"{file.path} is damaged: a part of its pixels is longer than its pixels")
-        if len(page.dataoffsets) < needed:
-            raise ImageError(
-                f"{file.path} has {len(page.dataoffsets):,} of the {needed:,} parts of its pixels; it is damaged"
-            )
-        if any(offset + count > file.size for offset, count in zip(page.dataoffsets, page.databytecounts)):
-            raise ImageError(f"{file.path} is truncated: its last pixels are missing; copy it again from where it came")
+        _check_page(page)
+        files[page.parent.filehandle.path] = None
+        if id(page.keyframe) not in guarded:
+            guarded.add(id(page.keyframe))
+            _guard(page.keyframe)
+    found = [Path(file) for file in files]
+    return found[0], set(found)
+
+# %% ../../nbs/data/04_format_tiff.ipynb #66dee3aa
+def _check_page(page):
+    "Raise `ImageError` where parts of a page are missing, or longer than its pixels."
+    file = page.parent.filehandle
+    needed = prod(page.keyframe.chunked)
+    part = prod(page.keyframe.chunks) * page.keyframe.dtype.itemsize
+    check_promise(file.path, part, file.size)
+    if page.keyframe.compression != 1 and any(count > 2 * part + SLACK for count in page.databytecounts):
+        raise ImageError(f"{file.path} is damaged: a part of its pixels is longer than its pixels")
+    if len(page.dataoffsets) < needed:
+        raise ImageError(
+            f"{file.path} has {len(page.dataoffsets):,} of the {needed:,} parts of its pixels; it is damaged"
+        )
+    if any(offset + count > file.size for offset, count in zip(page.dataoffsets, page.databytecounts)):
+        raise ImageError(f"{file.path} is truncated: its last pixels are missing; copy it again from where it came")
 
 # %% ../../nbs/data/04_format_tiff.ipynb #b0a42d6b
-def _guard(series):
-    "Let each part of the pixels be checked before it is decompressed."
-    for keyframe in {id(page.keyframe): page.keyframe for page in series.pages}.values():
-        kind = SWELLING.get(int(keyframe.compression))
-        if kind is not None:
-            limit = prod(keyframe.chunks) * keyframe.dtype.itemsize + SLACK
-            # a cached property, which is set instead of being found
-            keyframe.__dict__["decode"] = partial(_decoded, keyframe.decode, kind, limit)
+def _guard(keyframe):
+    "Let each part of a page's pixels be checked before it is decompressed."
+    kind = SWELLING.get(int(keyframe.compression))
+    if kind is not None:
+        limit = prod(keyframe.chunks) * keyframe.dtype.itemsize + SLACK
+        # a cached property, which is set instead of being found
+        keyframe.__dict__["decode"] = partial(_decoded, keyframe.decode, kind, limit)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #182e7532
 def _decoded(decode: Callable, kind: str, limit: int, data, *rest, **more):

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'PLUGINS', 'EXPORTED_BY', 'BELIEVED_FRAMES', 'FRAME', 'guessed_axes', 'well_name', 'well_at', 'Site',
-           'ImageFile', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'readers', 'reader_of', 'not_read',
-           'open_image', 'read_array']
+           'ImageFile', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers',
+           'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #9db2e246
 import re
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
+from microvae.core.errors import (
+    ConfigError,
+    ImageError,
+    MicroVAEError,
+    MissingExtraError,
+    ShapeError,
+    checked,
+    in_a_line,
+    require,
+)
 from ..core.files import BELIEVED, PACKED, check_promise, held_bytes, regular_file, unreadable
 from .preprocessing import certain_maximum
 
@@ -267,6 +277,42 @@ class FileReader:
     def state(self, path: Path, level: int) -> tuple:
         return file_state(path)
 
+# %% ../../nbs/data/03_readers.ipynb #ac2d65e2
+class VendorReader(FileReader):
+    "What the readers of microscopes' own formats have in common."
+
+    kind: str  # of file, with its article
+    program: str  # that writes such files, and exports them
+    package: str  # that reads them
+    extra: str  # that brings the package
+
+    def open(self, path: Path, level: int) -> ImageFile:
+        export = f"or export it as OME-TIFF (.ome.tif) with {self.program}"
+        try:
+            library = require(self.package, self.extra)
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{path} is {self.kind}: {error}, {export}") from error
+        if level:
+            raise ConfigError(f"{path} is read at its full size only; level is {level}, it must be 0")
+        try:
+            # what is wrong with a file is said once, in our sentence
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                scenes = self.scenes(library, path)
+            if not scenes:
+                raise ValueError("it holds no images")
+        except MicroVAEError:
+            raise
+        except Exception as error:
+            raise ImageError(
+                f"{path} cannot be read as {self.kind} ({in_a_line(error)}); copy it again, {export}"
+            ) from error
+        return scenes[0] if len(scenes) == 1 else replace(scenes[0], scenes=tuple(scenes))
+
+    def scenes(self, library, path: Path) -> list[ImageFile]:
+        "All images of a file, opened by the package that reads it."
+        raise NotImplementedError
+
 # %% ../../nbs/data/03_readers.ipynb #5a8a7b65
 #: Entry points by which other packages offer a reader, an object with what `Reader` asks for.
 PLUGINS = "microvae.readers"
@@ -275,20 +321,25 @@ PLUGINS = "microvae.readers"
 @cache
 def readers() -> dict[str, Reader]:
     """The reader of each file ending: all modules of this package that are called `format_…`, and for other endings
-    those that installed packages offer as an entry point of the group `microvae.readers`.
+    those that installed packages offer as an entry point of the group `microvae.readers`; readers of bioio come last.
     """
     package = import_module("microvae.data")
     names = [module.name for module in iter_modules(package.__path__) if module.name.startswith("format_")]
-    found = [import_module(f"microvae.data.{name}").READER for name in sorted(names)]
+    # of two readers of one ending the later counts
+    found = [import_module(f"microvae.data.{name}").READER for name in sorted(names, key="format_bioio".__ne__)]
     offered = [point.load() for point in entry_points(group=PLUGINS)]
     return {ending: reader for reader in [*offered, *found] for ending in reader.endings}
 
 # %% ../../nbs/data/03_readers.ipynb #4cef4e1c
 def reader_of(path) -> Reader | None:
-    "The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none."
+    """The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none.
+
+    An ending without a dot at its start is a whole name.
+    """
     path = Path(path)
     known = readers()
-    fitting = [ending for ending in known if path.name.lower().endswith(ending)]
+    name = path.name.lower()
+    fitting = [ending for ending in known if name == ending or ending.startswith(".") and name.endswith(ending)]
     if fitting:
         return known[max(fitting, key=len)]
     inside = any((path / name).is_file() for name in (".zattrs", "zarr.json"))
@@ -350,10 +401,15 @@ def open_image(
     reader = reader_of(path)
     return _opened(path, axes, level, file_state(path) if reader is None else reader.state(path, level))
 
-# %% ../../nbs/data/03_readers.ipynb #001fe755
+# %% ../../nbs/data/03_readers.ipynb #53c56eeb
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
+    return open_once(path, axes, level)
+
+# %% ../../nbs/data/03_readers.ipynb #001fe755
+def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
+    "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"{path} is empty: it has 0 bytes")

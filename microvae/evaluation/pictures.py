@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid', 'traversals', 'plot_grid', 'plot_traversals',
-           'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes',
+           'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes', 'lattice',
            'nearest_to_lattice', 'plot_map']
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c02
+# %% ../../nbs/evaluation/14_pictures.ipynb #2d95647e
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -21,7 +21,7 @@ from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c03a
+# %% ../../nbs/evaluation/14_pictures.ipynb #f9bdf9fb
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square plot that holds all points `(N, 2)`.
 
@@ -38,7 +38,7 @@ def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tupl
     half = max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
     return x - half, x + half, y - half, y + half
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #0176d09b
+# %% ../../nbs/evaluation/14_pictures.ipynb #3a2ad9d5
 def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     "How many points `(N, 2)` do not lie within left, right, bottom and top, in words; empty for none."
     left, right, bottom, top = bounds
@@ -46,7 +46,7 @@ def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     count = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
     return f"{count:,} of {len(x):,} lie outside" if count else ""
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c04
+# %% ../../nbs/evaluation/14_pictures.ipynb #f22f7a01
 @checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
@@ -98,7 +98,7 @@ def plot_marginals(
         fig.tight_layout(pad=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #91f4f9c7
+# %% ../../nbs/evaluation/14_pictures.ipynb #67cdf241
 @checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
@@ -140,7 +140,7 @@ def plot_tracks(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c06
+# %% ../../nbs/evaluation/14_pictures.ipynb #d1b82c78
 @checked
 def decoded_grid(
     model: Autoencoder | Model, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)
@@ -158,7 +158,7 @@ def decoded_grid(
     codes[..., axes[1]] = line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #e261160b
+# %% ../../nbs/evaluation/14_pictures.ipynb #c6bf157d
 @checked
 def traversals(
     model: Autoencoder | Model,
@@ -176,15 +176,16 @@ def traversals(
         codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2401038b
+# %% ../../nbs/evaluation/14_pictures.ipynb #95f62df8
 @checked
 def plot_grid(
     images: np.ndarray,
     reach: float = 2.0,
     channels: tuple[str, ...] = (),
     labels: tuple[str, str] = ("latent 1", "latent 2"),
+    middles: tuple[float, ...] | None = None,  # left, right, bottom, top, of the outermost images; ±reach if not given
 ) -> Figure:
-    "A decoded grid as one picture with the axes of the latent plane."
+    "A decoded grid as one picture with the axes of the latent plane, or of a map."
     steps = len(images)
     colours = composite(images.reshape(-1, *images.shape[2:]), channels)
     height, width = images.shape[3:]
@@ -193,15 +194,16 @@ def plot_grid(
         .transpose(0, 2, 1, 3, 4)
         .reshape(steps * height, steps * width, 3)
     )
-    edge = reach * steps / (steps - 1)
+    left, right, bottom, top = middles or (-reach, reach, -reach, reach)
+    half = (right - left) / (steps - 1) / 2
     with styled(grid=False):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
-        axis.imshow(whole, extent=(-edge, edge, -edge, edge), interpolation="nearest")
+        axis.imshow(whole, extent=(left - half, right + half, bottom - half, top + half), interpolation="nearest")
         axis.set(xlabel=labels[0], ylabel=labels[1])
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #95ecc4e4
+# %% ../../nbs/evaluation/14_pictures.ipynb #047f96fd
 @checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
@@ -220,7 +222,7 @@ def plot_traversals(
     )
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c12
+# %% ../../nbs/evaluation/14_pictures.ipynb #3e18dfd7
 @checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     """Originals, reconstructions, and what is missing (blue) or too much (red), for each channel; of colour images, the
@@ -257,7 +259,7 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
         fig.colorbar(shown, ax=axes, label="reconstruction − original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c15
+# %% ../../nbs/evaluation/14_pictures.ipynb #1a301130
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Which rows `(N,)` no other row beats: none has less of `smaller` and at least as much of `larger`, or as little
     and more.
@@ -271,7 +273,7 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     )
     return ~better.any(1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #75fe6042
+# %% ../../nbs/evaluation/14_pictures.ipynb #712fef19
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Mean of each name over seeds, and the front of those that no other beats."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
@@ -291,7 +293,7 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #5c32126c
+# %% ../../nbs/evaluation/14_pictures.ipynb #3416fc1e
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
     """Distortion (squared error per image) against rate (KL, nats), a line for each value of a column, mean over
     seeds; points are marked with the values of another.
@@ -315,18 +317,25 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #c20
+# %% ../../nbs/evaluation/14_pictures.ipynb #34c48342
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, the widest first."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2e792ea5
+# %% ../../nbs/evaluation/14_pictures.ipynb #e294da6f
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice where there is one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #528ce567
+# %% ../../nbs/evaluation/14_pictures.ipynb #dd3a6fdc
+def lattice(bounds: tuple[float, float, float, float], steps: int) -> np.ndarray:
+    "Places `(steps², 2)` from left to right and from top to bottom within left, right, bottom and top, row by row."
+    left, right, bottom, top = bounds
+    x, y = np.meshgrid(np.linspace(left, right, steps), np.linspace(top, bottom, steps))
+    return np.stack([x.ravel(), y.ravel()], 1)
+
+# %% ../../nbs/evaluation/14_pictures.ipynb #df835718
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each place of a lattice `(steps, steps)`, highest y first, the number of the point that lies nearest, −1
     where none lies within its square; and left, right, bottom, top of the lattice.
@@ -334,36 +343,34 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     from scipy.spatial import cKDTree
 
     left, right, bottom, top = limits(places)
-    reach = (right - left) / 2
-    x = (left + right) / 2
-    y = (bottom + top) / 2
-    pitch = 2 * reach / steps
-    line = (np.arange(steps) + 0.5) * pitch - reach
-    lattice = np.stack(np.meshgrid(x + line, y - line), -1)
-    found, nearest = cKDTree(places).query(lattice.reshape(-1, 2), distance_upper_bound=pitch * 0.71)
-    return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (x - reach, x + reach, y - reach, y + reach)
+    pitch = (right - left) / steps
+    middles = lattice((left + pitch / 2, right - pitch / 2, bottom + pitch / 2, top - pitch / 2), steps)
+    found, nearest = cKDTree(places).query(middles, distance_upper_bound=pitch * 0.71)
+    return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (left, right, bottom, top)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #92f38677
+# %% ../../nbs/evaluation/14_pictures.ipynb #3cd1577b
 @checked
 def plot_map(
-    codes: np.ndarray,
+    places: np.ndarray,
     cells: CellImages,
     colour: str | None = None,
     steps: int = 14,
-    axes: tuple[int, int] | None = None,
+    name: str = "latent",  # what the axes are called, with a number
 ) -> Figure:
-    """Codes `(N, d)` as points, coloured by a column, and beside them the cells themselves where they lie; over the
-    two latent dimensions that vary most if no axes are given. Raises `ShapeError` or `ConfigError` for codes or a
-    column that do not fit.
+    """Places `(N, 2)` of cells on a map as points, coloured by a column, and beside them the cells themselves where they lie.
+
+    Places are the columns map_1 and map_2 of `embedding`, or codes of two numbers. Raises `ShapeError` or `ConfigError` for places or a column that do not fit.
     """
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or len(codes) != len(cells):
-        raise ShapeError(f"codes have shape {codes.shape} for {len(cells)} cells; there must be a row a cell")
+    places = np.asarray(places, float)
+    if places.shape != (len(cells), 2):
+        raise ShapeError(
+            f"places have shape {places.shape} for {len(cells)} cells; there must be two numbers a cell, e.g. the columns map_1 and map_2 of mv.embedding"
+        )
     if colour is not None and colour not in cells.table:
         raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
-    i, j = axes or two_axes(codes)
-    # of one dimension, spread so that points do not overlap
-    places = np.stack([codes[:, i], codes[:, j] if j != i else np.random.default_rng(0).uniform(-1, 1, len(codes))], 1)
+    line = np.ptp(places[:, 1]) == 0
+    if line:  # codes of one number are spread so that points do not overlap
+        places = np.stack([places[:, 0], np.random.default_rng(0).uniform(-1, 1, len(cells))], 1)
     rows, extent = nearest_to_lattice(places, steps)
     drawn = composite(cells[np.unique(rows[rows >= 0])].images[:], cells.channels)
     number = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}
@@ -381,8 +388,8 @@ def plot_map(
             axis.set(
                 xlim=extent[:2],
                 ylim=extent[2:],
-                xlabel=f"latent {i + 1}",
-                ylabel=f"latent {j + 1}" if j != i else "",
+                xlabel=f"{name} 1",
+                ylabel="" if line else f"{name} 2",
                 aspect="equal",
             )
         title = f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else "")
@@ -391,7 +398,7 @@ def plot_map(
         right.set_title("the cell nearest to each place", fontsize=9, loc="left")
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #5431416c
+# %% ../../nbs/evaluation/14_pictures.ipynb #5dae475c
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Points in the colours of a column's values, with a legend or a scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5

@@ -6,16 +6,15 @@
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections', 'neighbours_alike']
 
 # %% ../../nbs/evaluation/04_projection.ipynb #c03
-import warnings
-
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked, require, unknown_name
+from ..core.errors import ConfigError, ShapeError, checked, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
+from ..models.map import principal_axes, umap_places
 
 # %% ../../nbs/evaluation/04_projection.ipynb #efca34c4
 #: Ways into the plane; UMAP needs the extra `maps`.
@@ -42,17 +41,12 @@ def project(
         return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1])))
     neighbours = min(neighbours, len(codes) - 2)
     if method == "pca":
-        from sklearn.decomposition import PCA
-
-        return PCA(2, random_state=seed).fit_transform(codes)
+        return principal_axes(codes).place(codes).astype(np.float32)
     if method == "tsne":
         from sklearn.manifold import TSNE
 
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
-    umap = require("umap", "maps")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a seed means one core
-        return umap.UMAP(n_neighbors=neighbours, random_state=seed).fit_transform(codes)
+    return umap_places(codes, neighbours, seed)
 
 # %% ../../nbs/evaluation/04_projection.ipynb #b481e85a
 @checked

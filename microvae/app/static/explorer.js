@@ -32,9 +32,16 @@
       ([name, values]) => ({ name, values }),
     );
     planes = [{ name: "latent axes", kind: "latent" }];
-    if (about.linear) planes.push({ name: "PCA", kind: "linear", ...about.linear });
-    for (const name of about.fixed)
-      planes.push({ name, kind: "fixed", places: await floatsOf("fixed-" + name) });
+    if (about.map) {
+      // the model's own map, which is shown first
+      const view = { kind: "linear", ...about.map, places: await floatsOf("places") };
+      if (view.neighbours) {
+        view.kind = "neighbours";
+        view.knownCodes = await floatsOf("known-codes");
+        view.knownPlaces = await floatsOf("known-places");
+      }
+      planes.unshift(view);
+    }
     sheets = await Promise.all(
       d3
         .range(Math.ceil(n / about.thumbnails.per_sheet))
@@ -78,15 +85,10 @@
       if (p.kind === "latent") {
         xs[i] = codes[i * d + state.x];
         ys[i] = d > 1 ? codes[i * d + state.y] : 0;
-      } else if (p.kind === "fixed") {
+      } else {
         xs[i] = p.places[2 * i];
         ys[i] = p.places[2 * i + 1];
-      } else
-        for (let k = 0; k < 2; k++) {
-          let sum = 0;
-          for (let j = 0; j < d; j++) sum += (codes[i * d + j] - p.mean[j]) * p.components[k][j];
-          (k ? ys : xs)[i] = sum;
-        }
+      }
     }
     tree = d3.quadtree(
       d3.range(n),
@@ -372,9 +374,7 @@
     }
     if (about.atlas) atlas = await createImageBitmap(new Blob([bytesOf("atlas")], { type: "image/webp" }));
     if (!session) {
-      $("decoder-note").textContent =
-        `Drawn beforehand on a grid over latent ${about.axes[0] + 1} and ${(about.axes[1] ?? 0) + 1}: ` +
-        "the nearest is shown.";
+      $("decoder-note").textContent = "Drawn beforehand on a grid over the map: the nearest is shown.";
       for (const id of ["strips-section", "remade-figure", "error-figure"]) $(id).hidden = true;
     }
     document.documentElement.dataset.decoder = session ? "onnx" : "atlas";
@@ -399,11 +399,38 @@
     } else if (p.kind === "linear") {
       const at = [x, y].map((v, k) => v - d3.sum(code, (c, j) => (c - p.mean[j]) * p.components[k][j]));
       for (let j = 0; j < d; j++) code[j] += at[0] * p.components[0][j] + at[1] * p.components[1][j];
-    } else {
-      const i = tree.find(x, y);
-      code.set(codes.subarray(i * d, (i + 1) * d));
-    }
+    } else code.set(between(x, y, p));
     return code;
+  }
+
+  function between(x, y, { neighbours, knownCodes, knownPlaces }) {
+    // modified Shepard weights of the nearest known places, as `shepard` of microvae.models.map has them
+    const far = Float64Array.from({ length: knownPlaces.length / 2 }, (_, i) =>
+      Math.hypot(x - knownPlaces[2 * i], y - knownPlaces[2 * i + 1]),
+    );
+    const order = d3.range(far.length).sort((a, b) => far[a] - far[b]);
+    const radius = far[order[neighbours]];
+    const near = order.slice(0, neighbours);
+    let weights = near.map(i => {
+      const distance = Math.max(far[i], 1e-9 * radius);
+      return radius > 0 ? ((radius - distance) / (radius * distance)) ** 2 : 1;
+    });
+    if (!d3.sum(weights)) weights = near.map(() => 1);
+    const total = d3.sum(weights);
+    return Float32Array.from({ length: d }, (_, j) =>
+      d3.sum(near, (i, k) => (weights[k] / total) * knownCodes[i * d + j]),
+    );
+  }
+
+  function onMap(x, y) {
+    // a place of the plane that is shown as a place on the model's map
+    if (!about.map) {
+      const code = codeAt(x, y);
+      return [code[0], code[1] ?? 0];
+    }
+    if (plane().kind !== "latent") return [x, y];
+    const i = tree.find(x, y);
+    return [planes[0].places[2 * i], planes[0].places[2 * i + 1]];
   }
 
   let wanted = 0;
@@ -420,12 +447,8 @@
       if (mine === wanted) show($("probe-picture"), made);
     } else if (atlas) {
       const { steps, low, high } = about.atlas;
-      const code = codeAt(x, y);
-      const [i, j] = [about.axes[0], about.axes[1] ?? about.axes[0]].map((axis, k) =>
-        Math.max(
-          0,
-          Math.min(steps - 1, Math.round(((code[axis] - low[k]) / (high[k] - low[k])) * (steps - 1))),
-        ),
+      const [i, j] = onMap(x, y).map((v, k) =>
+        Math.max(0, Math.min(steps - 1, Math.round(((v - low[k]) / (high[k] - low[k] || 1)) * (steps - 1)))),
       );
       const canvas = $("probe-picture");
       const w = atlas.width / steps;
@@ -660,12 +683,14 @@
       ...texts.map(text => text.name),
       ...columns.map(c => c.name),
       ...d3.range(d).map(k => `latent_${k + 1}`),
+      ...(about.map ? ["map_1", "map_2"] : []),
     ];
     const rows = chosen().map(i => [
       i,
       ...texts.map(text => text.values[i]),
       ...columns.map(c => (c.levels ? (c.levels[c.values[i]] ?? "") : isNaN(c.values[i]) ? "" : c.values[i])),
       ...d3.range(d).map(k => codes[i * d + k]),
+      ...(about.map ? planes[0].places.subarray(2 * i, 2 * i + 2) : []),
     ]);
     download(about.name + ".csv", new Blob([d3.csvFormatRows([head, ...rows]) + "\n"], { type: "text/csv" }));
   }
@@ -783,9 +808,13 @@
     $("theme").onclick = () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     $("help").onclick = () => $("keys").showModal();
     if (d === 1) $("axis-y").disabled = true;
+    showAxes();
+  }
+  function showAxes() {
+    $("axes").style.visibility = plane().kind === "latent" ? "visible" : "hidden";
   }
   function replace() {
-    $("axes").style.visibility = plane().kind === "latent" ? "visible" : "hidden";
+    showAxes();
     place();
     state.probe = state.cell >= 0 ? [xs[state.cell], ys[state.cell]] : [d3.median(xs), d3.median(ys)];
     d3.select(over).call(zoom.transform, d3.zoomIdentity);

@@ -104,6 +104,8 @@ WHY = {
         "pytest": ("tests", "tests"),
         "pytest-xdist": ("tests on all cores", "half of the time"),
         "hypothesis": ("inputs that nobody thought of", "fuzzing, shapes at random"),
+        "jaxtyping": ("shapes of arrays in type hints", "tests of public functions"),
+        "beartype": ("checks calls against type hints", "tests of public functions"),
         "playwright": ("a browser that a test can drive", "tests of site and explorer"),
         "axe-playwright-python": ("what keeps people from reading a page", "a site for everybody"),
         "ruff": ("one layout, likely faults", "an argument less"),

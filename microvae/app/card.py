@@ -6,7 +6,7 @@
 __all__ = ['MAPPED', 'COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card', 'train_model',
            'list_runs', 'preprocessed_alike', 'images_for', 'fitting']
 
-# %% ../../nbs/app/01_card.ipynb #d4f67e06
+# %% ../../nbs/app/01_card.ipynb #c03
 import os
 import warnings
 from copy import deepcopy
@@ -33,7 +33,7 @@ from ..training.engine import fit
 from ..training.model import Card, Model, card_tree, read_card, write_card
 from ..training.schedule import judged
 
-# %% ../../nbs/app/01_card.ipynb #0ab4182b
+# %% ../../nbs/app/01_card.ipynb #c05
 def measured(model: Model, held: CellImages) -> dict[str, float]:
     "Metrics of a model on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(model.network, held)
@@ -42,7 +42,7 @@ def measured(model: Model, held: CellImages) -> dict[str, float]:
         kl = float(kl_from_prior(torch.from_numpy(made["mean"]), torch.from_numpy(made["log_variance"])).mean())
     return quality(held.images[:], made) | {"kl": kl}
 
-# %% ../../nbs/app/01_card.ipynb #e271e65e
+# %% ../../nbs/app/01_card.ipynb #b1b2e963
 def make_card(
     model: Model,
     cells: CellImages,  # all that training was given, trained on and held out
@@ -60,11 +60,11 @@ def make_card(
     card["metrics"] = {} if held is None else measured(model, held)
     return card
 
-# %% ../../nbs/app/01_card.ipynb #f58070fe
+# %% ../../nbs/app/01_card.ipynb #f50723fd
 #: Training cells that the map of a model is fitted on, at most: UMAP of so many takes some seconds.
 MAPPED = 3000
 
-# %% ../../nbs/app/01_card.ipynb #95217e4e
+# %% ../../nbs/app/01_card.ipynb #973f84ad
 def train_model(
     cells: CellImages,
     config: RunConfig,
@@ -95,7 +95,7 @@ def train_model(
     model.card = card
     return model
 
-# %% ../../nbs/app/01_card.ipynb #f1916f4a
+# %% ../../nbs/app/01_card.ipynb #a27e3f1c
 def _measures_of(home: str) -> dict:
     "The measures of a run's card, or of its evaluation; none where it has neither."
     card = f"{home}/card.json"
@@ -112,7 +112,7 @@ def _measures_of(home: str) -> dict:
         raise ConfigError(f"{place} holds no measures: they must be numbers")
     return found
 
-# %% ../../nbs/app/01_card.ipynb #0fe9bd43
+# %% ../../nbs/app/01_card.ipynb #7d0ca35e
 def _losses_of(home: str, config: RunConfig) -> dict:
     "The losses of the epoch whose weights a run has kept; none where it has no history."
     path = f"{home}/history.parquet"
@@ -130,7 +130,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/app/01_card.ipynb #e4fb67d5
+# %% ../../nbs/app/01_card.ipynb #c12
 #: Columns of a list of runs that come from a config, and from a card.
 COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
 MEASURES = ("explained", "psnr", "active_units")
@@ -138,7 +138,7 @@ MEASURES = ("explained", "psnr", "active_units")
 #: Columns that come from a history: losses of the epoch whose weights were kept, the best or the last one.
 LOSSES = ("total", "validation_total", "validation_kl")
 
-# %% ../../nbs/app/01_card.ipynb #5724365c
+# %% ../../nbs/app/01_card.ipynb #617a58d8
 @checked
 def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row a run: what was trained, on what, and how good it is, from its card, its evaluation and its history.
@@ -176,7 +176,7 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
 
-# %% ../../nbs/app/01_card.ipynb #63c41f62
+# %% ../../nbs/app/01_card.ipynb #b3f588b5
 def _row_of(home: str, finished: bool) -> dict:
     "What the config of a run says and, where it is finished, its losses and measures; weights are not looked at."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
@@ -193,12 +193,12 @@ def _row_of(home: str, finished: bool) -> dict:
     )
     return dict(zip(COLUMNS, values)) | found
 
-# %% ../../nbs/app/01_card.ipynb #465aa931
+# %% ../../nbs/app/01_card.ipynb #598288cb
 #: What to do about a set that was preprocessed otherwise: one that is given by its name or place, and one in Python.
 FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
 IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(model.config.data.preprocessing), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
 
-# %% ../../nbs/app/01_card.ipynb #147d8c21
+# %% ../../nbs/app/01_card.ipynb #a5bf4648
 def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """Cells whose pixels were brought to [0, 1] as those of the run were.
 
@@ -228,13 +228,13 @@ def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON)
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
     )
 
-# %% ../../nbs/app/01_card.ipynb #6cd2fe02
+# %% ../../nbs/app/01_card.ipynb #fa4ca1b1
 def _last_maximum(steps: list[dict]) -> float | None:
     "The value by which the last step divides, where it does."
     value = steps[-1].get("maximum") if steps[-1]["step"] == "Scale" else None
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
-# %% ../../nbs/app/01_card.ipynb #7d81b6f3
+# %% ../../nbs/app/01_card.ipynb #9c622006
 def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted: list[dict]):
     "Say that the preprocessing of cells and run cannot be compared, since one of them is not known."
     known = f"those of run {model.config.identity()}"
@@ -246,7 +246,7 @@ def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted
         stacklevel=4,
     )
 
-# %% ../../nbs/app/01_card.ipynb #cd8fcf60
+# %% ../../nbs/app/01_card.ipynb #c15
 def images_for(
     model: Model,
     source=None,  # a set's name, a stored set, or files; where the run's own came from if not given
@@ -278,13 +278,13 @@ def images_for(
         ) from error
     return fitting(cells if n is None else cells.sample(n), model, FROM_FILES)
 
-# %% ../../nbs/app/01_card.ipynb #e56aa093
+# %% ../../nbs/app/01_card.ipynb #76518064
 def _channels_of(kept: dict, source) -> dict:
     "How files were joined to channels for training, for other files to be read alike; stored sets need none of it."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
     return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
 
-# %% ../../nbs/app/01_card.ipynb #ca440350
+# %% ../../nbs/app/01_card.ipynb #e90391f3
 def _table_of(kept: dict) -> dict:
     "The table that was given for training; with a warning, and without it, where it is not there any more."
     if not kept.get("table"):
@@ -297,7 +297,7 @@ def _table_of(kept: dict) -> dict:
         return {}
     return {name: kept.get(name) for name in ("table", "on", "part")}
 
-# %% ../../nbs/app/01_card.ipynb #42500382
+# %% ../../nbs/app/01_card.ipynb #85487c3f
 def _own(model: Model, *where, **reading) -> CellImages:
     "What a run was trained on, of which nothing need be cut; where others lie there by now, they are cut as new ones."
     try:
@@ -305,7 +305,7 @@ def _own(model: Model, *where, **reading) -> CellImages:
     except ImageError:
         return _warn_of_bright(_loaded(model, *where, **reading))
 
-# %% ../../nbs/app/01_card.ipynb #ad17059d
+# %% ../../nbs/app/01_card.ipynb #9eecfdc6
 def _loaded(
     model: Model, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
@@ -317,7 +317,7 @@ def _loaded(
     cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
-# %% ../../nbs/app/01_card.ipynb #17e33ea9
+# %% ../../nbs/app/01_card.ipynb #6c3320be
 def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning where many pixels had to be cut since they are brighter than any that the model
     was trained on.
@@ -332,7 +332,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-# %% ../../nbs/app/01_card.ipynb #a1ddbe8f
+# %% ../../nbs/app/01_card.ipynb #1aab6826
 def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's size, on the scale of its training images.
 

@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #8af7eb54
+# %% ../../nbs/app/08_cli.ipynb #c02
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #c5dccdc7
+# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #8b1df458
+# %% ../../nbs/app/08_cli.ipynb #73bd1633
 Count = Annotated[int | None, typer.Option("--n", help="only so many cells, at random")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #d93d91c4
+# %% ../../nbs/app/08_cli.ipynb #33f22bfe
 @dataclass
 class Reading:
     "How image files are read and joined with a table."
@@ -94,7 +94,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #f258fd8f
+# %% ../../nbs/app/08_cli.ipynb #ba2e8a15
 @dataclass
 class FromSource(Reading):
     "Where a set of images comes from, and how its pixels are scaled to [0, 1]."
@@ -138,7 +138,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #72c1e287
+# %% ../../nbs/app/08_cli.ipynb #b63da7ae
 @dataclass
 class ForModel(Reading):
     "The images that a trained model is used on, and the device that computes."
@@ -163,7 +163,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #2e0b0396
+# %% ../../nbs/app/08_cli.ipynb #c04
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -207,7 +207,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #29d6d88a
+# %% ../../nbs/app/08_cli.ipynb #8f11256f
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -218,7 +218,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #84f45888
+# %% ../../nbs/app/08_cli.ipynb #9ddd148f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -254,7 +254,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #e0ef91c3
+# %% ../../nbs/app/08_cli.ipynb #feb35067
 @dataclass
 class Preparation:
     "What is done to a field of view before its cells are cut."
@@ -270,7 +270,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #5eec2ac3
+# %% ../../nbs/app/08_cli.ipynb #cf5d356e
 @dataclass
 class Window:
     "Which objects are cut, and how."
@@ -290,7 +290,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #1744db55
+# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -351,7 +351,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #402073dd
+# %% ../../nbs/app/08_cli.ipynb #c06
 @dataclass
 class Fitting:
     "How a model is trained."
@@ -406,7 +406,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #459eb054
+# %% ../../nbs/app/08_cli.ipynb #8c50200d
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -470,7 +470,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #026e0b97
+# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
 def _use_threads(threads: int | None):
     "Give torch so many threads, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -485,7 +485,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #312881c9
+# %% ../../nbs/app/08_cli.ipynb #b764b66e
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -534,13 +534,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #f8a29503
+# %% ../../nbs/app/08_cli.ipynb #faf93535
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #47ab6c0f
+# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -581,7 +581,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #91bfafd5
+# %% ../../nbs/app/08_cli.ipynb #fea25f7c
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -611,7 +611,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #90496324
+# %% ../../nbs/app/08_cli.ipynb #a1fadd35
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -659,7 +659,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #e4945654
+# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -715,7 +715,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #4ee9d477
+# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -743,7 +743,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #89483117
+# %% ../../nbs/app/08_cli.ipynb #589a4f43
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -792,7 +792,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #7be7fef6
+# %% ../../nbs/app/08_cli.ipynb #0a2e8738
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -811,7 +811,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #48663b6f
+# %% ../../nbs/app/08_cli.ipynb #299978b7
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check what is installed, which device there is, and what is wrong.
@@ -829,7 +829,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #411af9a4
+# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="where runs are kept")] = Path("runs"),
@@ -861,7 +861,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #005626c7
+# %% ../../nbs/app/08_cli.ipynb #ec10ec31
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -869,10 +869,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #dc2dab2a
+# %% ../../nbs/app/08_cli.ipynb #a6f2252e
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #44bb4ead
+# %% ../../nbs/app/08_cli.ipynb #c16
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

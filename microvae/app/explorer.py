@@ -7,7 +7,7 @@ __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 
            'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
            'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #a77dbda8
+# %% ../../nbs/app/04_explorer.ipynb #c03
 import gzip
 import json
 from base64 import b64encode
@@ -36,31 +36,31 @@ from ..evaluation.reconstruction import decoded
 from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
-# %% ../../nbs/app/04_explorer.ipynb #7caad8e7
+# %% ../../nbs/app/04_explorer.ipynb #c05
 #: Pixels of all thumbnails together, at most: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 
 #: Side of a sheet of thumbnails, at most.
 SHEET = 2048
 
-# %% ../../nbs/app/04_explorer.ipynb #fd2d72f1
+# %% ../../nbs/app/04_explorer.ipynb #d9437e2a
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as the page shows them, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-# %% ../../nbs/app/04_explorer.ipynb #efd5161a
+# %% ../../nbs/app/04_explorer.ipynb #89164eb3
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-# %% ../../nbs/app/04_explorer.ipynb #516a2671
+# %% ../../nbs/app/04_explorer.ipynb #7f0b6846
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
 
-# %% ../../nbs/app/04_explorer.ipynb #32a51729
+# %% ../../nbs/app/04_explorer.ipynb #c71e7877
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "How thumbnails lie on their sheets, and the sheets, as WebP."
     height, width = thumbnail_size(len(cells), *cells.image_shape[1:])
@@ -81,11 +81,11 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheets.append(_webp(sheet, small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #637288f7
+# %% ../../nbs/app/04_explorer.ipynb #c08
 #: A text column with more different values than that can neither colour nor filter.
 MOST_LEVELS = 1000
 
-# %% ../../nbs/app/04_explorer.ipynb #d5c1940e
+# %% ../../nbs/app/04_explorer.ipynb #64f51da4
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns that colour and filter: name, and range or levels; and their values `(columns, N)`, of levels their
     number, NaN where there is none. Columns with one value, or with too many different texts, are none of them.
@@ -108,14 +108,14 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #6c3387b0
+# %% ../../nbs/app/04_explorer.ipynb #c09a
 #: Columns that say which cell of which file a row is; they are on every page.
 IDENTITY = ("file", "frame", "label")
 
 #: Characters of further text columns together, at most; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-# %% ../../nbs/app/04_explorer.ipynb #e9de3afd
+# %% ../../nbs/app/04_explorer.ipynb #397af944
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table beside the given columns, by name, and the names of those that are left out because the page would become too large.
 
@@ -138,7 +138,7 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         size += characters
     return texts, left_out
 
-# %% ../../nbs/app/04_explorer.ipynb #35d9a326
+# %% ../../nbs/app/04_explorer.ipynb #c09p
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which says which columns there are, where a table has none of this name that gives colours."
     own = without_codes(table)
@@ -151,27 +151,27 @@ def check_colour(table: pd.DataFrame, colour: str | None):
         f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #cd180194
+# %% ../../nbs/app/04_explorer.ipynb #c11
 @cache
 def asset(name: str, binary: bool = False):
     "A file that comes with the package."
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-# %% ../../nbs/app/04_explorer.ipynb #7a6989ce
+# %% ../../nbs/app/04_explorer.ipynb #191d0ae9
 def as_json(content) -> str:
     "JSON that may stand in a page: nothing in it ends a script or begins a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-# %% ../../nbs/app/04_explorer.ipynb #33ffced0
+# %% ../../nbs/app/04_explorer.ipynb #a705e33e
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-# %% ../../nbs/app/04_explorer.ipynb #72783225
+# %% ../../nbs/app/04_explorer.ipynb #9b5433f8
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-# %% ../../nbs/app/04_explorer.ipynb #f13ddcba
+# %% ../../nbs/app/04_explorer.ipynb #4b947830
 #: The content security policy: the page runs and shows only what it contains.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
@@ -179,7 +179,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob
 LARGEST_DECODER = 64_000_000
 DECODERS = ("auto", "onnx", "atlas")
 
-# %% ../../nbs/app/04_explorer.ipynb #b60e4dc5
+# %% ../../nbs/app/04_explorer.ipynb #2c4d22f8
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network itself, or `atlas`, from cells decoded beforehand.
 
@@ -201,14 +201,14 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
         else "atlas"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #9d3b4a02
+# %% ../../nbs/app/04_explorer.ipynb #84febc4a
 def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
         write_onnx(model.network, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
-# %% ../../nbs/app/04_explorer.ipynb #86cba0e0
+# %% ../../nbs/app/04_explorer.ipynb #ae0dedb1
 def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a lattice over the map."
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
@@ -223,14 +223,14 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     )
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
 
-# %% ../../nbs/app/04_explorer.ipynb #a7f815c7
+# %% ../../nbs/app/04_explorer.ipynb #18bf00d2
 def _first_colour(known: list[dict]) -> int:
     "The column that colours the map at first: one of few levels, else a numeric one; -1 for none, as for file names."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     numbers = (k for k, column in enumerate(known) if "levels" not in column)
     return next(few, next(numbers, -1))
 
-# %% ../../nbs/app/04_explorer.ipynb #4fcda887
+# %% ../../nbs/app/04_explorer.ipynb #1f7070c3
 def explorer_page(
     model: Model,
     cells: CellImages,
@@ -274,7 +274,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #8ad69f08
+# %% ../../nbs/app/04_explorer.ipynb #800594c1
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table, or a `ShapeError` where they are not numbers, one row a cell."
     if len(codes) != len(cells):
@@ -286,11 +286,11 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-# %% ../../nbs/app/04_explorer.ipynb #c7beff8c
+# %% ../../nbs/app/04_explorer.ipynb #2d1d3224
 #: A part of the page: its description in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-# %% ../../nbs/app/04_explorer.ipynb #2dd3e400
+# %% ../../nbs/app/04_explorer.ipynb #aff6adcb
 def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
     "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
@@ -313,7 +313,7 @@ def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts
         content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
     return about, content
 
-# %% ../../nbs/app/04_explorer.ipynb #8c0c831f
+# %% ../../nbs/app/04_explorer.ipynb #3abeb6fd
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the cells, and which of them colours the map at first."
     table = without_codes(codes)
@@ -327,7 +327,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-# %% ../../nbs/app/04_explorer.ipynb #54a3c526
+# %% ../../nbs/app/04_explorer.ipynb #65c14b2d
 def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
@@ -340,7 +340,7 @@ def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.
     grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-# %% ../../nbs/app/04_explorer.ipynb #e5817973
+# %% ../../nbs/app/04_explorer.ipynb #ddc3f3b2
 def write_explorer(
     path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
@@ -353,7 +353,7 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #049b321b
+# %% ../../nbs/app/04_explorer.ipynb #c14
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` where the port is in use."
     content = regular_file(path).read_bytes()

@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #5bf5b215
+# %% ../../nbs/app/03_export.ipynb #c02
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #b92914da
+# %% ../../nbs/app/03_export.ipynb #c04
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and pose where the network has one."
 
@@ -49,7 +49,7 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #b0c0c67e
+# %% ../../nbs/app/03_export.ipynb #4af9acdd
 class DecoderGraph(nn.Module):
     "Codes, and poses where the network has them, to images."
 
@@ -62,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #30d31716
+# %% ../../nbs/app/03_export.ipynb #d93974b6
 def graphs(model: Autoencoder) -> dict[str, tuple[EncoderGraph | DecoderGraph, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with inputs to try it on."
     model = deepcopy(model).eval().cpu()
@@ -74,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[EncoderGraph | DecoderGraph, t
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #2b053e62
+# %% ../../nbs/app/03_export.ipynb #50465403
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #3c11316b
+# %% ../../nbs/app/03_export.ipynb #06433715
 #: Largest difference from PyTorch that an exported graph may have, in units of pixels or of codes, of which large ones
 #: count as a share: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #60d79077
+# %% ../../nbs/app/03_export.ipynb #51df1c56
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference of what an exported graph gives from what PyTorch gives, for another number of images.
 
@@ -101,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #6563f8fb
+# %% ../../nbs/app/03_export.ipynb #c06
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -141,7 +141,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #19028567
+# %% ../../nbs/app/03_export.ipynb #c07
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2, as `torch.export.load` reads them, each checked."
     off = {}
@@ -153,7 +153,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #45f0ed59
+# %% ../../nbs/app/03_export.ipynb #2bc8d658
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts, as `torch.jit.load`, libtorch and Java's DJL read them, each checked."
     off = {}
@@ -165,12 +165,12 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #9acea279
+# %% ../../nbs/app/03_export.ipynb #cf28539b
 def _as_arrays(found) -> list[np.ndarray]:
     with torch.no_grad():
         return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
-# %% ../../nbs/app/03_export.ipynb #5933152a
+# %% ../../nbs/app/03_export.ipynb #c10
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -186,7 +186,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #d9a506b9
+# %% ../../nbs/app/03_export.ipynb #2c3ac8b5
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "A row of plain values for each label."
     return [
@@ -194,7 +194,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #fe9c1812
+# %% ../../nbs/app/03_export.ipynb #4dedafd0
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits a pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -237,7 +237,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
         **common,
     )
 
-# %% ../../nbs/app/03_export.ipynb #c1e6a8ec
+# %% ../../nbs/app/03_export.ipynb #c13
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -263,7 +263,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #786c6ea0
+# %% ../../nbs/app/03_export.ipynb #4eba41d4
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells on it. Needs the extra `napari`."
@@ -273,13 +273,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #10add012
+# %% ../../nbs/app/03_export.ipynb #c16
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #f7507d98
+# %% ../../nbs/app/03_export.ipynb #7609fca2
 @checked
 def push(
     model: Model,
@@ -305,7 +305,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #2a861d6f
+# %% ../../nbs/app/03_export.ipynb #9ebaa174
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "A snapshot, and the reference that names it, as `huggingface_hub` keeps them."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -314,7 +314,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #8866c407
+# %% ../../nbs/app/03_export.ipynb #f8cd4a23
 @checked
 def pull(
     name: str,  # owner/name
@@ -336,7 +336,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #9f14eb84
+# %% ../../nbs/app/03_export.ipynb #c19
 #: Word -> a file by which its folder is known, and what it writes into a folder, given the model, its cells and their codes.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -345,7 +345,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #e9ce765d
+# %% ../../nbs/app/03_export.ipynb #ce9b2fa4
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS`, whole or not at all; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

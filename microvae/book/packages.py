@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #ef3522fe
+# %% ../../nbs/book/06_packages.ipynb #c03
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #048738a5
+# %% ../../nbs/book/06_packages.ipynb #886eb5d0
 #: extra -> package -> why it is there, and what would be lost without it
 WHY = {
     "": {
@@ -113,13 +113,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #46c53a94
+# %% ../../nbs/book/06_packages.ipynb #b096a9da
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "extra -> names of packages, from the text of `settings.ini`; the library's own stand under an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #e18b6d7e
+# %% ../../nbs/book/06_packages.ipynb #c5e46783
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row a package: why it is there, what would be lost, licence, version here, and when it was last released."
     rows = []
@@ -134,7 +134,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #f8d4aef7
+# %% ../../nbs/book/06_packages.ipynb #7ac2428e
 def times(file="results/dependencies/times.json") -> str:
     "How long installation and import take, as a sentence."
     kept = read_json(file)

@@ -10,7 +10,7 @@ __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE'
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
            'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
 
-# %% ../../nbs/core/01_files.ipynb #e365f73c
+# %% ../../nbs/core/01_files.ipynb #c03
 import ctypes
 import json
 import os
@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from .errors import ConfigError, FileError, ImageError, MicroVAEError, in_a_line, require
 
-# %% ../../nbs/core/01_files.ipynb #0a5a4f40
+# %% ../../nbs/core/01_files.ipynb #c05
 def cause_of(error: BaseException) -> str | None:
     """Why the system did not write, in its own words, whatever library asked it; None where the error is not the
     system's.
@@ -44,7 +44,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-# %% ../../nbs/core/01_files.ipynb #51a5e85b
+# %% ../../nbs/core/01_files.ipynb #aadd0c4e
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "That a file or folder cannot be written, and why, and what is there now."
     cause = cause_of(error)
@@ -52,7 +52,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-# %% ../../nbs/core/01_files.ipynb #02758a85
+# %% ../../nbs/core/01_files.ipynb #ae2ed8cc
 def unreadable(path, error: Exception) -> ImageError:
     "A file that cannot be read, and why, in one line."
     if isinstance(error, FileNotFoundError):
@@ -63,7 +63,7 @@ def unreadable(path, error: Exception) -> ImageError:
         return ImageError(f"{path} cannot be read: {error.strerror}")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
-# %% ../../nbs/core/01_files.ipynb #a86a4ecc
+# %% ../../nbs/core/01_files.ipynb #c06b
 def _missing(link: str) -> bool:
     "Whether a link leads to nothing, in a folder that is there. Raises `OSError` where it leads nowhere else."
     try:
@@ -75,7 +75,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-# %% ../../nbs/core/01_files.ipynb #5e2c84cc
+# %% ../../nbs/core/01_files.ipynb #4c7222ee
 def followed(path) -> Path:
     """Where an output comes to lie: at its name, or where a link of that name points to.
 
@@ -95,7 +95,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-# %% ../../nbs/core/01_files.ipynb #c87406c3
+# %% ../../nbs/core/01_files.ipynb #bc7608b0
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "The error for a link in the path of an output that leads nowhere."
     return FileError(
@@ -103,7 +103,7 @@ def _no_way(path: Path, link: str, error: OSError) -> FileError:
         "mend the link, or give another name"
     )
 
-# %% ../../nbs/core/01_files.ipynb #bd84742a
+# %% ../../nbs/core/01_files.ipynb #c08
 def _numbering() -> str:
     "The PID namespace, which identifies a container of this machine; each counts its processes from 1."
     try:
@@ -111,11 +111,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-# %% ../../nbs/core/01_files.ipynb #c1d0561c
+# %% ../../nbs/core/01_files.ipynb #27b8b759
 #: This machine, as in the names of temporary files: whether a process is alive is known only where it runs.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-# %% ../../nbs/core/01_files.ipynb #cb7df528
+# %% ../../nbs/core/01_files.ipynb #4b7b98d6
 def _lives(process: int) -> bool:
     "Whether a process of this machine is there. On Windows it is assumed, because os.kill would end it."
     if os.name == "nt":
@@ -128,11 +128,11 @@ def _lives(process: int) -> bool:
         pass  # it belongs to another user
     return True
 
-# %% ../../nbs/core/01_files.ipynb #2116908a
+# %% ../../nbs/core/01_files.ipynb #5852bfb4
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-# %% ../../nbs/core/01_files.ipynb #c3e174f9
+# %% ../../nbs/core/01_files.ipynb #2e9f006b
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "What processes of this machine write beside a path, or have left there, and whether the process lives."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -140,12 +140,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-# %% ../../nbs/core/01_files.ipynb #23a61d83
+# %% ../../nbs/core/01_files.ipynb #8296dc6d
 def being_written(path: Path) -> bool:
     "Whether a process of this machine has something beside a path that is about to take its place."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-# %% ../../nbs/core/01_files.ipynb #a1143c01
+# %% ../../nbs/core/01_files.ipynb #057371c8
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which is gone afterwards; what processes of this machine that were killed left
@@ -162,7 +162,7 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         _remove(part)
 
-# %% ../../nbs/core/01_files.ipynb #e58e5020
+# %% ../../nbs/core/01_files.ipynb #c11
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
@@ -172,14 +172,14 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-# %% ../../nbs/core/01_files.ipynb #b27a81af
+# %% ../../nbs/core/01_files.ipynb #a0920839
 def to_disk(path: Path, since: float = 0.0):
     "Wait until a file, or a folder with all in it that was changed since a time, is on the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-# %% ../../nbs/core/01_files.ipynb #c1665135
+# %% ../../nbs/core/01_files.ipynb #1c6d79f5
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False where the system cannot."
     try:
@@ -191,7 +191,7 @@ def _exchanged(first: Path, second: Path) -> bool:
     exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-# %% ../../nbs/core/01_files.ipynb #5e1e85b1
+# %% ../../nbs/core/01_files.ipynb #8591fe14
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place, where it takes that of what was there.
 
@@ -214,7 +214,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-# %% ../../nbs/core/01_files.ipynb #fea0b72f
+# %% ../../nbs/core/01_files.ipynb #2bd3513e
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Let `write(part)` make a file beside `path`, then move it there in one step.
 
@@ -229,7 +229,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-# %% ../../nbs/core/01_files.ipynb #f1ce1699
+# %% ../../nbs/core/01_files.ipynb #b4d293b2
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Let `write(part)` fill a folder beside `folder`, then put it there as a whole; what was there is gone.
 
@@ -246,11 +246,11 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
         raise not_written(folder, error) from error
     return folder
 
-# %% ../../nbs/core/01_files.ipynb #9881d375
+# %% ../../nbs/core/01_files.ipynb #c14
 #: Waiting longer than so many seconds for a lock prints a message.
 PATIENT = 1.0
 
-# %% ../../nbs/core/01_files.ipynb #753628fb
+# %% ../../nbs/core/01_files.ipynb #87256fcd
 def _check_lock(lock: Path):
     "Raises `FileError` where the name of a lock is taken: by a link, or a file that has another name as well."
     followed(lock.parent)
@@ -259,7 +259,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-# %% ../../nbs/core/01_files.ipynb #dbbccf8c
+# %% ../../nbs/core/01_files.ipynb #df68440c
 @contextmanager
 def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """The right to do what only one thread of one process may do at a time; who comes second waits.
@@ -287,7 +287,7 @@ def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-# %% ../../nbs/core/01_files.ipynb #6ee240f1
+# %% ../../nbs/core/01_files.ipynb #b244bb2e
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` where something is there that is not to be replaced: a file without `overwrite`, and a
     folder without the file that is the sign of what would be written. Asked before the work begins. Raises `FileError`
@@ -304,7 +304,7 @@ def free(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #a8376d21
+# %% ../../nbs/core/01_files.ipynb #r02
 #: What a path can be besides a regular file, with the test of its mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,
@@ -313,7 +313,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-# %% ../../nbs/core/01_files.ipynb #01da4db6
+# %% ../../nbs/core/01_files.ipynb #3780e6f4
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -330,12 +330,12 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
     return Path(path)
 
-# %% ../../nbs/core/01_files.ipynb #a6b00d3d
+# %% ../../nbs/core/01_files.ipynb #r05
 #: Bytes in memory that any file may promise; of more, it must hold at least one byte for so many.
 BELIEVED = 200_000_000
 PACKED = 500
 
-# %% ../../nbs/core/01_files.ipynb #4586e19b
+# %% ../../nbs/core/01_files.ipynb #24014795
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes that a file has on the disk, or all files below a folder; of a folder no more are counted than are `enough`.
 
@@ -358,7 +358,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-# %% ../../nbs/core/01_files.ipynb #eba9087e
+# %% ../../nbs/core/01_files.ipynb #a59e9128
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` where a file promises more bytes than it can hold, or than there is memory for.
 
@@ -377,11 +377,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-# %% ../../nbs/core/01_files.ipynb #43dceb01
+# %% ../../nbs/core/01_files.ipynb #6a7c151a
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-# %% ../../nbs/core/01_files.ipynb #6a6cd25b
+# %% ../../nbs/core/01_files.ipynb #19b34dd5
 def free_memory() -> int:
     "Bytes of memory that this process can still take: by machine, container and limit; unlimited where the system does not state it."
     limits = [sys.maxsize]
@@ -407,12 +407,12 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
-# %% ../../nbs/core/01_files.ipynb #48d0fab1
+# %% ../../nbs/core/01_files.ipynb #r08
 #: Bytes that a JSON file may have, and that what it says may take in memory.
 JSON_FILE = 100_000_000
 JSON_MEMORY = 800_000_000
 
-# %% ../../nbs/core/01_files.ipynb #30a61c10
+# %% ../../nbs/core/01_files.ipynb #3530bf95
 def parsed_json(text: bytes | str):
     "What a JSON text says. Raises `ValueError` for a text that would take too much memory, or is none."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -423,10 +423,10 @@ def parsed_json(text: bytes | str):
         raise ValueError(f"it would take up to {_size(memory)} of memory")
     return json.loads(content)
 
-# %% ../../nbs/core/01_files.ipynb #f960dff1
+# %% ../../nbs/core/01_files.ipynb #r11
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-# %% ../../nbs/core/01_files.ipynb #ff66600c
+# %% ../../nbs/core/01_files.ipynb #0a56cb57
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
     "Raise `ImageError` where an archive holds more than its size allows, or is compressed by a method that its format does not allow."
     with ZipFile(file or path) as archive:
@@ -436,11 +436,11 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=Non
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-# %% ../../nbs/core/01_files.ipynb #3b84ceb7
+# %% ../../nbs/core/01_files.ipynb #ab01cd23
 #: What reads the header of an array in NumPy's format, by the format's version.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# %% ../../nbs/core/01_files.ipynb #05b7e42b
+# %% ../../nbs/core/01_files.ipynb #25345fc2
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format whose file has a length. Raises `ValueError` for no array of numbers."
     version = np.lib.format.read_magic(file)
@@ -456,7 +456,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-# %% ../../nbs/core/01_files.ipynb #0a5b237b
+# %% ../../nbs/core/01_files.ipynb #92762865
 def _check_npz(path, file):
     "Raise `ImageError` where an opened `.npz` promises more than it can hold, or holds objects."
     check_archive(path, file=file)
@@ -467,7 +467,7 @@ def _check_npz(path, file):
                 promised += _npy_bytes(array, member.file_size)
     check_promise(path, promised)
 
-# %% ../../nbs/core/01_files.ipynb #8916006c
+# %% ../../nbs/core/01_files.ipynb #9bf4f1c1
 def open_npy(path) -> np.ndarray:
     """The array of an `.npy`, whose pixels stay in the file until they are sliced.
 
@@ -484,7 +484,7 @@ def open_npy(path) -> np.ndarray:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #8b26bec3
+# %% ../../nbs/core/01_files.ipynb #b2adff82
 @contextmanager
 def open_npz(path) -> Iterator:
     """The arrays of an `.npz` by name, which are read when they are accessed.
@@ -507,13 +507,13 @@ def open_npz(path) -> Iterator:
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 
-# %% ../../nbs/core/01_files.ipynb #ae37fe77
+# %% ../../nbs/core/01_files.ipynb #c17
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-# %% ../../nbs/core/01_files.ipynb #23817876
+# %% ../../nbs/core/01_files.ipynb #1018bffa
 def read_pictures(path) -> dict[str, np.ndarray]:
     "What `write_pictures` wrote. Raises `ImageError` for what cannot be read."
     try:
@@ -524,7 +524,7 @@ def read_pictures(path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #480bbf72
+# %% ../../nbs/core/01_files.ipynb #6b070fbe
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` for what cannot be read, or is none."
     regular_file(path, JSON_FILE)
@@ -536,14 +536,14 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-# %% ../../nbs/core/01_files.ipynb #966b3420
+# %% ../../nbs/core/01_files.ipynb #2ead6a40
 def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     "Write a dictionary as JSON, whole or not at all."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
 
-# %% ../../nbs/core/01_files.ipynb #39e4d1e6
+# %% ../../nbs/core/01_files.ipynb #bbfb3a0d
 def parsed_xml(text: bytes | str):
     "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
     from xml.etree import ElementTree
@@ -557,19 +557,19 @@ def parsed_xml(text: bytes | str):
     except ElementTree.ParseError as error:
         raise ValueError(f"its XML is damaged: {error}") from error
 
-# %% ../../nbs/core/01_files.ipynb #dde0639a
+# %% ../../nbs/core/01_files.ipynb #c18
 def check_table(path):
     "Raise `ConfigError` where a name does not say how a table is to be written."
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-# %% ../../nbs/core/01_files.ipynb #f32caef1
+# %% ../../nbs/core/01_files.ipynb #3cd94ed8
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table, whole or not at all: Parquet, or CSV where the name ends so."
     write = table.to_csv if Path(path).suffix == ".csv" else table.to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
-# %% ../../nbs/core/01_files.ipynb #b6246645
+# %% ../../nbs/core/01_files.ipynb #r14
 #: Columns that a table may have, cells that any table may have, and cells a byte of its file that a larger one may have.
 MOST_COLUMNS = 20_000
 BELIEVED_CELLS = 5_000_000
@@ -579,7 +579,7 @@ CELLS_A_BYTE = 100
 EXCEL_BELIEVED = 20_000_000
 EXCEL_PACKED = 50
 
-# %% ../../nbs/core/01_files.ipynb #4b3481c5
+# %% ../../nbs/core/01_files.ipynb #b6a5b512
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table that is wider than tables are, or has more cells than its file can hold."
     if columns > MOST_COLUMNS:
@@ -587,7 +587,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-# %% ../../nbs/core/01_files.ipynb #0f160ef7
+# %% ../../nbs/core/01_files.ipynb #5fe8f364
 def _check_text_table(path: Path, separator: str):
     "The same of CSV: its first two rows say how many columns it has, its line ends how many rows; a cell takes a byte."
     import csv
@@ -602,7 +602,7 @@ def _check_text_table(path: Path, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-# %% ../../nbs/core/01_files.ipynb #40f001b9
+# %% ../../nbs/core/01_files.ipynb #d3129728
 def check_parquet(file, name, held: int):
     "The same of Parquet, a path or an open file: its footer says rows, columns, and bytes when unpacked."
     import pyarrow as pa
@@ -631,13 +631,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-# %% ../../nbs/core/01_files.ipynb #bdf5050f
+# %% ../../nbs/core/01_files.ipynb #77f932e7
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-# %% ../../nbs/core/01_files.ipynb #df63db79
+# %% ../../nbs/core/01_files.ipynb #308ec461
 def _check_excel(path: Path):
     "The same of Excel: how far its cells reach, and that its XML defines nothing."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -662,7 +662,7 @@ def _check_excel(path: Path):
     finally:
         book.close()
 
-# %% ../../nbs/core/01_files.ipynb #d00a4d77
+# %% ../../nbs/core/01_files.ipynb #r15
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table from CSV, Parquet or Excel; columns in `text` stay text, also where they look like numbers.
 
@@ -690,18 +690,18 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #34fab94f
+# %% ../../nbs/core/01_files.ipynb #a4174145
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:
     _check_text_table(path, separator)
     # pandas' faster parsers end the process on numbers like 1e940904952553134
     return pd.read_csv(path, sep=separator, dtype=kept, float_precision="round_trip")
 
-# %% ../../nbs/core/01_files.ipynb #bb69174e
+# %% ../../nbs/core/01_files.ipynb #d362711c
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../../nbs/core/01_files.ipynb #92c2ea66
+# %% ../../nbs/core/01_files.ipynb #c293901c
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     return pd.read_excel(path, dtype=kept, engine="openpyxl")

@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'WIDER', 'EVEN', 'Method', 'as_field', 'typical_diameter', 'without_background', 'noise_level',
            'suggested_diameter', 'warn_of_pieces', 'Segmentation', 'segment_cells']
 
-# %% ../../nbs/data/12_segmentation.ipynb #39cfcf14
+# %% ../../nbs/data/12_segmentation.ipynb #c03
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, che
 from .fields import Field
 from .preprocessing import opened_background
 
-# %% ../../nbs/data/12_segmentation.ipynb #d590aeb4
+# %% ../../nbs/data/12_segmentation.ipynb #749530dd
 METHODS = ("threshold", "laplacian", "cellpose")
 
-# %% ../../nbs/data/12_segmentation.ipynb #fbb40965
+# %% ../../nbs/data/12_segmentation.ipynb #c05
 def as_field(field, channel: int | None = None) -> np.ndarray:
     """A field of view as `(C, H, W)`, from an array, a path or a `Field`; or one plane of it.
 
@@ -43,7 +43,7 @@ def as_field(field, channel: int | None = None) -> np.ndarray:
         raise ConfigError(f"channel is {channel}, the field of view has {len(planes)} channels, counted from 0")
     return planes[channel]
 
-# %% ../../nbs/data/12_segmentation.ipynb #4f47e589
+# %% ../../nbs/data/12_segmentation.ipynb #c07
 def typical_diameter(smooth: np.ndarray) -> float:
     "The median diameter, in pixels, of what stands out of a smoothed plane; 15 where nothing does."
     from scipy import ndimage
@@ -56,7 +56,7 @@ def typical_diameter(smooth: np.ndarray) -> float:
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
-# %% ../../nbs/data/12_segmentation.ipynb #d4aec3ed
+# %% ../../nbs/data/12_segmentation.ipynb #d42bd3c6
 def _found_diameter(smooth: np.ndarray) -> float:
     """The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands
     out of them.
@@ -65,23 +65,23 @@ def _found_diameter(smooth: np.ndarray) -> float:
     side = min(smooth.shape)
     return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
 
-# %% ../../nbs/data/12_segmentation.ipynb #c1938bde
+# %% ../../nbs/data/12_segmentation.ipynb #6296f03f
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
     "A plane less what is wider than `reach` cells."
     return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
 
-# %% ../../nbs/data/12_segmentation.ipynb #ae0ed938
+# %% ../../nbs/data/12_segmentation.ipynb #231c87e0
 def noise_level(plane: np.ndarray) -> float:
     "Standard deviation of the noise from pixel to pixel, robust to everything that is smooth."
     mixed = plane[1:, 1:] - plane[:-1, 1:] - plane[1:, :-1] + plane[:-1, :-1]
     return float(np.median(np.abs(mixed))) / 0.6745 / 2
 
-# %% ../../nbs/data/12_segmentation.ipynb #17538322
+# %% ../../nbs/data/12_segmentation.ipynb #c13b
 #: Objects at least so many times as wide as the diameter that was found, whose brightness varies less than so much.
 WIDER = 3.0
 EVEN = 0.13
 
-# %% ../../nbs/data/12_segmentation.ipynb #7e4c3bd5
+# %% ../../nbs/data/12_segmentation.ipynb #5f82c2e7
 def suggested_diameter(plane: np.ndarray) -> float | None:
     """The diameter to give where a plane `(H, W)` holds few large cells that would be divided into pieces; None where
     the diameter that is found in it fits.
@@ -109,7 +109,7 @@ def suggested_diameter(plane: np.ndarray) -> float | None:
     bright = float(smooth[inner].mean() - np.median(smooth[~objects]))
     return round(width) if float(detail[inner].std()) < EVEN * bright else None
 
-# %% ../../nbs/data/12_segmentation.ipynb #f98d51ea
+# %% ../../nbs/data/12_segmentation.ipynb #446a0073
 def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     "Twice the largest depth of the object to which the median pixel belongs, in pixels; 0 where there is none."
     from scipy import ndimage
@@ -124,7 +124,7 @@ def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     middle = np.searchsorted(np.cumsum(areas[index][order]), areas[index].sum() / 2)
     return float(widths[order][middle])
 
-# %% ../../nbs/data/12_segmentation.ipynb #02502700
+# %% ../../nbs/data/12_segmentation.ipynb #7a8043a5
 def warn_of_pieces(suggested: list[float], fields: int):
     "A warning where fields hold pieces of larger cells. Parameters: the diameters suggested, and how many fields there are."
     if suggested:
@@ -135,7 +135,7 @@ def warn_of_pieces(suggested: list[float], fields: int):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/12_segmentation.ipynb #7cf2ff45
+# %% ../../nbs/data/12_segmentation.ipynb #c10
 Method = Literal["threshold", "laplacian", "cellpose"]
 
 
@@ -230,7 +230,7 @@ class Segmentation:
         model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
         return np.asarray(model.eval(plane, diameter=self.diameter)[0]).astype(np.int32)
 
-# %% ../../nbs/data/12_segmentation.ipynb #5eac4e35
+# %% ../../nbs/data/12_segmentation.ipynb #d6769b31
 def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     "Each label where it reaches a share of its own brightness (its 90th percentile), and of that the largest piece."
     from skimage.measure import label
@@ -258,7 +258,7 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     largest[own[ascending]] = ascending
     return np.where((largest[own[pieces]] == pieces) & (labels > 0), labels, 0)
 
-# %% ../../nbs/data/12_segmentation.ipynb #c13c5d6a
+# %% ../../nbs/data/12_segmentation.ipynb #5447121c
 def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: float, min_area: float) -> np.ndarray:
     "Labels that are bright and large enough, numbered from 1."
     if labels.max() == 0:
@@ -270,7 +270,7 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     keep = bright & (area >= max(min_area, smallest * usual))
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
-# %% ../../nbs/data/12_segmentation.ipynb #31e5d194
+# %% ../../nbs/data/12_segmentation.ipynb #94a2387c
 @checked
 def segment_cells(
     field, channel: int = 0, method: Method = "laplacian", diameter: float | None = None, **settings

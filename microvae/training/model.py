@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart'
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
-# %% ../../nbs/training/02_model.ipynb #cc3afd6d
+# %% ../../nbs/training/02_model.ipynb #c7702323
 import os
 import platform
 import warnings
@@ -32,15 +32,15 @@ from ..models.map import LatentMap, fit_map, map_from
 from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
-# %% ../../nbs/training/02_model.ipynb #dd63c4c7
+# %% ../../nbs/training/02_model.ipynb #7b21b9a4
 #: Format of cards; readers refuse newer ones.
 FORMAT = 1
 
-# %% ../../nbs/training/02_model.ipynb #1f8585ea
+# %% ../../nbs/training/02_model.ipynb #a2ba55f3
 #: Metrics that every card with metrics has.
 METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-# %% ../../nbs/training/02_model.ipynb #b874e071
+# %% ../../nbs/training/02_model.ipynb #09441882
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
     "Metrics, where all of `METRICS` are there or none is."
     missing = [name for name in METRICS if name not in metrics]
@@ -48,11 +48,11 @@ def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
-# %% ../../nbs/training/02_model.ipynb #ee1bec08
+# %% ../../nbs/training/02_model.ipynb #4225d205
 #: How parts of a card are validated: a number is a number, and not a text that looks like one.
 STRICT = ConfigDict(strict=True, extra="allow")
 
-# %% ../../nbs/training/02_model.ipynb #e157f0ee
+# %% ../../nbs/training/02_model.ipynb #0d629149
 class Versions(TypedDict):
     "Versions of the packages that decide a model's numbers."
 
@@ -60,7 +60,7 @@ class Versions(TypedDict):
     microvae: str
     torch: str
 
-# %% ../../nbs/training/02_model.ipynb #8a375410
+# %% ../../nbs/training/02_model.ipynb #9cf82f9d
 class ModelPart(TypedDict):
     "The network."
 
@@ -73,14 +73,14 @@ class ModelPart(TypedDict):
     variational: bool
     parameters: int
 
-# %% ../../nbs/training/02_model.ipynb #8116ae28
+# %% ../../nbs/training/02_model.ipynb #72146333
 class StepPart(TypedDict):
     "One step that brought images to [0, 1]."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
-# %% ../../nbs/training/02_model.ipynb #941ca54d
+# %% ../../nbs/training/02_model.ipynb #e44f2fe1
 class NormalisationPart(TypedDict):
     "How images were brought to [0, 1], and the range that they had then."
 
@@ -88,7 +88,7 @@ class NormalisationPart(TypedDict):
     preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# %% ../../nbs/training/02_model.ipynb #71d9f393
+# %% ../../nbs/training/02_model.ipynb #f132dbaa
 class DataPart(TypedDict):
     "The images that were trained on; a dictionary `source` says how they can be loaded again, a text where they came from."
 
@@ -100,7 +100,7 @@ class DataPart(TypedDict):
     source: NotRequired[dict[str, Any] | str | None]
     licence: NotRequired[str]
 
-# %% ../../nbs/training/02_model.ipynb #e0a95102
+# %% ../../nbs/training/02_model.ipynb #8cbbd907
 class TrainingPart(TypedDict):
     "How the model was trained; `asked` is the largest number of epochs that was allowed."
 
@@ -111,7 +111,7 @@ class TrainingPart(TypedDict):
     seed: int
     kl_warmup: NotRequired[int]
 
-# %% ../../nbs/training/02_model.ipynb #a302d3aa
+# %% ../../nbs/training/02_model.ipynb #59534a67
 class Card(TypedDict):
     "What is known of a model."
 
@@ -127,10 +127,10 @@ class Card(TypedDict):
     arrays: NotRequired[dict[str, Any]]  # the form of the arrays that an estimator was given
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
-# %% ../../nbs/training/02_model.ipynb #9283ad25
+# %% ../../nbs/training/02_model.ipynb #d4cafa1b
 CARD = TypeAdapter(Card)
 
-# %% ../../nbs/training/02_model.ipynb #dd9a3096
+# %% ../../nbs/training/02_model.ipynb #6bf0f6ea
 def card_tree(path) -> dict:
     "The content of a `card.json` of any layout. Raises `ConfigError` where it is no JSON object, or has a newer format."
     try:
@@ -146,7 +146,7 @@ def card_tree(path) -> dict:
         )
     return card
 
-# %% ../../nbs/training/02_model.ipynb #d73ec119
+# %% ../../nbs/training/02_model.ipynb #c8b3a624
 def read_card(folder) -> Card | None:
     "The card in a folder, None where it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
@@ -163,7 +163,7 @@ def read_card(folder) -> Card | None:
         ) from error
     return cast(Card, card)  # as it stands in the file: validation would make every metric a float
 
-# %% ../../nbs/training/02_model.ipynb #70a7993a
+# %% ../../nbs/training/02_model.ipynb #c06a
 def advice(beta: float, kl_warmup: int = 0) -> str:
     """What to try where latent dimensions are not used, relative to how the model was trained.
 
@@ -173,7 +173,7 @@ def advice(beta: float, kl_warmup: int = 0) -> str:
     warmup = max(10, 2 * kl_warmup)
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
-# %% ../../nbs/training/02_model.ipynb #260e9dd7
+# %% ../../nbs/training/02_model.ipynb #c07
 def summary(card: Card) -> str:
     "A card as some sentences."
     model = card["model"]
@@ -206,7 +206,7 @@ def summary(card: Card) -> str:
         lines.append(f"It could use more latent dimensions. {what_to_do}")
     return "\n".join(lines)
 
-# %% ../../nbs/training/02_model.ipynb #4be2686f
+# %% ../../nbs/training/02_model.ipynb #665f30ce
 def readme_of(card: Card) -> str:
     "A card as the README.md that model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
@@ -231,19 +231,19 @@ codes = vae.transform(cells)
 Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
-# %% ../../nbs/training/02_model.ipynb #453d8935
+# %% ../../nbs/training/02_model.ipynb #c10
 def write_card(folder, card: Card):
     "Write a card, and the README made from it, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-# %% ../../nbs/training/02_model.ipynb #2776760e
+# %% ../../nbs/training/02_model.ipynb #e782b33c
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-# %% ../../nbs/training/02_model.ipynb #7a8d40e5
+# %% ../../nbs/training/02_model.ipynb #f8c1f686
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
     """The network of a file of `save_weights`, ready for use, and its config.
 
@@ -263,7 +263,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return network.eval(), config
 
-# %% ../../nbs/training/02_model.ipynb #4cb54d95
+# %% ../../nbs/training/02_model.ipynb #7775a10f
 def versions() -> dict[str, str]:
     "Versions of what decides a model's numbers."
     found = {"python": platform.python_version()}
@@ -274,11 +274,11 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-# %% ../../nbs/training/02_model.ipynb #770f9ac5
+# %% ../../nbs/training/02_model.ipynb #56ca359e
 #: The file of a model's map.
 MAP = "map.safetensors"
 
-# %% ../../nbs/training/02_model.ipynb #23169659
+# %% ../../nbs/training/02_model.ipynb #a2d2fb89
 @dataclass
 class Model:
     "A trained network with its config, its history and its card."
@@ -403,12 +403,12 @@ class Model:
             f"β = {config.objective.beta:g}, seed {config.training.seed}, {epochs} {planned}epochs{total}{place}>"
         )
 
-# %% ../../nbs/training/02_model.ipynb #351dfffc
+# %% ../../nbs/training/02_model.ipynb #35bd45b1
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-# %% ../../nbs/training/02_model.ipynb #635de9b1
+# %% ../../nbs/training/02_model.ipynb #db523aa2
 def newest_run(folder: Path) -> Path:
     """The folder itself where it is a model, or that of the newest finished run in it, with a warning where a newer run is not finished.
 
@@ -430,7 +430,7 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-# %% ../../nbs/training/02_model.ipynb #220060bb
+# %% ../../nbs/training/02_model.ipynb #69137227
 def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray | None]:
     "The map in a file, and the codes that it will be fitted on; None for what is not there."
     if not path.exists():
@@ -444,7 +444,7 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
     except ConfigError as error:
         raise ImageError(f"{path} holds no map of this model: {error}") from error
 
-# %% ../../nbs/training/02_model.ipynb #c9796abc
+# %% ../../nbs/training/02_model.ipynb #91bada69
 @checked
 def load_model(path: str | os.PathLike) -> Model:
     """The model in a folder, the newest of a folder of runs, or that of a file of weights alone.
@@ -460,7 +460,7 @@ def load_model(path: str | os.PathLike) -> Model:
     view, reference = _read_map(folder / MAP, network.latent_dim)
     return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
 
-# %% ../../nbs/training/02_model.ipynb #a06111f7
+# %% ../../nbs/training/02_model.ipynb #2141491f
 def network_of(model: Model | Autoencoder) -> Autoencoder:
     "The network of a model; a network is given back as it is."
     return model.network if isinstance(model, Model) else model

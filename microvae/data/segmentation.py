@@ -135,10 +135,11 @@ def warn_of_pieces(suggested: list[float], fields: int):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/12_segmentation.ipynb #c10
+# %% ../../nbs/data/12_segmentation.ipynb #5e0c2b11
+#: How cells are found: above a threshold, where the image is curved as well, or by Cellpose.
 Method = Literal["threshold", "laplacian", "cellpose"]
 
-
+# %% ../../nbs/data/12_segmentation.ipynb #c10
 @dataclass(frozen=True)
 class Segmentation:
     """How cells are found.

@@ -68,11 +68,11 @@ def grid(
     combinations = [dict(zip(values, combination)) for combination in product(*values.values())]
     return [with_values(base, **combination) for combination in combinations for base in bases]
 
-# %% ../../nbs/training/09_sweep.ipynb #c08
+# %% ../../nbs/training/09_sweep.ipynb #5e0c2b12
 #: Handles of the images to train on, and of those held out.
 Shared = tuple[SharedArrays, SharedArrays | None]
 
-
+# %% ../../nbs/training/09_sweep.ipynb #c08
 @dataclass(frozen=True)
 class Job:
     "What a worker needs to train one run, beside the images."

@@ -19,6 +19,8 @@ class NumpyReader(FileReader):
     endings = (".npy", ".npz")
 
     def open(self, path: Path, level: int) -> ImageFile:
+        if path.name.lower().endswith("_seg.npy"):
+            raise ImageError(f"{path} is no image but what Cellpose found in one; give --labels '*_seg.npy' (labels=)")
         array = open_npy(path) if path.suffix.lower() == ".npy" else _only_array(path)
         return ImageFile(path, array, guessed_axes(array.shape))
 

@@ -1,0 +1,180 @@
+"Objects of other programs give crops that carry the object's name, so that results find their way back."
+
+import json
+from zipfile import ZipFile
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from test_newcomers import done, refused
+
+import microvae as mv
+
+SIDE = 64
+# left, top, right and bottom of three cells, in corners of pixels
+BOXES = {"a": (8, 10, 20, 22), "b": (30, 12, 44, 28), "c": (24, 40, 40, 52)}
+
+
+@pytest.fixture
+def images(tmp_path):
+    "Two images of bright rectangles, and what each program writes of the rectangles."
+    for file in ("one", "two"):
+        plane = np.full((SIDE, SIDE), 100, np.uint8)
+        for left, top, right, bottom in BOXES.values():
+            plane[top:bottom, left:right] = 200
+        (tmp_path / "images").mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / "images" / f"{file}.tif", plane)
+    return tmp_path / "images"
+
+
+def rings(corner):
+    "Closed rings (x, y) of the boxes, where the corner of the first pixel has this coordinate."
+    for left, top, right, bottom in BOXES.values():
+        yield np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]) + corner
+
+
+def label_image():
+    labels = np.zeros((SIDE, SIDE), np.uint16)
+    for number, (left, top, right, bottom) in enumerate(BOXES.values(), 1):
+        labels[top:bottom, left:right] = number
+    return labels
+
+
+def write_cellpose(folder):
+    for file in ("one", "two"):
+        np.save(folder / f"{file}_seg.npy", {"masks": label_image(), "filename": f"{file}.tif"})
+    return "*_seg.npy", None
+
+
+def write_imagej(folder):
+    roifile = pytest.importorskip("roifile")
+    for file in ("one", "two"):
+        with ZipFile(folder / f"{file}_rois.zip", "w") as archive:
+            for name, ring in zip(BOXES, rings(0)):
+                archive.writestr(f"{name}.roi", roifile.ImagejRoi.frompoints(ring[:-1], name=name).tobytes())
+    return "*_rois.zip", list(BOXES)
+
+
+def write_qupath(folder):
+    for file in ("one", "two"):
+        features = [
+            {
+                "type": "Feature",
+                "id": f"{file}-{name}",
+                "geometry": {"type": "Polygon", "coordinates": [ring.tolist()]},
+                "properties": {"objectType": "detection"},
+            }
+            for name, ring in zip(BOXES, rings(0))
+        ]
+        (folder / f"{file}.tif.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return "*.geojson", [f"one-{name}" for name in BOXES]
+
+
+def write_napari(folder):
+    for file in ("one", "two"):
+        rows = [
+            {"index": k, "shape-type": "polygon", "vertex-index": i, "axis-0": y, "axis-1": x}
+            for k, ring in enumerate(rings(-0.5))
+            for i, (x, y) in enumerate(ring[:-1])
+        ]
+        pd.DataFrame(rows).to_csv(folder / f"{file}.csv", index=False)
+    return "*.csv", ["0", "1", "2"]
+
+
+PROGRAMS = [write_cellpose, write_imagej, write_qupath, write_napari]
+
+
+@pytest.mark.parametrize("write", PROGRAMS)
+def test_outlines_of_a_program_give_the_pixels_that_it_drew(images, write):
+    labels, names = write(images)
+    cells = mv.crop_fields(images, 24, labels=labels, workers=1, progress=False, masked=True)
+    assert len(cells) == 6
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in BOXES.values()]
+    assert cells.table.area.tolist() == areas * 2
+    assert [(image > 0).sum() for image in cells.images] == areas * 2
+    assert np.allclose(cells.images[cells.images > 0], 200 / 255, atol=1e-4)
+    if names is not None:
+        assert cells.table.object.tolist()[:3] == names
+
+
+def test_a_table_of_cellprofiler_serves_all_images(images, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    pd.DataFrame({"ImageNumber": [1, 2], "FileName_DNA": ["one.tif", "two.tif"]}).to_csv(
+        out / "MyExpt_Image.csv", index=False
+    )
+    rows = [
+        {
+            "ImageNumber": image,
+            "ObjectNumber": number,
+            "Location_Center_X": (left + right - 1) / 2,
+            "Location_Center_Y": (top + bottom - 1) / 2,
+        }
+        for image in (1, 2)
+        for number, (left, top, right, bottom) in enumerate(BOXES.values(), 1)
+    ]
+    table = out / "MyExpt_Nuclei.csv"
+    pd.DataFrame(rows).to_csv(table, index=False)
+    cells = mv.crop_fields(images, 24, labels=str(table), workers=1, progress=False)
+    assert cells.table[["ImageNumber", "ObjectNumber"]].to_numpy().tolist() == [
+        [i, n] for i in (1, 2) for n in (1, 2, 3)
+    ]
+    assert "give the side of the window with --size" in refused("crop", images, "--labels", table, cwd=tmp_path)
+    sentence = refused("crop", images, "--labels", table, "--size", 24, "--mask", "add", cwd=tmp_path)
+    assert "has no outlines of its objects" in sentence
+    (out / "MyExpt_Image.csv").unlink()
+    assert "table of images" in refused("crop", images, "--labels", table, "--size", 24, cwd=tmp_path)
+
+
+def test_objects_that_overlap_are_all_cut(images):
+    ring = next(rings(0))
+    features = [
+        {"type": "Feature", "id": name, "geometry": {"type": "Polygon", "coordinates": [(ring + shift).tolist()]}}
+        for name, shift in (("x", 0), ("y", 4), ("far", 500))
+    ]
+    for file in ("one", "two"):
+        (images / f"{file}.geojson").write_text(json.dumps(features))
+    cells = mv.crop_fields(images, 16, labels="*.geojson", workers=1, progress=False, mask="only")
+    assert cells.table.object.tolist() == ["x", "y"] * 2
+    assert cells.images.sum((1, 2, 3)).tolist() == [144.0] * 4
+    assert cells.about["dropped"]["object"] == ["far"] * 2
+    assert cells.about["dropped"]["reason"] == ["covers no pixel of the field of view"] * 2
+
+
+def test_a_pickle_that_names_code_is_refused(images, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    for file in ("one", "two"):
+        np.save(images / f"{file}_seg.npy", {"masks": label_image(), "more": Code()})
+    sentence = refused("crop", images, "--labels", "*_seg.npy", "--size", 24, cwd=tmp_path)
+    assert "names io.open, which is not read" in sentence
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_cellpose_found_is_no_image(images, tmp_path):
+    write_cellpose(images)
+    assert "--labels '*_seg.npy'" in refused("data", images, tmp_path / "x.npz", cwd=tmp_path)
+
+
+def test_masks_of_labels_that_differ_in_each_frame(tmp_path):
+    movie = np.full((6, SIDE, SIDE), 50, np.uint8)
+    labels = np.zeros((6, SIDE, SIDE), np.uint8)
+    for frame in range(6):
+        labels[frame, 20:30, 10 + 4 * frame : 20 + 4 * frame] = 7
+    movie[labels > 0] = 250
+    tifffile.imwrite(tmp_path / "a.tif", movie, imagej=True, metadata={"axes": "TYX"})
+    tifffile.imwrite(tmp_path / "a_mask.tif", labels, imagej=True, metadata={"axes": "TYX"})
+    cells = mv.crop_fields(tmp_path, 16, labels="*_mask.tif", workers=1, progress=False, masked=True)
+    assert cells.table.column.tolist() == [14.5 + 4 * frame for frame in range(6)]
+    assert cells.table.label.tolist() == [7] * 6
+
+
+def test_masks_at_the_command_line(images, tmp_path):
+    write_imagej(images)
+    done("crop", images, "--labels", "*_rois.zip", "--mask", "add", "--neighbours", "blank", "--size", 24, cwd=tmp_path)
+    cells = mv.load_images(tmp_path / "images.zarr")
+    assert cells.channels == ("channel 1", "mask")
+    assert cells.table.object.tolist() == list(BOXES) * 2

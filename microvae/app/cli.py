@@ -279,10 +279,16 @@ class Window:
     labels: Annotated[
         str | None,
         typer.Option(
-            help="label images, instead of finding cells: a pattern of names, or a folder of files named as the images are"
+            help="objects, instead of finding cells: label images, Cellpose's _seg.npy, ImageJ's .roi or .zip, QuPath's .geojson, or .csv of CellProfiler or napari; a pattern of names, a folder of files named as the images are, or a file"
         ),
     ] = None
     masked: Annotated[bool, typer.Option(help="everything outside the cell becomes 0")] = False
+    mask: Annotated[
+        str, typer.Option(help="none, add (each cell's mask as a last channel) or only (shape, and nothing else)")
+    ] = "none"
+    neighbours: Annotated[
+        str, typer.Option(help="keep or blank: pixels of other cells; blank gives them the field's background")
+    ] = "keep"
     aligned: Annotated[bool, typer.Option(help="rotate each cell so that its long axis is horizontal")] = False
     min_area: Annotated[float, typer.Option(help="pixels; smaller cells are dropped")] = 0
     max_area: Annotated[float | None, typer.Option(help="pixels; larger cells are dropped")] = None
@@ -322,6 +328,8 @@ def crop(
 
     Example: `microvae crop images/ --labels masks/ --border pad --table doses.csv`
 
+    Example: `microvae crop images/ --labels "*_rois.zip" --mask add --neighbours blank`
+
     Example: `microvae crop images/ --diameter 120 --maximum 4095`
 
     Example: `microvae crop PLATE/ --scheduler 10.0.0.5:8786`
@@ -341,6 +349,8 @@ def crop(
         labels=window.labels,
         outside=window.border,
         masked=window.masked,
+        mask=window.mask,
+        neighbours=window.neighbours,
         aligned=window.aligned,
         min_area=window.min_area,
         max_area=window.max_area,

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ImageError, MicroVAEError, ShapeError
+from .objects import is_object_table, list_objects
 from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
@@ -162,7 +163,10 @@ def _walk(folder: Path) -> list[Path]:
 
 # %% ../../nbs/data/08_fields.ipynb #d9c69afa
 #: Suffixes of the names of label images.
-LABEL_ENDING = re.compile(r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?)$", re.I)
+LABEL_ENDING = re.compile(
+    r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
+    re.I,
+)
 
 # %% ../../nbs/data/08_fields.ipynb #d7504d04
 #: Usual names of folders of label images.
@@ -170,8 +174,12 @@ LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|groun
 
 # %% ../../nbs/data/08_fields.ipynb #cffd870f
 def plain_stem(path: Path) -> str:
-    "A file's name without its ending and without what label images add: `x` for `x.tif`, `x_mask.png` and `x.ome.tif`."
-    stem = path.stem.removesuffix(".ome")
+    """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
+    `x.tif.geojson`.
+    """
+    stem = path.stem
+    while Path(stem).suffix.lower() in (".ome", *readers()):
+        stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
 # %% ../../nbs/data/08_fields.ipynb #a83db85b
@@ -180,14 +188,16 @@ def list_labels(
     labels: str,  # a pattern of names, a folder, or a pattern of paths
     root: Path | None = None,  # the folder that the files were found in
 ) -> list[Path]:
-    "The label images that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
+    "The label images and files of objects that `labels` stands for. Raises `ImageError`, which says what was tried, where there are none."
     asked = str(labels).rstrip("/\\")
-    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in files}
-    found = [f for f in files if fnmatch(f.name, asked)]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}")]
-    found = found or [f for f in files if fnmatch(below[f], f"*/{asked}/*")]
+    folders = {f.parent for f in files} if root is None else {root}
+    here = list(dict.fromkeys([*files, *(f for folder in sorted(folders) for f in list_objects(folder))]))
+    below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in here}
+    found = [f for f in here if fnmatch(f.name, asked)]
+    found = found or [f for f in here if fnmatch(below[f], f"*/{asked}")]
+    found = found or [f for f in here if fnmatch(below[f], f"*/{asked}/*")]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
-        found = found or (list_images(place) if _leads_somewhere(place) else [])
+        found = found or (list_images(place) if _leads_somewhere(place) else []) or list_objects(place)
     if not found:
         raise ImageError(
             f"no file matches {labels!r}, the pattern of the labels: not by name and not by path among {len(files)} files, of which the first is {files[0]}, and it is no path from here{_label_folder(files, root)}"
@@ -351,6 +361,8 @@ def _joined(
         groups = _by_channel(rest, patterns, unmatched)
     if not labels:
         return [(group[0], group, None) for group in groups.values()]
+    if len(masks) == 1 and is_object_table(masks[0]):
+        return [(group[0], group, masks[0]) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     if not set(keyed) & set(groups):
         return _paired(groups, masks, labels, unmatched)

@@ -363,10 +363,10 @@ OBJECT_FILES: dict[str, Callable] = {
 # %% ../../nbs/data/07_objects.ipynb #395f2d2c
 def list_objects(place: Path) -> list[Path]:
     "Files of objects in a folder and the folders in it, or the file itself, in order."
-    if place.is_dir():
-        found = [file for file in place.rglob("*") if not file.name.startswith(".")]
-        return sorted(file for file in found if file.name.lower().endswith(tuple(OBJECT_FILES)) and file.is_file())
-    return [place] if place.is_file() and place.name.lower().endswith(tuple(OBJECT_FILES)) else []
+    if place.is_file():
+        return [place] if place.name.lower().endswith(tuple(OBJECT_FILES)) else []
+    found = [file for file in place.rglob("*") if file.name.lower().endswith(tuple(OBJECT_FILES))]
+    return sorted(file for file in found if file.is_file() and not file.name.startswith("."))
 
 # %% ../../nbs/data/07_objects.ipynb #d9b132e8
 @lru_cache(maxsize=4)

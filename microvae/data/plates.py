@@ -33,7 +33,17 @@ from microvae.core.files import (
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
 from .collection import CellImages
-from .crops import Cut, Cutting, cut_field, labels_for, measure_cells, whole_cells, why_empty, window_for
+from microvae.data.crops import (
+    Cut,
+    Cutting,
+    check_known,
+    cut_field,
+    field_objects,
+    measure_objects,
+    whole_cells,
+    why_empty,
+    window_for,
+)
 from .fields import Field, folder_column, list_fields
 from .preprocessing import Preprocessing, finite
 from .segmentation import Segmentation, warn_of_pieces
@@ -73,7 +83,7 @@ def crop_fields(
     size: int | None = None,  # side of the square window, pixels; from the cells of some fields if not given
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    # label images: a pattern of names, e.g. "*_labels.tif", or a folder of files named as the images are; segmented here if not given
+    # label images or what `read_objects` reads: a pattern of names, e.g. "*_labels.tif" or "*_seg.npy", a folder of files named as the images are, or one table of CellProfiler's; segmented here if not given
     labels: str | None = None,
     out=None,  # a .zarr folder to write to; in memory if not given
     overwrite: bool = False,  # replace a stored set that is there
@@ -89,7 +99,7 @@ def crop_fields(
     workers: int | None = None,  # processes on this machine; as many as cores if not given
     name: str | None = None,
     progress: bool = True,
-    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, outside, focus
+    **cutting,  # more of `Cutting`: masked, aligned, min_area, max_area, border, outside, focus, mask, neighbours
 ) -> CellImages:  # a row a cell, in the order of the fields
     """The cells of all fields of a folder, or of a plate, in one collection.
 
@@ -112,7 +122,7 @@ def crop_fields(
     preprocessing = preprocessing.fitted(samples)
     settings = Cutting(size, **cutting)
     if size is None:
-        settings = replace(settings, size=_window(fields, preprocessing, segmentation))
+        settings = replace(settings, size=_window(fields, preprocessing, segmentation, settings))
     cut = partial(_cut_all, Job(settings, preprocessing, segmentation), scheduler=scheduler, workers=workers)
     called = name or (_named_like(Path(source)) if isinstance(source, (str, Path)) else "cells")
     about = {
@@ -176,18 +186,23 @@ def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: lis
     return readable, [field.sample() for field in readable]
 
 # %% ../../nbs/data/18_plates.ipynb #ea493d30
-def _window(fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, most: int = 24) -> int:
+def _window(
+    fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, cutting: Cutting, most: int = 24
+) -> int:
     "A window for the cells of some fields, evenly spread."
     diameters = []
     reasons = []
     for i in np.unique(np.linspace(0, len(fields) - 1, most).astype(int)):
+        field = fields[i]
         try:
-            planes = fields[i].preprocessed(preprocessing)
-            labels = labels_for(planes, fields[i].labels, segmentation, str(fields[i].files[0]))
+            opened = field.open()
+            planes = field.preprocessed(preprocessing, opened)
+            objects = field_objects(field, opened, planes, segmentation)
         except MicroVAEError as error:
             reasons.append(str(error))  # reported when its turn comes, if other fields can be used
             continue
-        table = measure_cells(planes, labels)
+        check_known(objects, cutting, str(field.labels))
+        table = measure_objects(planes, objects)
         if len(table):
             diameters.append(whole_cells(table))
     if reasons and not diameters:

@@ -60,7 +60,7 @@ def test_chapter_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     )
     page = "\n".join(markdown_of(executed))
     assert "24×24 pixels with the channel channel 1" in page
-    assert "Claims that were made for the thesis' cells" in page
+    assert "The thesis' claims on other images" in page
     assert "50 were taken; --cells 60 takes all" in page
     assert not re.search(r"@(fig|tbl)-|\[@", page), "a reference that leads nowhere"
     assert "**Figure 1.**" in page

@@ -24,14 +24,14 @@ from ..training.model import Model
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c04
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
-    "The same cells with Gaussian noise of that standard deviation, cut to [0, 1]."
+    "The same cells with Gaussian noise of a standard deviation, clipped to [0, 1]."
     add = Augmentation(gaussian_noise=deviation)
     return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #b695d08e
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)`, less that `around`; NaN
-    where either has no pixel.
+    """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)` minus that in `around`; NaN if
+    either has no pixel.
     """
     if inside.shape != (len(images), *images.shape[2:]) or around.shape != inside.shape:
         raise ShapeError(
@@ -48,11 +48,11 @@ def denoise(
     model: Autoencoder | Model,
     cells: CellImages,
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3),  # standard deviations of the noise
-    masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: where something lies, and what is around it
+    masks: tuple[np.ndarray, np.ndarray] | None = None,  # (N, H, W) each: a structure, and its surroundings
     seed: int = 0,
-) -> pd.DataFrame:  # a row an image and level
-    """How near noisy images, and what the model makes of them, come to the clean ones, in columns noise, image,
-    psnr_before, psnr_after, ssim_before, ssim_after; with masks contrast_true, contrast_before and contrast_after.
+) -> pd.DataFrame:  # a row for each image and level
+    """Similarity of noisy images, and of their reconstructions, to clean images, in columns noise, image, psnr_before,
+    psnr_after, ssim_before, ssim_after; with masks also contrast_true, contrast_before and contrast_after.
 
     Level 0 is the model without noise. Higher is better for PSNR and SSIM; `contrast_after` near `contrast_true` is best.
     """
@@ -79,7 +79,7 @@ def denoise(
 
 # %% ../../nbs/evaluation/05_denoising.ipynb #c05
 def plot_denoising(table: pd.DataFrame) -> Figure:
-    "PSNR and SSIM before and after, against the noise: mean and standard deviation over images."
+    "Plot PSNR and SSIM before and after denoising against the noise: mean and standard deviation over images."
     with styled():
         fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
         for axis, measure, label in zip(axes, ("psnr", "ssim"), ("PSNR (dB)", "SSIM")):

@@ -20,7 +20,7 @@ from ..training.model import Model, network_of
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    "Maps `(N, C, H, W)` of every encoder and decoder block, in the order in which images pass them."
+    "Feature maps `(N, C, H, W)` of every encoder and decoder block, in order."
     network = network_of(model)
     caught = {}
     hooks = []
@@ -47,8 +47,8 @@ def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.
 
 # %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
-    """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each brought to [0, 1];
-    empty ones where there are fewer channels.
+    """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each scaled to [0, 1]; zeros
+    for missing channels.
     """
     spread = maps.std((2, 3))
     order = np.argsort(-spread, axis=1, kind="stable")[:, :n]
@@ -60,8 +60,8 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
 
 # %% ../../nbs/evaluation/07_layers.ipynb #d772d702
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
-    """Images `(k, C, H, W)` on top, and below them the liveliest channels of each block, nothing where a channel is
-    the same everywhere; `maps` may have been brought to those already.
+    """Show images `(k, C, H, W)` on top, and below them the channels of each block that vary most; constant channels
+    are left empty. `maps` may already be reduced to these channels.
     """
     k = len(images)
     rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [

@@ -16,7 +16,7 @@ from ..core.errors import ConfigError, checked
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #c05
 class Interval(NamedTuple):
-    "A mean, between what and what it lies, and how many values it is of. Without limits (NaN) for a single value."
+    "A mean with its interval and number of values. The limits are NaN for a single value."
 
     mean: float
     low: float
@@ -24,29 +24,29 @@ class Interval(NamedTuple):
     n: int
 
     def text(self, digits: int = 2) -> str:
-        "`mean [low, high]`; only the mean where there is one value."
+        "`mean [low, high]`; only the mean for a single value."
         shown = f"{self.mean:,.{digits}f}"
         return shown if np.isnan(self.low) else f"{shown} [{self.low:,.{digits}f}, {self.high:,.{digits}f}]"
 
     @property
     def sign(self) -> int:
-        "1 where all of the interval is above zero, −1 where all is below, 0 where it includes zero or has no limits."
+        "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #eacf525c
 @checked
 def interval(
     values,  # (n,) numbers
-    # (n,) or a table of n rows: numbers alike in it are drawn as one; each by itself if not given
+    # (n,) or a table of n rows: values with equal rows are resampled together; each separately if not given
     together=None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Mean of values with its percentile bootstrap interval; `n` counts what was drawn.
+    """Mean of values with its percentile bootstrap interval; `n` is the number of resampled units.
 
-    Raises `ConfigError` where there are none, or one is not a number. Source: Efron and Tibshirani 1993, chapters 8
-    and 13.
+    Raises `ConfigError` for no values, or values that are not finite. Source: Efron and Tibshirani 1993, chapters 8 and
+    13.
     """
     from scipy.stats import bootstrap
 
@@ -87,17 +87,17 @@ def interval(
 @checked
 def paired(
     runs: pd.DataFrame,
-    column: str,  # the number that is compared
-    by: str,  # column that names what is compared
+    column: str,  # column of the compared values
+    by: str,  # column that names the compared groups
     first,  # a value of `by`
     second,  # another
-    pair: Sequence[str] = ("seed",),  # columns that make two rows a pair
-    together: Sequence[str] = (),  # those of them whose pairs are drawn as one; each pair by itself if none
+    pair: Sequence[str] = ("seed",),  # columns with equal values in a pair
+    together: Sequence[str] = (),  # those of them whose pairs are resampled together; each pair separately if none
     **settings,  # of `interval`
 ) -> Interval:
     """The mean of first minus second over pairs, with its interval.
 
-    Raises `ConfigError` for a column or name that is not there, and where nothing pairs.
+    Raises `ConfigError` for an unknown column or name, and if there are no pairs.
     """
     for name in (column, by, *pair):
         if name not in runs:
@@ -127,13 +127,13 @@ def against(
     runs: pd.DataFrame,
     column: str,
     by: str,
-    baseline,  # the value of `by` that all others are compared with
+    baseline,  # value of `by` for the comparison
     pair: Sequence[str] = ("seed",),
     together: Sequence[str] = (),
     digits: int = 3,
 ) -> pd.DataFrame:
-    """A row a value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval, and the
-    number of pairs, or of what is drawn as one.
+    """A row for each value of `by`: its mean and its paired difference from a baseline, each with its 95 % interval, and
+    the number of resampled pairs or units.
     """
     rows = []
     for name in dict.fromkeys(runs[by]):

@@ -100,7 +100,7 @@ def stacked(depth: int) -> Architecture:
     return Architecture(tuple(min(32 * 2**i, 256) for i in range(depth)))
 
 # %% ../../nbs/models/05_catalogue.ipynb #d4548f4a
-#: The adaptable network where there is nothing to halve, for lines of pixels, spectra, rows of a table: fully connected.
+#: The adaptable network for data that cannot be halved, such as lines of pixels, spectra or rows of a table: fully connected.
 NO_BLOCKS = Architecture(channels=(), dense=(128,))
 
 # %% ../../nbs/models/05_catalogue.ipynb #692520c1
@@ -110,12 +110,12 @@ def _fixed_depth(name: str) -> int | None:
 
 # %% ../../nbs/models/05_catalogue.ipynb #21aa76b6
 def available() -> list[str]:
-    "Names that `build` knows; `depthN` stands for any number of blocks."
+    "Names for `build`; `depthN` stands for any number of blocks."
     return ["adaptable", "depthN", *THESIS, *REPORTS]
 
 # %% ../../nbs/models/05_catalogue.ipynb #8114b909
 def architecture(name: str, height: int, width: int) -> Architecture:
-    "The architecture of that name for images of that size. Raises `UnknownNameError` with the nearest names."
+    "The architecture of a name for images of a size. Raises `UnknownNameError` with the nearest names."
     if name in THESIS or name in REPORTS:
         return (THESIS | REPORTS)[name]
     if name == "adaptable":
@@ -126,13 +126,13 @@ def architecture(name: str, height: int, width: int) -> Architecture:
 
 # %% ../../nbs/models/05_catalogue.ipynb #c91
 def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
-    """A model with PyTorch's default start, drawn from a generator instead of the state that all threads share.
+    """A model with PyTorch's default initialisation, drawn from a generator instead of the global random state.
 
-    The numbers are those that `torch.manual_seed` and building the model would give.
+    The weights are those after `torch.manual_seed` with the same seed.
     """
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            # drawn in the order of a plain tensor, whatever the order in memory
+            # drawn in the order of a contiguous tensor, for any memory layout
             weight = nn.init.kaiming_uniform_(torch.empty(layer.weight.shape), a=5**0.5, generator=generator)
             bound = weight[0].numel() ** -0.5
             with torch.no_grad():
@@ -147,7 +147,7 @@ def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
 
 # %% ../../nbs/models/05_catalogue.ipynb #c10
 def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
-    "An architecture with other values in some fields."
+    "An architecture with other values of some fields."
     known = [field.name for field in fields(Architecture)]
     for name in changes:
         if name not in known:
@@ -162,14 +162,14 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
 def build(
     name: str,  # one of `available()`
     image_shape: tuple[int, int, int],  # (channels, height, width)
-    latent_dim: int | None = None,  # the network's own if not given, 2 for those of the thesis
-    bottleneck: str | None = None,  # "gaussian" (a VAE) or "deterministic"; the network's own if not given
-    generator: torch.Generator | None = None,  # of the CPU, decides the start; PyTorch's own if not given
+    latent_dim: int | None = None,  # the network's default if not given, 2 for those of the thesis
+    bottleneck: str | None = None,  # "gaussian" (a VAE) or "deterministic"; the network's default if not given
+    generator: torch.Generator | None = None,  # on the CPU, for the initial weights; PyTorch's global one if not given
     **changes,  # other values for fields of `Architecture`, e.g. kernel=5
 ) -> Autoencoder:  # an `nn.Module`
-    """A freshly initialised network of the catalogue for images of `image_shape`.
+    """A newly initialised network of the catalogue for images of `image_shape`.
 
-    Raises `UnknownNameError`, `ShapeError` or `ConfigError` where name, shape, latent size or a change cannot work.
+    Raises `UnknownNameError`, `ShapeError` or `ConfigError` for an invalid name, shape, latent size or change.
     """
     if len(image_shape) != 3:
         raise ShapeError(
@@ -192,7 +192,7 @@ def count_parameters(model: nn.Module) -> int:
 
 # %% ../../nbs/models/05_catalogue.ipynb #c29
 def layer_table(model: Autoencoder) -> tuple[pd.DataFrame, dict[str, float]]:
-    """A row for each layer, and the totals, as torchinfo counts them for a batch of one.
+    """A row for each layer, and the totals, from torchinfo for a batch of one.
 
     Totals: `parameters`, `mult_adds_millions`, `forward_backward_mb`, `params_mb`, `estimated_total_mb`.
     Needs the extra `study`.

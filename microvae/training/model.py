@@ -33,7 +33,7 @@ from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
 # %% ../../nbs/training/02_model.ipynb #7b21b9a4
-#: Format of cards; readers refuse newer ones.
+#: Format of cards; newer formats are refused.
 FORMAT = 1
 
 # %% ../../nbs/training/02_model.ipynb #a2ba55f3
@@ -42,19 +42,19 @@ METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
 # %% ../../nbs/training/02_model.ipynb #09441882
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
-    "Metrics, where all of `METRICS` are there or none is."
+    "The metrics, if all of `METRICS` are present or none is. Raises `ValueError` otherwise."
     missing = [name for name in METRICS if name not in metrics]
     if metrics and missing:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
 # %% ../../nbs/training/02_model.ipynb #4225d205
-#: How parts of a card are validated: a number is a number, and not a text that looks like one.
+#: Validation of parts of a card: a text is not accepted as a number.
 STRICT = ConfigDict(strict=True, extra="allow")
 
 # %% ../../nbs/training/02_model.ipynb #0d629149
 class Versions(TypedDict):
-    "Versions of the packages that decide a model's numbers."
+    "Versions of the packages that affect a model's results."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     microvae: str
@@ -75,14 +75,14 @@ class ModelPart(TypedDict):
 
 # %% ../../nbs/training/02_model.ipynb #72146333
 class StepPart(TypedDict):
-    "One step that brought images to [0, 1]."
+    "One preprocessing step."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
 # %% ../../nbs/training/02_model.ipynb #e44f2fe1
 class NormalisationPart(TypedDict):
-    "How images were brought to [0, 1], and the range that they had then."
+    "The preprocessing of images to [0, 1], and the range of their values afterwards."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     preprocessing: list[StepPart]
@@ -90,7 +90,7 @@ class NormalisationPart(TypedDict):
 
 # %% ../../nbs/training/02_model.ipynb #f132dbaa
 class DataPart(TypedDict):
-    "The images that were trained on; a dictionary `source` says how they can be loaded again, a text where they came from."
+    "The training images. A dictionary `source` holds the arguments to load them again; a text names their origin."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     name: str
@@ -102,7 +102,7 @@ class DataPart(TypedDict):
 
 # %% ../../nbs/training/02_model.ipynb #8cbbd907
 class TrainingPart(TypedDict):
-    "How the model was trained; `asked` is the largest number of epochs that was allowed."
+    "The training of the model; `asked` is the maximum number of epochs."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     epochs: int
@@ -113,7 +113,7 @@ class TrainingPart(TypedDict):
 
 # %% ../../nbs/training/02_model.ipynb #59534a67
 class Card(TypedDict):
-    "What is known of a model."
+    "The model card."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     format: int
@@ -132,7 +132,7 @@ CARD = TypeAdapter(Card)
 
 # %% ../../nbs/training/02_model.ipynb #6bf0f6ea
 def card_tree(path) -> dict:
-    "The content of a `card.json` of any layout. Raises `ConfigError` where it is no JSON object, or has a newer format."
+    "The content of a `card.json` of any layout. Raises `ConfigError` if it is no JSON object, or has a newer format."
     try:
         card = read_json(path)
     except ImageError as error:
@@ -148,7 +148,7 @@ def card_tree(path) -> dict:
 
 # %% ../../nbs/training/02_model.ipynb #c8b3a624
 def read_card(folder) -> Card | None:
-    "The card in a folder, None where it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
+    "The card in a folder, None if it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
     if not os.path.lexists(path):
         return None
@@ -161,13 +161,13 @@ def read_card(folder) -> Card | None:
         raise ConfigError(
             f"{path} is no model card: {place}: {in_a_line(first['msg'])}; it must be the JSON file that microvae wrote"
         ) from error
-    return cast(Card, card)  # as it stands in the file: validation would make every metric a float
+    return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
 # %% ../../nbs/training/02_model.ipynb #c06a
 def advice(beta: float, kl_warmup: int = 0) -> str:
-    """What to try where latent dimensions are not used, relative to how the model was trained.
+    """Advice if latent dimensions are not active, relative to the settings of the training.
 
-    Parameters: beta and kl_warmup that it was trained with. Example: `advice(1.0)` names β = 0.1.
+    Parameters: beta and kl_warmup of the training. Example: `advice(1.0)` names β = 0.1.
     """
     smaller = f"{beta / 10:g}"
     warmup = max(10, 2 * kl_warmup)
@@ -175,7 +175,7 @@ def advice(beta: float, kl_warmup: int = 0) -> str:
 
 # %% ../../nbs/training/02_model.ipynb #c07
 def summary(card: Card) -> str:
-    "A card as some sentences."
+    "A card in sentences."
     model = card["model"]
     data = card["data"]
     training = card["training"]
@@ -208,7 +208,7 @@ def summary(card: Card) -> str:
 
 # %% ../../nbs/training/02_model.ipynb #665f30ce
 def readme_of(card: Card) -> str:
-    "A card as the README.md that model hubs show."
+    "The README.md of a card, which model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
     return f"""---
 library_name: microvae
@@ -239,20 +239,20 @@ def write_card(folder, card: Card):
 
 # %% ../../nbs/training/02_model.ipynb #e782b33c
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
-    "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits a weight."
+    "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits per weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
 # %% ../../nbs/training/02_model.ipynb #f8c1f686
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
-    """The network of a file of `save_weights`, ready for use, and its config.
+    """The network of a file that `save_weights` wrote, in evaluation mode, and its config.
 
-    Raises `ImageError` for a damaged file, or one that holds no network of this library.
+    Raises `ImageError` for a damaged file, or one without a network of this library.
     """
     weights, about = load_tensors(path)
     try:
         config = RunConfig.from_dict(about["config"])
-        # takes no memory, whatever the config says
+        # needs no memory for any config
         with torch.device("meta"):
             expected = config.model.network(config.data.image_shape).state_dict()
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
@@ -265,7 +265,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
 
 # %% ../../nbs/training/02_model.ipynb #7775a10f
 def versions() -> dict[str, str]:
-    "Versions of what decides a model's numbers."
+    "Versions of the packages that affect a model's results."
     found = {"python": platform.python_version()}
     for name in ("microvae", "torch", "numpy"):
         try:
@@ -285,16 +285,16 @@ class Model:
 
     config: RunConfig
     network: Autoencoder
-    # a row an epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
+    # a row for each epoch: reconstruction, kl, beta, total, and the same on held-out cells as validation_*
     history: pd.DataFrame
-    folder: Path | None = None  # None where nothing was asked to be kept
-    finished: bool = True  # False where a time budget ended training: asking again resumes it
+    folder: Path | None = None  # None if nothing was stored
+    finished: bool = True  # False if a time budget ended training; the same call resumes it
     map: LatentMap | None = None  # of codes of more than two numbers, once it is fitted
     reference: np.ndarray | None = None  # (m, d) codes of training cells, which the map is fitted on
 
     @cached_property
     def card(self) -> Card:
-        "The card in the model's folder, or what its config tells."
+        "The card in the model's folder, or one made from its config."
         return (None if self.folder is None else read_card(self.folder)) or self._card_of_config()
 
     def _card_of_config(self) -> Card:
@@ -348,7 +348,7 @@ class Model:
 
     @property
     def latent_dim(self) -> int:
-        "How many numbers a code has."
+        "Number of latent dimensions."
         return self.network.latent_dim
 
     @property
@@ -379,7 +379,7 @@ class Model:
             warnings.warn(f"the map is not kept, and will be fitted again: {error}", stacklevel=3)
 
     def summary(self) -> str:
-        "The card as some sentences."
+        "The card in sentences."
         return summary(self.card)
 
     def save(self, folder: str | os.PathLike) -> Path:
@@ -410,9 +410,9 @@ def _changed(file: Path) -> float:
 
 # %% ../../nbs/training/02_model.ipynb #db523aa2
 def newest_run(folder: Path) -> Path:
-    """The folder itself where it is a model, or that of the newest finished run in it, with a warning where a newer run is not finished.
+    """The folder itself if it is a model, or that of the newest finished run in it, with a warning if a newer run is not finished.
 
-    Raises `ConfigError` where there is none.
+    Raises `ConfigError` if there is none.
     """
     if (folder / "model.safetensors").exists():
         return folder
@@ -447,9 +447,9 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
 # %% ../../nbs/training/02_model.ipynb #91bada69
 @checked
 def load_model(path: str | os.PathLike) -> Model:
-    """The model in a folder, the newest of a folder of runs, or that of a file of weights alone.
+    """The model in a folder, the newest of a folder of runs, or that of a file of weights.
 
-    Raises `ConfigError` where there is none, and `ImageError` for a damaged file.
+    Raises `ConfigError` if there is none, and `ImageError` for a damaged file.
     """
     path = Path(path)
     if path.is_file() or path.suffix == ".safetensors":
@@ -462,5 +462,5 @@ def load_model(path: str | os.PathLike) -> Model:
 
 # %% ../../nbs/training/02_model.ipynb #2141491f
 def network_of(model: Model | Autoencoder) -> Autoencoder:
-    "The network of a model; a network is given back as it is."
+    "The network of a model; a network is returned unchanged."
     return model.network if isinstance(model, Model) else model

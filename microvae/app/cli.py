@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c02
+# %% ../../nbs/app/08_cli.ipynb #c248abcc
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #d6fbd33d
+# %% ../../nbs/app/08_cli.ipynb #9012ae6e
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #73bd1633
+# %% ../../nbs/app/08_cli.ipynb #24d08ea3
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #33f22bfe
+# %% ../../nbs/app/08_cli.ipynb #e1acd335
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #ba2e8a15
+# %% ../../nbs/app/08_cli.ipynb #4f05ac67
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #b63da7ae
+# %% ../../nbs/app/08_cli.ipynb #e97c8b24
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #c04
+# %% ../../nbs/app/08_cli.ipynb #ecd9edbe
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #8f11256f
+# %% ../../nbs/app/08_cli.ipynb #d3312ff6
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #9ddd148f
+# %% ../../nbs/app/08_cli.ipynb #7706ac28
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #feb35067
+# %% ../../nbs/app/08_cli.ipynb #f903f251
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #cf5d356e
+# %% ../../nbs/app/08_cli.ipynb #5fb8e034
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -302,7 +302,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #2f1e7ea3
+# %% ../../nbs/app/08_cli.ipynb #f3fafe34
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -367,7 +367,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #c06
+# %% ../../nbs/app/08_cli.ipynb #b3655bcc
 @dataclass
 class Fitting:
     "Options for training."
@@ -422,7 +422,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #8c50200d
+# %% ../../nbs/app/08_cli.ipynb #a5357a30
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -486,7 +486,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #fcfebdbc
+# %% ../../nbs/app/08_cli.ipynb #18636b90
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -501,7 +501,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #b764b66e
+# %% ../../nbs/app/08_cli.ipynb #1eb83bcd
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -550,13 +550,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #faf93535
+# %% ../../nbs/app/08_cli.ipynb #e61dde48
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #3beeb5f7
+# %% ../../nbs/app/08_cli.ipynb #e7dc960e
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -597,7 +597,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #fea25f7c
+# %% ../../nbs/app/08_cli.ipynb #aa6b9aaf
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -627,7 +627,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #a1fadd35
+# %% ../../nbs/app/08_cli.ipynb #0b895d5b
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -675,7 +675,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #e02bbfc6
+# %% ../../nbs/app/08_cli.ipynb #225a2a2c
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -729,7 +729,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
+# %% ../../nbs/app/08_cli.ipynb #b1cd6e86
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -757,7 +757,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #589a4f43
+# %% ../../nbs/app/08_cli.ipynb #eb6d60a6
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -806,7 +806,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #0a2e8738
+# %% ../../nbs/app/08_cli.ipynb #42f1788a
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -825,7 +825,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #299978b7
+# %% ../../nbs/app/08_cli.ipynb #50de528e
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -843,7 +843,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #1a3cba2c
+# %% ../../nbs/app/08_cli.ipynb #0fff730e
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -875,7 +875,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #ec10ec31
+# %% ../../nbs/app/08_cli.ipynb #4be6e08d
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -883,10 +883,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #a6f2252e
+# %% ../../nbs/app/08_cli.ipynb #5b22104e
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c16
+# %% ../../nbs/app/08_cli.ipynb #c0a4e7b4
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -6,7 +6,7 @@
 __all__ = ['PATIENCE', 'LONGEST', 'epochs_and_patience', 'Form', 'UntrainedError', 'untrained', 'check_fitted', 'as_array',
            'MicroVAE']
 
-# %% ../../nbs/app/06_estimator.ipynb #c03
+# %% ../../nbs/app/06_estimator.ipynb #ccf7318d
 import warnings
 from inspect import signature
 from math import ceil, prod
@@ -39,12 +39,12 @@ from ..evaluation.reconstruction import decoded, embed, reconstruct
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.model import Model, load_model
 
-# %% ../../nbs/app/06_estimator.ipynb #c05
+# %% ../../nbs/app/06_estimator.ipynb #337100bf
 # steps
 PATIENCE = 300
 LONGEST = 20_000
 
-# %% ../../nbs/app/06_estimator.ipynb #51adaacc
+# %% ../../nbs/app/06_estimator.ipynb #6aa61d73
 def epochs_and_patience(
     images: int,  # number of training images
     batch_size: int,
@@ -53,7 +53,7 @@ def epochs_and_patience(
     steps = ceil(images / batch_size)
     return min(2000, max(50, ceil(LONGEST / steps))), max(8, ceil(PATIENCE / steps))
 
-# %% ../../nbs/app/06_estimator.ipynb #c08
+# %% ../../nbs/app/06_estimator.ipynb #7a6b59e2
 class Form:
     "Conversion of arrays to images in [0, 1] and back."
 
@@ -140,18 +140,18 @@ class Form:
         "The form as entries of a card."
         return dict(image_shape=list(self.image_shape), rows=self.rows, low=self.low.tolist(), high=self.high.tolist())
 
-# %% ../../nbs/app/06_estimator.ipynb #2ccfc4de
+# %% ../../nbs/app/06_estimator.ipynb #53243ed7
 class UntrainedError(MicroVAEError, NotFittedError):
     "An estimator that is not trained was used."
 
-# %% ../../nbs/app/06_estimator.ipynb #2ff50647
+# %% ../../nbs/app/06_estimator.ipynb #3be1d4b9
 def untrained(estimator) -> UntrainedError:
     "The error of an estimator that is not trained."
     return UntrainedError(
         f"this {type(estimator).__name__} is not trained; call fit(images) first, or take {type(estimator).__name__}.load(folder) for a saved one"
     )
 
-# %% ../../nbs/app/06_estimator.ipynb #edd22994
+# %% ../../nbs/app/06_estimator.ipynb #0e6c5bcc
 def check_fitted(estimator):
     "Raises `UntrainedError`, which is a `NotFittedError` too, for an estimator that is not trained."
     try:
@@ -159,14 +159,14 @@ def check_fitted(estimator):
     except NotFittedError as error:
         raise untrained(estimator) from error
 
-# %% ../../nbs/app/06_estimator.ipynb #7154a300
+# %% ../../nbs/app/06_estimator.ipynb #20d647a4
 def _check_settings(estimator):
     "Raises `ConfigError` for a setting that is not of the type that the estimator's signature gives."
     start = type(estimator).__init__
     defaults = {name: setting.default for name, setting in signature(start).parameters.items()}
     check_values(estimator.get_params(deep=False), get_type_hints(start), defaults)
 
-# %% ../../nbs/app/06_estimator.ipynb #67b0569a
+# %% ../../nbs/app/06_estimator.ipynb #47465251
 def as_array(given):
     """Tensors, and lists of images, as one array; anything else unchanged.
 
@@ -184,7 +184,7 @@ def as_array(given):
         )
     return np.asarray(parts)
 
-# %% ../../nbs/app/06_estimator.ipynb #c11
+# %% ../../nbs/app/06_estimator.ipynb #cee3bae8
 class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A variational autoencoder as a scikit-learn transformer: images to codes, and codes to images.
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #c03
+# %% ../../nbs/book/06_packages.ipynb #ef4d8749
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 from .reliability import licence_of
 from ..core.files import read_json, read_table
 
-# %% ../../nbs/book/06_packages.ipynb #886eb5d0
+# %% ../../nbs/book/06_packages.ipynb #4f17e79a
 #: Extra -> package -> its use, and what would be missing without it.
 WHY = {
     "": {
@@ -113,13 +113,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #b096a9da
+# %% ../../nbs/book/06_packages.ipynb #96cfc7e3
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "Extra -> names of packages, from the text of `settings.ini`; those of the library have an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #c5e46783
+# %% ../../nbs/book/06_packages.ipynb #2d4502d0
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row for each package: its use, what would be missing, licence, installed version, and date of the last release."
     rows = []
@@ -134,7 +134,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #7ac2428e
+# %% ../../nbs/book/06_packages.ipynb #b5c04dfc
 def times(file="results/dependencies/times.json") -> str:
     "A sentence on the time of installation and import."
     kept = read_json(file)

@@ -6,7 +6,7 @@
 __all__ = ['Downsampling', 'Activation', 'halved', 'halvings', 'margin', 'doubled', 'undo', 'splitmix64', 'Dropout',
            'seed_dropout', 'activation', 'DownBlock', 'ConvTranspose2d', 'UpBlock', 'MapsToVector', 'VectorToMaps']
 
-# %% ../../nbs/models/01_blocks.ipynb #c03
+# %% ../../nbs/models/01_blocks.ipynb #f2a7de8b
 from collections.abc import Callable
 from typing import Literal
 
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from ..core.errors import ConfigError
 
-# %% ../../nbs/models/01_blocks.ipynb #6067c931
+# %% ../../nbs/models/01_blocks.ipynb #43306263
 Downsampling = Literal["maxpool", "strided"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "tanh", "none"]
 
-# %% ../../nbs/models/01_blocks.ipynb #c05
+# %% ../../nbs/models/01_blocks.ipynb #f5e084ef
 def halved(side: int, downsampling: Downsampling, padding: int = 0, kernel: int = 3, stride: int = 2) -> int:
     """Side after one downsampling block; `padding` is that of the pooling window, `kernel` and `stride` are those of a
     strided convolution.
@@ -29,7 +29,7 @@ def halved(side: int, downsampling: Downsampling, padding: int = 0, kernel: int 
         return (side + 2 * padding) // 2
     return (side + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
 
-# %% ../../nbs/models/01_blocks.ipynb #1d311899
+# %% ../../nbs/models/01_blocks.ipynb #623c882f
 def halvings(
     side: int,
     downsampling: Downsampling,
@@ -43,32 +43,32 @@ def halvings(
         for padding, stride in zip(paddings, strides or (2,) * len(paddings))
     ]
 
-# %% ../../nbs/models/01_blocks.ipynb #c08
+# %% ../../nbs/models/01_blocks.ipynb #d3bce046
 def margin(kernel: int) -> int:
     "Padding of a transposed convolution: 0 for a kernel of 2, otherwise 1."
     return 1 if kernel > 2 else 0
 
-# %% ../../nbs/models/01_blocks.ipynb #a560248f
+# %% ../../nbs/models/01_blocks.ipynb #0837e77b
 def doubled(side: int, kernel: int, output_padding: int, stride: int = 2) -> int:
     "Side after one upsampling block; stride 1 with kernel 3 keeps the size."
     return stride * (side - 1) - 2 * margin(kernel) + kernel + output_padding
 
-# %% ../../nbs/models/01_blocks.ipynb #501203f0
+# %% ../../nbs/models/01_blocks.ipynb #433a2b0b
 def undo(side: int, target: int) -> tuple[int, int]:
     """Kernel and output padding of the upsampling block that takes `side` to exactly `target` (2·side − 1, 2·side or
     2·side + 1).
     """
     return (3, 0) if target == 2 * side - 1 else (4, target - 2 * side)
 
-# %% ../../nbs/models/01_blocks.ipynb #c25
+# %% ../../nbs/models/01_blocks.ipynb #56507922
 _GAMMA, _FIRST, _SECOND = (number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
-# %% ../../nbs/models/01_blocks.ipynb #a80839d5
+# %% ../../nbs/models/01_blocks.ipynb #dc92b14f
 def _shifted(numbers: Tensor, bits: int) -> Tensor:
     "Logical right shift of int64 (PyTorch's shift is arithmetic)."
     return (numbers >> bits) & (2 ** (64 - bits) - 1)
 
-# %% ../../nbs/models/01_blocks.ipynb #4869c43a
+# %% ../../nbs/models/01_blocks.ipynb #43274d95
 def splitmix64(seeds: Tensor, counters: Tensor) -> Tensor:
     """64 random bits, as int64, for each seed and counter (int64, broadcast against each other).
 
@@ -79,7 +79,7 @@ def splitmix64(seeds: Tensor, counters: Tensor) -> Tensor:
     mixed = (mixed ^ _shifted(mixed, 27)) * _SECOND
     return mixed ^ _shifted(mixed, 31)
 
-# %% ../../nbs/models/01_blocks.ipynb #c27
+# %% ../../nbs/models/01_blocks.ipynb #8e9c7d27
 class Dropout(nn.Dropout):
     """Dropout of single values with a seed for each image; without seeds it is `nn.Dropout`.
 
@@ -102,14 +102,14 @@ class Dropout(nn.Dropout):
         bits = splitmix64(seeds[:, None], words).view(torch.int16)
         return (bits[:, :count] >= round(self.p * 2**16) - 2**15).view(images.shape)
 
-# %% ../../nbs/models/01_blocks.ipynb #8d7978b8
+# %% ../../nbs/models/01_blocks.ipynb #31780acc
 def seed_dropout(model: nn.Module, seeds: Tensor | None):
     "Give every dropout layer of a model the seeds `(N,)` of the next batch."
     for number, layer in enumerate(layer for layer in model.modules() if isinstance(layer, Dropout)):
         layer.seeds = seeds
         layer.layer = number
 
-# %% ../../nbs/models/01_blocks.ipynb #c11
+# %% ../../nbs/models/01_blocks.ipynb #794b9fd6
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),
@@ -119,14 +119,14 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "none": nn.Identity,
 }
 
-# %% ../../nbs/models/01_blocks.ipynb #613f1f80
+# %% ../../nbs/models/01_blocks.ipynb #101ab266
 def activation(name: Activation) -> nn.Module:
     "An activation layer by name; the slope of `leaky_relu` is 0.1. Raises `ConfigError` that lists the names."
     if name not in _ACTIVATIONS:
         raise ConfigError(f"activation is {name!r}, it must be one of {', '.join(_ACTIVATIONS)}")
     return _ACTIVATIONS[name]()
 
-# %% ../../nbs/models/01_blocks.ipynb #aad6c5a5
+# %% ../../nbs/models/01_blocks.ipynb #be62f75b
 class DownBlock(nn.Sequential):
     """Halve an image `(N, in_channels, H, W)`: a convolution with max pooling, or a strided one; optional batch norm and
     dropout; an activation.
@@ -156,7 +156,7 @@ class DownBlock(nn.Sequential):
             *([activation(active), Dropout(dropout), *pooling] if dropout else [*pooling, activation(active)]),
         )
 
-# %% ../../nbs/models/01_blocks.ipynb #c14
+# %% ../../nbs/models/01_blocks.ipynb #f50907d0
 def _phases(weight: Tensor) -> Tensor:
     """The 2×2 kernel `(4·out, in, 2, 2)` that is equivalent to a transposed convolution of stride 2 and padding 1, for
     odd and even rows and columns.
@@ -169,7 +169,7 @@ def _phases(weight: Tensor) -> Tensor:
         taps.permute(1, 3, 4, 5, 0, 2).reshape(4 * outputs, inputs, 2, 2).contiguous(memory_format=torch.channels_last)
     )
 
-# %% ../../nbs/models/01_blocks.ipynb #8136a59c
+# %% ../../nbs/models/01_blocks.ipynb #4103fd42
 class _Upsample(torch.autograd.Function):
     "A transposed convolution of stride 2 and padding 1, with operations that are fast on a CPU."
 
@@ -224,7 +224,7 @@ class _Upsample(torch.autograd.Function):
         whole = torch.promote_types(weight.dtype, torch.float32)
         return back, kernel.to(whole), gradient.sum((0, 1, 2), dtype=whole), None
 
-# %% ../../nbs/models/01_blocks.ipynb #d13a751f
+# %% ../../nbs/models/01_blocks.ipynb #011aba12
 class ConvTranspose2d(nn.ConvTranspose2d):
     """PyTorch's transposed convolution, padded by `margin`; with stride 2 and padding 1 on a CPU it uses faster operations
     with the same result.
@@ -251,7 +251,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             return super().forward(images)
         return _Upsample.apply(images, self.weight, self.bias, self.output_padding)
 
-# %% ../../nbs/models/01_blocks.ipynb #c18
+# %% ../../nbs/models/01_blocks.ipynb #8d393086
 class UpBlock(nn.Sequential):
     """Double an image `(N, in_channels, H, W)`: transposed convolution, then (batch norm and) an activation unless it
     is the `last`.
@@ -273,12 +273,12 @@ class UpBlock(nn.Sequential):
             layers += [nn.BatchNorm2d(out_channels)] * batch_norm + [activation(active)]
         super().__init__(*layers)
 
-# %% ../../nbs/models/01_blocks.ipynb #c20
+# %% ../../nbs/models/01_blocks.ipynb #fe15ee86
 def _in_memory_order(table: Tensor, maps: tuple[int, ...]) -> Tensor:
     "Rows of a `(C·H·W, d)` table in channels-last order."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)
 
-# %% ../../nbs/models/01_blocks.ipynb #61903cac
+# %% ../../nbs/models/01_blocks.ipynb #e3887616
 class MapsToVector(nn.Linear):
     """A linear layer from feature maps `(N, C, H, W)`, or from vectors, to `(N, d)`, in float32, with the weights of
     `nn.Linear` on flattened maps.
@@ -294,7 +294,7 @@ class MapsToVector(nn.Linear):
                 self.bias,
             )
 
-# %% ../../nbs/models/01_blocks.ipynb #f3c498f4
+# %% ../../nbs/models/01_blocks.ipynb #4c1fac6d
 class VectorToMaps(nn.Linear):
     """A linear layer from `(N, d)` to feature maps `(N, C, H, W)`, in float32, with the weights of `nn.Linear` before
     unflattening.

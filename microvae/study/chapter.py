@@ -6,7 +6,7 @@
 __all__ = ['FEW', 'THESIS', 'evaluate_run', 'objective_of', 'run_row', 'run_table', 'histories', 'pictures_of', 'Setting',
            'normal_ones', 'Chapter', 'chapters', 'chapter_named', 'network_grids', 'compare_networks']
 
-# %% ../../nbs/study/02_chapter.ipynb #c03
+# %% ../../nbs/study/02_chapter.ipynb #35f6a5a0
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,11 +35,11 @@ from ..training.config import ModelConfig, RunConfig, Training
 from ..training.model import Model, save_weights
 from ..training.sweep import grid, sweep, with_values
 
-# %% ../../nbs/study/02_chapter.ipynb #c08
+# %% ../../nbs/study/02_chapter.ipynb #627a6280
 #: Largest number of latent dimensions for which values of each are stored.
 FEW = 64
 
-# %% ../../nbs/study/02_chapter.ipynb #4fd40361
+# %% ../../nbs/study/02_chapter.ipynb #1db3887b
 def evaluate_run(run: Model, held: CellImages) -> dict:
     """Metrics of a run on held-out cells, computed once and stored as `evaluation.json` and `evaluation.npz` in its
     folder.
@@ -63,7 +63,7 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
         write_json(kept, numbers)
     return numbers
 
-# %% ../../nbs/study/02_chapter.ipynb #069b8dbd
+# %% ../../nbs/study/02_chapter.ipynb #57a76b06
 def objective_of(run: Model) -> str:
     "The objective as text, such as `squared error + 0.5 KL, 0.2 free nats`."
     o = run.config.objective
@@ -79,7 +79,7 @@ def objective_of(run: Model) -> str:
     kl = "KL" if o.beta == 1 else f"{o.beta:g} KL"
     return ", ".join([f"{error} + {kl}", *(text for text, used in extra_terms.items() if used)])
 
-# %% ../../nbs/study/02_chapter.ipynb #947ba8ec
+# %% ../../nbs/study/02_chapter.ipynb #7b209e57
 def run_row(name: str, run: Model, held: CellImages) -> dict:
     "One row of `run_table`."
     c = run.config
@@ -102,12 +102,12 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
         run=run.home.name,
     )
 
-# %% ../../nbs/study/02_chapter.ipynb #ccc3df27
+# %% ../../nbs/study/02_chapter.ipynb #68865977
 def run_table(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     "A row for each run: network, parameters, objective, data, time, reconstruction, use of the latent space."
     return pd.DataFrame([run_row(*each) for each in trained])
 
-# %% ../../nbs/study/02_chapter.ipynb #bfb6594d
+# %% ../../nbs/study/02_chapter.ipynb #e5f15025
 def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
     """A row for each epoch of every run, with losses per value of an image: name, seed, epoch, train, validation, kl,
     psnr, ssim; thinned to some 100 epochs.
@@ -131,12 +131,12 @@ def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
         parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
 
-# %% ../../nbs/study/02_chapter.ipynb #a6d4050b
+# %% ../../nbs/study/02_chapter.ipynb #f8701033
 def pictures_of(run: Model, cells: CellImages) -> np.ndarray:
     "Reconstructions of a few images by a run."
     return reconstruct(run.network, cells)["reconstruction"]
 
-# %% ../../nbs/study/02_chapter.ipynb #00setting
+# %% ../../nbs/study/02_chapter.ipynb #f520e299
 @dataclass
 class Setting:
     "The input of a chapter: sets of images, the numbers of its profile, and the folder for runs."
@@ -217,7 +217,7 @@ class Setting:
         self.trained += [(name, run, held) for (name, _), run in found.items()]
         return found
 
-# %% ../../nbs/study/02_chapter.ipynb #51e42ace
+# %% ../../nbs/study/02_chapter.ipynb #27a8ba00
 @contextmanager
 def _advice_on_size(configs: list[RunConfig]) -> Iterator[None]:
     "A context that adds to the error for images too small for a network how to resize them."
@@ -229,7 +229,7 @@ def _advice_on_size(configs: list[RunConfig]) -> Iterator[None]:
             f"{error}; this chapter compares {names}, so give image_side (--image-side), to which images are resized"
         ) from error
 
-# %% ../../nbs/study/02_chapter.ipynb #00a12790
+# %% ../../nbs/study/02_chapter.ipynb #fdac701d
 def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray:
     """Mask `(N,)` of normal images, from a column of truth values, or from their subfolder `normal`; all if neither exists."""
     if column in cells.table:
@@ -239,7 +239,7 @@ def normal_ones(cells: CellImages, column: str, when: bool = True) -> np.ndarray
             return (cells.table[name].str.lower() == "normal").to_numpy()
     return np.ones(len(cells), bool)
 
-# %% ../../nbs/study/02_chapter.ipynb #c09
+# %% ../../nbs/study/02_chapter.ipynb #4234df5c
 @dataclass(frozen=True)
 class Chapter:
     "A chapter of the study."
@@ -315,7 +315,7 @@ class Chapter:
             raise ConfigError(f"{self.name} has no {unknown[0]!r}; it has {', '.join(self.sizes[profile])}")
         return self.sizes[profile] | given
 
-# %% ../../nbs/study/02_chapter.ipynb #917a8e43
+# %% ../../nbs/study/02_chapter.ipynb #762c58ff
 def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | list[str]]:
     "Names of sets, and the folder of all sets, or one for each."
     names = (data,) if Path(data).exists() else tuple(part.strip() for part in data.split(","))
@@ -326,7 +326,7 @@ def _sets(data: str, data_folder: str | None) -> tuple[tuple[str, ...], str | li
         )
     return names, folders if len(folders) > 1 else folders[0]
 
-# %% ../../nbs/study/02_chapter.ipynb #6cd49202
+# %% ../../nbs/study/02_chapter.ipynb #5abb5a9d
 def chapters() -> dict[str, Chapter]:
     "All chapters by name, in the order of reading."
     package = import_module("microvae.chapters")
@@ -334,7 +334,7 @@ def chapters() -> dict[str, Chapter]:
     ordered = sorted((module.CHAPTER for module in modules), key=lambda chapter: chapter.number)
     return {chapter.name: chapter for chapter in ordered}
 
-# %% ../../nbs/study/02_chapter.ipynb #5c2bec84
+# %% ../../nbs/study/02_chapter.ipynb #3970c4d7
 def chapter_named(name: str) -> Chapter:
     "The chapter of a name. Raises `UnknownNameError` with the names that exist."
     known = chapters()
@@ -342,11 +342,11 @@ def chapter_named(name: str) -> Chapter:
         raise unknown_name("chapter", name, known)
     return known[name]
 
-# %% ../../nbs/study/02_chapter.ipynb #bd337b88
+# %% ../../nbs/study/02_chapter.ipynb #63161b64
 #: The thesis, whose three chapters `microvae study` runs by default.
 THESIS = "kovacs2025"
 
-# %% ../../nbs/study/02_chapter.ipynb #c05
+# %% ../../nbs/study/02_chapter.ipynb #3be521a6
 def network_grids(size: dict, networks: tuple[str, ...], varied: str | None = None) -> dict[str, list[RunConfig]]:
     "Experiment -> configs: all networks with all latent sizes, and β on one of them."
     common = (size["batch_size"], size["learning_rate"], 0, size["gradient_clip"])
@@ -357,7 +357,7 @@ def network_grids(size: dict, networks: tuple[str, ...], varied: str | None = No
         grids["beta"] = grid(second, seed=size["seeds"], beta=[float(beta) for beta in size["betas"]])
     return grids
 
-# %% ../../nbs/study/02_chapter.ipynb #2372b2f1
+# %% ../../nbs/study/02_chapter.ipynb #04e18d7b
 def compare_networks(
     setting: Setting,
     networks: tuple[str, ...],
@@ -403,13 +403,13 @@ def compare_networks(
     }
     return tables, pictures
 
-# %% ../../nbs/study/02_chapter.ipynb #9d562cd2
+# %% ../../nbs/study/02_chapter.ipynb #34ed25e5
 def _groups(cells: CellImages, column: str | None) -> str | None:
     "The column whose groups are held out as a whole: the requested one, or fields of view, or files."
     there = (name for name in (column, "field", "file") if name in cells.table and cells.table[name].nunique() > 1)
     return next(there, None)
 
-# %% ../../nbs/study/02_chapter.ipynb #3b0b5bf2
+# %% ../../nbs/study/02_chapter.ipynb #05847fda
 def _key(run: Model, experiment: str) -> dict:
     c = run.config
     return dict(
@@ -421,13 +421,13 @@ def _key(run: Model, experiment: str) -> dict:
         seed=c.training.seed,
     )
 
-# %% ../../nbs/study/02_chapter.ipynb #5b83f70d
+# %% ../../nbs/study/02_chapter.ipynb #a1c30086
 def _final(run: Model) -> dict:
     "Mean over the last tenth of the epochs, because single epochs are noisy."
     tail = run.history.tail(max(1, len(run.history) // 10)).mean().drop(["epoch", "beta"])
     return tail.to_dict() | dict(weighted_kl=tail["kl"] * run.config.objective.beta, epochs=len(run.history))
 
-# %% ../../nbs/study/02_chapter.ipynb #2f5eeec2
+# %% ../../nbs/study/02_chapter.ipynb #d5f699e9
 def _stored(run: Model) -> tuple[pd.DataFrame, np.ndarray]:
     "First two posterior means of the held-out cells, and the first reconstructions, from the files of `evaluate_run`."
     with open_npz(run.home / "evaluation.npz") as stored:

@@ -6,7 +6,7 @@
 __all__ = ['AT_ONCE', 'means', 'check_finite', 'Loop', 'environment', 'describe', 'check_model', 'with_validation', 'prepare',
            'begin', 'resident', 'fit', 'writing', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
 
-# %% ../../nbs/training/07_engine.ipynb #c03
+# %% ../../nbs/training/07_engine.ipynb #ab7cf5bf
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -53,11 +53,11 @@ from microvae.training.schedule import (
 )
 from .step import Batch, Rates, Step, on_their_own
 
-# %% ../../nbs/training/07_engine.ipynb #c05
+# %% ../../nbs/training/07_engine.ipynb #4f8d6e72
 #: Batch size for held-out images.
 AT_ONCE = 256
 
-# %% ../../nbs/training/07_engine.ipynb #6a1b0c02
+# %% ../../nbs/training/07_engine.ipynb #f33eaa4a
 def means(
     sums: Tensor,  # (batches, 2 or 4) of reconstruction, KL, PSNR and SSIM
     n: int,  # images
@@ -68,7 +68,7 @@ def means(
     losses = dict(reconstruction=reconstruction, kl=kl, total=reconstruction + beta * kl)
     return losses | dict(zip(("psnr", "ssim"), quality))
 
-# %% ../../nbs/training/07_engine.ipynb #6a1b0c03
+# %% ../../nbs/training/07_engine.ipynb #fe81ffad
 def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | None):
     "Raise `DivergenceError` with the first batch whose sums are not finite, or if weights are not."
     finite = trained.cpu().isfinite().all(1)
@@ -78,7 +78,7 @@ def check_finite(what: str, trained: Tensor, weights: Tensor, held: Tensor | Non
     if not weights.isfinite().all() or held is not None and not held.isfinite().all():
         raise DivergenceError(f"{what}: after its last batch a weight or the held-out loss is not finite")
 
-# %% ../../nbs/training/07_engine.ipynb #334840db
+# %% ../../nbs/training/07_engine.ipynb #b7fd0413
 @dataclass
 class Loop:
     "A run during training: its step, its random numbers, and its history so far."
@@ -220,7 +220,7 @@ class Loop:
             ) from error
         self.best = {name: tensor.to(self.step.device) for name, tensor in best.items()} or None
 
-# %% ../../nbs/training/07_engine.ipynb #cc7e0dd7
+# %% ../../nbs/training/07_engine.ipynb #ed9c523a
 def environment(device: torch.device, dtype: torch.dtype) -> dict:
     """The environment of a training, the content of `environment.json`; runs in equal environments have the same results
     bit for bit.
@@ -236,7 +236,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> dict:
         "cuda": torch.version.cuda or "",
     }
 
-# %% ../../nbs/training/07_engine.ipynb #f0727e8f
+# %% ../../nbs/training/07_engine.ipynb #4fcf7bf4
 def describe(cells: CellImages, validation: CellImages | None) -> Data:
     "The data part of a run's config."
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
@@ -249,7 +249,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
         tuple(cells.about.get("preprocessing", ())),
     )
 
-# %% ../../nbs/training/07_engine.ipynb #292fbdd9
+# %% ../../nbs/training/07_engine.ipynb #2ebe2974
 def check_model(model):
     "Raises `ConfigError` if the first argument of `fit` is neither a name nor a network, but e.g. the config."
     if model is None or isinstance(model, (str, Autoencoder)):
@@ -258,12 +258,12 @@ def check_model(model):
         f"model is {kind_of(model)}; it must be a name of mv.available(), a network of mv.build, or None for that of the config, as in mv.fit(None, cells, config)"
     )
 
-# %% ../../nbs/training/07_engine.ipynb #6a1b0c04
+# %% ../../nbs/training/07_engine.ipynb #271502b9
 def with_validation(cells: CellImages, validation: CellImages | float | None) -> tuple[CellImages, CellImages | None]:
     "Training cells and held-out cells; a number is the fraction of cells to hold out, by whole groups."
     return hold_out(cells, validation) if isinstance(validation, (int, float)) else (cells, validation)
 
-# %% ../../nbs/training/07_engine.ipynb #c08
+# %% ../../nbs/training/07_engine.ipynb #2b299e3c
 def prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run, with a description of its data, and of the network if one was given."
     if validation is not None and validation.image_shape != cells.image_shape:
@@ -286,12 +286,12 @@ def prepare(model, cells, validation, config) -> RunConfig:
         )
     return replace(config, model=ModelConfig.of(network), data=describe(cells, validation))
 
-# %% ../../nbs/training/07_engine.ipynb #59ca0449
+# %% ../../nbs/training/07_engine.ipynb #5829bd13
 def _holds(data: Data, expected: Data) -> bool:
     "Whether two runs have the same images."
     return (data.fingerprint, data.image_shape) == (expected.fingerprint, expected.image_shape)
 
-# %% ../../nbs/training/07_engine.ipynb #60744491
+# %% ../../nbs/training/07_engine.ipynb #79685112
 def begin(
     model, cells: CellImages, config: RunConfig, home: Path | None, device: torch.device, group: Group = Group()
 ) -> Loop:
@@ -311,12 +311,12 @@ def begin(
         write_json(home / "environment.json", environment(device, step.dtype))
     return loop
 
-# %% ../../nbs/training/07_engine.ipynb #64f76536
+# %% ../../nbs/training/07_engine.ipynb #86f9456a
 def resident(cells: CellImages, device: torch.device) -> Tensor | StoredImages:
     "The images as one tensor on the device, or on disk if there are too many."
     return cells.images if isinstance(cells.images, StoredImages) else torch.from_numpy(cells.images).to(device)
 
-# %% ../../nbs/training/07_engine.ipynb #95bae7a7
+# %% ../../nbs/training/07_engine.ipynb #1d590618
 @checked
 def fit(
     model,  # a name of `available()`, or a model of `build`; None for that of the config
@@ -371,12 +371,12 @@ def fit(
             train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
 
-# %% ../../nbs/training/07_engine.ipynb #a0d88138
+# %% ../../nbs/training/07_engine.ipynb #225a2250
 def writing(home: Path | None, group: Group = Group()):
     "A lock on a run's folder, for the first process of a group."
     return nullcontext() if home is None or group.rank else exclusive(home / ".lock", f"trains {home.name}")
 
-# %% ../../nbs/training/07_engine.ipynb #6a1b0c06
+# %% ../../nbs/training/07_engine.ipynb #8a2880ec
 @dataclass
 class Checkpoint:
     "The last complete epoch of a run, and its file."
@@ -418,7 +418,7 @@ class Checkpoint:
                 f"{error}; {self.file} keeps epoch {len(self.rows) - 1}, try a smaller learning rate than {learning_rate:g}"
             ) from None
 
-# %% ../../nbs/training/07_engine.ipynb #c09
+# %% ../../nbs/training/07_engine.ipynb #0fe7bac4
 def train(
     loop: Loop,
     images: Tensor | StoredImages,
@@ -458,7 +458,7 @@ def train(
                 break
     checkpoint.save()
 
-# %% ../../nbs/training/07_engine.ipynb #3ae39e54
+# %% ../../nbs/training/07_engine.ipynb #39145ae0
 def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
     """The model of a run; if it is finished, its history and weights are written, the weights last, because they mark it
     as finished.
@@ -475,7 +475,7 @@ def finish(loop: Loop, home: Path | None, keep_state: bool) -> Model:
         save_weights(run.network, run.config, home / "model.safetensors")
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #c11
+# %% ../../nbs/training/07_engine.ipynb #05b19987
 def _fit_together(model, cells, config, validation, folder, device, settings, processes: int) -> Model:
     "Train one run in several processes of this machine; the first returns it."
     if settings["on_epoch"] is not None:
@@ -506,7 +506,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         run.network = model.eval()
     return run
 
-# %% ../../nbs/training/07_engine.ipynb #cdb26639
+# %% ../../nbs/training/07_engine.ipynb #22e89650
 def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings: dict, start: str | None):
     "The part of each process; the first returns the model and its history."
     cells = train()
@@ -517,7 +517,7 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     run = fit(model, cells, config, None if held is None else held(), folder, device, **settings)
     return run.network.cpu(), run.history, run.finished
 
-# %% ../../nbs/training/07_engine.ipynb #c13
+# %% ../../nbs/training/07_engine.ipynb #bf82e977
 @checked
 def train_longer(
     run: Model,
@@ -556,7 +556,7 @@ def train_longer(
         save_tensors(start, *load_tensors(state))
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
-# %% ../../nbs/training/07_engine.ipynb #c14
+# %% ../../nbs/training/07_engine.ipynb #618f364d
 @checked
 def as_tensor(cells: CellImages, device: str | torch.device = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)` for a model."

@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart'
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
 
-# %% ../../nbs/training/02_model.ipynb #c7702323
+# %% ../../nbs/training/02_model.ipynb #3b6eb5fe
 import os
 import platform
 import warnings
@@ -32,15 +32,15 @@ from ..models.map import LatentMap, fit_map, map_from
 from .checkpoint import load_tensors, paused, save_tensors
 from .config import RunConfig
 
-# %% ../../nbs/training/02_model.ipynb #7b21b9a4
+# %% ../../nbs/training/02_model.ipynb #b6f94c93
 #: Format of cards; newer formats are refused.
 FORMAT = 1
 
-# %% ../../nbs/training/02_model.ipynb #a2ba55f3
+# %% ../../nbs/training/02_model.ipynb #2b963311
 #: Metrics that every card with metrics has.
 METRICS = ("squared_error", "kl", "explained", "psnr", "ssim", "active_units")
 
-# %% ../../nbs/training/02_model.ipynb #09441882
+# %% ../../nbs/training/02_model.ipynb #1964b69e
 def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
     "The metrics, if all of `METRICS` are present or none is. Raises `ValueError` otherwise."
     missing = [name for name in METRICS if name not in metrics]
@@ -48,11 +48,11 @@ def _all_or_none(metrics: dict[str, float]) -> dict[str, float]:
         raise ValueError(f"the metric {missing[0]} is missing")
     return metrics
 
-# %% ../../nbs/training/02_model.ipynb #4225d205
+# %% ../../nbs/training/02_model.ipynb #462e4d85
 #: Validation of parts of a card: a text is not accepted as a number.
 STRICT = ConfigDict(strict=True, extra="allow")
 
-# %% ../../nbs/training/02_model.ipynb #0d629149
+# %% ../../nbs/training/02_model.ipynb #0d0797f8
 class Versions(TypedDict):
     "Versions of the packages that affect a model's results."
 
@@ -60,7 +60,7 @@ class Versions(TypedDict):
     microvae: str
     torch: str
 
-# %% ../../nbs/training/02_model.ipynb #9cf82f9d
+# %% ../../nbs/training/02_model.ipynb #5b6f8e47
 class ModelPart(TypedDict):
     "The network."
 
@@ -73,14 +73,14 @@ class ModelPart(TypedDict):
     variational: bool
     parameters: int
 
-# %% ../../nbs/training/02_model.ipynb #72146333
+# %% ../../nbs/training/02_model.ipynb #60afefca
 class StepPart(TypedDict):
     "One preprocessing step."
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
     step: str
 
-# %% ../../nbs/training/02_model.ipynb #e44f2fe1
+# %% ../../nbs/training/02_model.ipynb #7d60289d
 class NormalisationPart(TypedDict):
     "The preprocessing of images to [0, 1], and the range of their values afterwards."
 
@@ -88,7 +88,7 @@ class NormalisationPart(TypedDict):
     preprocessing: list[StepPart]
     range: Annotated[list[float], Field(min_length=2, max_length=2)]
 
-# %% ../../nbs/training/02_model.ipynb #f132dbaa
+# %% ../../nbs/training/02_model.ipynb #5b843055
 class DataPart(TypedDict):
     "The training images. A dictionary `source` holds the arguments to load them again; a text names their origin."
 
@@ -100,7 +100,7 @@ class DataPart(TypedDict):
     source: NotRequired[dict[str, Any] | str | None]
     licence: NotRequired[str]
 
-# %% ../../nbs/training/02_model.ipynb #8cbbd907
+# %% ../../nbs/training/02_model.ipynb #75e2d62f
 class TrainingPart(TypedDict):
     "The training of the model; `asked` is the maximum number of epochs."
 
@@ -111,7 +111,7 @@ class TrainingPart(TypedDict):
     seed: int
     kl_warmup: NotRequired[int]
 
-# %% ../../nbs/training/02_model.ipynb #59534a67
+# %% ../../nbs/training/02_model.ipynb #eab7893d
 class Card(TypedDict):
     "The model card."
 
@@ -127,10 +127,10 @@ class Card(TypedDict):
     arrays: NotRequired[dict[str, Any]]  # the form of the arrays that an estimator was given
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
 
-# %% ../../nbs/training/02_model.ipynb #d4cafa1b
+# %% ../../nbs/training/02_model.ipynb #a9de0e3f
 CARD = TypeAdapter(Card)
 
-# %% ../../nbs/training/02_model.ipynb #6bf0f6ea
+# %% ../../nbs/training/02_model.ipynb #3a742b65
 def card_tree(path) -> dict:
     "The content of a `card.json` of any layout. Raises `ConfigError` if it is no JSON object, or has a newer format."
     try:
@@ -146,7 +146,7 @@ def card_tree(path) -> dict:
         )
     return card
 
-# %% ../../nbs/training/02_model.ipynb #c8b3a624
+# %% ../../nbs/training/02_model.ipynb #e851c9fc
 def read_card(folder) -> Card | None:
     "The card in a folder, None if it has none. Raises `ConfigError` for a file that is no card, or has a newer format."
     path = f"{folder}/card.json"
@@ -163,7 +163,7 @@ def read_card(folder) -> Card | None:
         ) from error
     return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
-# %% ../../nbs/training/02_model.ipynb #c06a
+# %% ../../nbs/training/02_model.ipynb #cbcaf466
 def advice(beta: float, kl_warmup: int = 0) -> str:
     """Advice if latent dimensions are not active, relative to the settings of the training.
 
@@ -173,7 +173,7 @@ def advice(beta: float, kl_warmup: int = 0) -> str:
     warmup = max(10, 2 * kl_warmup)
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
-# %% ../../nbs/training/02_model.ipynb #c07
+# %% ../../nbs/training/02_model.ipynb #8ca22d0d
 def summary(card: Card) -> str:
     "A card in sentences."
     model = card["model"]
@@ -206,7 +206,7 @@ def summary(card: Card) -> str:
         lines.append(f"It could use more latent dimensions. {what_to_do}")
     return "\n".join(lines)
 
-# %% ../../nbs/training/02_model.ipynb #665f30ce
+# %% ../../nbs/training/02_model.ipynb #9f149371
 def readme_of(card: Card) -> str:
     "The README.md of a card, which model hubs show."
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in card["metrics"].items())
@@ -231,19 +231,19 @@ codes = vae.transform(cells)
 Made with microvae {card["versions"]["microvae"]}, torch {card["versions"]["torch"]}, {card["created"]}. Steps that brought images to [0, 1]: {", ".join(step["step"] for step in card["normalisation"]["preprocessing"]) or "none"}.
 """
 
-# %% ../../nbs/training/02_model.ipynb #c10
+# %% ../../nbs/training/02_model.ipynb #5878e23d
 def write_card(folder, card: Card):
     "Write a card, and the README made from it, into a folder."
     write_json(Path(folder) / "card.json", card)
     replace_file(Path(folder) / "README.md", lambda part: part.write_text(readme_of(card), encoding="utf-8"))
 
-# %% ../../nbs/training/02_model.ipynb #e782b33c
+# %% ../../nbs/training/02_model.ipynb #2206ce1d
 def save_weights(network: Autoencoder, config: RunConfig, path, half: bool = False) -> Path:
     "Write weights with the config in the header, so that the file alone is a model; `half` stores 16 bits per weight."
     weights = {name: t.half() if half and t.is_floating_point() else t for name, t in network.state_dict().items()}
     return save_tensors(path, weights, {"config": config.as_dict()})
 
-# %% ../../nbs/training/02_model.ipynb #f8c1f686
+# %% ../../nbs/training/02_model.ipynb #05f7d6bf
 def load_weights(path) -> tuple[Autoencoder, RunConfig]:
     """The network of a file that `save_weights` wrote, in evaluation mode, and its config.
 
@@ -263,7 +263,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
     return network.eval(), config
 
-# %% ../../nbs/training/02_model.ipynb #7775a10f
+# %% ../../nbs/training/02_model.ipynb #bb47cd0e
 def versions() -> dict[str, str]:
     "Versions of the packages that affect a model's results."
     found = {"python": platform.python_version()}
@@ -274,11 +274,11 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
-# %% ../../nbs/training/02_model.ipynb #56ca359e
+# %% ../../nbs/training/02_model.ipynb #4f298d66
 #: The file of a model's map.
 MAP = "map.safetensors"
 
-# %% ../../nbs/training/02_model.ipynb #a2d2fb89
+# %% ../../nbs/training/02_model.ipynb #b4c6f54d
 @dataclass
 class Model:
     "A trained network with its config, its history and its card."
@@ -403,12 +403,12 @@ class Model:
             f"β = {config.objective.beta:g}, seed {config.training.seed}, {epochs} {planned}epochs{total}{place}>"
         )
 
-# %% ../../nbs/training/02_model.ipynb #35bd45b1
+# %% ../../nbs/training/02_model.ipynb #0e7915e1
 def _changed(file: Path) -> float:
     "When a file was last written."
     return file.stat().st_mtime
 
-# %% ../../nbs/training/02_model.ipynb #db523aa2
+# %% ../../nbs/training/02_model.ipynb #cf83f721
 def newest_run(folder: Path) -> Path:
     """The folder itself if it is a model, or that of the newest finished run in it, with a warning if a newer run is not finished.
 
@@ -430,7 +430,7 @@ def newest_run(folder: Path) -> Path:
         warnings.warn(f"{unfinished}; {found[-1].parent}, which is finished, is taken", stacklevel=3)
     return found[-1].parent
 
-# %% ../../nbs/training/02_model.ipynb #69137227
+# %% ../../nbs/training/02_model.ipynb #b5c6ed2d
 def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray | None]:
     "The map in a file, and the codes that it will be fitted on; None for what is not there."
     if not path.exists():
@@ -444,7 +444,7 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
     except ConfigError as error:
         raise ImageError(f"{path} holds no map of this model: {error}") from error
 
-# %% ../../nbs/training/02_model.ipynb #91bada69
+# %% ../../nbs/training/02_model.ipynb #b385776b
 @checked
 def load_model(path: str | os.PathLike) -> Model:
     """The model in a folder, the newest of a folder of runs, or that of a file of weights.
@@ -460,7 +460,7 @@ def load_model(path: str | os.PathLike) -> Model:
     view, reference = _read_map(folder / MAP, network.latent_dim)
     return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
 
-# %% ../../nbs/training/02_model.ipynb #2141491f
+# %% ../../nbs/training/02_model.ipynb #e5e85f7a
 def network_of(model: Model | Autoencoder) -> Autoencoder:
     "The network of a model; a network is returned unchanged."
     return model.network if isinstance(model, Model) else model

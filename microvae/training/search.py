@@ -6,7 +6,7 @@
 __all__ = ['Space', 'check_space', 'distribution', 'propose', 'Repeated', 'propose_untried', 'Report', 'Trials', 'ended',
            'open_study', 'Search', 'search']
 
-# %% ../../nbs/training/10_search.ipynb #c03
+# %% ../../nbs/training/10_search.ipynb #d18a1b77
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +32,11 @@ from .engine import with_validation
 from .schedule import judged
 from .sweep import one_thread, timed_fit, with_values
 
-# %% ../../nbs/training/10_search.ipynb #580c17e5
+# %% ../../nbs/training/10_search.ipynb #ed84ec72
 #: Field of a config -> a list of choices, or a pair (low, high) of numbers; positive floats are searched on a logarithmic scale.
 Space = dict[str, list | tuple[float, float]]
 
-# %% ../../nbs/training/10_search.ipynb #c05
+# %% ../../nbs/training/10_search.ipynb #d748d018
 def check_space(space: Space, config: RunConfig):
     "Raises `ConfigError` for an unknown field, an invalid value, or an invalid range."
     if not space:
@@ -53,7 +53,7 @@ def check_space(space: Space, config: RunConfig):
         for value in values:
             with_values(config, **{name: value})
 
-# %% ../../nbs/training/10_search.ipynb #bd7d5d9c
+# %% ../../nbs/training/10_search.ipynb #e463715a
 def distribution(values: list | tuple[float, float]):
     "Optuna's distribution for a field."
     d = require("optuna", "search").distributions
@@ -65,7 +65,7 @@ def distribution(values: list | tuple[float, float]):
         else d.FloatDistribution(*values, log=values[0] > 0)
     )
 
-# %% ../../nbs/training/10_search.ipynb #83389166
+# %% ../../nbs/training/10_search.ipynb #cf5c5133
 def propose(trial, space: Space) -> dict[str, Any]:
     "The proposed values of a trial."
     found = {}
@@ -78,11 +78,11 @@ def propose(trial, space: Space) -> dict[str, Any]:
         )
     return found
 
-# %% ../../nbs/training/10_search.ipynb #c07
+# %% ../../nbs/training/10_search.ipynb #1fc7980d
 class Repeated(Exception):
     "A trial with the settings of an earlier one."
 
-# %% ../../nbs/training/10_search.ipynb #17764526
+# %% ../../nbs/training/10_search.ipynb #360d54b4
 def propose_untried(study, space: Space, seed: int):
     "Make a study's next trial a random combination that was not tried; stop the study if there is none."
     # a continuous space has no repetitions
@@ -106,7 +106,7 @@ def propose_untried(study, space: Space, seed: int):
         pass
     study.enqueue_trial(dict(zip(space, drawn)))
 
-# %% ../../nbs/training/10_search.ipynb #8c3d0e02
+# %% ../../nbs/training/10_search.ipynb #8ffab9e9
 @dataclass
 class Report:
     "Report a trial's epochs to Optuna; called after each epoch, it stops a trial that falls behind."
@@ -127,7 +127,7 @@ class Report:
         if self.prune and self.trial.should_prune():
             raise require("optuna", "search").TrialPruned
 
-# %% ../../nbs/training/10_search.ipynb #c09
+# %% ../../nbs/training/10_search.ipynb #c73b7667
 @dataclass(frozen=True)
 class Trials:
     "The data that a process needs to take part in a search; it is sent to workers."
@@ -175,12 +175,12 @@ class Trials:
             raise Repeated
         return config
 
-# %% ../../nbs/training/10_search.ipynb #fbd7d26f
+# %% ../../nbs/training/10_search.ipynb #c3b31a41
 def ended(study) -> list:
     "Completed and pruned trials."
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
-# %% ../../nbs/training/10_search.ipynb #7e6934bb
+# %% ../../nbs/training/10_search.ipynb #7c9f9a81
 def open_study(storage: str, name: str, seed: int = 0):
     """Optuna's study of a name, created if it does not exist: in a journal file, or in a database if `storage` is an
     address such as sqlite:///search.db.
@@ -204,7 +204,7 @@ def open_study(storage: str, name: str, seed: int = 0):
         load_if_exists=True,
     )
 
-# %% ../../nbs/training/10_search.ipynb #c11
+# %% ../../nbs/training/10_search.ipynb #a92a4e94
 @dataclass(frozen=True)
 class Search:
     "Results of a search: its trials so far, and the best config."
@@ -254,7 +254,7 @@ class Search:
             raise ConfigError(f"none of the {len(self.table)} trials was completed; allow more")
         return with_values(self.config, **self.study.best_params)
 
-# %% ../../nbs/training/10_search.ipynb #c0786086
+# %% ../../nbs/training/10_search.ipynb #5c6e657c
 @checked
 def search(
     config: RunConfig,  # common settings of all trials
@@ -307,7 +307,7 @@ def search(
             _run(each, show)
     return Search(study, config)
 
-# %% ../../nbs/training/10_search.ipynb #18967339
+# %% ../../nbs/training/10_search.ipynb #ca860c17
 @contextmanager
 def _shown(study, name: str, trials: int, progress: bool, progress_file) -> Iterator[Callable]:
     "A function that shows the progress of a search, in a bar or in a file for another program."
@@ -325,11 +325,11 @@ def _shown(study, name: str, trials: int, progress: bool, progress_file) -> Iter
         show()
         yield show
 
-# %% ../../nbs/training/10_search.ipynb #366799f0
+# %% ../../nbs/training/10_search.ipynb #59f264eb
 def _take_part(trials: Trials):
     trials()
 
-# %% ../../nbs/training/10_search.ipynb #8c3d0e03
+# %% ../../nbs/training/10_search.ipynb #77adb05d
 def _run(each: list[Trials], show: Callable):
     "Run a search in this process, or in one worker for each of several."
     if len(each) == 1:

@@ -6,7 +6,7 @@
 __all__ = ['CAPTURES', 'views', 'as_one_vector', 'on_their_own', 'Batch', 'Rates', 'optimizer_of', 'elbo_settings',
            'half_as_many', 'Step', 'cuda_graph', 'Replayed', 'replayed']
 
-# %% ../../nbs/training/05_step.ipynb #c03
+# %% ../../nbs/training/05_step.ipynb #5961ab47
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
 
-# %% ../../nbs/training/05_step.ipynb #c08
+# %% ../../nbs/training/05_step.ipynb #40832971
 def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     """The last dimension of a tensor as the parameters of a model, in their shapes and memory layout, e.g. channels last."""
     start = whole.storage_offset()
@@ -33,7 +33,7 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
         start += p.numel()
     return found
 
-# %% ../../nbs/training/05_step.ipynb #da14bdaa
+# %% ../../nbs/training/05_step.ipynb #241cdf39
 def as_one_vector(model: nn.Module) -> tuple[nn.Parameter, Tensor]:
     "Move all parameters into one vector, and their gradients into another; parameters and gradients become views. Both vectors."
     parameters = list(model.parameters())
@@ -46,14 +46,14 @@ def as_one_vector(model: nn.Module) -> tuple[nn.Parameter, Tensor]:
         p.grad = slope
     return vector, gradient
 
-# %% ../../nbs/training/05_step.ipynb #2cd4a3ec
+# %% ../../nbs/training/05_step.ipynb #61e823f1
 def on_their_own(model: nn.Module):
     "Give each parameter separate memory again."
     for p in model.parameters():
         p.data = p.data.clone()
         p.grad = None
 
-# %% ../../nbs/training/05_step.ipynb #5e0d1a01
+# %% ../../nbs/training/05_step.ipynb #d7538070
 class Batch(NamedTuple):
     "Tensors of N images, each with its random numbers."
 
@@ -79,7 +79,7 @@ class Batch(NamedTuple):
             second_view=None if second is None else second.contiguous(memory_format=torch.channels_last),
         )
 
-# %% ../../nbs/training/05_step.ipynb #5e0d1a02
+# %% ../../nbs/training/05_step.ipynb #5d063186
 class Rates(NamedTuple):
     "The scheduled values of an epoch."
 
@@ -87,7 +87,7 @@ class Rates(NamedTuple):
     learning_rate: float
     capacity: float = 0.0  # nats
 
-# %% ../../nbs/training/05_step.ipynb #885c7985
+# %% ../../nbs/training/05_step.ipynb #642cf306
 def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optimizer:
     "The optimizer of a config."
     training = config.training
@@ -96,7 +96,7 @@ def optimizer_of(parameters, config: RunConfig, **settings) -> torch.optim.Optim
         return torch.optim.SGD(parameters, momentum=training.momentum, **common)
     return torch.optim.Adam(parameters, **common)
 
-# %% ../../nbs/training/05_step.ipynb #fc6af40b
+# %% ../../nbs/training/05_step.ipynb #6e40c238
 def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
     "The arguments of `elbo_terms` for an objective; `capacity` is that of the epoch."
     return dict(
@@ -106,7 +106,7 @@ def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
         capacity=None if objective.capacity is None else capacity,
     )
 
-# %% ../../nbs/training/05_step.ipynb #5e0d1a06
+# %% ../../nbs/training/05_step.ipynb #fdc59d13
 def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
     "Half the number of images after an out-of-memory error. Raises any other error, and `DeviceError` at 1."
     if not is_out_of_memory(error):
@@ -117,7 +117,7 @@ def half_as_many(at_once: int, error: RuntimeError, what: str) -> int:
         ) from error
     return at_once // 2
 
-# %% ../../nbs/training/05_step.ipynb #178a9cb9
+# %% ../../nbs/training/05_step.ipynb #4e19df2e
 class Step:
     "Predict, loss, backward and step on a batch; each process of a group computes its part."
 
@@ -219,7 +219,7 @@ class Step:
                 stacklevel=2,
             )
 
-# %% ../../nbs/training/05_step.ipynb #c13
+# %% ../../nbs/training/05_step.ipynb #1db64808
 def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     "A function that replays a call on a GPU, and the tensor of its result. The call is first warmed up on a separate stream."
     aside = torch.cuda.Stream()
@@ -233,11 +233,11 @@ def cuda_graph(call: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         found = call()
     return graph.replay, found
 
-# %% ../../nbs/training/05_step.ipynb #85de3f9b
+# %% ../../nbs/training/05_step.ipynb #365c572e
 #: Type of device -> function that captures a call; other devices do not capture.
 CAPTURES = {"cuda": cuda_graph}
 
-# %% ../../nbs/training/05_step.ipynb #c36
+# %% ../../nbs/training/05_step.ipynb #cbf705e9
 class Replayed:
     "A gradient that is captured once for each set of input shapes."
 
@@ -275,7 +275,7 @@ class Replayed:
             self.into.zero_()
         return replay, places, sums
 
-# %% ../../nbs/training/05_step.ipynb #c37
+# %% ../../nbs/training/05_step.ipynb #e269b56b
 def replayed(gradient: Callable[..., Tensor], model: nn.Module, into: Tensor) -> Callable[..., Tensor]:
     "A gradient, captured and replayed on devices that support it."
     capture = CAPTURES.get(into.device.type)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Shared', 'with_values', 'grid', 'Job', 'timed_fit', 'train_job', 'sweep', 'one_thread', 'train_elsewhere']
 
-# %% ../../nbs/training/09_sweep.ipynb #c03
+# %% ../../nbs/training/09_sweep.ipynb #e00dec5f
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from .engine import Loop, as_tensor, begin, finish, fit, prepare, with_validatio
 from .model import Model, load_model
 from .stack import stackable, train_stacked
 
-# %% ../../nbs/training/09_sweep.ipynb #c05
+# %% ../../nbs/training/09_sweep.ipynb #6ad28cbe
 def with_values(config: RunConfig, **values) -> RunConfig:
     """A config with other values of fields, or other parts, by their names.
 
@@ -49,7 +49,7 @@ def with_values(config: RunConfig, **values) -> RunConfig:
             raise ConfigError(f"a config has no {name!r}; it has {', '.join(places)}")
     return config
 
-# %% ../../nbs/training/09_sweep.ipynb #cf449326
+# %% ../../nbs/training/09_sweep.ipynb #90774ae3
 @checked
 def grid(
     config: RunConfig
@@ -98,7 +98,7 @@ class Job:
         model = self.config.model
         return f"{model.name} with {model.latent_dim} latent dimensions, β = {self.config.objective.beta:g} and seed {self.config.training.seed}"
 
-# %% ../../nbs/training/09_sweep.ipynb #7b2c0d01
+# %% ../../nbs/training/09_sweep.ipynb #0f876b6c
 def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: str, on_epoch: Callable) -> Model:
     "Train a run of a sweep, and write its duration to `seconds.json` in its folder."
     start = perf_counter()
@@ -108,7 +108,7 @@ def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: s
         write_json(seconds, dict(seconds=perf_counter() - start))
     return run
 
-# %% ../../nbs/training/09_sweep.ipynb #7b2c0d02
+# %% ../../nbs/training/09_sweep.ipynb #9432c4d5
 def train_job(job: Job, train: SharedArrays, held: SharedArrays | None) -> str:
     "Train one run and return its folder."
     cells, held_out = job.parts(train, held)
@@ -123,7 +123,7 @@ def train_job(job: Job, train: SharedArrays, held: SharedArrays | None) -> str:
         job.after(run, held_out)
     return str(run.home)
 
-# %% ../../nbs/training/09_sweep.ipynb #c10
+# %% ../../nbs/training/09_sweep.ipynb #36bc9d3c
 @checked
 def sweep(
     configs: list[RunConfig],
@@ -171,18 +171,18 @@ def sweep(
         bar.close()
     return [load_model(folders[number]) for number in range(len(jobs))]
 
-# %% ../../nbs/training/09_sweep.ipynb #d0ad2732
+# %% ../../nbs/training/09_sweep.ipynb #c2d1bf2a
 def one_thread():
     "A context in which this process computes with one thread, like each worker."
     torch.set_num_threads(1)
 
-# %% ../../nbs/training/09_sweep.ipynb #3e88d23b
+# %% ../../nbs/training/09_sweep.ipynb #c417bcf8
 def _lost(job: Job):
     raise DeviceError(
         f"workers have died {ATTEMPTS} times while {job} was trained; memory may be short, try fewer workers"
     )
 
-# %% ../../nbs/training/09_sweep.ipynb #91b6ea66
+# %% ../../nbs/training/09_sweep.ipynb #d15de1e0
 def _separately(jobs: list[Job], shared: Shared, workers: int | None, bar: "_Progress") -> dict[int, str]:
     "Folders of runs that do not share their steps, by number; trained on the cores of this machine, or in this process."
     folders: dict[int, str] = {}
@@ -194,7 +194,7 @@ def _separately(jobs: list[Job], shared: Shared, workers: int | None, bar: "_Pro
         show()
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #c12
+# %% ../../nbs/training/09_sweep.ipynb #86e42eca
 def _in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by this process, with runs stacked that can share their steps."
     cells, held = jobs[0].parts(*shared)
@@ -218,7 +218,7 @@ def _in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar: "_Pro
             train_job(job, *shared)
     return {job.number: str(homes[job.number]) for job in jobs}
 
-# %% ../../nbs/training/09_sweep.ipynb #8659897e
+# %% ../../nbs/training/09_sweep.ipynb #aa860769
 @dataclass
 class _StackedRuns:
     "Runs of a sweep that train in one program, and the files that are written after each epoch."
@@ -264,7 +264,7 @@ class _StackedRuns:
         seconds = (perf_counter() - self.start) / len(self.loops)
         write_json(self.homes[number] / "seconds.json", dict(seconds=seconds))
 
-# %% ../../nbs/training/09_sweep.ipynb #c14
+# %% ../../nbs/training/09_sweep.ipynb #4cddd0cd
 def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a temporary folder; the folder's name and the contents of its files."
     one_thread()
@@ -273,7 +273,7 @@ def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) ->
         files = [path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")]
         return home.name, {path.name: path.read_bytes() for path in files}
 
-# %% ../../nbs/training/09_sweep.ipynb #a522154e
+# %% ../../nbs/training/09_sweep.ipynb #8311bb8a
 def _on_cluster(jobs: list[Job], shared: Shared, scheduler: str, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by the workers of a Dask scheduler."
     folders: dict[int, str] = {}
@@ -294,7 +294,7 @@ def _on_cluster(jobs: list[Job], shared: Shared, scheduler: str, bar: "_Progress
         folders[left[place].number] = str(home)
     return folders
 
-# %% ../../nbs/training/09_sweep.ipynb #c15
+# %% ../../nbs/training/09_sweep.ipynb #f937b889
 class _Progress:
     "A bar over all epochs of all runs, or a small JSON file with the same numbers for another program."
 

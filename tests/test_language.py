@@ -63,6 +63,18 @@ PHRASES = {
     "ways of cells": "trajectories",
     "no address asked": "no network access",
     "leaves the field": "extends beyond the field of view",
+    "what it makes of": "its reconstruction of",
+    "make of them": "their reconstructions",
+    "makes of them": "its reconstructions",
+    "nothing is left over": "all rows and files match",
+    "cannot be had": "is not available",
+    "a row a": "a row for each",
+    "a line a": "a line for each",
+    "a panel a": "a panel for each",
+    "side by side with ours": "compared with ours",
+    "what holds": "claims, results",
+    "what a model gives": "outputs of a model",
+    "in one hand": "with one style",
 }
 
 

@@ -6,7 +6,7 @@
 __all__ = ['MAPPED', 'COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measured', 'make_card', 'train_model',
            'list_runs', 'preprocessed_alike', 'images_for', 'fitting']
 
-# %% ../../nbs/app/01_card.ipynb #43573f2c
+# %% ../../nbs/app/01_card.ipynb #a0d74163
 import os
 import warnings
 from copy import deepcopy
@@ -33,7 +33,7 @@ from ..training.engine import fit
 from ..training.model import Card, Model, card_tree, read_card, write_card
 from ..training.schedule import judged
 
-# %% ../../nbs/app/01_card.ipynb #ee1f341c
+# %% ../../nbs/app/01_card.ipynb #1815f1f6
 def measured(model: Model, held: CellImages) -> dict[str, float]:
     "Metrics of a model on held-out cells, and the KL of their posteriors (nats)."
     made = reconstruct(model.network, held)
@@ -42,7 +42,7 @@ def measured(model: Model, held: CellImages) -> dict[str, float]:
         kl = float(kl_from_prior(torch.from_numpy(made["mean"]), torch.from_numpy(made["log_variance"])).mean())
     return quality(held.images[:], made) | {"kl": kl}
 
-# %% ../../nbs/app/01_card.ipynb #63e49614
+# %% ../../nbs/app/01_card.ipynb #773d812f
 def make_card(
     model: Model,
     cells: CellImages,  # training cells and held-out cells
@@ -60,11 +60,11 @@ def make_card(
     card["metrics"] = {} if held is None else measured(model, held)
     return card
 
-# %% ../../nbs/app/01_card.ipynb #d008149d
+# %% ../../nbs/app/01_card.ipynb #10639a41
 #: Training cells that the map of a model is fitted on, at most: UMAP of so many takes some seconds.
 MAPPED = 3000
 
-# %% ../../nbs/app/01_card.ipynb #7a1a8bf0
+# %% ../../nbs/app/01_card.ipynb #4efff75e
 def train_model(
     cells: CellImages,
     config: RunConfig,
@@ -95,7 +95,7 @@ def train_model(
     model.card = card
     return model
 
-# %% ../../nbs/app/01_card.ipynb #edffabe6
+# %% ../../nbs/app/01_card.ipynb #3d2af026
 def _measures_of(home: str) -> dict:
     "The metrics in a run's card, or in its evaluation; empty if it has neither."
     card = f"{home}/card.json"
@@ -112,7 +112,7 @@ def _measures_of(home: str) -> dict:
         raise ConfigError(f"{place} holds no measures: they must be numbers")
     return found
 
-# %% ../../nbs/app/01_card.ipynb #8e71d0cd
+# %% ../../nbs/app/01_card.ipynb #a07fab8b
 def _losses_of(home: str, config: RunConfig) -> dict:
     "The losses of the epoch whose weights a run has kept; empty if it has no history."
     path = f"{home}/history.parquet"
@@ -130,7 +130,7 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/app/01_card.ipynb #3b596cce
+# %% ../../nbs/app/01_card.ipynb #b694ff4f
 #: Columns of a list of runs that come from a config, and from a card.
 COLUMNS = ("model", "latent_dim", "beta", "seed", "data", "images", "size", "epochs")
 MEASURES = ("explained", "psnr", "active_units")
@@ -138,7 +138,7 @@ MEASURES = ("explained", "psnr", "active_units")
 #: Columns that come from a history: losses of the epoch whose weights were kept, the best or the last one.
 LOSSES = ("total", "validation_total", "validation_kl")
 
-# %% ../../nbs/app/01_card.ipynb #a04479bf
+# %% ../../nbs/app/01_card.ipynb #d62e22aa
 @checked
 def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """The runs in a folder, newest first, a row for each: network, data and metrics from its card, its evaluation and its history.
@@ -176,7 +176,7 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
         .assign(changed=lambda t: pd.to_datetime(t.changed, unit="s").dt.round("s"))
     )
 
-# %% ../../nbs/app/01_card.ipynb #8aebdffb
+# %% ../../nbs/app/01_card.ipynb #671beaf0
 def _row_of(home: str, finished: bool) -> dict:
     "The config of a run and, if it is finished, its losses and metrics; weights are not read."
     config = RunConfig.from_dict(read_json(f"{home}/config.json"))
@@ -193,12 +193,12 @@ def _row_of(home: str, finished: bool) -> dict:
     )
     return dict(zip(COLUMNS, values)) | found
 
-# %% ../../nbs/app/01_card.ipynb #42951f3a
+# %% ../../nbs/app/01_card.ipynb #c935413f
 #: Advice for a set with another preprocessing: for one given by name or path, and for one in Python.
 FROM_FILES = "give the image files themselves, which are preprocessed as those of the run, or make the set anew with the steps of the run"
 IN_PYTHON = "read or crop them with preprocessing=mv.Preprocessing.from_list(model.config.data.preprocessing), where model is what mv.fit or mv.load_model gives (`model_` of a MicroVAE)"
 
-# %% ../../nbs/app/01_card.ipynb #7d8f71fa
+# %% ../../nbs/app/01_card.ipynb #d29cca27
 def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """Cells with the preprocessing of the run.
 
@@ -228,13 +228,13 @@ def preprocessed_alike(cells: CellImages, model: Model, advice: str = IN_PYTHON)
         f"{cells.name} was brought to [0, 1] by {in_short(theirs)}, the images of run {model.config.identity()} by {in_short(wanted)}; {advice}"
     )
 
-# %% ../../nbs/app/01_card.ipynb #245d8964
+# %% ../../nbs/app/01_card.ipynb #70cc2ab2
 def _last_maximum(steps: list[dict]) -> float | None:
     "The value by which the last step divides; None if it does not divide."
     value = steps[-1].get("maximum") if steps[-1]["step"] == "Scale" else None
     return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
-# %% ../../nbs/app/01_card.ipynb #3edec8e7
+# %% ../../nbs/app/01_card.ipynb #3ecbcf05
 def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted: list[dict]):
     "Warn that the preprocessing of cells and run cannot be compared, because one of them is unknown."
     known = f"those of run {model.config.identity()}"
@@ -246,7 +246,7 @@ def _warn_of_unknown(cells: CellImages, model: Model, theirs: list[dict], wanted
         stacklevel=4,
     )
 
-# %% ../../nbs/app/01_card.ipynb #1f1086d5
+# %% ../../nbs/app/01_card.ipynb #34a7fe15
 def images_for(
     model: Model,
     source=None,  # name of a set, a stored set, or files; the training images if not given
@@ -278,13 +278,13 @@ def images_for(
         ) from error
     return fitting(cells if n is None else cells.sample(n), model, FROM_FILES)
 
-# %% ../../nbs/app/01_card.ipynb #5b4c4fa4
+# %% ../../nbs/app/01_card.ipynb #6f6a2ef3
 def _channels_of(kept: dict, source) -> dict:
     "How files were combined to channels for training, to read other files alike; not needed for stored sets."
     stored = Path(str(source)).suffix in (".zarr", ".npz")
     return {} if stored else {name: kept[name] for name in ("channels", "z") if kept.get(name)}
 
-# %% ../../nbs/app/01_card.ipynb #487d60b3
+# %% ../../nbs/app/01_card.ipynb #c1bfb4d3
 def _table_of(kept: dict) -> dict:
     "The table that was given for training; if it no longer exists, a warning, and none."
     if not kept.get("table"):
@@ -297,7 +297,7 @@ def _table_of(kept: dict) -> dict:
         return {}
     return {name: kept.get(name) for name in ("table", "on", "part")}
 
-# %% ../../nbs/app/01_card.ipynb #3a3badf4
+# %% ../../nbs/app/01_card.ipynb #d15c8c01
 def _own(model: Model, *where, **reading) -> CellImages:
     "The training images of a run, whose values need no clipping; if the files have changed, they are clipped like new ones."
     try:
@@ -305,7 +305,7 @@ def _own(model: Model, *where, **reading) -> CellImages:
     except ImageError:
         return _warn_of_bright(_loaded(model, *where, **reading))
 
-# %% ../../nbs/app/01_card.ipynb #eb3054bb
+# %% ../../nbs/app/01_card.ipynb #dcce5f5d
 def _loaded(
     model: Model, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
 ) -> CellImages:
@@ -317,7 +317,7 @@ def _loaded(
     cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
     return cells if n is None else cells.sample(n)
 
-# %% ../../nbs/app/01_card.ipynb #4faf51f8
+# %% ../../nbs/app/01_card.ipynb #bcf6ed5d
 def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
     """The same cells, with a warning if many pixels were clipped because they are brighter than all training images."""
     steps = [step["step"] for step in cells.about.get("preprocessing", ())]
@@ -330,7 +330,7 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-# %% ../../nbs/app/01_card.ipynb #56ebec5d
+# %% ../../nbs/app/01_card.ipynb #de0cc2bb
 def fitting(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
     """The same cells at the model's image size, with its preprocessing.
 

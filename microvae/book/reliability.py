@@ -6,7 +6,7 @@
 __all__ = ['JOBS', 'FAMILIES', 'LastRun', 'last_run', 'kills_table', 'plot_kills', 'bad_files_table', 'plot_bad_files', 'needed',
            'licence_of', 'licences']
 
-# %% ../../nbs/book/05_reliability.ipynb #707f553c
+# %% ../../nbs/book/05_reliability.ipynb #9a63283cbaf04dbcab1f6479b197f3a8
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +20,7 @@ from ..core.errors import ConfigError
 from ..core.files import read_json
 from ..core.style import PALETTE, styled
 
-# %% ../../nbs/book/05_reliability.ipynb #4b4e7554
+# %% ../../nbs/book/05_reliability.ipynb #8edb47106e1a46a883d545849b8ab81b
 @dataclass
 class LastRun:
     "The results of a run of the fault tests, by the names of their files."
@@ -83,7 +83,7 @@ class LastRun:
             )
         )
 
-# %% ../../nbs/book/05_reliability.ipynb #36b31d02
+# %% ../../nbs/book/05_reliability.ipynb #10185d26023b46108eb7d9f57d49d2b3
 def last_run(folder="results/reliability") -> LastRun:
     "The results in a folder. Raises `ConfigError` if there are none."
     found = {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
@@ -91,7 +91,7 @@ def last_run(folder="results/reliability") -> LastRun:
         raise ConfigError(f"{folder} holds no figures; `make faults` makes them")
     return LastRun(found)
 
-# %% ../../nbs/book/05_reliability.ipynb #882c7085
+# %% ../../nbs/book/05_reliability.ipynb #7623eae2785240b9bd12b16a66d81610
 #: Names of killed jobs on the page.
 JOBS = {
     "training": "a training",
@@ -101,7 +101,7 @@ JOBS = {
     "phase": "a chapter of the study",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #43309981
+# %% ../../nbs/book/05_reliability.ipynb #b118ea5561624da68c537baed56e602f
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row for each killed job."
     return pd.DataFrame(
@@ -117,7 +117,7 @@ def kills_table(found: LastRun) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #183317d4
+# %% ../../nbs/book/05_reliability.ipynb #938c804e27f84196a10c8828c723f798
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
     "Draw a horizontal stacked bar for each name."
     with styled():
@@ -133,13 +133,13 @@ def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: f
             axis.legend(fontsize=8, loc="lower right")
     return fig
 
-# %% ../../nbs/book/05_reliability.ipynb #b805c310
+# %% ../../nbs/book/05_reliability.ipynb #504fb2a444614c0babb325280ed9130a
 def plot_kills(found: LastRun) -> Figure:
     "Kills by job."
     parts = found.of("killed_")
     return _bars([JOBS[name] for name in parts], {"kills": [part["kills"] for part in parts.values()]}, "kills", 2.2)
 
-# %% ../../nbs/book/05_reliability.ipynb #d9c29331
+# %% ../../nbs/book/05_reliability.ipynb #59bbdb311c014d738909a11f9e486628
 def bad_files_table(found: LastRun) -> pd.DataFrame:
     "A row for each reader: damaged files that were refused, and read, for both kinds of tests."
     counts: dict[str, dict] = {}
@@ -151,7 +151,7 @@ def bad_files_table(found: LastRun) -> pd.DataFrame:
                 kept[key] += part[key]
     return pd.DataFrame(counts.values())
 
-# %% ../../nbs/book/05_reliability.ipynb #c16540e6
+# %% ../../nbs/book/05_reliability.ipynb #8a65eabff63a45729fe45fb5ade58bdc
 #: Prefixes of readers that form a group in the figure.
 FAMILIES = {
     "tiff": "TIFF",
@@ -174,7 +174,7 @@ FAMILIES = {
     "card": "card.json",
 }
 
-# %% ../../nbs/book/05_reliability.ipynb #79e08cdd
+# %% ../../nbs/book/05_reliability.ipynb #c3933fab20d04ec698c2621248eb3be0
 def plot_bad_files(found: LastRun) -> Figure:
     "Plot outcomes for damaged files by reader."
     table = bad_files_table(found)
@@ -185,12 +185,12 @@ def plot_bad_files(found: LastRun) -> Figure:
         4.0,
     )
 
-# %% ../../nbs/book/05_reliability.ipynb #496dded4
+# %% ../../nbs/book/05_reliability.ipynb #379cbbc1e968416e875cc15c1202d7eb
 def _key(name: str) -> str:
     "The normalised name of a package."
     return re.sub(r"[-_.]+", "-", name).lower()
 
-# %% ../../nbs/book/05_reliability.ipynb #03d924b9
+# %% ../../nbs/book/05_reliability.ipynb #db7b79bc585a40fcaf58bf750017e135
 def needed(name: str, seen: set[str] | None = None) -> set[str]:
     "A package and all installed packages that it needs, without extras."
     seen = set() if seen is None else seen
@@ -206,7 +206,7 @@ def needed(name: str, seen: set[str] | None = None) -> set[str]:
             needed(re.split(r"[\s<>=!;\[(~]", requirement)[0], seen)
     return seen
 
-# %% ../../nbs/book/05_reliability.ipynb #3d6d63a5
+# %% ../../nbs/book/05_reliability.ipynb #1671c31a24314836a5b85d7ef7fbf015
 def licence_of(name: str) -> str:
     "The licence that a package states, in one line."
     about = distribution(name).metadata
@@ -218,7 +218,7 @@ def licence_of(name: str) -> str:
     stated, text = ("".join(about.get_all(field, [])) for field in ("License-Expression", "License"))
     return stated or classified or (text or "not stated").splitlines()[0]
 
-# %% ../../nbs/book/05_reliability.ipynb #31473412
+# %% ../../nbs/book/05_reliability.ipynb #33b0902fd34d4ace834912fa1002cf8e
 def licences(name: str) -> pd.DataFrame:
     "A row for each package that another one installs: version and licence."
     return pd.DataFrame(

@@ -9,7 +9,7 @@ __all__ = ['NOT_MADE', 'FRAME', 'SUBPACKAGES', 'CONF', 'CSS', 'PRINT', 'FRONT', 
            'translate_page', 'write_source', 'execute_pages', 'build_book', 'for_everybody', 'print_book', 'from_root',
            'readme', 'write_readme']
 
-# %% ../../nbs/book/07_site.ipynb #a7e1be49
+# %% ../../nbs/book/07_site.ipynb #abd4c9c8
 import ast
 import os
 import re
@@ -49,7 +49,7 @@ from microvae.study.runner import (
 )
 from ..study.tables import longest_results
 
-# %% ../../nbs/book/07_site.ipynb #f4a03808
+# %% ../../nbs/book/07_site.ipynb #3c2edd5a
 def _citation(match: re.Match) -> str:
     keys = []
     notes = []
@@ -60,7 +60,7 @@ def _citation(match: re.Match) -> str:
             notes.append(note.strip())
     return f"{{cite:p}}`{','.join(keys)}`" + (f" ({'; '.join(notes)})" if notes else "")
 
-# %% ../../nbs/book/07_site.ipynb #a1f2d4bf
+# %% ../../nbs/book/07_site.ipynb #291db2e7
 def _callout(match: re.Match) -> str:
     kind = match[1]
     body = match[2].strip()
@@ -69,7 +69,7 @@ def _callout(match: re.Match) -> str:
         return f":::{{admonition}} {heading[1]}\n:class: {kind}\n{body[heading.end() :].strip()}\n:::"
     return f":::{{{kind}}}\n{body}\n:::"
 
-# %% ../../nbs/book/07_site.ipynb #75fe7ebc
+# %% ../../nbs/book/07_site.ipynb #e39f376c
 def translate_text(text: str) -> str:
     "Quarto's Markdown as MyST."
     text = re.sub(r"^::: ?\{\.callout-(\w+)\}\n(.*?)^:::$", _callout, text, flags=re.M | re.S)
@@ -78,19 +78,19 @@ def translate_text(text: str) -> str:
     text = re.sub(r"\[(@[\w:;,@ .\-§–]+)\]", _citation, text)
     return re.sub(r"(?<![\w`\[])@((?:fig|tbl)-[\w-]+)", r"{numref}`\1`", text)
 
-# %% ../../nbs/book/07_site.ipynb #97a426de
+# %% ../../nbs/book/07_site.ipynb #dff634ed
 def split_options(source: str) -> tuple[dict[str, str], str]:
     "The `#| key: value` lines of a code cell, and the code without them."
     options = dict(re.findall(r"^#\| ([\w-]+): *(.*?) *$", source, flags=re.M))
     return {k: v.strip('"') for k, v in options.items()}, re.sub(r"^#\|.*\n?", "", source, flags=re.M).strip("\n")
 
-# %% ../../nbs/book/07_site.ipynb #26948446
+# %% ../../nbs/book/07_site.ipynb #d54225aa
 def _markdown_of(cell) -> str | None:
     "The Markdown output of a code cell, if any."
     found = [o["data"]["text/markdown"] for o in cell.get("outputs", []) if "text/markdown" in o.get("data", {})]
     return "\n\n".join("".join(text) for text in found) if found else None
 
-# %% ../../nbs/book/07_site.ipynb #db19e4bb
+# %% ../../nbs/book/07_site.ipynb #1b5fee29
 def translate_code(cell) -> list:
     "The cells that replace a code cell."
     from nbformat.v4 import new_markdown_cell
@@ -123,7 +123,7 @@ def translate_code(cell) -> list:
         cell["outputs"] = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
     return [cell] if cell["source"].strip() or cell["outputs"] else []
 
-# %% ../../nbs/book/07_site.ipynb #f362be50
+# %% ../../nbs/book/07_site.ipynb #09d0ec2b
 def failure_box(cell):
     "A box with the traceback of a cell that ended in an error, as a Markdown cell."
     from nbformat.v4 import new_markdown_cell
@@ -136,7 +136,7 @@ def failure_box(cell):
     lines = [f"::::{{admonition}} {title}", ":class: danger", "", "~~~~~~~~text", code, "~~~~~~~~", "", advice, "::::"]
     return new_markdown_cell("\n".join(lines))
 
-# %% ../../nbs/book/07_site.ipynb #123bd7f3
+# %% ../../nbs/book/07_site.ipynb #4a7a0940
 def stand_in(cell):
     "The placeholder for the figure or table of a cell without an output."
     from nbformat.v4 import new_output
@@ -149,11 +149,11 @@ def stand_in(cell):
         return [new_output("display_data", {"text/markdown": f"| |\n|:--|\n| {NOT_MADE} |"})]
     return []
 
-# %% ../../nbs/book/07_site.ipynb #a115f3a0
+# %% ../../nbs/book/07_site.ipynb #68c29298
 #: Text of a placeholder.
 NOT_MADE = "could not be made on this machine"
 
-# %% ../../nbs/book/07_site.ipynb #252fbea1
+# %% ../../nbs/book/07_site.ipynb #08813f75
 def _blank_picture() -> str:
     "A placeholder picture in the format of notebooks."
     picture = Image.new("L", (480, 60), 235)
@@ -162,7 +162,7 @@ def _blank_picture() -> str:
     picture.save(buffer, "png")
     return b64encode(buffer.getvalue()).decode()
 
-# %% ../../nbs/book/07_site.ipynb #7c9850ec
+# %% ../../nbs/book/07_site.ipynb #733dd76b
 def _plainly_typed(thing):
     "A function with plain types instead of the `Annotated` types of a command's options."
     thing = unwrap(thing) if callable(thing) else thing  # of a decorated command, the command
@@ -176,13 +176,13 @@ def _plainly_typed(thing):
     copy.__annotations__ = get_type_hints(thing)
     return copy
 
-# %% ../../nbs/book/07_site.ipynb #da2a0b19
+# %% ../../nbs/book/07_site.ipynb #a5bf27cd
 def _entry(thing) -> str:
     "The documentation of a function or class by nbdev, without the rule and the link to a source host."
     text = require("nbdev.showdoc", "dev").show_doc(_plainly_typed(thing), title_level=3)._repr_markdown_()
     return re.sub(r"^---\n+(\[source\]\([^)]*\)\{[^}]*\}\n+)?", "", text.lstrip())
 
-# %% ../../nbs/book/07_site.ipynb #e1b97bcf
+# %% ../../nbs/book/07_site.ipynb #7c44ed45
 def api_entries(source: str, module: str) -> list[str]:
     "Documentation of the public functions and classes that an exported cell defines."
     names = [
@@ -192,7 +192,7 @@ def api_entries(source: str, module: str) -> list[str]:
     ]
     return [_entry(getattr(import_module(f"microvae.{module}"), name)) for name in names]
 
-# %% ../../nbs/book/07_site.ipynb #f786e832
+# %% ../../nbs/book/07_site.ipynb #4ff17ed2
 def _exported(cell, module: str) -> list:
     "An exported cell as documentation of its definitions, and folded code."
     from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -202,7 +202,7 @@ def _exported(cell, module: str) -> list:
         return []
     return [*map(new_markdown_cell, api_entries(code, module)), new_code_cell(code, metadata={"tags": ["hide-input"]})]
 
-# %% ../../nbs/book/07_site.ipynb #398f4ebf
+# %% ../../nbs/book/07_site.ipynb #945df033
 def _translate_cell(cell, module: str) -> list:
     "The cells that replace a cell without an error."
     from nbformat.v4 import new_markdown_cell
@@ -216,14 +216,14 @@ def _translate_cell(cell, module: str) -> list:
         return _exported(cell, module)
     return translate_code(cell) if cell["cell_type"] == "code" else [new_markdown_cell(translate_text(source))]
 
-# %% ../../nbs/book/07_site.ipynb #359d1ace
+# %% ../../nbs/book/07_site.ipynb #591a9248
 def _translate_failed(cell) -> list:
     "The cells that replace a cell with an error: its code and the box, also if it is exported or hidden."
     box = failure_box(cell)
     cell["outputs"] = [output for output in cell["outputs"] if output["output_type"] != "error"]
     return [*translate_code(cell), box]
 
-# %% ../../nbs/book/07_site.ipynb #8e53ba99
+# %% ../../nbs/book/07_site.ipynb #53e75a39
 def join_folded(cells: list) -> list:
     "Cells of a page with consecutive folded code cells without output joined."
     joined: list = []
@@ -236,7 +236,7 @@ def join_folded(cells: list) -> list:
             joined.append(cell)
     return joined
 
-# %% ../../nbs/book/07_site.ipynb #a3d288af
+# %% ../../nbs/book/07_site.ipynb #c16d6a89
 def translate(notebook):
     "An executed notebook translated for myst-nb."
     from nbformat.v4 import new_notebook
@@ -251,7 +251,7 @@ def translate(notebook):
         cells += _translate_failed(cell) if error_of(cell) else _translate_cell(cell, module)
     return new_notebook(cells=join_folded(cells), metadata=notebook["metadata"] | {"mystnb": {"execution_mode": "off"}})
 
-# %% ../../nbs/book/07_site.ipynb #09119d93
+# %% ../../nbs/book/07_site.ipynb #57066bf1
 class Part(NamedTuple):
     "A part of the site: its name, its pages, and the pages below one of them."
 
@@ -259,7 +259,7 @@ class Part(NamedTuple):
     pages: list[Path]
     below: dict[Path, list[Path]]
 
-# %% ../../nbs/book/07_site.ipynb #52caa575
+# %% ../../nbs/book/07_site.ipynb #2d32bc69
 def parts(quarto_yml="_quarto.yml") -> list[Part]:
     """Parts of the site and their pages, in the order of the sidebar of `_quarto.yml`; a pattern gives the pages that
     match it, in the order of their names.
@@ -283,38 +283,38 @@ def parts(quarto_yml="_quarto.yml") -> list[Part]:
         raise ConfigError(f"{quarto_yml} lists {missing[0]}, which does not exist")
     return found
 
-# %% ../../nbs/book/07_site.ipynb #d6a6e1b3
+# %% ../../nbs/book/07_site.ipynb #210a0e76
 def pages_of(contents: list[Part]) -> list[Path]:
     "All pages of a book, in order."
     return [page for part in contents for top in part.pages for page in (top, *part.below.get(top, ()))]
 
-# %% ../../nbs/book/07_site.ipynb #51c0eef3
+# %% ../../nbs/book/07_site.ipynb #dbd8e29c
 def _matching(text: str, root: Path) -> list[Path]:
     "The page of a name, or the pages that match a pattern such as `nbs/chapters/*/page.ipynb`, in order."
     return sorted(page.relative_to(root) for page in root.glob(text)) if "*" in text else [Path(text)]
 
-# %% ../../nbs/book/07_site.ipynb #557ad83b
+# %% ../../nbs/book/07_site.ipynb #dd32abbe
 #: Attributes of frames for pages within pages.
 FRAME = ('loading="lazy"', 'style="border: 1px solid #8886; border-radius: 8px"')
 
-# %% ../../nbs/book/07_site.ipynb #a8ed26f6
+# %% ../../nbs/book/07_site.ipynb #6595f690
 #: Subpackages in the order in which they import from one another.
 SUBPACKAGES = ("core", "data", "models", "training", "evaluation", "study", "chapters", "app", "book")
 
-# %% ../../nbs/book/07_site.ipynb #8d71294a
+# %% ../../nbs/book/07_site.ipynb #a36a182b
 def heading(page: Path) -> tuple[str, str]:
     "Title and first sentence of a notebook."
     text = "\n\n".join("".join(cell["source"]) for cell in read_json(page)["cells"] if cell["cell_type"] == "markdown")
     return re.findall(r"^# (.+)$", text, re.M)[0], re.findall(r"^> (.+)$", text, re.M)[0]
 
-# %% ../../nbs/book/07_site.ipynb #8f2dddcf
+# %% ../../nbs/book/07_site.ipynb #2cebb356
 def module_pages(subpackage: str, nbs="nbs") -> dict[str, Path]:
     "Modules of a subpackage, in order, and their pages."
     folder = Path(nbs, subpackage)
     pages = sorted([*folder.glob("[0-9]*.ipynb"), *folder.glob("[0-9]*/study.ipynb")])
     return {re.sub(r"^\d+_", "", page.relative_to(folder).parts[0].removesuffix(".ipynb")): page for page in pages}
 
-# %% ../../nbs/book/07_site.ipynb #2d59f3d3
+# %% ../../nbs/book/07_site.ipynb #22e98dc1
 def module_table(subpackage: str, nbs="nbs") -> str:
     "The modules of a subpackage as a Markdown table with descriptions and public names."
     lines = ["| module | description | `mv.` |", "|:---|:---|:---|"]
@@ -325,7 +325,7 @@ def module_table(subpackage: str, nbs="nbs") -> str:
         )
     return "\n".join(lines)
 
-# %% ../../nbs/book/07_site.ipynb #e062d323
+# %% ../../nbs/book/07_site.ipynb #8be7e80b
 def subpackage_table(nbs="nbs") -> str:
     "The subpackages of the library as a Markdown table."
     rows = [
@@ -333,13 +333,13 @@ def subpackage_table(nbs="nbs") -> str:
     ]
     return "\n".join(["| subpackage | description |", "|:---|:---|", *rows])
 
-# %% ../../nbs/book/07_site.ipynb #2a2e236b
+# %% ../../nbs/book/07_site.ipynb #47517083
 def public_table() -> str:
     "All public names as a Markdown table, by the module that defines them."
     rows = [f"| `microvae.{module}` | {', '.join(f'`{name}`' for name in names)} |" for module, names in PUBLIC.items()]
     return "\n".join(["| module | names |", "|:---|:---|", *rows])
 
-# %% ../../nbs/book/07_site.ipynb #d60a31c6
+# %% ../../nbs/book/07_site.ipynb #bdffc098
 def _parameters(page: Path) -> dict:
     "Parameters with which the page of a chapter shows recorded results."
     if page.parent.parent.name != "chapters" or page.name != "page.ipynb":
@@ -350,7 +350,7 @@ def _parameters(page: Path) -> dict:
         raise ConfigError(f"there are no results of {name} yet; run  microvae study {name}  first")
     return {"recorded": str(folder)}
 
-# %% ../../nbs/book/07_site.ipynb #dd2aa35f
+# %% ../../nbs/book/07_site.ipynb #e23888d8
 def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page uses: its own for a chapter, all for a page of the report."
     if parameters:
@@ -360,7 +360,7 @@ def _shown(page: Path, parameters: dict) -> list[Path]:
     kept = [folder for folder in Path("results").iterdir() if folder.name not in ("paper", "standard", "quick")]
     return [*filter(None, map(longest_results, chapters())), *sorted(kept)]
 
-# %% ../../nbs/book/07_site.ipynb #ceef12db
+# %% ../../nbs/book/07_site.ipynb #442a4d52
 def _runnable(page: Path, target: Path) -> Path:
     "A copy of a notebook without the cell that exports it."
     import nbformat
@@ -371,7 +371,7 @@ def _runnable(page: Path, target: Path) -> Path:
     nbformat.write(notebook, target)
     return target
 
-# %% ../../nbs/book/07_site.ipynb #ee9cfaa5
+# %% ../../nbs/book/07_site.ipynb #dfcef381
 def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
     "Execute a page unless the stored copy has the same content and no failure; returns failed checks."
     target = work / "executed" / page
@@ -395,7 +395,7 @@ def execute_page(page: Path, work: Path, mark: str) -> list[FailedCheck]:
         write_json(stamp, dict(digest=now))
     return failed
 
-# %% ../../nbs/book/07_site.ipynb #2375f457
+# %% ../../nbs/book/07_site.ipynb #210c7535
 def translate_page(page: Path, work: Path):
     "Translate an executed page and write it to the Sphinx source folder."
     import nbformat
@@ -404,7 +404,7 @@ def translate_page(page: Path, work: Path):
     source.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(translate(nbformat.read(work / "executed" / page, 4)), source)
 
-# %% ../../nbs/book/07_site.ipynb #b9934e96
+# %% ../../nbs/book/07_site.ipynb #28e4ef46
 CONF = """
 project = "microvae"
 author = "The microvae developers"
@@ -462,13 +462,13 @@ figcaption .caption-text, table caption { color: var(--pst-color-text-base); }
 @media (min-width: 992px) { .bd-sidebar-primary { max-width: 16rem; } }
 """
 
-# %% ../../nbs/book/07_site.ipynb #046c6a4f
+# %% ../../nbs/book/07_site.ipynb #325144ed
 def _toctree(pages: list[Path], beside: Path, title: str = "") -> str:
     "A hidden table of contents with paths relative to the page `beside`."
     lines = [os.path.relpath(page.with_suffix(""), beside) for page in pages]
     return "\n".join(["```{toctree}", ":hidden:", *([f":caption: {title}"] if title else []), "", *lines, "```"])
 
-# %% ../../nbs/book/07_site.ipynb #23518bab
+# %% ../../nbs/book/07_site.ipynb #4749bc08
 def _add_text(page: Path, text: str):
     "Put Markdown at the end of a page."
     import nbformat
@@ -477,7 +477,7 @@ def _add_text(page: Path, text: str):
     notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     nbformat.write(notebook, page)
 
-# %% ../../nbs/book/07_site.ipynb #f6c7101e
+# %% ../../nbs/book/07_site.ipynb #bca395ad
 def _write_front(contents: list[Part], source: Path):
     "Write the front page to the root of the site, with its pictures and the table of contents."
     import nbformat
@@ -495,7 +495,7 @@ def _write_front(contents: list[Part], source: Path):
         source / "index.ipynb", "\n\n".join(_toctree(part.pages, Path(), part.title) for part in contents if part.title)
     )
 
-# %% ../../nbs/book/07_site.ipynb #2cfdc301
+# %% ../../nbs/book/07_site.ipynb #2ebb67a5
 def write_source(contents, work: Path, bibliography: Path):
     "Write settings, style, references, and the front page with the tables of contents."
     source = work / "source"
@@ -510,7 +510,7 @@ def write_source(contents, work: Path, bibliography: Path):
             _add_text(source / page, _toctree(below, page.parent))
     _write_front(contents, source)
 
-# %% ../../nbs/book/07_site.ipynb #e819de89
+# %% ../../nbs/book/07_site.ipynb #1acd3cc1
 def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]:
     "Execute all pages, one per core at a time; returns failed checks."
     # set here, not by the threads: the environment is that of the whole process
@@ -526,7 +526,7 @@ def execute_pages(pages: list[Path], work: Path, mark: str) -> list[FailedCheck]
             raise
     return [check for job in sorted(jobs, key=lambda job: pages.index(jobs[job])) for check in job.result()]
 
-# %% ../../nbs/book/07_site.ipynb #73472aec
+# %% ../../nbs/book/07_site.ipynb #38191d47
 def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Path:
     """Build the site. Failed checks and warnings of Sphinx are recorded in `failed.json` in the folder `work`.
 
@@ -552,7 +552,7 @@ def build_book(quarto_yml="_quarto.yml", work="build/book", site="_site") -> Pat
     note_failures(work, failed)
     return Path(site) / "index.html"
 
-# %% ../../nbs/book/07_site.ipynb #5db6a39b
+# %% ../../nbs/book/07_site.ipynb #c9760c4e
 def _is_current(work: Path, site: Path, mark: str) -> bool:
     "Whether the site was built from content with this digest."
     stamp = work / "site.json"
@@ -580,7 +580,7 @@ def _render(work: Path, site: Path) -> list[FailedCheck]:
     complaints = [line for line in result.stderr.splitlines() if re.search("WARNING|ERROR", line)]
     return [FailedCheck("the site", "", "", line, str(log)) for line in complaints or ["Sphinx ended with an error"]]
 
-# %% ../../nbs/book/07_site.ipynb #8c78646b
+# %% ../../nbs/book/07_site.ipynb #ab2c560b
 def for_everybody(html: str) -> str:
     """A page of the theme with additions for screen readers and keyboards: names for the switches of the sidebar, a
     landmark around its head, formulas that can be scrolled; and without empty roles and headings.
@@ -609,7 +609,7 @@ div.admonition { border-left: 3px solid #0072b2; padding: 2px 10px; margin: 8px 
 div.related, div.sphinxsidebar, div.footer, a.headerlink, iframe, .hide-input, .doors { display: none; }
 """
 
-# %% ../../nbs/book/07_site.ipynb #4f6223c6
+# %% ../../nbs/book/07_site.ipynb #dd5be613
 def _chromium() -> str:
     "The path of Chromium. Raises `ConfigError` if it is not installed."
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")))
@@ -618,7 +618,7 @@ def _chromium() -> str:
         raise ConfigError("there is no Chromium, which prints the PDF; install it, e.g. apt-get install chromium")
     return program
 
-# %% ../../nbs/book/07_site.ipynb #4dec27b5
+# %% ../../nbs/book/07_site.ipynb #83b853de
 def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
     """Print the site, without the library's pages, as one PDF; the site must have been built.
 
@@ -655,17 +655,17 @@ def print_book(out, quarto_yml="_quarto.yml", work="build/book") -> Path:
 
     return replace_file(out, printed)
 
-# %% ../../nbs/book/07_site.ipynb #563e7d03
+# %% ../../nbs/book/07_site.ipynb #35a281fb
 #: Pages of the README.
 FRONT = ("nbs/index.ipynb", "nbs/guide/1_start.ipynb", "nbs/guide/2_own_images.ipynb")
 
-# %% ../../nbs/book/07_site.ipynb #ec443de3
+# %% ../../nbs/book/07_site.ipynb #b1e07733
 def from_root(text: str, page: Path) -> str:
     "Markdown of a page with links relative to the project's folder."
     place = lambda match: f"]({os.path.normpath(page.parent / match[1])})"
     return re.sub(r"\]\((?!https?:|#)([^)\s]+)\)", place, text)
 
-# %% ../../nbs/book/07_site.ipynb #112aad37
+# %% ../../nbs/book/07_site.ipynb #73d79cca
 def _for_reading(text: str, page: Path, level: int) -> str:
     "A page's Markdown for the README: headings some levels lower, without citations and boxes."
     parts = re.split(r"^(```.*?^```)", from_root(text, page), flags=re.M | re.S)  # code has comments, not headings
@@ -673,7 +673,7 @@ def _for_reading(text: str, page: Path, level: int) -> str:
     text = "".join(parts)
     return re.sub(r"^:::.*\n?| \[@[^\]]+\]", "", text, flags=re.M).strip()
 
-# %% ../../nbs/book/07_site.ipynb #fcee763d
+# %% ../../nbs/book/07_site.ipynb #34070fbb
 def readme(pages=FRONT, root=".") -> str:
     "The text of the README, from the Markdown cells of the front page and of the guide."
     import nbformat
@@ -684,7 +684,7 @@ def readme(pages=FRONT, root=".") -> str:
         texts += [_for_reading(cell.source, page, level) for cell in cells if cell.cell_type == "markdown"]
     return "\n\n".join(texts) + "\n"
 
-# %% ../../nbs/book/07_site.ipynb #6e1aa6da
+# %% ../../nbs/book/07_site.ipynb #64b481c2
 def write_readme(file="README.md"):
     "Write the README."
     Path(file).write_text(readme(), encoding="utf-8")

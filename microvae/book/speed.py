@@ -7,7 +7,7 @@ __all__ = ['CASES', 'TRAINERS', 'OTHERS', 'Case', 'Textbook', 'Clock', 'train_he
            'train_lightning', 'measure', 'operations', 'peak', 'compare', 'more_settings', 'scaling', 'import_seconds',
            'run_speed', 'plot_trainers', 'plot_scaling']
 
-# %% ../../nbs/book/04_speed.ipynb #75c9050b
+# %% ../../nbs/book/04_speed.ipynb #8dd0d8092fe74a7c96281538738b07e2
 import json
 import subprocess
 import sys
@@ -36,7 +36,7 @@ from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit
 from ..training.sweep import grid, sweep
 
-# %% ../../nbs/book/04_speed.ipynb #ff57c432
+# %% ../../nbs/book/04_speed.ipynb #10185d26023b46108eb7d9f57d49d2b3
 @dataclass(frozen=True)
 class Case:
     "A network, its images, and their number per epoch."
@@ -56,11 +56,11 @@ class Case:
         "Random training images; their content does not affect the time."
         return np.random.default_rng(0).random((self.images, *self.image_shape), dtype=np.float32)
 
-# %% ../../nbs/book/04_speed.ipynb #d22e376a
+# %% ../../nbs/book/04_speed.ipynb #8763a12b2bbd4a93a75aff182afb95dc
 #: The two cases of the thesis.
 CASES = {"small": Case("MP2_64", (1, 20, 20), 64, 8192), "large": Case("MP4", (2, 140, 140), 16, 256)}
 
-# %% ../../nbs/book/04_speed.ipynb #0b6d536b
+# %% ../../nbs/book/04_speed.ipynb #7cdc8c89c7104fffa095e18ddfef8986
 class Textbook(nn.Module):
     "The pooling network of an architecture in plain PyTorch."
 
@@ -104,7 +104,7 @@ class Textbook(nn.Module):
             1 + log_variance - mean.square() - log_variance.exp()
         ).sum(1).mean()
 
-# %% ../../nbs/book/04_speed.ipynb #b85b2544
+# %% ../../nbs/book/04_speed.ipynb #59bbdb311c014d738909a11f9e486628
 class Clock:
     "The times at which epochs ended."
 
@@ -114,13 +114,13 @@ class Clock:
     def __call__(self, *_):
         self.times.append(perf_counter())
 
-# %% ../../nbs/book/04_speed.ipynb #c7a641a3
+# %% ../../nbs/book/04_speed.ipynb #b43b363d81ae4b689946ece5c682cd59
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: Precision = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
 
-# %% ../../nbs/book/04_speed.ipynb #39e4c1c5
+# %% ../../nbs/book/04_speed.ipynb #8a65eabff63a45729fe45fb5ade58bdc
 def train_plain(case: Case, epochs: int, device: str, clock: Clock):
     "A plain PyTorch loop with a DataLoader."
     from torch.utils.data import DataLoader, TensorDataset
@@ -137,7 +137,7 @@ def train_plain(case: Case, epochs: int, device: str, clock: Clock):
         loss.item()
         clock()
 
-# %% ../../nbs/book/04_speed.ipynb #32cb07a9
+# %% ../../nbs/book/04_speed.ipynb #c3933fab20d04ec698c2621248eb3be0
 def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of pythae 0.1."
     require("pythae", "bench")
@@ -189,7 +189,7 @@ def train_pythae(case: Case, epochs: int, device: str, clock: Clock):
             model, BaseDataset(images, torch.zeros(len(images))), training_config=settings, callbacks=[Watch()]
         ).train()
 
-# %% ../../nbs/book/04_speed.ipynb #9a6a76c0
+# %% ../../nbs/book/04_speed.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
     "The trainer of Lightning 2."
     lightning = require("lightning", "bench")
@@ -220,7 +220,7 @@ def train_lightning(case: Case, epochs: int, device: str, clock: Clock):
         enable_model_summary=False,
     ).fit(Module(), loader)
 
-# %% ../../nbs/book/04_speed.ipynb #aea9f823
+# %% ../../nbs/book/04_speed.ipynb #8309879909854d7188b41380fd92a7c3
 #: name -> trainer
 TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
     "microvae": train_here,
@@ -231,7 +231,7 @@ TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
 }
 OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 
-# %% ../../nbs/book/04_speed.ipynb #bc914208
+# %% ../../nbs/book/04_speed.ipynb #379cbbc1e968416e875cc15c1202d7eb
 def _print_rate(trainer: str, case: str, epochs: int, device: str):
     "Train in this process, and print images per second and peak memory as JSON; started by `measure`."
     settings = json.loads(case)
@@ -241,7 +241,7 @@ def _print_rate(trainer: str, case: str, epochs: int, device: str):
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
     print("\n" + json.dumps(dict(rate=given.images / median(np.diff(clock.times)), memory=memory)))
 
-# %% ../../nbs/book/04_speed.ipynb #d7113efc
+# %% ../../nbs/book/04_speed.ipynb #277c27b1587741f2af2001be3712ef0d
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:
     """`rate` (images per second, the median of all epochs except the first) and `memory` (GB) of a trainer in a separate
     process; or `missing` with the reason.
@@ -254,7 +254,7 @@ def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> d
         return dict(missing=done.stderr.strip().splitlines()[-1])
     return json.loads(done.stdout.strip().splitlines()[-1])
 
-# %% ../../nbs/book/04_speed.ipynb #6ea087db
+# %% ../../nbs/book/04_speed.ipynb #1671c31a24314836a5b85d7ef7fbf015
 def operations(case: Case) -> float:
     "Floating-point operations of training on one image, forwards and backwards."
     from torch.utils.flop_counter import FlopCounterMode
@@ -263,7 +263,7 @@ def operations(case: Case) -> float:
         Textbook(case).loss(torch.rand(2, *case.image_shape)).backward()
     return counter.get_total_flops() / 2
 
-# %% ../../nbs/book/04_speed.ipynb #173ff4e0
+# %% ../../nbs/book/04_speed.ipynb #f6fa52606d8c4a75a9b52967216f8f3f
 def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
     "Operations per second of a product of two square matrices."
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -277,7 +277,7 @@ def peak(dtype: torch.dtype, device: str = "cpu", side: int = 2048) -> float:
 
     return 2 * side**3 / min(once() for _ in range(12))
 
-# %% ../../nbs/book/04_speed.ipynb #e7fabaa2
+# %% ../../nbs/book/04_speed.ipynb #3f9bc0b9dd2c44919cc8dcca39b469f8
 def compare(
     cases: dict[str, Case] = CASES, rounds: int = 3, epochs: int = 4, device: str = "cpu", progress: bool = True
 ) -> pd.DataFrame:
@@ -361,7 +361,7 @@ def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/04_speed.ipynb #d8fede96
+# %% ../../nbs/book/04_speed.ipynb #a50416e276a0479cbe66534ed1713a40
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds per epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
 
@@ -393,7 +393,7 @@ def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
             rows.append(("models", models, perf_counter() - start))
     return pd.DataFrame(rows, columns=["against", "value", "seconds"])
 
-# %% ../../nbs/book/04_speed.ipynb #40926439
+# %% ../../nbs/book/04_speed.ipynb #1944c39560714e6e80c856f20744a8e5
 def import_seconds(rounds: int = 5) -> pd.DataFrame:
     "Seconds of `import microvae` in addition to `import torch`."
 
@@ -414,7 +414,7 @@ def import_seconds(rounds: int = 5) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/book/04_speed.ipynb #dd52f611
+# %% ../../nbs/book/04_speed.ipynb #d6ca27006b894b04b6fc8b79396e2797
 def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Path:
     "Run all measurements, print tables, and store them as CSV with the hardware."
     out = Path(out)
@@ -438,7 +438,7 @@ def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Pat
     write_json(out / "provenance.json", provenance("speed", "made images", kind, perf_counter() - start))
     return out
 
-# %% ../../nbs/book/04_speed.ipynb #2538a1c4
+# %% ../../nbs/book/04_speed.ipynb #35ffc1ce1c7b4df9ace1bc936b8b1dc2
 def plot_trainers(table: pd.DataFrame):
     "Plot images per second by trainer as bars, with a panel for each case."
     from matplotlib import pyplot as plt
@@ -469,7 +469,7 @@ def plot_trainers(table: pd.DataFrame):
         ax.label_outer()
     return figure
 
-# %% ../../nbs/book/04_speed.ipynb #2244e7f0
+# %% ../../nbs/book/04_speed.ipynb #76127f4a2f6a44fba749ea7800e59d51
 def plot_scaling(table: pd.DataFrame):
     "Plot seconds against the varied number, both relative to the first point."
     from matplotlib import pyplot as plt

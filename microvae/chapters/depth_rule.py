@@ -6,7 +6,7 @@
 __all__ = ['SIZES', 'COLLAPSED', 'Rule', 'RULES', 'CASE', 'CHAPTER', 'epochs_for', 'run', 'regrets', 'regret_table', 'halves',
            'line', 'fitted_line', 'judged', 'plot_depths', 'claims']
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #c03
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #d5fb95fb
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +26,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, RunConfig, Training
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #c05
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #1d146a8b
 #: Profile -> size: images of each set, sides, the largest side of sets that are not simulated and would only be enlarged, depths, epochs for images of 128 pixels and more (for smaller images up to four times as many), seeds.
 SIZES = {
     "quick": dict(
@@ -64,14 +64,14 @@ SIZES = {
 #: KL, in nats per image, below which a network counts as collapsed: its code has almost no information about the image.
 COLLAPSED = 0.1
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #7127ad38
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #f989509f
 def epochs_for(side: int, epochs: int) -> int:
     """Epochs for images of a side: as many pixels in total as with a side of 128, but at most four times the epochs,
     and never fewer.
     """
     return max(epochs, min(4 * epochs, epochs * 128 // side))
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #d7d2c108
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #7363c38c
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate every depth that a side allows, on every set."
     size = setting.size
@@ -118,7 +118,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     depths = pd.DataFrame(rows).merge(counted, on=["name", "seed"]).assign(collapsed=lambda t: t.kl < COLLAPSED)
     return {"depths": depths.drop(columns="name")}, pictures
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #c07
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #6466db36
 Rule = Callable[[int, int], int]
 
 #: The thesis' rule and other rules, by name.
@@ -132,7 +132,7 @@ RULES: dict[str, Rule] = {
 #: Columns that define a case: a set of images at a side.
 CASE = ["set", "side"]
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #d001ebea
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #d050b736
 def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFrame:
     """A row for each rule, case and seed: the rule's depth, the best depth (mean over seeds), and the regret in nats
     per image and in percent of the best loss. A depth that was not trained counts as the nearest that was.
@@ -159,7 +159,7 @@ def regrets(depths: pd.DataFrame, rules: dict[str, Rule] = RULES) -> pd.DataFram
             ]
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #60324218
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #8a52ab6e
 def regret_table(found: pd.DataFrame) -> pd.DataFrame:
     "A row for each rule: how often it selects the best depth, and its mean regret with its interval over cases."
     rows = []
@@ -177,18 +177,18 @@ def regret_table(found: pd.DataFrame) -> pd.DataFrame:
         )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #c11
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #4bb9202c
 def halves(depths: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Two halves of the cases, with each side and each set in both as evenly as possible."
     number = pd.factorize(depths.set)[0] + pd.factorize(depths.side, sort=True)[0]
     return depths[number % 2 == 0], depths[number % 2 == 1]
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #e4475a56
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #1da2c0d6
 def line(shallow: float, deep: float) -> tuple:
     "Anchors of a line with given depths at the thesis' two sizes."
     return tuple((pixels, depth) for (pixels, _), depth in zip(THESIS_ANCHORS, (shallow, deep)))
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #07fe6e5f
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #3c780de5
 def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
     """The anchors, in the form of `interpolated_depth`, whose line has the least mean regret (percent); with equal
     regret, the anchors nearest to the thesis'.
@@ -204,7 +204,7 @@ def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
     best = min(lost.index, key=lambda key: (lost[key], near[key]))
     return line(*map(float, best.split(",")))
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #cbea2ac8
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #6d973dc5
 def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     "Anchors fitted on the first half of the cases, and the regret of all rules on the second."
     first, second = halves(depths)
@@ -213,7 +213,7 @@ def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     anchors = fitted_line(first)
     return anchors, regrets(second, RULES | {"fitted": partial(interpolated_depth, anchors=anchors)})
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #c14
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #d6327542
 def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
     """Loss above the best depth, in percent, for each set, side and depth; the thesis' rule, a fitted one, and the best depth.
 
@@ -238,7 +238,7 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
         fig.colorbar(shown, ax=axes[0, -1], label="loss above the best (%)", extend="max")
     return fig
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #ff58d9fc
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #327110bd
 def _draw_costs(axis, grid: pd.DataFrame, top: float):
     "Draw the loss of each depth above the best, as colours and numbers."
     axis.set_facecolor("0.8")
@@ -252,7 +252,7 @@ def _draw_costs(axis, grid: pd.DataFrame, top: float):
     axis.set(xticklabels=grid.columns, yticklabels=grid.index)
     return shown
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #f40fa843
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #9f3721d8
 def _draw_rules(axis, grid: pd.DataFrame, anchors: tuple | None):
     "Draw lines of the rules, and a star on the best depth of each side that was trained."
     sides = list(grid.columns)
@@ -268,7 +268,7 @@ def _draw_rules(axis, grid: pd.DataFrame, anchors: tuple | None):
     best = [tried.index(grid[sides[place]].idxmin()) for place in there]
     axis.plot(there, best, "*", color="white", mec="black", ms=11, label="best depth")
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #b78bd698
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #f502c5c4
 def claims(results: Results) -> pd.DataFrame:
     "Claims on the rule and on deep networks, each with a paired bootstrap interval over cases."
     depths = results.tables["depths"]
@@ -291,7 +291,7 @@ def claims(results: Results) -> pd.DataFrame:
         rows.append(claim_from_interval(claim, source, _more_collapse(deep), "fraction collapsed, deep − others"))
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #a3625670
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #dbac27fa
 def _regret_claims(found: pd.DataFrame) -> list[dict]:
     "Whether the rule has a lower regret than the others, and whether its depth is too large."
     pair = [*CASE, "seed"]
@@ -311,7 +311,7 @@ def _regret_claims(found: pd.DataFrame) -> list[dict]:
         rows.append(claim_from_interval(claim, "not asked", interval(mine.depth - mine.best), "blocks"))
     return rows
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #4400db04
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #35c95081
 def _fitted_claim(depths: pd.DataFrame) -> dict:
     anchors, other_half = judged(depths)
     ends = f"{anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140"
@@ -322,18 +322,18 @@ def _fitted_claim(depths: pd.DataFrame) -> dict:
         "rule − fitted, % of the loss",
     )
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #0faa5482
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #6db941cf
 def _hits_over_chance(depths: pd.DataFrame) -> Interval:
     mine = regrets(depths).query("rule == 'thesis'").drop_duplicates(CASE)
     tried = depths.groupby(CASE).depth.nunique()
     return interval([(row.depth == row.best) - 1 / tried[row.set, row.side] for row in mine.itertuples()])
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #05b54db6
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #93f96dd5
 def _more_collapse(depths: pd.DataFrame) -> Interval:
     share = depths.groupby([*CASE, "seed", "depth"]).collapsed.mean().unstack("depth").dropna()
     return interval(share["deep"] - share["other"], share.reset_index()[CASE])
 
-# %% ../../nbs/chapters/04_depth_rule/study.ipynb #30e584e9
+# %% ../../nbs/chapters/04_depth_rule/study.ipynb #5b8ce4d3
 CHAPTER = Chapter(
     number=4,
     name="depth_rule",

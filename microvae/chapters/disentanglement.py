@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'OBJECTIVES', 'CHAPTER', 'run', 'configs_of', 'claims']
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #c02
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #3c87e9a0
 import numpy as np
 import pandas as pd
 
@@ -21,7 +21,7 @@ from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 from ..training.model import Model
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #c03
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #fe90fb5d
 #: Profile -> size: images, the side of simulated images, epochs, seeds, latent sizes, and columns of factors for a set of a user.
 SIZES = {
     "quick": dict(cells=400, side=32, epochs=5, seeds=(0, 1), latent_dims=(4,), batch_size=32, factors=None),
@@ -39,7 +39,7 @@ OBJECTIVES: dict[str, dict[float, Objective]] = {
     "capacity": {nats: Objective(beta=4.0, capacity=nats) for nats in (5.0, 10.0, 20.0)},
 }
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #7bf59f94
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #39395d5f
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate all objectives on one set."
     cells = setting.load(setting.names[0], side=setting.size["side"])
@@ -68,7 +68,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     path = traversals(runs[best, setting.first].network, 9, 2.5, axes=widest(mine, 8))
     return tables, {"traversals": path.reshape(-1, *held.image_shape)}
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #bfddec2c
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #37fb5e94
 def configs_of(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
     "Name -> kind of objective, weight, and config, for every latent size."
     training = Training(size["epochs"], size["batch_size"])
@@ -83,7 +83,7 @@ def configs_of(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
         for weight, objective in weights.items()
     }
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #d4f41579
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #2b6be1db
 def _scored(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
     "Losses of a network, and scores of disentanglement, which are 0 for a code that is constant."
     last = run.history.iloc[-1]
@@ -94,7 +94,7 @@ def _scored(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> di
     costs = dict(reconstruction=last.validation_reconstruction, kl=last.validation_kl)
     return dict(latent_dim=codes.shape[1]) | costs | scores
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #c04
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #28850460
 def claims(results: Results) -> pd.DataFrame:
     "Claims on objectives, each with a paired bootstrap interval over latent sizes and seeds."
     scores = results.tables["scores"]
@@ -150,7 +150,7 @@ def claims(results: Results) -> pd.DataFrame:
     ]
     return after_training([*rows, *_size_claims(scores), *_seed_claims(scores)], results.tables["history"])
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #0b726f35
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #28265a47
 def _size_claims(scores: pd.DataFrame) -> list[dict]:
     if scores.latent_dim.nunique() < 2:
         return []
@@ -163,7 +163,7 @@ def _size_claims(scores: pd.DataFrame) -> list[dict]:
         )
     ]
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #41775c5d
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #852e8a47
 def _seed_claims(scores: pd.DataFrame) -> list[dict]:
     if scores.seed.nunique() < 2:
         return []
@@ -174,7 +174,7 @@ def _seed_claims(scores: pd.DataFrame) -> list[dict]:
     gap = interval(of_objectives.mean() - of_seeds)
     return [claim_from_interval(claim, source, gap, "of objectives − of seeds", 3)]
 
-# %% ../../nbs/chapters/06_disentanglement/study.ipynb #1cc98638
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #b540f3ea
 CHAPTER = Chapter(
     number=6,
     name="disentanglement",

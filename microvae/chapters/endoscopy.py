@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'REPORT', 'CHAPTER', 'reported', 'configs', 'run', 'summary', 'claims']
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #c03
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #8dd0d8092fe74a7c96281538738b07e2
 import pandas as pd
 import torch
 
@@ -19,7 +19,7 @@ from ..study.claims import after_training, claim_by_seed, claim_stated
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #c05
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #10185d26023b46108eb7d9f57d49d2b3
 #: Profile -> size. `paper` is the report's: 2,000 images, 3,000 epochs of four mirrored copies, batches of 128.
 SIZES = {
     "quick": dict(cells=160, epochs=6, batch=16, seeds=(0,)),
@@ -45,14 +45,14 @@ REPORT: dict = {
     ),
 }
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #0aa3afe5
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #8763a12b2bbd4a93a75aff182afb95dc
 def reported(measure: str, digits: int) -> str:
     "The report's means ± standard deviations of a measure."
     return ", ".join(
         f"{REPORT[name][measure][0]:.{digits}f} ± {REPORT[name][measure][1]:.{digits}f} with {name}" for name in REPORT
     )
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #8c6c08f9
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #7cdc8c89c7104fffa095e18ddfef8986
 def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
     "Configs of both losses, and of the latent size that the report names as a next step."
 
@@ -66,7 +66,7 @@ def configs(epochs: int, batch: int) -> dict[str, RunConfig]:
 
     return {"MSE": made("mse", 6), "BCE": made("bce", 6), "MSE, 100 numbers": made("mse", 100)}
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #c07
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #504fb2a444614c0babb325280ed9130a
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate all models. Images are healthy if their column `polyp` is false, or if they come from a subfolder `normal`."
     cells = setting.cells
@@ -117,7 +117,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         "channels": pd.DataFrame({"channel": cells.channels}),
     }, pictures
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #457b9f2e
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #b43b363d81ae4b689946ece5c682cd59
 def summary(results: Results) -> pd.DataFrame:
     "PSNR and SSIM as mean ± standard deviation over images, a row for each model and kind of image."
     table = (
@@ -136,7 +136,7 @@ def summary(results: Results) -> pd.DataFrame:
         ]
     )
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #c09
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def claims(results: Results) -> pd.DataFrame:
     "Verdicts on the report's claims, a row each."
     realism = results.tables["realism"]
@@ -148,7 +148,7 @@ def claims(results: Results) -> pd.DataFrame:
     ]
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #19c39534
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #8309879909854d7188b41380fd92a7c3
 def _size_claim() -> dict:
     network = build("endovae", (3, 96, 96))
     whole = count_parameters(network)
@@ -161,7 +161,7 @@ def _size_claim() -> dict:
         f"{'holds' if holds else 'fails'} (arithmetic)",
     )
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #e92117c2
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 def _quality_claims(quality: pd.DataFrame) -> list[dict]:
     "Claims on the PSNR of both losses, of polyps and healthy mucosa, and of more latent dimensions."
     mean = quality.groupby(["seed", "model", "kind"]).psnr.mean()
@@ -205,7 +205,7 @@ def _quality_claims(quality: pd.DataFrame) -> list[dict]:
     ]
     return [claim_by_seed(claim, said, quality, ask) for claim, said, ask in asked]
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #b65fb3b9
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #cb1e1581032b452c9409d6c6813c49d1
 def _realism_claim(realism: pd.DataFrame) -> dict:
     return claim_by_seed(
         "A classifier separates real images from reconstructions (AUC over 0.95)",
@@ -214,7 +214,7 @@ def _realism_claim(realism: pd.DataFrame) -> dict:
         lambda part: (part.auc.min() > 0.95, {"accuracy": part.accuracy.mean(), "AUC": part.auc.mean()}),
     )
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #98c580a2
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #379cbbc1e968416e875cc15c1202d7eb
 def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame) -> dict:
     "Claim on KL and error during training; the report's losses are sums over a batch of 128."
     (error, late_error), (kl, late_kl) = (
@@ -234,7 +234,7 @@ def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame) -> dict:
         grows,
     )
 
-# %% ../../nbs/chapters/11_endoscopy/study.ipynb #ab8e6f2e
+# %% ../../nbs/chapters/11_endoscopy/study.ipynb #db7b79bc585a40fcaf58bf750017e135
 CHAPTER = Chapter(
     number=11,
     name="endoscopy",

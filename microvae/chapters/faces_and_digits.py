@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DIGITS', 'SIZES', 'NETWORKS', 'REPORT', 'CHAPTER', 'three_parts', 'study_faces', 'study_digits', 'run', 'claims']
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c03
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #ccc0462e
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..study.claims import after_training, claim_by_seed, claim_stated
 from ..study.results import Results
 from ..training.config import ModelConfig, RunConfig, Training
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c05
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #01297606
 #: The set of digits, and the folder of the files of MNIST.
 DIGITS = dict(digits="digits", digits_folder="")
 
@@ -47,19 +47,19 @@ REPORT: dict = {
     "rate": 0.0015,
 }
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #8a29b42d
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #12eb1c1a
 def three_parts(cells: CellImages, seed: int = 0) -> tuple[CellImages, CellImages, CellImages]:
     "Three fifths for training, a fifth for thresholds, a fifth for testing."
     rest, test = hold_out(cells, 0.2, seed=seed)
     return (*hold_out(rest, 0.25, seed=seed), test)
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c08
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #783cf12c
 def _paths(model, cells: CellImages, steps: int = 8) -> np.ndarray:
     "Decoded images along lines between the codes of up to three pairs of images."
     pairs = min(3, len(cells) // 2)
     return interpolate(model, cells.images[:pairs], cells.images[pairs : 2 * pairs], steps)
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #2d4a4067
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #a2d805ba
 def study_faces(setting: Setting) -> tuple[dict, dict]:
     "Networks trained on normal images: how well each detects outliers, and its reconstructions of both."
     cells = setting.cells
@@ -77,7 +77,7 @@ def study_faces(setting: Setting) -> tuple[dict, dict]:
     outliers = None if normal.all() else cells[~normal]
     return _detected(runs, test, outliers, aside, setting.first), _drawn(runs, test, outliers, setting.first)
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #b68db17b
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c2a9546b
 def _detected(
     runs: dict, test: CellImages, outliers: CellImages | None, aside: CellImages, first: int
 ) -> dict[str, pd.DataFrame]:
@@ -104,7 +104,7 @@ def _detected(
         "scores": pd.concat(scores, ignore_index=True),
     }
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #3a83a46d
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #2f205c96
 def _drawn(runs: dict, test: CellImages, outliers: CellImages | None, first: int) -> dict[str, np.ndarray]:
     "A few images and their reconstructions; samples of the prior of each VAE, and lines between images."
     few = {"normal": test[:8]} | ({} if outliers is None else {"outlier": outliers[:8]})
@@ -119,7 +119,7 @@ def _drawn(runs: dict, test: CellImages, outliers: CellImages | None, first: int
         pictures[f"path {name}"] = _paths(model, test)
     return pictures
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c10
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #be9da45c
 def study_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     """Train the report's network on digits, and the same as a VAE: losses after the numbers of steps of the report's
     epochs, and every pixel of the held-out digits in `prediction.csv`.
@@ -161,7 +161,7 @@ def study_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     }
     return {"losses": pd.DataFrame(rows), "prediction": kept[columns]}, pictures
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #7004b27c
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #492c7563
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate on faces, then on digits of scikit-learn or MNIST."
     shown = load(setting.size["digits"], data_folder=setting.size["digits_folder"] or None)
@@ -169,7 +169,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     more_tables, more_pictures = study_digits(setting, shown)
     return tables | more_tables, pictures | more_pictures
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c12
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #a0f12680
 def claims(results: Results) -> pd.DataFrame:
     "Verdicts on the report's claims, a row each."
     runs, found, losses = (results.tables[name] for name in ("runs", "detection", "losses"))
@@ -178,7 +178,7 @@ def claims(results: Results) -> pd.DataFrame:
         rows += _digit_claims(losses, runs[runs.name == "digits"].iloc[0])
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #1b00acfb
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #f8811681
 def _detection_claims(found: pd.DataFrame) -> list[dict]:
     return [
         claim_by_seed(
@@ -190,7 +190,7 @@ def _detection_claims(found: pd.DataFrame) -> list[dict]:
         for name in (("fcn_ae", "conv_ae") if len(found) else ())
     ]
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #319cb045
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #21b8873f
 def _blur_claims(runs: pd.DataFrame) -> list[dict]:
     def below(less, more):
         return lambda part: ((psnr := part.set_index("name").psnr)[less] < psnr[more], dict(psnr[[less, more]]))
@@ -214,7 +214,7 @@ def _blur_claims(runs: pd.DataFrame) -> list[dict]:
     ]
     return [claim_by_seed(claim, said, runs, ask) for claim, said, ask in asked]
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #b90157ec
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #21447bf4
 def _digit_claims(losses: pd.DataFrame, written: pd.Series) -> list[dict]:
     "Claims on losses after the same number of steps as in the report; losses on other digits than MNIST's are not comparable."
     last = losses.iloc[-1]
@@ -246,7 +246,7 @@ def _digit_claims(losses: pd.DataFrame, written: pd.Series) -> list[dict]:
         )
     return rows
 
-# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #5bda7c38
+# %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #cc1a1ba7
 CHAPTER = Chapter(
     number=12,
     name="faces_and_digits",

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['BETAS', 'OPTIMISER', 'SIZES', 'NETWORKS', 'SELECTED', 'REPORTED', 'CHAPTER', 'run', 'claims']
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #c03
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #6e049a1c
 import pandas as pd
 
 from ..study.chapter import THESIS, Chapter, Setting, compare_networks
 from ..study.claims import after_training, claim_by_seed, is_ordered, is_smaller, is_smallest, values_by
 from ..study.results import Results
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #ca33edc5
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #8f20e5c2
 BETAS = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)  # thesis, section 3.3.5.1
 OPTIMISER = dict(learning_rate=5e-4, gradient_clip=100.0)
 
@@ -50,17 +50,17 @@ SIZES = {
     ),
 }
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #74f667de
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #c46b6e89
 #: Networks that are compared; β is varied on the one that the thesis selects.
 NETWORKS = ("MP2", "MP3", "MP4", "BN2", "BN3", "BN4")
 SELECTED = "MP4"
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #7d8971ec
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #0452a407
 def run(setting: Setting) -> tuple[dict, dict]:
     "All networks with all latent sizes, then β on the selected one; cells are shown by cohort."
     return compare_networks(setting, NETWORKS, SELECTED, ("cohort", "donor"), kept=SELECTED)
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #c05
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #65e6e882
 #: Final values of the thesis, section 4.1.
 REPORTED = {
     2: dict(
@@ -86,14 +86,14 @@ REPORTED = {
     },
 }
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #7747c05e
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #3f2704db
 def _more_dims(runs):
     values = values_by(runs[runs.model == "MP4"], "reconstruction", "latent_dim")
     few = min(values)
     many = max(values)
     return abs(values[many] / values[few] - 1) < 0.03, {f"d_z = {many} / d_z = {few}": values[many] / values[few]}
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #f89683f7
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #cc840b1f
 def _weighted_and_plain(runs):
     weighted = values_by(runs, "weighted_kl", "beta")
     plain = values_by(runs, "kl", "beta")
@@ -107,14 +107,14 @@ def _weighted_and_plain(runs):
     }
     return weighted[high] > weighted[low] and plain[high] < plain[low], numbers
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #e6e6e740
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #14593083
 def _pooled_kl_lower(runs):
     values = values_by(runs, "kl")
     pooled = [v for k, v in values.items() if k.startswith("MP")]
     normed = [v for k, v in values.items() if k.startswith("BN")]
     return max(pooled) < min(normed), {"largest MP": max(pooled), "smallest BN": min(normed)}
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #6657aab4
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #4bbd6788
 def _empirical_range(runs):
     columns = runs[["empirical_kl_means_1", "empirical_kl_means_2"]]
     return float(columns.max().max()) < 0.5, {
@@ -122,7 +122,7 @@ def _empirical_range(runs):
         "largest": float(columns.max().max()),
     }
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #00bf9964
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #cf6286d8
 def _claims_on_networks(results: Results) -> list[dict]:
     "Claims on the six networks with few and with many latent dimensions."
     two = results.rows("runs", experiment="architectures", latent_dim=2)
@@ -158,7 +158,7 @@ def _claims_on_networks(results: Results) -> list[dict]:
     ]
     return [claim_by_seed(*row) for row in asked]
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #86f21d74
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #cb7be5d1
 def _claims_on_beta(runs: pd.DataFrame) -> list[dict]:
     "Claims on β for the selected network; a profile without β = 0.5 skips the claims on that value."
     best = "β = 0.5 reconstructs best", "5,574.81 at β = 0.5", runs, is_smallest("reconstruction", 0.5, "beta")
@@ -179,7 +179,7 @@ def _claims_on_beta(runs: pd.DataFrame) -> list[dict]:
     ]
     return [claim_by_seed(*row) for row in asked]
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #21937093
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #0c75f69f
 def claims(results: Results) -> pd.DataFrame:
     "Verdicts on the thesis' claims, a row each; whether training was long enough is judged for each experiment."
     on_beta = _claims_on_beta(results.rows("runs", experiment="beta"))
@@ -189,7 +189,7 @@ def claims(results: Results) -> pd.DataFrame:
     ]
     return pd.concat(parts, ignore_index=True)
 
-# %% ../../nbs/chapters/01_memory_b/study.ipynb #e2777299
+# %% ../../nbs/chapters/01_memory_b/study.ipynb #6c598b06
 CHAPTER = Chapter(
     number=1,
     name="memory_b",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'CHAPTER', 'of_modalities', 'between_share', 'of_donors', 'run', 'plot_sizes', 'plot_pictures', 'claims']
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #c02
+# %% ../../nbs/chapters/07_modalities/study.ipynb #c5841c0d
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -23,7 +23,7 @@ from ..study.chapter import Chapter, Setting, pictures_of, run_table
 from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #c03
+# %% ../../nbs/chapters/07_modalities/study.ipynb #6a9ffa52
 #: Profile -> size: images of each set, side, epochs, seeds, latent sizes; number of donors that are left out in turn, and of images for that.
 SIZES = {
     "quick": dict(
@@ -51,7 +51,7 @@ SIZES = {
     ),
 }
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #daf781bd
+# %% ../../nbs/chapters/07_modalities/study.ipynb #c87a4238
 def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     "A row for each set, latent size and seed; held-out cells and their reconstructions with the smallest and the largest size."
     size = setting.size
@@ -69,7 +69,7 @@ def of_modalities(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.ndarray]
         }
     return pd.DataFrame(rows).merge(run_table(setting.trained), on=["name", "seed"]), pictures
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #c05
+# %% ../../nbs/chapters/07_modalities/study.ipynb #6f0ff7b2
 def between_share(codes: np.ndarray, groups) -> float:
     """Fraction of the variance of codes (N, d), summed over dimensions, that lies between groups: the sum of squares
     between over the total.
@@ -81,7 +81,7 @@ def between_share(codes: np.ndarray, groups) -> float:
     means = np.array([np.bincount(groups, column) / counts for column in centred.T]).T
     return float((counts[:, None] * means**2).sum() / max((centred**2).sum(), 1e-12))
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #fce9e9af
+# %% ../../nbs/chapters/07_modalities/study.ipynb #522aeca1
 def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") -> tuple[pd.DataFrame, pd.DataFrame]:
     """The effect of donors on codes (a row for each seed), and the loss on a donor's cells for networks trained with
     and without that donor (a row for each donor and seed).
@@ -126,14 +126,14 @@ def of_donors(setting: Setting, name: str = "memory_b", donor: str = "donor") ->
                 )
     return pd.DataFrame(encoded), pd.DataFrame(cost)
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #0791e88f
+# %% ../../nbs/chapters/07_modalities/study.ipynb #3ef96431
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate on modalities and on donors."
     sizes, pictures = of_modalities(setting)
     encoded, cost = of_donors(setting)
     return {"sizes": sizes, "donors": encoded, "left_out": cost}, pictures
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #c08
+# %% ../../nbs/chapters/07_modalities/study.ipynb #1c1b65ab
 def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
     "Plot metrics against the latent size, with a line for each set: mean over seeds and their range."
     with styled():
@@ -158,7 +158,7 @@ def plot_sizes(sizes: pd.DataFrame, columns: dict[str, str]) -> Figure:
         shared_legend(fig)
     return fig
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #2864d2c2
+# %% ../../nbs/chapters/07_modalities/study.ipynb #83c21868
 def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
     "Show images of each set and their reconstructions, with one brightness scale per set and channels in colours."
     shown: dict = {}
@@ -170,7 +170,7 @@ def plot_pictures(pictures: dict[str, np.ndarray]) -> Figure:
         shown |= dict(zip(groups, np.split(whole, len(groups))))
     return plot_images(shown)
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #6e314370
+# %% ../../nbs/chapters/07_modalities/study.ipynb #fdbc6271
 def claims(results: Results) -> pd.DataFrame:
     "Claims on modalities and donors, each with a paired bootstrap interval."
     donors = results.tables["donors"]
@@ -198,7 +198,7 @@ def claims(results: Results) -> pd.DataFrame:
     ]
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #b1762db7
+# %% ../../nbs/chapters/07_modalities/study.ipynb #af35557d
 def _size_claims(sizes: pd.DataFrame) -> list[dict]:
     "Claims on the variance that the largest latent size explains, and on the gain of each step up to it."
     steps = sorted(sizes.latent_dim.unique())
@@ -225,7 +225,7 @@ def _size_claims(sizes: pd.DataFrame) -> list[dict]:
         rows.append(claim_from_interval(claim, "not asked", more_than(steps[-2]), what, 3))
     return rows
 
-# %% ../../nbs/chapters/07_modalities/study.ipynb #f4261ed6
+# %% ../../nbs/chapters/07_modalities/study.ipynb #415f7b48
 CHAPTER = Chapter(
     number=7,
     name="modalities",

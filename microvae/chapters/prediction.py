@@ -6,7 +6,7 @@
 __all__ = ['OWN', 'SIZES', 'TASKS', 'OUTLIERS', 'CHAPTER', 'unseen', 'config_of', 'features_of', 'of_tracks', 'compare_features',
            'predict_classes', 'project_to', 'predict_fates', 'find_outliers', 'tracks_in_plane', 'run', 'claims']
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c03
+# %% ../../nbs/chapters/05_prediction/study.ipynb #c7e512df
 from collections.abc import Callable
 
 import numpy as np
@@ -36,7 +36,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c05
+# %% ../../nbs/chapters/05_prediction/study.ipynb #22866402
 #: Columns of classes and of groups (donors, fields) in sets of a user; empty for the sets below.
 OWN = dict(label="", group="")
 
@@ -92,7 +92,7 @@ OUTLIERS: dict[str, tuple[Callable, Callable]] = {
     "phase_contrast": (lambda t: t.rounding < 0.2, lambda t: t.rounding > 0.6),
 }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c7774703
+# %% ../../nbs/chapters/05_prediction/study.ipynb #d7b8fc51
 def unseen(
     setting: Setting, name: str, n: int | None, side: int | None, group: str | None
 ) -> tuple[CellImages, CellImages]:
@@ -101,7 +101,7 @@ def unseen(
         return setting.load(name, n, side), setting.load(name, n, side, seed=1)
     return hold_out(setting.load(name, None if n is None else 2 * n, side), 0.5, by=group)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #f6294752
+# %% ../../nbs/chapters/05_prediction/study.ipynb #526b63b5
 def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
     """Config of the adaptable network with a latent size, the profile's if not given. β is 0.1, because with 1 only one
     or two dimensions of small images are active.
@@ -112,7 +112,7 @@ def config_of(size: dict, latent_dim: int | None = None) -> RunConfig:
         training=Training(size["epochs"], size["batch_size"]),
     )
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #841615e8
+# %% ../../nbs/chapters/05_prediction/study.ipynb #b7c57e01
 def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | None]]:
     """Name -> features (N, k) and the number of principal components to compute from them inside each fold: codes, as
     many components, pixels, and measurements.
@@ -126,7 +126,7 @@ def features_of(run, cells: CellImages) -> dict[str, tuple[np.ndarray, int | Non
         "shape features": (measures, None),
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #430a8aa1
+# %% ../../nbs/chapters/05_prediction/study.ipynb #4af4e5ac
 def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and last value of each feature over the frames of each track up to a time, for tracks that are observed
     beyond it; the tracks' first rows, and their numbers.
@@ -139,7 +139,7 @@ def of_tracks(features: np.ndarray, table: pd.DataFrame, hours: float) -> tuple[
     means = np.array([np.bincount(place, column) / np.bincount(place) for column in features[rows].T]).T
     return np.c_[means, features[rows][last]], rows[first], names
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c08
+# %% ../../nbs/chapters/05_prediction/study.ipynb #168c1cd8
 def compare_features(task: str, features: dict, labels, groups, seed: int) -> pd.DataFrame:
     "A row for each kind of features and classifier."
     rows = []
@@ -149,7 +149,7 @@ def compare_features(task: str, features: dict, labels, groups, seed: int) -> pd
             rows.append(about | scored(values, labels, groups, kind, components=components, seed=seed))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #bc321aaa
+# %% ../../nbs/chapters/05_prediction/study.ipynb #de8f8ce7
 def predict_classes(setting: Setting, name: str, label: str, group: str | None) -> dict[str, pd.DataFrame]:
     "Scores and clusters of all seeds; calibration curves and codes in the plane for the first seed."
     train, held = unseen(setting, name, None, setting.size["side"], group)
@@ -176,7 +176,7 @@ def predict_classes(setting: Setting, name: str, label: str, group: str | None) 
         "planes": plane.assign(label=labels.astype(str), task=task),
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #e8d10291
+# %% ../../nbs/chapters/05_prediction/study.ipynb #d7a019f5
 def _cluster_scores(task: str, features: dict, labels, seed: int) -> pd.DataFrame:
     "Agreement of clusters with classes, a row for each kind of features and method; raw pixels have too many values."
     rows = []
@@ -189,7 +189,7 @@ def _cluster_scores(task: str, features: dict, labels, seed: int) -> pd.DataFram
             rows.append(dict(task=task, features=kind, method=method, seed=seed, ari=agreement))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #2bd92fd5
+# %% ../../nbs/chapters/05_prediction/study.ipynb #127d04b7
 def _calibration_curves(task: str, features: dict, labels, groups) -> pd.DataFrame:
     "Predicted probability against observed frequency, for each kind of features."
     curves = [
@@ -198,7 +198,7 @@ def _calibration_curves(task: str, features: dict, labels, groups) -> pd.DataFra
     ]
     return pd.concat(curves, ignore_index=True)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #d9350f39
+# %% ../../nbs/chapters/05_prediction/study.ipynb #96bbd060
 def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
     "Features, or the given number of their principal components."
     if components is None:
@@ -207,7 +207,7 @@ def project_to(values: np.ndarray, components: int | None) -> np.ndarray:
 
     return PCA(min(components, *values.shape), random_state=0).fit_transform(values)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #13133359
+# %% ../../nbs/chapters/05_prediction/study.ipynb #e0d4a3a1
 def predict_fates(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, float]]:
     """Scores for the fate of tracks from their first hours, and the best possible AUC for the same tracks: that of the
     true probability.
@@ -231,7 +231,7 @@ def predict_fates(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFra
                 best[task] = float(roc_auc_score(fate == "dies", held.table.p_death.to_numpy()[first]))
     return pd.concat(scores, ignore_index=True), best
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #ab38c6f5
+# %% ../../nbs/chapters/05_prediction/study.ipynb #c8549eb2
 def find_outliers(setting: Setting, name: str) -> pd.DataFrame:
     "AUC of all anomaly scores, for networks trained on normal cells only."
     is_normal, is_outlier = OUTLIERS[name]
@@ -260,7 +260,7 @@ def find_outliers(setting: Setting, name: str) -> pd.DataFrame:
             )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #f7cc0316
+# %% ../../nbs/chapters/05_prediction/study.ipynb #12dd5673
 def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Codes of tracks by a network with two latent dimensions, decoded images on a grid over its plane, and cells with
     their reconstructions.
@@ -283,7 +283,7 @@ def tracks_in_plane(setting: Setting, name: str = "lung_fret") -> tuple[pd.DataF
         "cells again": reconstruct(run.network, few)["reconstruction"],
     }
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #9140c0b4
+# %% ../../nbs/chapters/05_prediction/study.ipynb #5f18948c
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate on each set; `label` and `group` name the columns of a user's own set."
     found: dict = {name: [] for name in ("scores", "clusters", "calibration", "planes", "outliers")}
@@ -308,14 +308,14 @@ def run(setting: Setting) -> tuple[dict, dict]:
     tables["best"] = pd.DataFrame(best.items(), columns=["task", "auc"])
     return tables | {name: pd.concat(parts, ignore_index=True) for name, parts in found.items() if parts}, pictures
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #16450152
+# %% ../../nbs/chapters/05_prediction/study.ipynb #6c0fa919
 def _task_of(setting: Setting, name: str) -> tuple[str, str | None] | None:
     "Column of classes and of groups: the user's, or those of a known set."
     if setting.size["label"]:
         return setting.size["label"], setting.size["group"] or None
     return TASKS.get(name)
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c10
+# %% ../../nbs/chapters/05_prediction/study.ipynb #5487b0ce
 def claims(results: Results) -> pd.DataFrame:
     "Claims on what codes predict, each with a paired bootstrap interval over tasks and seeds, averaged over classifiers."
     scores = results.tables["scores"]
@@ -329,7 +329,7 @@ def claims(results: Results) -> pd.DataFrame:
         rows.append(_cluster_claim(tables["clusters"].query("features == 'VAE codes'")))
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #3c4db662
+# %% ../../nbs/chapters/05_prediction/study.ipynb #43fc5b6f
 def _chance_claims(codes: pd.DataFrame) -> list[dict]:
     return [
         claim_from_interval(
@@ -341,7 +341,7 @@ def _chance_claims(codes: pd.DataFrame) -> list[dict]:
         for task, part in codes.groupby("task", sort=False)
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #5455e50a
+# %% ../../nbs/chapters/05_prediction/study.ipynb #2eb5719b
 def _feature_claims(scores: pd.DataFrame) -> list[dict]:
     "Claims on codes against every other kind of features."
     pair = ["task", "classifier", "seed"]
@@ -358,7 +358,7 @@ def _feature_claims(scores: pd.DataFrame) -> list[dict]:
         if other != "VAE codes"
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #133f4c58
+# %% ../../nbs/chapters/05_prediction/study.ipynb #bcaeee4c
 def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
     "Whether more hours predict better, and the difference from the best possible AUC."
     fates = codes[codes.task.str.startswith("fate")].assign(hours=lambda t: t.task.str.extract(r"(\d+)")[0].astype(int))
@@ -375,7 +375,7 @@ def _fate_claims(codes: pd.DataFrame, best: dict[str, float]) -> list[dict]:
         rows.append(claim_from_interval(claim, "not asked", left, "best − codes", 3))
     return rows
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #c752bd6e
+# %% ../../nbs/chapters/05_prediction/study.ipynb #a76dde92
 def _outlier_claims(outliers: pd.DataFrame) -> list[dict]:
     return [
         claim_from_interval(
@@ -388,7 +388,7 @@ def _outlier_claims(outliers: pd.DataFrame) -> list[dict]:
         for score in ("elbo", "distance")
     ]
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #44cb0575
+# %% ../../nbs/chapters/05_prediction/study.ipynb #79e5d97d
 def _cluster_claim(clusters: pd.DataFrame) -> dict:
     return claim_from_interval(
         "Clusters of codes agree with the known groups more than chance",
@@ -398,7 +398,7 @@ def _cluster_claim(clusters: pd.DataFrame) -> dict:
         3,
     )
 
-# %% ../../nbs/chapters/05_prediction/study.ipynb #e9881a2b
+# %% ../../nbs/chapters/05_prediction/study.ipynb #3f1bd2d8
 CHAPTER = Chapter(
     number=5,
     name="prediction",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZES', 'POSE', 'CHAPTER', 'variants', 'informativeness_of', 'movement_or_none', 'run', 'claims']
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #c02
+# %% ../../nbs/chapters/08_rotation/study.ipynb #7f8d3339
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from ..study.claims import after_training, claim_from_interval
 from ..study.results import Results
 from ..training.config import ModelConfig, Objective, RunConfig, Training
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #c03
+# %% ../../nbs/chapters/08_rotation/study.ipynb #106ad973
 #: Profile -> size: images, side, epochs, seeds, latent size.
 SIZES = {
     "quick": dict(cells=300, side=32, epochs=5, seeds=(0, 1), latent_dim=8, batch_size=32),
@@ -38,7 +38,7 @@ SIZES = {
 #: Factors of the pose, which an invariant code should not encode.
 POSE = ("shift_y", "shift_x")
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #2079300c
+# %% ../../nbs/chapters/08_rotation/study.ipynb #d4b40ee8
 def variants(size: dict) -> dict[str, RunConfig]:
     "The four treatments of rotation."
     plain = RunConfig(
@@ -54,7 +54,7 @@ def variants(size: dict) -> dict[str, RunConfig]:
         "pose-normalised": replace(plain, model=replace(plain.model, changes={"pose_normalised": True})),
     }
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #d24d9f35
+# %% ../../nbs/chapters/08_rotation/study.ipynb #17baa24d
 def informativeness_of(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Informativeness of the codes for the true factors other than pose; 0 for a constant code."
     try:
@@ -64,7 +64,7 @@ def informativeness_of(codes: np.ndarray, cells: CellImages, seed: int = 0) -> f
     except CollapseError:
         return 0.0
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #3c79c580
+# %% ../../nbs/chapters/08_rotation/study.ipynb #d1fa4f04
 def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     "Movement of the code by angle; NaN if all codes are the same, because the fraction is undefined."
     try:
@@ -72,7 +72,7 @@ def movement_or_none(model, cells: CellImages) -> pd.DataFrame:
     except CollapseError:
         return pd.DataFrame(dict(degrees=ANGLES, moved=np.nan, cells=len(cells)))
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #75edf3c2
+# %% ../../nbs/chapters/08_rotation/study.ipynb #2bd60484
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate all treatments on each set."
     size = setting.size
@@ -113,7 +113,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         "quality": quality[["set", "variant", "seed", "psnr", "ssim", "kl", "active_units"]],
     }, pictures
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #6b77d841
+# %% ../../nbs/chapters/08_rotation/study.ipynb #706bd081
 def claims(results: Results) -> pd.DataFrame:
     "Claims on each treatment against the plain network, with paired bootstrap intervals over networks (sets and seeds)."
     movement, predicted, quality = (results.tables[name] for name in ("movement", "predicted", "quality"))
@@ -148,7 +148,7 @@ def claims(results: Results) -> pd.DataFrame:
         )
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #f6d618f5
+# %% ../../nbs/chapters/08_rotation/study.ipynb #5cb0a200
 def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
     "Movement of the plain network minus that of a variant, without collapsed networks; inconclusive if none is left."
     both = (
@@ -160,7 +160,7 @@ def _moved_less(movement: pd.DataFrame, variant: str) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     return interval(both["plain"] - both[variant], both.reset_index()[["set", "seed"]])
 
-# %% ../../nbs/chapters/08_rotation/study.ipynb #2a717acd
+# %% ../../nbs/chapters/08_rotation/study.ipynb #54b17fbd
 CHAPTER = Chapter(
     number=8,
     name="rotation",

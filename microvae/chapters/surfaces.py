@@ -6,7 +6,7 @@
 __all__ = ['SIZES', 'LABELS', 'REPORT', 'CHAPTER', 'experiments', 'lower_bound', 'folds_of', 'cross_validate', 'transformed',
            'longer', 'run', 'claims']
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #ae8ee0f5
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #e84f5dd8
 from dataclasses import replace
 from time import perf_counter
 
@@ -29,7 +29,7 @@ from ..training.config import ModelConfig, RunConfig, Training
 from ..training.engine import fit, train_longer
 from ..training.sweep import sweep, with_values
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #8de7e03b
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #76dbd4fe
 #: Profile -> size: patches, epochs of the experiments, epochs of each fold. `paper` is the report's: 100 patches of each of 208 images.
 SIZES = {
     "quick": dict(cells=320, epochs=5, fold_epochs=1, seeds=(0,)),
@@ -52,7 +52,7 @@ REPORT = {
     "experiment 2": dict(psnr=12.13, ssim=0.1350),
 }
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #ba54b9bb
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #a65c1ea6
 def experiments(epochs: int, values: int) -> dict[str, RunConfig]:
     "The report's four trainings (sections 4.3 and 6.1), for images with a number of `values`."
 
@@ -71,14 +71,14 @@ def experiments(epochs: int, values: int) -> dict[str, RunConfig]:
         "VAE": made(ModelConfig("dlip_vae"), learning_rate=1e-4, **adam),
     }
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #f0fe47eb
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #456e93c8
 def lower_bound(images: np.ndarray) -> float:
     """The smallest mean squared error of outputs of a Sigmoid, in [0, 1], for images scaled to [−1, 1]: negative values
     cannot be reached.
     """
     return float(np.square(np.minimum(2 * images - 1, 0)).mean())
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #dade73d2
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #0a1a4147
 def folds_of(cells: CellImages, labels: list[str], seed: int = 0) -> list[dict]:
     "Label, number of the fold, and the rows for training, validation and testing."
     found = []
@@ -94,7 +94,7 @@ def folds_of(cells: CellImages, labels: list[str], seed: int = 0) -> list[dict]:
             )
     return found
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #c7089a7d
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #492ca1d1
 def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd.DataFrame:
     "A row for each label and fold: training, validation and test loss, per value of an image."
     values = int(np.prod(cells.image_shape))
@@ -131,7 +131,7 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
         )
     return pd.DataFrame(rows, columns=["label", "fold", "train", "validation", "test"])
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #ef8d5a17
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #20565b17
 def transformed(cells: CellImages, how: str) -> CellImages:
     "The same patches with one of the report's transforms: `denoised` by wavelets, or `spectra`."
     planes = cells.images[:]
@@ -143,7 +143,7 @@ def transformed(cells: CellImages, how: str) -> CellImages:
         name=f"{cells.name}, denoised",
     )
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #136152dc
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #d4238903
 def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellImages) -> dict:
     "Experiment 2 with one seed, and the same continued for a tenth more epochs as in the report, by (name, seed)."
     start = perf_counter()
@@ -157,7 +157,7 @@ def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellIma
     setting.trained += [(name, run, held) for name, run in found.items()]
     return {(name, config.training.seed): run for name, run in found.items()}
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #f57c990e
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #06c26e85
 def run(setting: Setting) -> tuple[dict, dict]:
     "Train and evaluate all experiments, folds and the VAE."
     cells = setting.cells
@@ -199,11 +199,11 @@ def run(setting: Setting) -> tuple[dict, dict]:
     }
     return tables, pictures
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #e26a0fb0
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #8ad49fe4
 def _value(runs, name: str, column: str) -> float:
     return float(runs.set_index("name")[column][name])
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #52e25d4b
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #6351ce61
 def claims(results: Results) -> pd.DataFrame:
     "Verdicts on the report's claims, a row each."
     runs, history, folds, bound = (results.tables[name] for name in ("runs", "history", "folds", "lower_bound"))
@@ -212,7 +212,7 @@ def claims(results: Results) -> pd.DataFrame:
         rows.append(_leak_claim(runs))
     return after_training(rows, results.tables["history"])
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #64520c33
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #187a6ac4
 def _bound_claim(least: float) -> dict:
     near = abs(least / 0.184 - 1) < 0.15
     return claim_stated(
@@ -222,7 +222,7 @@ def _bound_claim(least: float) -> dict:
         "explained: a bound of the setup, not of the network" if near else "other images, another bound",
     )
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #1e6a7396
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #2f0673ed
 def _fold_claims(folds: pd.DataFrame) -> list[dict]:
     if not len(folds):
         return []
@@ -246,7 +246,7 @@ def _fold_claims(folds: pd.DataFrame) -> list[dict]:
         ),
     ]
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #8d2e7c39
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #67f493e3
 def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[dict]:
     last = history[history.epoch == history.groupby(["name", "seed"]).epoch.transform("max")]
 
@@ -275,7 +275,7 @@ def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[dict]:
     ]
     return [claim_by_seed(claim, theirs, runs, ask) for claim, theirs, ask in asked]
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #3085b13f
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #6566dfb8
 def _lower(column: str, first: str, second: str):
     "The question whether one training has a lower value than another."
 
@@ -285,7 +285,7 @@ def _lower(column: str, first: str, second: str):
 
     return ask
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #050d671e
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #085fd38f
 def _leak_claim(runs: pd.DataFrame) -> dict:
     seed = runs.seed[runs.name == "whole surfaces"].iloc[0]
     return claim_by_seed(
@@ -295,7 +295,7 @@ def _leak_claim(runs: pd.DataFrame) -> dict:
         _lower("psnr", "whole surfaces", "experiment 1"),
     )
 
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #0a25dec6
+# %% ../../nbs/chapters/09_surfaces/study.ipynb #5b3e3dcd
 CHAPTER = Chapter(
     number=9,
     name="surfaces",

@@ -8,7 +8,7 @@ __all__ = ['Wanted', 'RIGHT', 'Function', 'MicroVAEError', 'ShapeError', 'ImageE
            'unknown_name', 'kind_of', 'check_type', 'in_type_words', 'fits', 'check_values', 'checked', 'check_fields',
            'require']
 
-# %% ../../nbs/core/00_errors.ipynb #c03
+# %% ../../nbs/core/00_errors.ipynb #2976a32f
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -20,52 +20,52 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-# %% ../../nbs/core/00_errors.ipynb #c04
+# %% ../../nbs/core/00_errors.ipynb #afae27d4
 class MicroVAEError(ValueError):
     "Invalid input of a user; the message says what was found, where, and what would be right."
 
-# %% ../../nbs/core/00_errors.ipynb #35c2eefe
+# %% ../../nbs/core/00_errors.ipynb #c385c39a
 class ShapeError(MicroVAEError):
     "Images or latents have another shape than the model, or the function, needs."
 
-# %% ../../nbs/core/00_errors.ipynb #c8bf7d79
+# %% ../../nbs/core/00_errors.ipynb #bc0fc24d
 class ImageError(MicroVAEError):
     "An image file or array cannot be used: unreadable, empty, outside [0, 1], or not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #07ae1041
+# %% ../../nbs/core/00_errors.ipynb #7b376d46
 class FileError(MicroVAEError):
     "A file cannot be written: the disk is full, or the folder is not writable."
 
-# %% ../../nbs/core/00_errors.ipynb #e6a1bc5e
+# %% ../../nbs/core/00_errors.ipynb #26ac7cf5
 class UnknownNameError(MicroVAEError):
     "A name that is in no catalogue."
 
-# %% ../../nbs/core/00_errors.ipynb #a42aff9f
+# %% ../../nbs/core/00_errors.ipynb #41a7c73b
 class ConfigError(MicroVAEError):
     "A setting has an invalid value."
 
-# %% ../../nbs/core/00_errors.ipynb #2d02c720
+# %% ../../nbs/core/00_errors.ipynb #865786af
 class CollapseError(ConfigError):
     "All codes are the same: the posterior has collapsed, so codes contain no information."
 
-# %% ../../nbs/core/00_errors.ipynb #9ca8368c
+# %% ../../nbs/core/00_errors.ipynb #bf860268
 class DeviceError(MicroVAEError):
     "A device was requested that this machine does not have."
 
-# %% ../../nbs/core/00_errors.ipynb #0a645425
+# %% ../../nbs/core/00_errors.ipynb #c098e7de
 class DivergenceError(MicroVAEError):
     "Training reached a loss that is not finite."
 
-# %% ../../nbs/core/00_errors.ipynb #4d81ecf1
+# %% ../../nbs/core/00_errors.ipynb #4dd97d91
 class MissingExtraError(MicroVAEError):
     "A feature needs a package that is not installed."
 
-# %% ../../nbs/core/00_errors.ipynb #c06
+# %% ../../nbs/core/00_errors.ipynb #d459d1cf
 def in_a_line(error: object) -> str:
     "The message of an error in one line of at most 200 characters; its type if it has no message."
     return " ".join(str(error).split())[:200] or type(error).__name__
 
-# %% ../../nbs/core/00_errors.ipynb #c09
+# %% ../../nbs/core/00_errors.ipynb #1bfd2983
 def unknown_name(
     kind: str,  # what was requested, e.g. "architecture"
     name: str,  # the name that was given
@@ -78,7 +78,7 @@ def unknown_name(
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     return UnknownNameError(f"there is no {kind} named {name!r}; {hint}")
 
-# %% ../../nbs/core/00_errors.ipynb #13e16e60
+# %% ../../nbs/core/00_errors.ipynb #9e26881d
 def kind_of(value: object) -> str:
     "A short description of a value by its type, and its shape or length."
     if value is None or isinstance(value, (bool, int, float)):
@@ -94,10 +94,10 @@ def kind_of(value: object) -> str:
         return f"a {name} of {len(value)}"
     return f"{article} {name}"
 
-# %% ../../nbs/core/00_errors.ipynb #ccddf986
+# %% ../../nbs/core/00_errors.ipynb #b32b35be
 Wanted = TypeVar("Wanted")
 
-# %% ../../nbs/core/00_errors.ipynb #5863af7e
+# %% ../../nbs/core/00_errors.ipynb #249bcf16
 def check_type(
     value: object,
     wanted: type[Wanted] | tuple[type[Wanted], ...],
@@ -109,7 +109,7 @@ def check_type(
         return value
     raise ConfigError(f"{name} is {kind_of(value)}; it must be {right}")
 
-# %% ../../nbs/core/00_errors.ipynb #f965877b
+# %% ../../nbs/core/00_errors.ipynb #487ad53a
 #: Type name -> description of a valid value.
 RIGHT = {
     "CellImages": "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives",
@@ -128,7 +128,7 @@ RIGHT = {
     "NoneType": "None",
 }
 
-# %% ../../nbs/core/00_errors.ipynb #04e4f9b1
+# %% ../../nbs/core/00_errors.ipynb #67340851
 def in_type_words(hint: object) -> str:
     "A type hint in plain words."
     origin = get_origin(hint)
@@ -140,7 +140,7 @@ def in_type_words(hint: object) -> str:
     name = getattr(origin or hint, "__name__", str(hint))
     return RIGHT.get(name, f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}")
 
-# %% ../../nbs/core/00_errors.ipynb #f0cedc7d
+# %% ../../nbs/core/00_errors.ipynb #0704ee68
 def fits(value: object, hint: Any) -> bool:
     "Whether a value fits a type hint."
     origin = get_origin(hint)
@@ -173,17 +173,17 @@ def fits(value: object, hint: Any) -> bool:
         return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
-# %% ../../nbs/core/00_errors.ipynb #96c0e427
+# %% ../../nbs/core/00_errors.ipynb #c53afca5
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor fits its type hint."
     for name, value in values.items():
         if name in hints and value is not defaults.get(name) and not fits(value, hints[name]):
             raise ConfigError(f"{name} is {kind_of(value)}; it must be {in_type_words(hints[name])}")
 
-# %% ../../nbs/core/00_errors.ipynb #b79602bb
+# %% ../../nbs/core/00_errors.ipynb #ac624d22
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# %% ../../nbs/core/00_errors.ipynb #71bea6e3
+# %% ../../nbs/core/00_errors.ipynb #876b0a62
 @cache
 def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, object]]:
     "Signature, type hints and defaults of a function, computed at its first call."
@@ -196,7 +196,7 @@ def _expected(function: Callable) -> tuple[Signature, dict[str, Any], dict[str, 
     hints = {name: hint for name, hint in get_type_hints(function).items() if name in single}
     return found, hints, {name: p.default for name, p in single.items()}
 
-# %% ../../nbs/core/00_errors.ipynb #895aa40d
+# %% ../../nbs/core/00_errors.ipynb #2eee3c38
 def checked(function: Function) -> Function:
     "A decorator for public functions: before a call, arguments are checked against their type hints, with an error of one sentence."
 
@@ -212,19 +212,19 @@ def checked(function: Function) -> Function:
 
     return cast(Function, call)
 
-# %% ../../nbs/core/00_errors.ipynb #ebda3728
+# %% ../../nbs/core/00_errors.ipynb #75d5c07a
 def check_fields(settings):
     "Check the fields of a dataclass in the same way, from its `__post_init__`."
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     defaults = {field.name: field.default for field in fields(settings)}
     check_values(values, _field_hints(type(settings)), defaults)
 
-# %% ../../nbs/core/00_errors.ipynb #b3387cea
+# %% ../../nbs/core/00_errors.ipynb #fe7addb9
 @cache
 def _field_hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
-# %% ../../nbs/core/00_errors.ipynb #c12
+# %% ../../nbs/core/00_errors.ipynb #8ddfb428
 def require(
     module: str,  # the module to import, e.g. "torchinfo"
     extra: str,  # the extra of this package that includes it, e.g. "study"

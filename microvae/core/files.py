@@ -10,7 +10,7 @@ __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE'
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
            'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
 
-# %% ../../nbs/core/01_files.ipynb #6ed179b6
+# %% ../../nbs/core/01_files.ipynb #8dd0d8092fe74a7c96281538738b07e2
 import ctypes
 import json
 import os
@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from .errors import ConfigError, FileError, ImageError, MicroVAEError, in_a_line, require
 
-# %% ../../nbs/core/01_files.ipynb #46164b1a
+# %% ../../nbs/core/01_files.ipynb #8edb47106e1a46a883d545849b8ab81b
 def cause_of(error: BaseException) -> str | None:
     """The system's message about a failed write, also if a library wrapped its error; None if the error is not the
     system's.
@@ -44,7 +44,7 @@ def cause_of(error: BaseException) -> str | None:
     number = re.search(r"(?:errno |os error |code: )(\d+)", str(error), re.I)
     return os.strerror(int(number[1])) if number else error.strerror or in_a_line(error)
 
-# %% ../../nbs/core/01_files.ipynb #0c115ba1
+# %% ../../nbs/core/01_files.ipynb #10185d26023b46108eb7d9f57d49d2b3
 def not_written(path, error: OSError | FileError, kept: str = "nothing was changed") -> FileError:
     "The error for a file or folder that cannot be written, with the cause and what is there now."
     cause = cause_of(error)
@@ -52,7 +52,7 @@ def not_written(path, error: OSError | FileError, kept: str = "nothing was chang
         return error
     return FileError(f"{path} cannot be written: {cause}; {kept}")
 
-# %% ../../nbs/core/01_files.ipynb #030ee061
+# %% ../../nbs/core/01_files.ipynb #8763a12b2bbd4a93a75aff182afb95dc
 def unreadable(path, error: Exception) -> ImageError:
     "The error for a file that cannot be read, with the cause."
     if isinstance(error, FileNotFoundError):
@@ -63,7 +63,7 @@ def unreadable(path, error: Exception) -> ImageError:
         return ImageError(f"{path} cannot be read: {error.strerror}")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
 
-# %% ../../nbs/core/01_files.ipynb #cb90fb12
+# %% ../../nbs/core/01_files.ipynb #504fb2a444614c0babb325280ed9130a
 def _missing(link: str) -> bool:
     "Whether a link's target is missing but its folder exists. Raises `OSError` for other broken links."
     try:
@@ -75,7 +75,7 @@ def _missing(link: str) -> bool:
         return True
     return False
 
-# %% ../../nbs/core/01_files.ipynb #c71bb122
+# %% ../../nbs/core/01_files.ipynb #59bbdb311c014d738909a11f9e486628
 def followed(path) -> Path:
     """The path of an output: its name, or the target of a link of that name.
 
@@ -95,7 +95,7 @@ def followed(path) -> Path:
         raise FileError(f"{path} cannot be written: it is neither a file nor a folder; give another name")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
-# %% ../../nbs/core/01_files.ipynb #20313464
+# %% ../../nbs/core/01_files.ipynb #b43b363d81ae4b689946ece5c682cd59
 def _no_way(path: Path, link: str, error: OSError) -> FileError:
     "The error for a broken link in the path of an output."
     return FileError(
@@ -103,7 +103,7 @@ def _no_way(path: Path, link: str, error: OSError) -> FileError:
         "mend the link, or give another name"
     )
 
-# %% ../../nbs/core/01_files.ipynb #0758c737
+# %% ../../nbs/core/01_files.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def _numbering() -> str:
     "The PID namespace, which identifies a container of this machine; each counts its processes from 1."
     try:
@@ -111,11 +111,11 @@ def _numbering() -> str:
     except OSError:
         return ""
 
-# %% ../../nbs/core/01_files.ipynb #a209908e
+# %% ../../nbs/core/01_files.ipynb #8309879909854d7188b41380fd92a7c3
 #: This machine in names of temporary files, because only the machine of a process can check whether it is alive.
 HERE = re.sub(r"[^A-Za-z0-9]", "", platform.node() + _numbering()) or "here"
 
-# %% ../../nbs/core/01_files.ipynb #67637f6d
+# %% ../../nbs/core/01_files.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 def _lives(process: int) -> bool:
     "Whether a process of this machine is alive. On Windows this is assumed, because os.kill would end it."
     if os.name == "nt":
@@ -128,11 +128,11 @@ def _lives(process: int) -> bool:
         pass  # it belongs to another user
     return True
 
-# %% ../../nbs/core/01_files.ipynb #fdd3acd9
+# %% ../../nbs/core/01_files.ipynb #cb1e1581032b452c9409d6c6813c49d1
 def _remove(path: Path):
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
-# %% ../../nbs/core/01_files.ipynb #73f8392e
+# %% ../../nbs/core/01_files.ipynb #379cbbc1e968416e875cc15c1202d7eb
 def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
     "Temporary files of processes of this machine beside a path, and whether each process is alive."
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HERE}-(\d+)-\w+\.part{re.escape(path.suffix)}")
@@ -140,12 +140,12 @@ def _unfinished(path: Path) -> Iterator[tuple[Path, bool]]:
         if found := name.fullmatch(left.name):
             yield left, _lives(int(found[1]))
 
-# %% ../../nbs/core/01_files.ipynb #56fcc885
+# %% ../../nbs/core/01_files.ipynb #277c27b1587741f2af2001be3712ef0d
 def being_written(path: Path) -> bool:
     "Whether a living process of this machine has a temporary file beside a path."
     return any(lives for _, lives in _unfinished(followed(path)))
 
-# %% ../../nbs/core/01_files.ipynb #e9eba9c8
+# %% ../../nbs/core/01_files.ipynb #db7b79bc585a40fcaf58bf750017e135
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, removed afterwards; temporary files of killed processes of this machine are removed
@@ -162,7 +162,7 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         _remove(part)
 
-# %% ../../nbs/core/01_files.ipynb #33f0ef6d
+# %% ../../nbs/core/01_files.ipynb #33b0902fd34d4ace834912fa1002cf8e
 def _sync(path: Path):
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders
@@ -172,14 +172,14 @@ def _sync(path: Path):
     finally:
         os.close(handle)
 
-# %% ../../nbs/core/01_files.ipynb #07f1efe0
+# %% ../../nbs/core/01_files.ipynb #f6fa52606d8c4a75a9b52967216f8f3f
 def to_disk(path: Path, since: float = 0.0):
     "Sync a file, or a folder with all its files that were changed since a time, to the disk."
     for name in [*path.rglob("*"), path] if path.is_dir() else [path]:
         if name.stat().st_mtime >= since:
             _sync(name)
 
-# %% ../../nbs/core/01_files.ipynb #d0dc7b47
+# %% ../../nbs/core/01_files.ipynb #f5a1fa73e5044315a093ec459c9be902
 def _exchanged(first: Path, second: Path) -> bool:
     "Exchange the names of two folders in one step; False if the system cannot."
     try:
@@ -191,7 +191,7 @@ def _exchanged(first: Path, second: Path) -> bool:
     exchange = 2
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
-# %% ../../nbs/core/01_files.ipynb #f9f935ee
+# %% ../../nbs/core/01_files.ipynb #cdf66aed5cc84ca1b48e60bad68798a8
 def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = True, since: float = 0.0):
     """Move a file or folder to its place and replace what was there.
 
@@ -214,7 +214,7 @@ def take_place(part: Path, place: Path, lasting: bool = True, replace: bool = Tr
     if lasting:
         _sync(place.parent)
 
-# %% ../../nbs/core/01_files.ipynb #ca96d645
+# %% ../../nbs/core/01_files.ipynb #28d3efd5258a48a79c179ea5c6759f01
 def replace_file(path, write: Callable[[Path], object], lasting: bool = True) -> Path:
     """Call `write(part)` with a temporary name beside `path`, then rename the file to `path`.
 
@@ -229,7 +229,7 @@ def replace_file(path, write: Callable[[Path], object], lasting: bool = True) ->
         raise not_written(path, error) from error
     return path
 
-# %% ../../nbs/core/01_files.ipynb #42ae9032
+# %% ../../nbs/core/01_files.ipynb #3f9bc0b9dd2c44919cc8dcca39b469f8
 def replace_folder(folder, write: Callable[[Path], object], replace: bool = True) -> Path:
     """Call `write(part)` with a temporary folder beside `folder`, then replace `folder` by it.
 
@@ -245,11 +245,11 @@ def replace_folder(folder, write: Callable[[Path], object], replace: bool = True
         raise not_written(folder, error) from error
     return folder
 
-# %% ../../nbs/core/01_files.ipynb #bf069856
+# %% ../../nbs/core/01_files.ipynb #1944c39560714e6e80c856f20744a8e5
 #: Seconds of waiting for a lock after which a message is printed.
 PATIENT = 1.0
 
-# %% ../../nbs/core/01_files.ipynb #9ba4aaf6
+# %% ../../nbs/core/01_files.ipynb #d6ca27006b894b04b6fc8b79396e2797
 def _check_lock(lock: Path):
     "Raises `FileError` if the name of a lock is in use by a link, or by a file with a second name."
     followed(lock.parent)
@@ -258,7 +258,7 @@ def _check_lock(lock: Path):
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
             raise FileError(f"{lock} cannot be used as a lock: it is a link, or no file; take it away")
 
-# %% ../../nbs/core/01_files.ipynb #13479f85
+# %% ../../nbs/core/01_files.ipynb #f61877af4e7f4313ad8234302950b331
 @contextmanager
 def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
     """A lock that one thread of one process holds at a time; others wait.
@@ -286,7 +286,7 @@ def exclusive(lock: Path, doing: str, stays: bool = False) -> Iterator[Path]:
                 lock.unlink()
         held.release()
 
-# %% ../../nbs/core/01_files.ipynb #2cb1987d
+# %% ../../nbs/core/01_files.ipynb #84d5ab97d17b4c38ab41a2b065bbd0c0
 def free(path, overwrite: bool = False, sign: str | None = None):
     """Raises `ConfigError` if an existing output must not be replaced: a file without `overwrite`, or a folder without
     the file `sign` of this kind of output. Called before the work begins. Raises `FileError` for a broken link.
@@ -302,7 +302,7 @@ def free(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #bf14b17c
+# %% ../../nbs/core/01_files.ipynb #15abde8c5d2e435093904b13db685a53
 #: Kinds of paths other than regular files, with the test of their mode.
 KINDS_OF_FILE = {
     "a folder": stat.S_ISDIR,
@@ -311,7 +311,7 @@ KINDS_OF_FILE = {
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
 
-# %% ../../nbs/core/01_files.ipynb #60ecee8e
+# %% ../../nbs/core/01_files.ipynb #5e20a2a0e21149b5b06860e930401eb5
 def regular_file(path, most: int | None = None) -> Path:
     """The path, if it is a regular file of at most `most` bytes; nothing is opened.
 
@@ -328,12 +328,12 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
     return Path(path)
 
-# %% ../../nbs/core/01_files.ipynb #7606273b
+# %% ../../nbs/core/01_files.ipynb #27531e93873647d9a5bf1112f2051a59
 #: Stated size in bytes that is accepted for any file; beyond it, the largest ratio of stated size to size on the disk.
 BELIEVED = 200_000_000
 PACKED = 500
 
-# %% ../../nbs/core/01_files.ipynb #5dcab28c
+# %% ../../nbs/core/01_files.ipynb #f3041e9ffdb2416ea2009d3a6a4c5716
 def held_bytes(path: Path, enough: float = float("inf")) -> int:
     """Bytes on the disk of a file, or of all files below a folder, counted until `enough`.
 
@@ -356,7 +356,7 @@ def held_bytes(path: Path, enough: float = float("inf")) -> int:
     _sync(path)  # some file systems count blocks only when they are written
     return min(about.st_size, path.stat().st_blocks * 512)
 
-# %% ../../nbs/core/01_files.ipynb #80df08c2
+# %% ../../nbs/core/01_files.ipynb #94ae71b6e24e4355a139fb9fe2e09b64
 def check_promise(path, promised: int, held: int | None = None, believed: int = BELIEVED, packed: int = PACKED):
     """Raise `ImageError` if a file states more bytes than it can contain, or than there is memory for.
 
@@ -375,11 +375,11 @@ def check_promise(path, promised: int, held: int | None = None, believed: int = 
             f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
-# %% ../../nbs/core/01_files.ipynb #f860e75d
+# %% ../../nbs/core/01_files.ipynb #9141936c6c8a4c478a75aea4ff665469
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
-# %% ../../nbs/core/01_files.ipynb #2f317b42
+# %% ../../nbs/core/01_files.ipynb #bd7c096f4dcf400fbdceb075ef31fca3
 def free_memory() -> int:
     "Bytes of memory that this process can still allocate, by machine, container and limit; infinite if the system does not state it."
     limits = [sys.maxsize]
@@ -405,12 +405,12 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
-# %% ../../nbs/core/01_files.ipynb #909d5aef
+# %% ../../nbs/core/01_files.ipynb #7c10029e1707434ab3fe295caea7d13f
 #: Largest size of a JSON file in bytes, and largest size of its content in memory.
 JSON_FILE = 100_000_000
 JSON_MEMORY = 800_000_000
 
-# %% ../../nbs/core/01_files.ipynb #0013aa2c
+# %% ../../nbs/core/01_files.ipynb #f68f0888c55a4478ace3eac39384dff4
 def parsed_json(text: bytes | str):
     "The content of a JSON text. Raises `ValueError` for invalid JSON, and for a text that would need too much memory."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -421,10 +421,10 @@ def parsed_json(text: bytes | str):
         raise ValueError(f"it would take up to {_size(memory)} of memory")
     return json.loads(content)
 
-# %% ../../nbs/core/01_files.ipynb #67e18850
+# %% ../../nbs/core/01_files.ipynb #e981b37c798e44f684168605b9db02c6
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-# %% ../../nbs/core/01_files.ipynb #158f094e
+# %% ../../nbs/core/01_files.ipynb #40c1800d1c114147a536b8aa907907c7
 def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=None):
     "Raise `ImageError` if an archive contains more than its size allows, or uses another compression method than NumPy."
     with ZipFile(file or path) as archive:
@@ -434,11 +434,11 @@ def check_archive(path, believed: int = BELIEVED, packed: int = PACKED, file=Non
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
     check_promise(path, sum(member.file_size for member in members), None, believed, packed)
 
-# %% ../../nbs/core/01_files.ipynb #19f575f5
+# %% ../../nbs/core/01_files.ipynb #9082857fd66e4025bba99b1a80c5d976
 #: Version of NumPy's format -> function that reads the header of an array.
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
-# %% ../../nbs/core/01_files.ipynb #20761ba8
+# %% ../../nbs/core/01_files.ipynb #71b4158a9f3d49279f06ec9197b84529
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format. Raises `ValueError` for anything but an array of numbers or text."
     version = np.lib.format.read_magic(file)
@@ -454,7 +454,7 @@ def _npy_bytes(file, length: int) -> int:
         raise ValueError(f"it promises shape {shape} and has {length:,} bytes")
     return count * max(4, dtype.itemsize)
 
-# %% ../../nbs/core/01_files.ipynb #bdda34b1
+# %% ../../nbs/core/01_files.ipynb #6038e703eb6b4df2ba5a71336b77ea4e
 def _check_npz(path, file):
     "Raise `ImageError` if an open `.npz` states more than it can contain, or contains objects."
     check_archive(path, file=file)
@@ -465,7 +465,7 @@ def _check_npz(path, file):
                 promised += _npy_bytes(array, member.file_size)
     check_promise(path, promised)
 
-# %% ../../nbs/core/01_files.ipynb #e86f01c3
+# %% ../../nbs/core/01_files.ipynb #82ca0f16c5be4617b5535c40faa36c79
 def open_npy(path) -> np.ndarray:
     """The memory-mapped array of an `.npy`, whose pixels are read when they are sliced.
 
@@ -482,7 +482,7 @@ def open_npy(path) -> np.ndarray:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #3917e108
+# %% ../../nbs/core/01_files.ipynb #04aa693c20bd460494e518b8cb84ef11
 @contextmanager
 def open_npz(path) -> Iterator:
     """The arrays of an `.npz` by name, read when they are accessed.
@@ -505,13 +505,13 @@ def open_npz(path) -> Iterator:
         with np.load(file, allow_pickle=False) as stored:
             yield stored
 
-# %% ../../nbs/core/01_files.ipynb #755a98c4
+# %% ../../nbs/core/01_files.ipynb #e0a51dd6baab431990c6adcc83aa7fba
 def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
     "Write images in [0, 1] by name, with 8 bits each, as one `.npz`."
     levels = {name: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for name, images in pictures.items()}
     return replace_file(path, lambda part: np.savez_compressed(part, **levels))
 
-# %% ../../nbs/core/01_files.ipynb #df8ba2e4
+# %% ../../nbs/core/01_files.ipynb #d84866adce69467fa81441dc6c47fd8a
 def read_pictures(path) -> dict[str, np.ndarray]:
     "Images by name from a file of `write_pictures`. Raises `ImageError` if it cannot be read."
     try:
@@ -522,7 +522,7 @@ def read_pictures(path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #57a00429
+# %% ../../nbs/core/01_files.ipynb #deb6c23654f54f5b91a38c31054c5587
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` if it cannot be read, or contains no object."
     regular_file(path, JSON_FILE)
@@ -534,14 +534,14 @@ def read_json(path) -> dict:
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
 
-# %% ../../nbs/core/01_files.ipynb #55deaca7
+# %% ../../nbs/core/01_files.ipynb #9768d501ade64311a8ed6e9eb433fa9b
 def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     "Write a dictionary as JSON, atomically."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting
     )
 
-# %% ../../nbs/core/01_files.ipynb #bda4b53e
+# %% ../../nbs/core/01_files.ipynb #8edfd84aa00d4424a71141df99c55e72
 def parsed_xml(text: bytes | str):
     "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
     from xml.etree import ElementTree
@@ -555,19 +555,19 @@ def parsed_xml(text: bytes | str):
     except ElementTree.ParseError as error:
         raise ValueError(f"its XML is damaged: {error}") from error
 
-# %% ../../nbs/core/01_files.ipynb #2f449b02
+# %% ../../nbs/core/01_files.ipynb #ab13b4b6e2874167b7f2debb11dcd1d9
 def check_table(path):
     "Raise `ConfigError` for a path whose ending is no format of tables."
     if Path(path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{path} must end in .csv or .parquet, which says how the table is written")
 
-# %% ../../nbs/core/01_files.ipynb #2f17c4e3
+# %% ../../nbs/core/01_files.ipynb #47d658866ccb404681cf21a4419000da
 def write_table(path, table: pd.DataFrame) -> Path:
     "Write a table atomically, as Parquet or CSV by the path's ending."
     write = table.to_csv if Path(path).suffix == ".csv" else table.to_parquet
     return replace_file(path, lambda part: write(part, index=False))
 
-# %% ../../nbs/core/01_files.ipynb #f884aaf1
+# %% ../../nbs/core/01_files.ipynb #1c9cbe9d9a794dbd8aaa1fa72bce99a9
 #: Largest number of columns, of cells of any table, and of cells per byte of a larger table's file.
 MOST_COLUMNS = 20_000
 BELIEVED_CELLS = 5_000_000
@@ -577,7 +577,7 @@ CELLS_A_BYTE = 100
 EXCEL_BELIEVED = 20_000_000
 EXCEL_PACKED = 50
 
-# %% ../../nbs/core/01_files.ipynb #6625e40f
+# %% ../../nbs/core/01_files.ipynb #b434e0d67d894725aa1f6d707a143313
 def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_BYTE):
     "Raise `ImageError` for a table with too many columns, or with more cells than its file can contain."
     if columns > MOST_COLUMNS:
@@ -585,7 +585,7 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = CELLS_A_
     if rows * columns > max(BELIEVED_CELLS, a_byte * held):
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
-# %% ../../nbs/core/01_files.ipynb #5b86f448
+# %% ../../nbs/core/01_files.ipynb #594a68b434714bab9e1df903f88edcdd
 def _check_text_table(path: Path, separator: str):
     "The same for CSV: its first two rows give the number of columns, its line ends the number of rows; a cell has at least a byte."
     import csv
@@ -600,7 +600,7 @@ def _check_text_table(path: Path, separator: str):
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
     check_cells(path, lines, columns, size, a_byte=4)
 
-# %% ../../nbs/core/01_files.ipynb #8c93209b
+# %% ../../nbs/core/01_files.ipynb #4d59fedcae41437686ad1a71a1884d48
 def check_parquet(file, name, held: int):
     "The same for Parquet, a path or an open file: its footer states rows, columns, and uncompressed bytes."
     import pyarrow as pa
@@ -629,13 +629,13 @@ def check_parquet(file, name, held: int):
             promised += pc.sum(lengths.take(column.indices)).as_py() or 0
         check_promise(name, promised, held)
 
-# %% ../../nbs/core/01_files.ipynb #08af5d11
+# %% ../../nbs/core/01_files.ipynb #74a36f4709894f8e822f9c383b5c8674
 def _is_text(kind) -> bool:
     import pyarrow as pa
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
-# %% ../../nbs/core/01_files.ipynb #03e2bbad
+# %% ../../nbs/core/01_files.ipynb #13e578e05204494e9a74b868b4a9c0da
 def _check_excel(path: Path):
     "The same for Excel: the extent of its cells; its XML must not have a document type."
     check_archive(path, EXCEL_BELIEVED, EXCEL_PACKED)
@@ -660,7 +660,7 @@ def _check_excel(path: Path):
     finally:
         book.close()
 
-# %% ../../nbs/core/01_files.ipynb #e1e9e99b
+# %% ../../nbs/core/01_files.ipynb #472c087bdaf047c4bd2daf3102168774
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table from CSV, Parquet or Excel; columns in `text` stay text, even if they look like numbers.
 
@@ -688,18 +688,18 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     except Exception as error:
         raise unreadable(path, error) from error
 
-# %% ../../nbs/core/01_files.ipynb #5823a600
+# %% ../../nbs/core/01_files.ipynb #c11e5ea01d13400882806a9c4ab303ae
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:
     _check_text_table(path, separator)
     # pandas' faster parsers end the process on numbers like 1e940904952553134
     return pd.read_csv(path, sep=separator, dtype=kept, float_precision="round_trip")
 
-# %% ../../nbs/core/01_files.ipynb #393886c5
+# %% ../../nbs/core/01_files.ipynb #a0755c77c2af48ad9c17a637f99c96f7
 def _parquet_table(path: Path) -> pd.DataFrame:
     check_parquet(path, path, path.stat().st_size)
     return pd.read_parquet(path, engine="pyarrow")
 
-# %% ../../nbs/core/01_files.ipynb #e9f1fabe
+# %% ../../nbs/core/01_files.ipynb #c01db64ab1c14c5599cb15ec16f03e31
 def _excel_table(path: Path, kept: dict) -> pd.DataFrame:
     _check_excel(path)
     return pd.read_excel(path, dtype=kept, engine="openpyxl")

@@ -6,7 +6,7 @@
 __all__ = ['PALETTE', 'MISSING', 'STYLE', 'CHANNEL_COLOURS', 'TRANSMITTED', 'DYES', 'styled', 'shared_legend', 'write_figure',
            'true_colour', 'channel_kind', 'channel_colours', 'wrapped']
 
-# %% ../../nbs/core/03_style.ipynb #c03
+# %% ../../nbs/core/03_style.ipynb #e0aa4a18
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from .files import replace_file
 
-# %% ../../nbs/core/03_style.ipynb #37af4a32
+# %% ../../nbs/core/03_style.ipynb #c8cdb0f0
 #: Okabe and Ito's palette: distinct with every common form of colour blindness, and in print.
 PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"]
 
@@ -52,12 +52,12 @@ STYLE: dict = {
     "image.interpolation": "nearest",
 }
 
-# %% ../../nbs/core/03_style.ipynb #c337a1bc
+# %% ../../nbs/core/03_style.ipynb #7f3c10b4
 def styled(grid: bool = True, **settings) -> AbstractContextManager:
     "A context in which figures have the style of the library; `grid=False` for images; any of matplotlib's settings can be added."
     return plt.rc_context(STYLE | {"axes.grid": grid} | settings)
 
-# %% ../../nbs/core/03_style.ipynb #63337806
+# %% ../../nbs/core/03_style.ipynb #44797e8e
 def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
     "Draw one legend above all panels of a figure (with constrained layout), with each name once."
     drawn: dict = {}
@@ -66,7 +66,7 @@ def shared_legend(fig: Figure, ncols: int = 4, fontsize: float = 8):
             drawn.setdefault(name, handle)
     fig.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=ncols, fontsize=fontsize)
 
-# %% ../../nbs/core/03_style.ipynb #71d42cd3
+# %% ../../nbs/core/03_style.ipynb #79d229ca
 def write_figure(path, figure: Figure, dpi: int = 150) -> Path:
     "Write a figure to a file, atomically, and close it to free its memory."
     try:
@@ -74,7 +74,7 @@ def write_figure(path, figure: Figure, dpi: int = 150) -> Path:
     finally:
         plt.close(figure)
 
-# %% ../../nbs/core/03_style.ipynb #c09
+# %% ../../nbs/core/03_style.ipynb #38fb5314
 #: Colours of channels, in the order of their use for channels without a known dye.
 CHANNEL_COLOURS = {
     "green": (0.1, 1.0, 0.25),
@@ -98,12 +98,12 @@ DYES = {
     "orange": r"cy ?5\b|far ?red|\D(633|640|647)\b",
 }
 
-# %% ../../nbs/core/03_style.ipynb #53574a66
+# %% ../../nbs/core/03_style.ipynb #dc6a980f
 def true_colour(channels: Sequence[str]) -> bool:
     "Whether channels are the red, green and blue of a colour image."
     return tuple(str(name).lower() for name in channels) == ("red", "green", "blue")
 
-# %% ../../nbs/core/03_style.ipynb #0b4eca4e
+# %% ../../nbs/core/03_style.ipynb #72ca8a67
 def channel_kind(name: str) -> str:
     "`grey` for transmitted light, the colour of a known dye, or an empty text."
     words = " " + re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
@@ -111,7 +111,7 @@ def channel_kind(name: str) -> str:
         return "grey"
     return next((colour for colour, dyes in DYES.items() if re.search(dyes, words)), "")
 
-# %% ../../nbs/core/03_style.ipynb #b96fbb64
+# %% ../../nbs/core/03_style.ipynb #c30b67a0
 def channel_colours(channels: Sequence[str]) -> np.ndarray:
     """Colours `(C, 3)` of channels for an additive overlay; white, which gives grey images, for one channel
     without a known dye. Grey channels have half the intensity, so that colours remain visible.
@@ -130,7 +130,7 @@ def channel_colours(channels: Sequence[str]) -> np.ndarray:
         found.append(next(free) if taken else kind)
     return np.array([CHANNEL_COLOURS.get(kind, (0.5, 0.5, 0.5)) for kind in found])
 
-# %% ../../nbs/core/03_style.ipynb #d44c29c7
+# %% ../../nbs/core/03_style.ipynb #c7b0040b
 def wrapped(name: str, characters: int = 20) -> str:
     "A name in lines of at most `characters`, broken within a word only if the word is longer."
     return "\n".join(wrap(str(name), characters)) or str(name)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Augmentation', 'fourier_magnitude']
 
-# %% ../../nbs/data/16_augment.ipynb #c03
+# %% ../../nbs/data/16_augment.ipynb #b20cd330
 import math
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core.errors import ConfigError, ShapeError, check_fields
 from ..core.geometry import resampled, rotation_matrices
 
-# %% ../../nbs/data/16_augment.ipynb #c05
+# %% ../../nbs/data/16_augment.ipynb #5171b2fd
 @dataclass(frozen=True)
 class Augmentation:
     "Random changes of each training image; every setting says how large a change may be."
@@ -91,7 +91,7 @@ class Augmentation:
         matrices = rotation_matrices(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
         return resampled(images, matrices, move, "reflection")
 
-# %% ../../nbs/data/16_augment.ipynb #1f870bea
+# %% ../../nbs/data/16_augment.ipynb #eb6e54a9
 @dataclass
 class _Draw:
     "Random numbers for a batch, one an image."
@@ -122,13 +122,13 @@ class _Draw:
         own = torch.Generator(self.device).manual_seed(seed)
         return torch.poisson(means.to(self.device), own).to(means)
 
-# %% ../../nbs/data/16_augment.ipynb #84a1c152
+# %% ../../nbs/data/16_augment.ipynb #c211fb7c
 def _flipped(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
-# %% ../../nbs/data/16_augment.ipynb #ca10c9b2
+# %% ../../nbs/data/16_augment.ipynb #d48696be
 def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
@@ -140,7 +140,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
         turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
     return turned
 
-# %% ../../nbs/data/16_augment.ipynb #5b3c3d06
+# %% ../../nbs/data/16_augment.ipynb #294aac89
 def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
@@ -154,7 +154,7 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
         n, channels, height, width
     )
 
-# %% ../../nbs/data/16_augment.ipynb #7a6ec836
+# %% ../../nbs/data/16_augment.ipynb #1eae476d
 def fourier_magnitude(images: Tensor) -> Tensor:
     """The logarithm of each spectrum's magnitude, low frequencies in the middle, brought to [0, 1]; what stays of a
     texture when it is shifted.

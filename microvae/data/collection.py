@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['check_images', 'RescaledImages', 'CellImages', 'joined_about', 'check_cells']
 
-# %% ../../nbs/data/01_collection.ipynb #c03
+# %% ../../nbs/data/01_collection.ipynb #a36eb42b
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -29,12 +29,12 @@ from microvae.data.storage import (
     write_stored,
 )
 
-# %% ../../nbs/data/01_collection.ipynb #c05
+# %% ../../nbs/data/01_collection.ipynb #629e1309
 def check_images(
     images,  # anything that should be (N, C, H, W) in [0, 1]
     source: str = "images",  # how messages call it: a file name, mostly
 ) -> np.ndarray:  # (N, C, H, W) float32, contiguous
-    "Images as float32, or an error that says what is wrong with them: shape, emptiness, NaN, or range."
+    "Images as float32. Raises an error for a wrong shape, no images, NaN, or a wrong range."
     if hasattr(images, "detach"):  # a tensor, wherever it is
         images = images.detach().cpu()
     try:
@@ -60,10 +60,10 @@ def check_images(
         raise ImageError(f"{source} ranges from {low:.4g} to {high:.4g}; pixels must lie in [0, 1], so rescale first")
     return array
 
-# %% ../../nbs/data/01_collection.ipynb #ef325f24
+# %% ../../nbs/data/01_collection.ipynb #310ce731
 @dataclass(frozen=True, repr=False)
 class RescaledImages(StoredImages):
-    "Stored images whose pixels are multiplied by a factor as they are read, and cut at 1."
+    "Stored images whose pixels are multiplied by a factor when they are read, and clipped at 1."
 
     factor: float = 1.0
 
@@ -75,9 +75,9 @@ class RescaledImages(StoredImages):
     def subset(self, rows: np.ndarray) -> "RescaledImages":
         return replace(self, rows=super().subset(rows).rows)
 
-# %% ../../nbs/data/01_collection.ipynb #1ab49f2e
+# %% ../../nbs/data/01_collection.ipynb #2decc34d
 def _selection(rows, source: str):
-    "What selects rows of an array. Raises `ConfigError` for what does not."
+    "A valid index of rows of an array. Raises `ConfigError` for anything else."
     if isinstance(rows, slice):
         return rows
     if isinstance(rows, tuple) and len(rows) > 1 and all(part is Ellipsis for part in rows[1:]):
@@ -89,7 +89,7 @@ def _selection(rows, source: str):
         )
     return chosen
 
-# %% ../../nbs/data/01_collection.ipynb #c08
+# %% ../../nbs/data/01_collection.ipynb #2b888da9
 @dataclass(frozen=True)
 class CellImages:
     "Images `(N, C, H, W)`, float32 in [0, 1], with a table of N rows."
@@ -166,11 +166,11 @@ class CellImages:
         return replace(self, images=self.images[:]) if self.stored else self
 
     def sample(self, n: int, seed: int = 0) -> "CellImages":
-        "`n` cells at random, in their order; all where there are fewer."
+        "`n` random cells, in their order; all if there are fewer."
         return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:n])]
 
     def resized(self, height: int, width: int | None = None) -> "CellImages":
-        "The same cells at another size in pixels; shrinking smooths first, so that nothing aliases."
+        "The same cells at another size in pixels; images are smoothed before shrinking, to avoid aliasing."
         from skimage.transform import resize
 
         size = (height, width or height)
@@ -187,7 +187,7 @@ class CellImages:
         return replace(self, images=np.clip(images, 0, 1))
 
     def rescaled(self, factor: float) -> "CellImages":
-        "The same cells with pixels multiplied by a factor and cut at 1; a set on disk stays there."
+        "The same cells with pixels multiplied by a factor and clipped at 1; a set on disk stays there."
         on_disk = self.images
         if isinstance(on_disk, StoredImages):
             rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
@@ -201,7 +201,7 @@ class CellImages:
         return blake2b(repr(self.images.shape).encode() + self.images.tobytes(), digest_size=8).hexdigest()
 
     def save(self, path) -> Path:
-        "Write one `.npz` file, nothing half-written: pixels as 16-bit integers, the table as Parquet, no pickle."
+        "Write one `.npz` file atomically: pixels as 16-bit integers, the table as Parquet, no pickle."
         import json
 
         rows = BytesIO()
@@ -244,7 +244,7 @@ class CellImages:
 
     @classmethod
     def load(cls, path) -> "CellImages":
-        "Read what `save` or `to_zarr` wrote. Raises `ImageError` for what is neither, or damaged."
+        "Read a set that `save` or `to_zarr` wrote. Raises `ImageError` for anything else, and for a damaged set."
         if Path(path).is_dir():
             there, table, meta = unchanged(path, _read_small)
             return cls(there, table, *_known(path, meta))
@@ -263,13 +263,13 @@ class CellImages:
             ) from error
         return cls(images, table, *_known(path, meta))
 
-# %% ../../nbs/data/01_collection.ipynb #c09
+# %% ../../nbs/data/01_collection.ipynb #65e4cb00
 def _read_small(path: Path) -> tuple:
     "A stored set, loaded where it is not larger than the memory should hold."
     there, table, meta = read_stored(path)
     return there[:] if nbytes(there.shape) <= IN_MEMORY else there, table, meta
 
-# %% ../../nbs/data/01_collection.ipynb #ffea3ddc
+# %% ../../nbs/data/01_collection.ipynb #09f2e70e
 def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
@@ -283,7 +283,7 @@ def _known(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
         raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 
-# %% ../../nbs/data/01_collection.ipynb #f9c1c795
+# %% ../../nbs/data/01_collection.ipynb #bc063438
 def joined_about(first: dict, second: dict) -> dict:
     "What is known of two sets as one: that of the first, with the dropped cells and failed files of both."
     about = dict(first)
@@ -294,7 +294,7 @@ def joined_about(first: dict, second: dict) -> dict:
         about["dropped"] = dropped.to_dict("list")
     return about
 
-# %% ../../nbs/data/01_collection.ipynb #5d971ed1
+# %% ../../nbs/data/01_collection.ipynb #546e66b0
 def check_cells(given, name: str = "cells") -> CellImages:
-    "What was given, where it is `CellImages`. Raises `ConfigError`, which says how they are made, where it is not."
+    "The given `CellImages`. Raises `ConfigError`, which says how to make them, for anything else."
     return check_type(given, CellImages, name, "CellImages, as mv.load_images(folder) or mv.CellImages(array) gives")

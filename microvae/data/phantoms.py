@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LASER_SETTINGS', 'TUMOURS', 'PLACES', 'laser_surfaces', 'head_phantoms', 'tumour_mask', 'mucosa']
 
-# %% ../../nbs/data/19_phantoms.ipynb #c03
+# %% ../../nbs/data/19_phantoms.ipynb #36fae369
 from collections.abc import Callable
 from math import pi
 
@@ -16,7 +16,7 @@ from ..core.errors import ConfigError, checked
 from .collection import CellImages
 from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
 
-# %% ../../nbs/data/19_phantoms.ipynb #c05
+# %% ../../nbs/data/19_phantoms.ipynb #6eef71d8
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.
 LASER_SETTINGS = {
     "angle": (5.5, 8.5, 19.0),
@@ -29,7 +29,7 @@ LASER_SETTINGS = {
 _WAVELENGTH = 1.026
 _PIXEL = 0.0625
 
-# %% ../../nbs/data/19_phantoms.ipynb #4833fda4
+# %% ../../nbs/data/19_phantoms.ipynb #8214af4d
 def _stripes(place: np.ndarray, direction: float, period: float, wander: float, rng) -> np.ndarray:
     "Waves of a period in pixels along a direction, whose phase wanders."
     y, x = place
@@ -37,7 +37,7 @@ def _stripes(place: np.ndarray, direction: float, period: float, wander: float, 
     drift = smooth(rng.standard_normal(x.shape, dtype=np.float32), 0.6 * period)
     return np.cos(phase + wander * drift / max(float(drift.std()), 1e-6))
 
-# %% ../../nbs/data/19_phantoms.ipynb #c53e9d11
+# %% ../../nbs/data/19_phantoms.ipynb #3181f9a8
 def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     "One patch `(1, size, size)` of a surface."
     margin = 8
@@ -58,7 +58,7 @@ def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     signal = gain * (settings["brightness"] + 0.14 * height + 1.1 * edges)
     return expose(smooth(signal, 0.6)[margin:-margin, margin:-margin], 600, 0.012, rng)[None].astype(np.float32)
 
-# %% ../../nbs/data/19_phantoms.ipynb #f6e09ce2
+# %% ../../nbs/data/19_phantoms.ipynb #aec8ebfe
 @checked
 def laser_surfaces(
     n: int = 2000,  # patches
@@ -104,11 +104,11 @@ def laser_surfaces(
         dict(simulator="laser_surfaces", seed=seed, surfaces=surfaces),
     )
 
-# %% ../../nbs/data/19_phantoms.ipynb #c10
+# %% ../../nbs/data/19_phantoms.ipynb #9d0c2970
 #: Kinds of tumours, with the share of each.
 TUMOURS = {"none": 0.25, "glioma": 0.25, "meningioma": 0.25, "pituitary": 0.25}
 
-# %% ../../nbs/data/19_phantoms.ipynb #3b11fa80
+# %% ../../nbs/data/19_phantoms.ipynb #f0a8e6d5
 def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, size: int):
     "Raises `ConfigError` for a kind that is not known, shares that are none, or images that are too small."
     if size < 32:
@@ -118,12 +118,12 @@ def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, 
     if min(shares.values()) < 0 or not sum(shares.values()) > 0:
         raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
 
-# %% ../../nbs/data/19_phantoms.ipynb #b524384d
+# %% ../../nbs/data/19_phantoms.ipynb #b99460ce
 def _drawn(shares: dict[str, float], rng) -> str:
     "A kind at random, by the shares."
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
-# %% ../../nbs/data/19_phantoms.ipynb #8995cb40
+# %% ../../nbs/data/19_phantoms.ipynb #f3cb25fc
 def _simulated(
     name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable
 ) -> CellImages:
@@ -136,7 +136,7 @@ def _simulated(
         images.append(image(rows[-1], rng))
     return CellImages(np.stack(images), pd.DataFrame(rows), channels, name, dict(simulator=name, seed=seed))
 
-# %% ../../nbs/data/19_phantoms.ipynb #ce5cf5f1
+# %% ../../nbs/data/19_phantoms.ipynb #ff378f1b
 def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], turn: float = 0.0) -> np.ndarray:
     """Signed distance in pixels, about, from an ellipse with its centre relative to the middle and half axes (rows,
     columns).
@@ -148,14 +148,14 @@ def _ellipse(size: int, place: tuple[float, float], half: tuple[float, float], t
     across = y * np.cos(turn) - x * np.sin(turn)
     return (np.hypot(across / half[0], along / half[1]) - 1) * min(half)
 
-# %% ../../nbs/data/19_phantoms.ipynb #9afcf10f
+# %% ../../nbs/data/19_phantoms.ipynb #24ceb06f
 def _folds(size: int, width: float, rng) -> np.ndarray:
     "Windings of the cortex: where a band of random waves is near zero, in [0, 1]."
     noise = rng.standard_normal((size, size), dtype=np.float32)
     band = smooth(noise, width) - smooth(noise, 2 * width)
     return np.exp(-((band / (0.45 * band.std())) ** 2))
 
-# %% ../../nbs/data/19_phantoms.ipynb #deb168a2
+# %% ../../nbs/data/19_phantoms.ipynb #9cd02911
 def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
     "Where a tumour lies, relative to the middle, in pixels, and how large it is."
     around = rng.uniform(-pi, pi)
@@ -173,7 +173,7 @@ def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
         column = rng.normal(0, 1)
     return dict(tumour_row=row, tumour_column=column, tumour_radius=radius)
 
-# %% ../../nbs/data/19_phantoms.ipynb #3b4c08b5
+# %% ../../nbs/data/19_phantoms.ipynb #b4f33916
 def _head_image(row: dict, size: int, rng) -> np.ndarray:
     "One slice `(1, size, size)`."
     scale = size / 128
@@ -225,7 +225,7 @@ def _head_image(row: dict, size: int, rng) -> np.ndarray:
         np.hypot(signal + rng.normal(0, row["noise"], signal.shape), rng.normal(0, row["noise"], signal.shape)), 0, 1
     )[None].astype(np.float32)
 
-# %% ../../nbs/data/19_phantoms.ipynb #b6ad1f32
+# %% ../../nbs/data/19_phantoms.ipynb #cbaddf8a
 def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size: int, rng) -> np.ndarray:
     "An image with its tumour: a ring around a dark core in swollen tissue, or an even bright mass."
     glioma = row["tumour"] == "glioma"
@@ -244,7 +244,7 @@ def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size
     core = 0.75 * soft_edge(distance + 0.45 * row["tumour_radius"], 3 * scale) if glioma else 0.0
     return image * (1 - mass) + mass * row["tumour_brightness"] * (1 - core)
 
-# %% ../../nbs/data/19_phantoms.ipynb #4a13c8d2
+# %% ../../nbs/data/19_phantoms.ipynb #96d38cf1
 def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one slice."
     view = ("above", "side")[rng.integers(2)]
@@ -272,7 +272,7 @@ def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
         noise=rng.uniform(0.01, 0.03),
     )
 
-# %% ../../nbs/data/19_phantoms.ipynb #80d6930f
+# %% ../../nbs/data/19_phantoms.ipynb #41962c08
 @checked
 def head_phantoms(
     n: int = 1000,  # slices
@@ -297,7 +297,7 @@ def head_phantoms(
         lambda row, rng: _head_image(row, size, rng),
     )
 
-# %% ../../nbs/data/19_phantoms.ipynb #48d1fa16
+# %% ../../nbs/data/19_phantoms.ipynb #2e6e857f
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
     "Where the tumours of `head_phantoms` lie, `(N, H, W)`: discs of `wide` times their radius."
     size = cells.image_shape[1]
@@ -309,11 +309,11 @@ def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
     ]
     return np.hypot(y - place[0], x - place[1]) < wide * t.tumour_radius.to_numpy()[:, None, None]
 
-# %% ../../nbs/data/19_phantoms.ipynb #c14
+# %% ../../nbs/data/19_phantoms.ipynb #ce0b4799
 #: Places, with the share of each; all but the polyp are healthy.
 PLACES = {"cecum": 0.25, "pylorus": 0.25, "z-line": 0.25, "polyp": 0.25}
 
-# %% ../../nbs/data/19_phantoms.ipynb #eb5706ca
+# %% ../../nbs/data/19_phantoms.ipynb #c21824c2
 def _vessels(size: int, n: int, rng) -> np.ndarray:
     "Thin wandering lines, in [0, 1]."
     drawn = np.zeros((size, size), np.float32)
@@ -328,7 +328,7 @@ def _vessels(size: int, n: int, rng) -> np.ndarray:
         np.maximum.at(drawn, (y[kept].astype(int), x[kept].astype(int)), rng.uniform(0.4, 1.0))
     return np.clip(smooth(drawn, 0.7 * size / 96) * 1.8, 0, 1)
 
-# %% ../../nbs/data/19_phantoms.ipynb #77886e34
+# %% ../../nbs/data/19_phantoms.ipynb #c6bf0f17
 def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     "Height of the surface in pixels, and how dark the lumen makes it, in [0, 1]."
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
@@ -355,7 +355,7 @@ def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
         height = height + 1.0 * np.sqrt(np.clip(-dome, 0, None) * row["polyp_radius"])
     return height, hole
 
-# %% ../../nbs/data/19_phantoms.ipynb #42ce4a43
+# %% ../../nbs/data/19_phantoms.ipynb #3d636031
 def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
     "One view `(3, size, size)`."
     scale = size / 96
@@ -407,7 +407,7 @@ def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
         image[:, -side + 3 : -3, side // 2] = 0.8
     return np.stack([expose(smooth(plane, 0.5 * scale), 400, 0.006, rng) for plane in image]).astype(np.float32)
 
-# %% ../../nbs/data/19_phantoms.ipynb #9871dcef
+# %% ../../nbs/data/19_phantoms.ipynb #b81fd7fe
 def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one view."
     place = _drawn(shares, rng)
@@ -432,7 +432,7 @@ def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
         recorder=bool(rng.random() < 0.25),
     )
 
-# %% ../../nbs/data/19_phantoms.ipynb #52f1637d
+# %% ../../nbs/data/19_phantoms.ipynb #35580599
 @checked
 def mucosa(
     n: int = 1000,  # views

@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'WIDER', 'EVEN', 'Method', 'as_field', 'typical_diameter', 'without_background', 'noise_level',
            'suggested_diameter', 'warn_of_pieces', 'Segmentation', 'segment_cells']
 
-# %% ../../nbs/data/12_segmentation.ipynb #c03
+# %% ../../nbs/data/12_segmentation.ipynb #768af6f9
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from ..core.errors import ConfigError, ImageError, ShapeError, check_fields, che
 from .fields import Field
 from .preprocessing import opened_background
 
-# %% ../../nbs/data/12_segmentation.ipynb #749530dd
+# %% ../../nbs/data/12_segmentation.ipynb #28aa3406
 METHODS = ("threshold", "laplacian", "cellpose")
 
-# %% ../../nbs/data/12_segmentation.ipynb #c05
+# %% ../../nbs/data/12_segmentation.ipynb #06575b90
 def as_field(field, channel: int | None = None) -> np.ndarray:
     """A field of view as `(C, H, W)`, from an array, a path or a `Field`; or one plane of it.
 
@@ -43,9 +43,9 @@ def as_field(field, channel: int | None = None) -> np.ndarray:
         raise ConfigError(f"channel is {channel}, the field of view has {len(planes)} channels, counted from 0")
     return planes[channel]
 
-# %% ../../nbs/data/12_segmentation.ipynb #c07
+# %% ../../nbs/data/12_segmentation.ipynb #930a9ed0
 def typical_diameter(smooth: np.ndarray) -> float:
-    "The median diameter, in pixels, of what stands out of a smoothed plane; 15 where nothing does."
+    "The median diameter of foreground objects of a smoothed plane, in pixels; 15 if there are none."
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -56,7 +56,7 @@ def typical_diameter(smooth: np.ndarray) -> float:
     areas = areas[areas > 20]
     return float(min(2 * np.sqrt(np.median(areas) / np.pi), min(smooth.shape) / 4)) if len(areas) else 15.0
 
-# %% ../../nbs/data/12_segmentation.ipynb #d42bd3c6
+# %% ../../nbs/data/12_segmentation.ipynb #f3483aaa
 def _found_diameter(smooth: np.ndarray) -> float:
     """The typical diameter; where single pieces fill a good part of the field (an embryo, tissue), that of what stands
     out of them.
@@ -65,23 +65,23 @@ def _found_diameter(smooth: np.ndarray) -> float:
     side = min(smooth.shape)
     return diameter if diameter < side / 5 else typical_diameter(without_background(smooth, side / 12, 1.0))
 
-# %% ../../nbs/data/12_segmentation.ipynb #6296f03f
+# %% ../../nbs/data/12_segmentation.ipynb #7f6015c0
 def without_background(smooth: np.ndarray, diameter: float, reach: float) -> np.ndarray:
-    "A plane less what is wider than `reach` cells."
+    "A plane with structures wider than `reach` cells subtracted."
     return np.maximum(smooth - opened_background(smooth, reach * diameter), 0)
 
-# %% ../../nbs/data/12_segmentation.ipynb #231c87e0
+# %% ../../nbs/data/12_segmentation.ipynb #f13fb177
 def noise_level(plane: np.ndarray) -> float:
     "Standard deviation of the noise from pixel to pixel, robust to everything that is smooth."
     mixed = plane[1:, 1:] - plane[:-1, 1:] - plane[1:, :-1] + plane[:-1, :-1]
     return float(np.median(np.abs(mixed))) / 0.6745 / 2
 
-# %% ../../nbs/data/12_segmentation.ipynb #c13b
+# %% ../../nbs/data/12_segmentation.ipynb #ce90dc1d
 #: Objects at least so many times as wide as the diameter that was found, whose brightness varies less than so much.
 WIDER = 3.0
 EVEN = 0.13
 
-# %% ../../nbs/data/12_segmentation.ipynb #5f82c2e7
+# %% ../../nbs/data/12_segmentation.ipynb #fc1376f4
 def suggested_diameter(plane: np.ndarray) -> float | None:
     """The diameter to give where a plane `(H, W)` holds few large cells that would be divided into pieces; None where
     the diameter that is found in it fits.
@@ -109,7 +109,7 @@ def suggested_diameter(plane: np.ndarray) -> float | None:
     bright = float(smooth[inner].mean() - np.median(smooth[~objects]))
     return round(width) if float(detail[inner].std()) < EVEN * bright else None
 
-# %% ../../nbs/data/12_segmentation.ipynb #446a0073
+# %% ../../nbs/data/12_segmentation.ipynb #e390d62f
 def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     "Twice the largest depth of the object to which the median pixel belongs, in pixels; 0 where there is none."
     from scipy import ndimage
@@ -124,7 +124,7 @@ def _usual_width(objects: np.ndarray, depth: np.ndarray) -> float:
     middle = np.searchsorted(np.cumsum(areas[index][order]), areas[index].sum() / 2)
     return float(widths[order][middle])
 
-# %% ../../nbs/data/12_segmentation.ipynb #7a8043a5
+# %% ../../nbs/data/12_segmentation.ipynb #d9fce9c6
 def warn_of_pieces(suggested: list[float], fields: int):
     "A warning where fields hold pieces of larger cells. Parameters: the diameters suggested, and how many fields there are."
     if suggested:
@@ -135,14 +135,14 @@ def warn_of_pieces(suggested: list[float], fields: int):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/12_segmentation.ipynb #5e0c2b11
+# %% ../../nbs/data/12_segmentation.ipynb #3b83fb8a
 #: How cells are found: above a threshold, where the image is curved as well, or by Cellpose.
 Method = Literal["threshold", "laplacian", "cellpose"]
 
-# %% ../../nbs/data/12_segmentation.ipynb #c10
+# %% ../../nbs/data/12_segmentation.ipynb #8f0a2967
 @dataclass(frozen=True)
 class Segmentation:
-    """How cells are found.
+    """Settings of the segmentation.
 
     Lengths without a unit are multiples of the typical diameter, brightness is on a scale raised to `gamma`.
     """
@@ -231,7 +231,7 @@ class Segmentation:
         model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
         return np.asarray(model.eval(plane, diameter=self.diameter)[0]).astype(np.int32)
 
-# %% ../../nbs/data/12_segmentation.ipynb #d6769b31
+# %% ../../nbs/data/12_segmentation.ipynb #519c7c99
 def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     "Each label where it reaches a share of its own brightness (its 90th percentile), and of that the largest piece."
     from skimage.measure import label
@@ -259,7 +259,7 @@ def _trimmed(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:
     largest[own[ascending]] = ascending
     return np.where((largest[own[pieces]] == pieces) & (labels > 0), labels, 0)
 
-# %% ../../nbs/data/12_segmentation.ipynb #5447121c
+# %% ../../nbs/data/12_segmentation.ipynb #f567602a
 def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: float, min_area: float) -> np.ndarray:
     "Labels that are bright and large enough, numbered from 1."
     if labels.max() == 0:
@@ -271,7 +271,7 @@ def _kept(labels: np.ndarray, level: np.ndarray, contrast: float, smallest: floa
     keep = bright & (area >= max(min_area, smallest * usual))
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
-# %% ../../nbs/data/12_segmentation.ipynb #94a2387c
+# %% ../../nbs/data/12_segmentation.ipynb #79bc0bfe
 @checked
 def segment_cells(
     field, channel: int = 0, method: Method = "laplacian", diameter: float | None = None, **settings

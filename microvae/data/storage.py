@@ -59,7 +59,7 @@ Mark = tuple[int, int]
 
 # %% ../../nbs/data/00_storage.ipynb #fe4b05ed
 def mark_of(path: Path) -> Mark | None:
-    "What identifies a stored set, so that another in its place is noticed; None where there is no set."
+    "An identifier of a stored set, to detect a replacement; None if there is no set."
     try:
         first = (path / "table" / f"{0:09d}.parquet").stat()
     except OSError:
@@ -68,9 +68,9 @@ def mark_of(path: Path) -> Mark | None:
 
 # %% ../../nbs/data/00_storage.ipynb #63b15cf4
 def unchanged(path, read: Callable[[Path], Any]):
-    """What `read(path)` finds in a stored set; it is called again where the set was replaced in between.
+    """The result of `read(path)` for a stored set; it is called again if the set was replaced in between.
 
-    Raises `ImageError` where that happens again and again.
+    Raises `ImageError` if that happens repeatedly.
     """
     path = Path(path)
     for _ in range(OPENINGS):
@@ -126,7 +126,7 @@ class StoredImages:
         return from_levels(self._stored(stored))
 
     def _stored(self, rows: np.ndarray) -> np.ndarray:
-        "Rows of the array as they are stored. Raises `ImageError` for a set that is damaged, or not the same any more."
+        "Stored rows of the array. Raises `ImageError` for a set that is damaged, or was replaced."
         try:
             if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
                 found = self.array[int(rows[0]) : int(rows[-1]) + 1]
@@ -141,7 +141,7 @@ class StoredImages:
         return found
 
     def _check_same(self):
-        "Raises `ImageError` where another set has taken the place of the one that was opened, or none is there."
+        "Raises `ImageError` if the set that was opened was replaced or removed."
         if self.path is not None and mark_of(self.path) != self.mark:
             raise ImageError(f"{self.path} was replaced or taken away while it was read; load it again")
 
@@ -222,14 +222,14 @@ def is_stored(path) -> bool:
 
 # %% ../../nbs/data/00_storage.ipynb #0f998623
 def numbered(folder: Path) -> dict[int, Path]:
-    "Tables of a folder by the number that is their name, in order; what a writer that died has left half is none."
+    "Complete tables of a folder by the number in their name, in order."
     return {int(path.stem): path for path in sorted(folder.glob("[0-9]*.parquet"))}
 
 # %% ../../nbs/data/00_storage.ipynb #9467d75d
 def writing(path: Path) -> AbstractContextManager[Path]:
-    """The right to add to a stored set, or to replace it, which one writer has at a time.
+    """A lock for one writer at a time that appends to a stored set, or replaces it.
 
-    The file of the lock belongs to the set, so that nothing is left beside it.
+    The file of the lock is inside the set.
     """
     return exclusive(path / ".writer", f"writes to {path.name}", stays=True)
 
@@ -318,15 +318,15 @@ def _known(path: Path) -> dict:
 
 # %% ../../nbs/data/00_storage.ipynb #dbb9c6df
 def describe_stored(path, about: dict):
-    "Replace what is known of a stored set."
+    "Replace the description of a stored set."
     group = _group(Path(path), "a")
     group.attrs["microvae"] = {"n": group.attrs["microvae"]["n"], **about}
 
 # %% ../../nbs/data/00_storage.ipynb #b1975e13
 def read_stored(path) -> tuple[StoredImages, pd.DataFrame, dict]:
-    """Images (on disk), table and what is known of a stored set, as it is now, whatever is appended later.
+    """Images (on disk), table and description of a stored set, as a snapshot.
 
-    Raises `ImageError` for what is not one, or is damaged.
+    Raises `ImageError` for anything else, and for a damaged set.
     """
     return unchanged(path, _open_stored)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCORES', 'anomaly_scores', 'detection', 'plot_roc', 'plot_scores']
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c03
+# %% ../../nbs/evaluation/06_anomaly.ipynb #721c464f
 import numpy as np
 import pandas as pd
 import torch
@@ -21,11 +21,11 @@ from ..models.bottlenecks import kl_from_prior
 from ..models.losses import squared_error
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #bcbdde00
+# %% ../../nbs/evaluation/06_anomaly.ipynb #0a9c0d22
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c04
+# %% ../../nbs/evaluation/06_anomaly.ipynb #0907e99c
 @checked
 def anomaly_scores(
     model: Autoencoder | Model,
@@ -56,7 +56,7 @@ def anomaly_scores(
             scores.append(score.cpu().numpy())
     return np.concatenate(scores)
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #e3aecd91
+# %% ../../nbs/evaluation/06_anomaly.ipynb #f147ac6b
 @checked
 def detection(
     scores: np.ndarray,  # (N,), higher is more anomalous
@@ -85,7 +85,7 @@ def detection(
         specificity=float((scores[~anomalous] <= threshold).mean()),
     ), curve
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #c05
+# %% ../../nbs/evaluation/06_anomaly.ipynb #e04ff26b
 def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "Plot ROC curves, columns false_positive and true_positive, with a line for each value of a column."
     from sklearn.metrics import auc as area_below
@@ -109,7 +109,7 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #6ca4febe
+# %% ../../nbs/evaluation/06_anomaly.ipynb #eb964cc6
 def plot_scores(
     scores: np.ndarray,
     anomalous: np.ndarray,

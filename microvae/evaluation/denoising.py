@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['noisy', 'contrast', 'denoise', 'plot_denoising']
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c03
+# %% ../../nbs/evaluation/05_denoising.ipynb #90d5aa8f
 from dataclasses import replace
 
 import numpy as np
@@ -22,13 +22,13 @@ from .reconstruction import psnr, reconstruct, ssim
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c04
+# %% ../../nbs/evaluation/05_denoising.ipynb #d31ae950
 def noisy(cells: CellImages, deviation: float, seed: int = 0) -> CellImages:
     "The same cells with Gaussian noise of a standard deviation, clipped to [0, 1]."
     add = Augmentation(gaussian_noise=deviation)
     return replace(cells, images=add(torch.from_numpy(cells.images[:]), torch.Generator().manual_seed(seed)).numpy())
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #b695d08e
+# %% ../../nbs/evaluation/05_denoising.ipynb #835d28f0
 def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.ndarray:
     """Mean brightness `(N,)` of images `(N, C, H, W)` in the pixels `inside` `(N, H, W)` minus that in `around`; NaN if
     either has no pixel.
@@ -42,7 +42,7 @@ def contrast(images: np.ndarray, inside: np.ndarray, around: np.ndarray) -> np.n
         means = [(plane * mask).sum((1, 2)) / mask.sum((1, 2)) for mask in (inside, around)]
     return means[0] - means[1]
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #b7653f47
+# %% ../../nbs/evaluation/05_denoising.ipynb #91ba294c
 @checked
 def denoise(
     model: Autoencoder | Model,
@@ -77,7 +77,7 @@ def denoise(
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)
 
-# %% ../../nbs/evaluation/05_denoising.ipynb #c05
+# %% ../../nbs/evaluation/05_denoising.ipynb #72a53be5
 def plot_denoising(table: pd.DataFrame) -> Figure:
     "Plot PSNR and SSIM before and after denoising against the noise: mean and standard deviation over images."
     with styled():

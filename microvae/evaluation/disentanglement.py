@@ -6,7 +6,7 @@
 __all__ = ['BINS', 'SCORES', 'true_factors', 'check_codes', 'binned', 'mutual_information', 'mig', 'dci', 'separability', 'sap',
            'factor_vae_score', 'disentanglement', 'axis_table', 'rank_correlations', 'plot_axes']
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c03
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #728de72d
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -17,11 +17,11 @@ from ..core.style import styled
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #93f9af59
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #385e4ded
 #: Bins of codes and of continuous factors, as in `disentanglement_lib`.
 BINS = 20
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c05
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #8a5d4aac
 @checked
 def true_factors(
     cells: CellImages,
@@ -58,7 +58,7 @@ def true_factors(
             )
     return found.reset_index(drop=True)
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #a758b98a
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #05139449
 def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
     "Codes `(N, d)` as float64. Raises `ShapeError` or `ConfigError` for codes that cannot be scored."
     codes = np.asarray(codes, float)
@@ -74,7 +74,7 @@ def check_codes(codes, factors: pd.DataFrame) -> np.ndarray:
         )
     return codes
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #9a23290d
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #56f8f7c5
 def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     """The bin of each value, of `bins` of equal width between the smallest and the largest; if there are few different
     values, each is a bin.
@@ -84,11 +84,11 @@ def binned(values: np.ndarray, bins: int = BINS) -> np.ndarray:
         return np.searchsorted(levels, values)
     return np.digitize(values, np.histogram_bin_edges(values, bins)[1:-1])
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #f8a8417d
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #df5b8479
 def _continuous(values: np.ndarray) -> bool:
     return len(np.unique(values)) > BINS
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c07
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #4ac69d6f
 def mutual_information(codes, factors: pd.DataFrame) -> np.ndarray:
     "Mutual information `(d, factors)` in nats of binned codes and binned factors."
     from sklearn.metrics import mutual_info_score
@@ -98,7 +98,7 @@ def mutual_information(codes, factors: pd.DataFrame) -> np.ndarray:
         [[mutual_info_score(column, code) for column in columns] for code in map(binned, check_codes(codes, factors).T)]
     )
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #61caa6b4
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #c36a3617
 @checked
 def mig(codes, factors: pd.DataFrame) -> float:
     """Mutual information gap: mean over factors of (I₁ − I₂) / H, where I₁ and I₂ are a factor's largest mutual information with a latent dimension and the next one, and H is its entropy.
@@ -108,14 +108,14 @@ def mig(codes, factors: pd.DataFrame) -> float:
     found = np.sort(np.pad(mutual_information(codes, factors), ((1, 0), (0, 0))), axis=0)[::-1]
     return float(((found[0] - found[1]) / _entropies(factors)).mean())
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #283c74c7
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #26023ff7
 def _entropies(factors: pd.DataFrame) -> np.ndarray:
     "Entropy of each binned factor, nats."
     from scipy.stats import entropy
 
     return np.array([entropy(np.bincount(binned(values))) for values in factors.to_numpy().T])
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c10
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #ff792950
 @checked
 def dci(
     codes,
@@ -154,7 +154,7 @@ def dci(
         informativeness=float(np.mean(right)),
     ), importance
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c13
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #c7bcbf0d
 def separability(codes, factors: pd.DataFrame, seed: int = 0) -> np.ndarray:
     """How well each single latent dimension predicts each factor, `(d, factors)`: the squared correlation for continuous
     ones, the held-out accuracy of a linear support vector machine for classes.
@@ -178,7 +178,7 @@ def separability(codes, factors: pd.DataFrame, seed: int = 0) -> np.ndarray:
                 )
     return scores
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #f00b51f1
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #fc526c99
 @checked
 def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
     """Separated attribute predictability: mean over factors of the gap between the two dimensions that predict it best; higher is better.
@@ -188,7 +188,7 @@ def sap(codes, factors: pd.DataFrame, seed: int = 0) -> float:
     scores = np.sort(np.pad(separability(codes, factors, seed), ((1, 0), (0, 0))), axis=0)[::-1]
     return float((scores[0] - scores[1]).mean())
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c16
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #52904123
 @checked
 def factor_vae_score(
     codes,
@@ -218,7 +218,7 @@ def factor_vae_score(
     vote = ballot[0].argmax(1)
     return float(ballot[1][np.arange(len(vote)), vote].sum() / max(1, ballot[1].sum()))
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #f40c7ab8
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #a0cd8bec
 def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
     "Rows of each bin of a factor with at least `least` cells."
     place = binned(values)
@@ -227,11 +227,11 @@ def _bins_with_several(values: np.ndarray, least: int = 4) -> list[np.ndarray]:
         raise ConfigError(f"of {len(values)} cells no {least} are alike in one of the factors; more cells are needed")
     return found
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #c19
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #7855825e
 #: The scores of `disentanglement`; higher is better for all.
 SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informativeness")
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #681abb4a
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #6dbb3ba9
 @checked
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
@@ -247,7 +247,7 @@ def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, fl
         )
     )
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #bad7c760
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #3b566290
 @checked
 def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame:
     """Which axis encodes which factor: a row for each latent dimension, with the factors whose rank correlation is at least `least`, strongest first, and the fraction of its variance that all factors together explain.
@@ -274,7 +274,7 @@ def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame
         )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #41a52a03
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #587360a4
 def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
     "Spearman's rank correlation of each latent dimension (row) and each factor (column); 0 for a constant dimension."
     codes = check_codes(codes, factors)
@@ -283,7 +283,7 @@ def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
     both = [(side - side.mean(0)) / np.maximum(side.std(0), 1e-12) for side in (ranks, of_factors)]
     return pd.DataFrame(both[0].T @ both[1] / len(codes), [f"z{i + 1}" for i in range(codes.shape[1])], factors.columns)
 
-# %% ../../nbs/evaluation/11_disentanglement.ipynb #7f37bb85
+# %% ../../nbs/evaluation/11_disentanglement.ipynb #f2da9f31
 def plot_axes(related: pd.DataFrame) -> Figure:
     "Plot rank correlations of latent dimensions and factors as a matrix."
     with styled(grid=False):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ANGLES', 'rotated_cells', 'code_movement', 'plot_movement']
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #c03
+# %% ../../nbs/evaluation/13_invariance.ipynb #3449c9a9
 from dataclasses import replace
 
 import numpy as np
@@ -22,16 +22,16 @@ from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #2d972f96
+# %% ../../nbs/evaluation/13_invariance.ipynb #9a36212b
 #: Angles, in degrees, by which cells are rotated.
 ANGLES = (15, 30, 45, 60, 90, 120, 150, 180)
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #c04
+# %% ../../nbs/evaluation/13_invariance.ipynb #2f550b13
 def rotated_cells(cells: CellImages, degrees: float) -> CellImages:
     "The same cells, rotated about the middle of their images."
     return replace(cells, images=rotated(torch.from_numpy(cells.images[:]), degrees).clamp(0, 1).numpy())
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #f28e4fee
+# %% ../../nbs/evaluation/13_invariance.ipynb #6b5f9d2e
 @checked
 def code_movement(
     model: Autoencoder | Model,
@@ -71,7 +71,7 @@ def code_movement(
         ]
     )
 
-# %% ../../nbs/evaluation/13_invariance.ipynb #b59c4f62
+# %% ../../nbs/evaluation/13_invariance.ipynb #03847150
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Plot movement against the angle, with a line for each value of a column: mean over seeds and their range."
     with styled():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['empirical_kl', 'sample_posterior', 'active_units', 'reconstruction_variety', 'interpolate']
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c02
+# %% ../../nbs/evaluation/01_latent.ipynb #a1b3d90d
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ..core.errors import ShapeError, checked
 from ..data.collection import CellImages
 from .reconstruction import decoded, embed
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c04
+# %% ../../nbs/evaluation/01_latent.ipynb #284408bb
 @checked
 def empirical_kl(
     latents: Tensor,  # (N, d) posterior means, or samples, of N images; array or tensor
@@ -30,12 +30,12 @@ def empirical_kl(
     variance = latents.var(0, unbiased=False)
     return 0.5 * (latents.mean(0).square() + variance - variance.log() - 1)
 
-# %% ../../nbs/evaluation/01_latent.ipynb #1391ad13
+# %% ../../nbs/evaluation/01_latent.ipynb #997f243d
 def sample_posterior(mean, log_variance, seed: int = 0) -> np.ndarray:
     "One sample `(N, d)` of each posterior."
     return mean + np.exp(0.5 * np.asarray(log_variance)) * np.random.default_rng(seed).standard_normal(np.shape(mean))
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c07
+# %% ../../nbs/evaluation/01_latent.ipynb #e1e3009e
 @checked
 def active_units(
     means,  # (N, d) posterior means
@@ -44,7 +44,7 @@ def active_units(
     "Number of latent dimensions whose posterior mean varies with the image; higher is better. Source: Burda et al. 2016."
     return int((np.var(np.asarray(means), axis=0) > threshold).sum())
 
-# %% ../../nbs/evaluation/01_latent.ipynb #d5abce31
+# %% ../../nbs/evaluation/01_latent.ipynb #61c59f0c
 def reconstruction_variety(
     reconstructions,  # (N, C, H, W)
     images,  # (N, C, H, W)
@@ -53,7 +53,7 @@ def reconstruction_variety(
     varied = np.var(images, axis=0).sum()
     return float(np.var(reconstructions, axis=0).sum() / varied) if varied else 0.0
 
-# %% ../../nbs/evaluation/01_latent.ipynb #c10
+# %% ../../nbs/evaluation/01_latent.ipynb #b895f815
 @checked
 @torch.no_grad()
 def interpolate(

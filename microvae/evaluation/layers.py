@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['activations', 'liveliest', 'plot_activations']
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c02
+# %% ../../nbs/evaluation/07_layers.ipynb #19cda21c
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -16,7 +16,7 @@ from ..core.style import styled
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model, network_of
 
-# %% ../../nbs/evaluation/07_layers.ipynb #c04
+# %% ../../nbs/evaluation/07_layers.ipynb #d5d82f77
 @checked
 @torch.no_grad()
 def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def activations(model: Autoencoder | Model, images: np.ndarray) -> dict[str, np.
         network.train(was_training)
     return caught
 
-# %% ../../nbs/evaluation/07_layers.ipynb #0b8b547e
+# %% ../../nbs/evaluation/07_layers.ipynb #e64b80eb
 def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     """The `n` channels `(N, n, H, W)` of each image's maps that vary most over its pixels, each scaled to [0, 1]; zeros
     for missing channels.
@@ -58,7 +58,7 @@ def liveliest(maps: np.ndarray, n: int = 3) -> np.ndarray:
     chosen = (chosen - low) / np.where(high > low, high - low, 1)
     return np.pad(chosen, ((0, 0), (0, max(0, n - maps.shape[1])), (0, 0), (0, 0)), constant_values=1)
 
-# %% ../../nbs/evaluation/07_layers.ipynb #d772d702
+# %% ../../nbs/evaluation/07_layers.ipynb #9b9bd5ce
 def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: int = 3) -> Figure:
     """Show images `(k, C, H, W)` on top, and below them the channels of each block that vary most; constant channels
     are left empty. `maps` may already be reduced to these channels.

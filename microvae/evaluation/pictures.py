@@ -7,7 +7,7 @@ __all__ = ['limits', 'outside', 'plot_marginals', 'plot_tracks', 'decoded_grid',
            'plot_errors', 'pareto_front', 'plot_front', 'plot_rate_distortion', 'widest', 'two_axes', 'lattice',
            'nearest_to_lattice', 'plot_map']
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #bb697f14
+# %% ../../nbs/evaluation/14_pictures.ipynb #5777cd7c
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -21,7 +21,7 @@ from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #62d2aefe
+# %% ../../nbs/evaluation/14_pictures.ipynb #9733d1d5
 def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of a square plot that contains all points `(N, 2)`.
 
@@ -38,7 +38,7 @@ def limits(places: np.ndarray, margin: float = 0.015, most: float = 3.0) -> tupl
     half = max(float((high - low).max()), 1e-6) * (1 + 2 * margin) / 2
     return x - half, x + half, y - half, y + half
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f4722f95
+# %% ../../nbs/evaluation/14_pictures.ipynb #f08e8549
 def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     "A phrase with the number of points `(N, 2)` outside left, right, bottom and top; empty for none."
     left, right, bottom, top = bounds
@@ -46,7 +46,7 @@ def outside(places: np.ndarray, bounds: tuple[float, ...]) -> str:
     count = int(((x < left) | (x > right) | (y < bottom) | (y > top)).sum())
     return f"{count:,} of {len(x):,} lie outside" if count else ""
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #7f57b92f
+# %% ../../nbs/evaluation/14_pictures.ipynb #661b8a17
 @checked
 def plot_marginals(
     points: pd.DataFrame, label: str | None = None, x: str = "z1", y: str = "z2", title: str = ""
@@ -98,7 +98,7 @@ def plot_marginals(
         fig.tight_layout(pad=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #2faac036
+# %% ../../nbs/evaluation/14_pictures.ipynb #0cba0c95
 @checked
 def plot_tracks(
     points: pd.DataFrame, track: str = "track", time: str = "hour", label: str = "fate", most: int = 12
@@ -140,7 +140,7 @@ def plot_tracks(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #08f09f15
+# %% ../../nbs/evaluation/14_pictures.ipynb #f6e4b529
 @checked
 def decoded_grid(
     model: Autoencoder | Model, steps: int = 9, reach: float = 2.0, axes: tuple[int, int] = (0, 1)
@@ -158,7 +158,7 @@ def decoded_grid(
     codes[..., axes[1]] = line[::-1, None]
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(steps, steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #4cd0a13f
+# %% ../../nbs/evaluation/14_pictures.ipynb #3eb30fec
 @checked
 def traversals(
     model: Autoencoder | Model,
@@ -176,7 +176,7 @@ def traversals(
         codes[row, :, axis] = np.linspace(-reach, reach, steps)
     return decoded(model, codes.reshape(-1, model.latent_dim)).reshape(len(axes), steps, *model.image_shape)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f3d4f899
+# %% ../../nbs/evaluation/14_pictures.ipynb #42578495
 @checked
 def plot_grid(
     images: np.ndarray,
@@ -203,7 +203,7 @@ def plot_grid(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #4fb330e0
+# %% ../../nbs/evaluation/14_pictures.ipynb #2d0d8fbb
 @checked
 def plot_traversals(
     images: np.ndarray, names: list[str] | None = None, reach: float = 2.0, channels: tuple[str, ...] = ()
@@ -222,7 +222,7 @@ def plot_traversals(
     )
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #a6126783
+# %% ../../nbs/evaluation/14_pictures.ipynb #d9ce7343
 @checked
 def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tuple[str, ...] = ()) -> Figure:
     """Show originals, reconstructions and their difference for each channel (blue where the reconstruction is too dark,
@@ -260,7 +260,7 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
         fig.colorbar(shown, ax=axes, label="reconstruction − original", shrink=0.5)
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #7b39c36e
+# %% ../../nbs/evaluation/14_pictures.ipynb #2e924a2c
 def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """Mask `(N,)` of rows on the Pareto front: no other row has a lower `smaller` with at least the same `larger`, or the
     same `smaller` with a higher `larger`.
@@ -274,7 +274,7 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     )
     return ~better.any(1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #cecd878a
+# %% ../../nbs/evaluation/14_pictures.ipynb #a7386d33
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
     "Plot the mean of each name over seeds, and the Pareto front."
     means = table.groupby(name, sort=False)[[smaller, larger]].mean()
@@ -294,7 +294,7 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #d37b651c
+# %% ../../nbs/evaluation/14_pictures.ipynb #3f947224
 def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = "weight") -> Figure:
     """Plot distortion (squared error per image) against rate (KL, nats), mean over seeds, with a line for each value of
     a column; points are labelled with the values of another.
@@ -318,25 +318,25 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #63b9c8d0
+# %% ../../nbs/evaluation/14_pictures.ipynb #fa27cb56
 def widest(codes: np.ndarray, k: int) -> list[int]:
     "The k latent dimensions that vary most, in decreasing order."
     return np.argsort(-np.asarray(codes).var(0), kind="stable")[:k].tolist()
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #f4ad49a9
+# %% ../../nbs/evaluation/14_pictures.ipynb #4a2d51df
 def two_axes(codes: np.ndarray) -> tuple[int, int]:
     "The two latent dimensions that vary most, in order; the same twice if there is only one."
     most = sorted(widest(codes, 2))
     return most[0], most[-1]
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #e80c532d
+# %% ../../nbs/evaluation/14_pictures.ipynb #cd35c182
 def lattice(bounds: tuple[float, float, float, float], steps: int) -> np.ndarray:
     "Places `(steps², 2)` from left to right and from top to bottom within left, right, bottom and top, row by row."
     left, right, bottom, top = bounds
     x, y = np.meshgrid(np.linspace(left, right, steps), np.linspace(top, bottom, steps))
     return np.stack([x.ravel(), y.ravel()], 1)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #b0b972a4
+# %% ../../nbs/evaluation/14_pictures.ipynb #d1d78e0b
 def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """For each square of a grid `(steps, steps)`, highest y first, the index of the point nearest to its centre, −1 if
     there is none in it; and left, right, bottom, top of the grid.
@@ -349,7 +349,7 @@ def nearest_to_lattice(places: np.ndarray, steps: int) -> tuple[np.ndarray, tupl
     found, nearest = cKDTree(places).query(middles, distance_upper_bound=pitch * 0.71)
     return np.where(np.isfinite(found), nearest, -1).reshape(steps, steps), (left, right, bottom, top)
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #e7d78ba9
+# %% ../../nbs/evaluation/14_pictures.ipynb #7ddc79c4
 @checked
 def plot_map(
     places: np.ndarray,
@@ -399,7 +399,7 @@ def plot_map(
         right.set_title("the cell nearest to each point of a grid", fontsize=9, loc="left")
     return fig
 
-# %% ../../nbs/evaluation/14_pictures.ipynb #9d10b2e0
+# %% ../../nbs/evaluation/14_pictures.ipynb #e53c353f
 def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     "Draw points in the colours of a column's values, with a legend or a colour scale."
     size = 14 if len(places) < 2000 else 5 if len(places) < 20000 else 1.5

@@ -7,7 +7,7 @@ __all__ = ['named', 'display_of', 'in_colours', 'composite', 'planes', 'classes'
            'plot_reconstructions', 'plot_against_parameters', 'plot_latent', 'plot_depth_rule', 'contact_sheet',
            'plot_images', 'quality_plot', 'track_plot']
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02
+# %% ../../nbs/evaluation/02_plots.ipynb #fca0d897
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -20,14 +20,14 @@ from ..core.style import MISSING, PALETTE, channel_colours, shared_legend, style
 from ..data.collection import CellImages
 from ..models.depth import THESIS_ANCHORS, interpolated_depth
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02b
+# %% ../../nbs/evaluation/02_plots.ipynb #427a5ec3
 def named(channels: tuple[str, ...], count: int) -> tuple[str, ...]:
     "Names of `count` channels: the given ones; red, green and blue for three without names; or numbers."
     if channels:
         return tuple(channels)
     return ("red", "green", "blue") if count == 3 else tuple(f"channel {i + 1}" for i in range(count))
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02c
+# %% ../../nbs/evaluation/02_plots.ipynb #27225ef2
 def display_of(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> dict[str, list]:
     """How images `(N, C, H, W)` are shown: a gain for each channel, by which its quantile becomes 1, and its colour.
 
@@ -40,20 +40,20 @@ def display_of(images: np.ndarray, channels: tuple[str, ...] = (), quantile: flo
     top = np.quantile(images[:, :, :: max(1, images.shape[2] // 64)], quantile, axis=(0, 2, 3)).clip(1e-6)
     return dict(gain=(1 / top).tolist(), tints=tints)
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02d
+# %% ../../nbs/evaluation/02_plots.ipynb #08be87af
 def in_colours(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     "Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], with the display settings of `display_of`."
     scaled = np.clip(images * np.asarray(display["gain"], np.float32)[None, :, None, None], 0, 1)
     return np.clip(np.einsum("nchw,cx->nhwx", scaled, np.asarray(display["tints"], np.float32)), 0, 1)
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02e
+# %% ../../nbs/evaluation/02_plots.ipynb #1714f5eb
 def composite(images: np.ndarray, channels: tuple[str, ...] = (), quantile: float = 0.998) -> np.ndarray:
     """Images `(N, C, H, W)` as colours `(N, H, W, 3)` in [0, 1], every channel scaled by the same quantile of all
     images.
     """
     return in_colours(images, display_of(images, channels, quantile))
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02f
+# %% ../../nbs/evaluation/02_plots.ipynb #8dfcc1f7
 def planes(
     images: np.ndarray,  # (N, C, H, W)
     channels: tuple[str, ...],
@@ -68,14 +68,14 @@ def planes(
         for c, name in enumerate(names)
     ]
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02g
+# %% ../../nbs/evaluation/02_plots.ipynb #57a68a08
 def classes(values: pd.Series) -> tuple[np.ndarray, list]:
     "The index of each value's class, −1 for missing values, and the classes in the order of their colours."
     numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     found, levels = pd.factorize(values if numbers else values.astype("string"), sort=True)
     return found, list(levels)
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c02h
+# %% ../../nbs/evaluation/02_plots.ipynb #69bd7d37
 def scatter_classes(axis, x, y, values: pd.Series, size: float = 9, alpha: float = 0.8, counts: bool = False):
     "Draw points in the colours of their classes, in a random but fixed order, so that no class hides another."
     found, levels = classes(values)
@@ -89,9 +89,9 @@ def scatter_classes(axis, x, y, values: pd.Series, size: float = 9, alpha: float
     if len(entries) > 12:
         axis.scatter([], [], s=0, color="none", label=f"and {len(entries) - 12} more")
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c04
+# %% ../../nbs/evaluation/02_plots.ipynb #1fb78693
 def plot_curves(
-    history: pd.DataFrame,  # a row an epoch and run, with columns epoch, seed, `by` and `columns`
+    history: pd.DataFrame,  # a row for each epoch and run, with columns epoch, seed, `by` and `columns`
     columns: dict[str, str],  # column -> label of the axis
     by: str = "model",  # one line for each value of this column
     warm_up: float = 0.1,  # fraction of the epochs that is not drawn, so that early losses do not set the scale
@@ -148,11 +148,11 @@ def plot_curves(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #525e2936
+# %% ../../nbs/evaluation/02_plots.ipynb #1e4e3eeb
 def _natural(value):
     return (0, value, "") if isinstance(value, (int, float, np.number)) else (1, 0, str(value))
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c07
+# %% ../../nbs/evaluation/02_plots.ipynb #502420ac
 def plot_reconstructions(
     originals: np.ndarray,  # (k, C, H, W)
     reconstructions: dict[str, np.ndarray],  # name -> (k, C, H, W)
@@ -193,9 +193,9 @@ def plot_reconstructions(
         fig.subplots_adjust(wspace=0.05, hspace=0.05)
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c09
+# %% ../../nbs/evaluation/02_plots.ipynb #e3b6783f
 def plot_against_parameters(
-    runs: pd.DataFrame,  # a row a run, columns parameters, model, `value`
+    runs: pd.DataFrame,  # a row for each run, columns parameters, model, `value`
     value: str,  # column of the vertical axis
     label: str,
     group: str | None = None,  # a panel for each value of this column
@@ -236,7 +236,7 @@ def plot_against_parameters(
         shared_legend(fig, min(6, 3 * len(panels)), 9)
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c8ac30b6
+# %% ../../nbs/evaluation/02_plots.ipynb #92249725
 def plot_latent(
     latents: pd.DataFrame,  # columns z1, z2, `panel` and `colour`
     panel: str = "beta",  # a panel for each value
@@ -266,7 +266,7 @@ def plot_latent(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #7949bd53
+# %% ../../nbs/evaluation/02_plots.ipynb #0709a366
 def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Figure:
     "Plot the line through two anchors in log₂ pixels, its rounded values, and marked image sides."
     sides = np.arange(8, 513)
@@ -306,7 +306,7 @@ def plot_depth_rule(anchors=THESIS_ANCHORS, mark: tuple[int, ...] = (80,)) -> Fi
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c13
+# %% ../../nbs/evaluation/02_plots.ipynb #5f9419fd
 @checked
 def contact_sheet(
     cells: CellImages,
@@ -353,7 +353,7 @@ def contact_sheet(
         _channel_legend(fig, cells.channels)
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #8e9525c3
+# %% ../../nbs/evaluation/02_plots.ipynb #f922cbe6
 def plot_images(
     groups: dict[str, np.ndarray],  # name -> (k, C, H, W) in [0, 1]
     columns: int = 8,
@@ -377,7 +377,7 @@ def plot_images(
         fig.tight_layout(pad=0.3)
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #a6c7c9d2
+# %% ../../nbs/evaluation/02_plots.ipynb #e035b776
 def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
     "Colours `(N, H, W, 3)` as one image with white lines between tiles."
     n, height, width, _ = shown.shape
@@ -390,7 +390,7 @@ def _tiled(shown: np.ndarray, columns: int) -> np.ndarray:
         sheet[top : top + height, left : left + width] = image
     return sheet
 
-# %% ../../nbs/evaluation/02_plots.ipynb #5672c557
+# %% ../../nbs/evaluation/02_plots.ipynb #4b24e564
 def _channel_legend(fig: Figure, channels: tuple[str, ...]) -> Legend | None:
     "Draw a legend of overlaid channels below the figure, in as many lines as needed."
     if len(channels) < 2 or true_colour(channels):
@@ -405,7 +405,7 @@ def _channel_legend(fig: Figure, channels: tuple[str, ...]) -> Legend | None:
     fig.set_figheight(fig.get_figheight() + 0.12 + 0.17 * rows * max(name.count("\n") + 1 for name in names))
     return legend
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c16
+# %% ../../nbs/evaluation/02_plots.ipynb #43d8b0f6
 @checked
 def quality_plot(cells: CellImages) -> Figure:
     """Plot the cells of a segmentation that were kept and dropped: size and sharpness, position in the field, and the
@@ -453,7 +453,7 @@ def quality_plot(cells: CellImages) -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #c19
+# %% ../../nbs/evaluation/02_plots.ipynb #5cb0d58f
 @checked
 def track_plot(cells: CellImages, shown: int = 4) -> Figure:
     """Plot the paths of tracked cells in the field, and images of some mothers and their daughters over time as rows."""
@@ -497,7 +497,7 @@ def track_plot(cells: CellImages, shown: int = 4) -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/02_plots.ipynb #bab30329
+# %% ../../nbs/evaluation/02_plots.ipynb #595991e3
 def _lives(cells: CellImages, families, most: int = 24) -> np.ndarray:
     """An image with a row for each track and a column for each frame, white for missing cells, with gaps between families.
 

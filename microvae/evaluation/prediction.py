@@ -6,7 +6,7 @@
 __all__ = ['SHAPE', 'CLASSIFIERS', 'pixels', 'shape_features', 'Predicted', 'classify', 'area_under_roc', 'area_interval',
            'calibration', 'scored', 'plot_areas', 'plot_calibration', 'cluster_agreement']
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c02
+# %% ../../nbs/evaluation/12_prediction.ipynb #9a63283cbaf04dbcab1f6479b197f3a8
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..core.style import PALETTE, shared_legend, styled
 from ..data.collection import CellImages
 from .statistics import Interval
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c04
+# %% ../../nbs/evaluation/12_prediction.ipynb #72eea5119410473aa328ad9291626812
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     "Pixels of all channels as features `(N, k)`; larger images are first resized to `side`."
     height, width = cells.image_shape[1:]
@@ -32,7 +32,7 @@ def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     )
     return small.images[:].reshape(len(cells), -1)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #95c486d9
+# %% ../../nbs/evaluation/12_prediction.ipynb #8edb47106e1a46a883d545849b8ab81b
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
 SHAPE = (
     "area",
@@ -45,7 +45,7 @@ SHAPE = (
     "euler_number",
 )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #98499a60
+# %% ../../nbs/evaluation/12_prediction.ipynb #10185d26023b46108eb7d9f57d49d2b3
 @checked
 def shape_features(cells: CellImages) -> pd.DataFrame:
     """Classical features of each cell: shape of the region nearest to the middle, and brightness and contrast of each channel inside and around it.
@@ -90,11 +90,11 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c07
+# %% ../../nbs/evaluation/12_prediction.ipynb #7cdc8c89c7104fffa095e18ddfef8986
 #: Names of classifiers, from scikit-learn.
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #11b79dc5
+# %% ../../nbs/evaluation/12_prediction.ipynb #b118ea5561624da68c537baed56e602f
 def _classifier(name: str, components: int | None, seed: int):
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -113,7 +113,7 @@ def _classifier(name: str, components: int | None, seed: int):
     first = [] if components is None else [StandardScaler(with_std=False), PCA(components, random_state=seed)]
     return make_pipeline(*first, StandardScaler(), last)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #4eba6a20
+# %% ../../nbs/evaluation/12_prediction.ipynb #938c804e27f84196a10c8828c723f798
 class Predicted(NamedTuple):
     "Held-out predictions of a classifier."
 
@@ -122,7 +122,7 @@ class Predicted(NamedTuple):
     probability: np.ndarray  # (N, classes), of held-out cells
     groups: np.ndarray  # (N,) groups that were held out together
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #89c9446b
+# %% ../../nbs/evaluation/12_prediction.ipynb #504fb2a444614c0babb325280ed9130a
 @checked
 def classify(
     features,  # (N, k): codes, pixels, measures
@@ -160,7 +160,7 @@ def classify(
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #2f856b54
+# %% ../../nbs/evaluation/12_prediction.ipynb #59bbdb311c014d738909a11f9e486628
 def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
     "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
     if features.ndim != 2 or not len(features) == len(labels) == len(groups):
@@ -176,7 +176,7 @@ def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray
             "all features are constant, so they distinguish no classes; if they are codes, the posterior has collapsed"
         )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #d2b0842e
+# %% ../../nbs/evaluation/12_prediction.ipynb #b43b363d81ae4b689946ece5c682cd59
 def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, folds: int) -> int:
     "The number of folds: the requested number, or the number of groups of the rarest class if that is smaller."
     if len(classes) < 2:
@@ -188,14 +188,14 @@ def _folds_that_fit(classes: np.ndarray, truth: np.ndarray, groups: np.ndarray, 
         )
     return min(folds, fewest)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c09
+# %% ../../nbs/evaluation/12_prediction.ipynb #c3933fab20d04ec698c2621248eb3be0
 @checked
 def area_under_roc(predicted: Predicted) -> float:
     "Area under the ROC curve, higher is better; of more than two classes the mean of each against the rest. NaN if a class is absent."
     areas = [_mann_whitney(predicted.probability[:, i], predicted.truth == i) for i in range(len(predicted.classes))]
     return float(areas[1] if len(areas) == 2 else np.mean(areas))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #9b0d593c
+# %% ../../nbs/evaluation/12_prediction.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     """The area from ranks. A bootstrap needs it hundreds of times, and scikit-learn's function spends most of its time
     on checks.
@@ -209,7 +209,7 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
         else float("nan")
     )
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #b4fab001
+# %% ../../nbs/evaluation/12_prediction.ipynb #8309879909854d7188b41380fd92a7c3
 @checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
@@ -225,7 +225,7 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #f6f75887
+# %% ../../nbs/evaluation/12_prediction.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
     """Brier score and expected calibration error (ECE), and the curve as columns said, found, cells: the predicted probability, the observed frequency, and the number of cells.
@@ -245,14 +245,14 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     brier = float(np.square(p - np.eye(p.shape[1])[truth]).sum(1).mean())
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c53d0de0
+# %% ../../nbs/evaluation/12_prediction.ipynb #cb1e1581032b452c9409d6c6813c49d1
 def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
     predicted = classify(features, labels, groups, classifier, **settings)
     area = area_interval(predicted)
     return dict(auc=area.mean, low=area.low, high=area.high, groups=area.n, **calibration(predicted)[0])
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c12
+# %% ../../nbs/evaluation/12_prediction.ipynb #db7b79bc585a40fcaf58bf750017e135
 def plot_areas(
     scores: pd.DataFrame,  # columns task, features, classifier, auc; several rows of each for several seeds
     best: dict[str, float] | None = None,  # task -> the best possible value, if known
@@ -277,7 +277,7 @@ def plot_areas(
         shared_legend(fig)
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #527078ab
+# %% ../../nbs/evaluation/12_prediction.ipynb #916684f9a58a4a2aa5f864670399430d
 def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     "Draw bars of one task: a group for each kind of features with a bar for each classifier."
     for j, kind in enumerate(kinds):
@@ -293,7 +293,7 @@ def _draw_areas(axis, scores: pd.DataFrame, names, kinds):
     axis.set(xticks=range(len(names)), ylim=(0.4, 1.02))
     axis.set_xticklabels(names, rotation=20, ha="right", fontsize=8)
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #7e4ff521
+# %% ../../nbs/evaluation/12_prediction.ipynb #1671c31a24314836a5b85d7ef7fbf015
 def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """Plot predicted probability against observed frequency, with a line for each value of a column; the size of a point
     is its number of cells.
@@ -316,7 +316,7 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/12_prediction.ipynb #c15
+# %% ../../nbs/evaluation/12_prediction.ipynb #f5a1fa73e5044315a093ec459c9be902
 @checked
 def cluster_agreement(
     features,  # (N, k)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'project', 'projections', 'plot_projections', 'neighbours_alike']
 
-# %% ../../nbs/evaluation/04_projection.ipynb #7330cb30
+# %% ../../nbs/evaluation/04_projection.ipynb #93be6a48
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -16,11 +16,11 @@ from ..core.style import styled
 from .plots import scatter_classes
 from ..models.map import principal_axes, umap_places
 
-# %% ../../nbs/evaluation/04_projection.ipynb #c73ac8c2
+# %% ../../nbs/evaluation/04_projection.ipynb #9342b851
 #: Names of projections; UMAP needs the extra `maps`.
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
-# %% ../../nbs/evaluation/04_projection.ipynb #f417af5e
+# %% ../../nbs/evaluation/04_projection.ipynb #7d4ac326
 @checked
 def project(
     codes: np.ndarray,  # (N, d)
@@ -48,7 +48,7 @@ def project(
         return TSNE(2, perplexity=neighbours, init="pca", random_state=seed).fit_transform(codes)
     return umap_places(codes, neighbours, seed)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #bf5ae214
+# %% ../../nbs/evaluation/04_projection.ipynb #38fa80d2
 @checked
 def projections(
     codes: np.ndarray, table: pd.DataFrame, methods: tuple[str, ...] = tuple(METHODS), seed: int = 0
@@ -59,7 +59,7 @@ def projections(
     ]
     return pd.concat([pd.concat([place, table.reset_index(drop=True)], axis=1) for place in places], ignore_index=True)
 
-# %% ../../nbs/evaluation/04_projection.ipynb #97d5d538
+# %% ../../nbs/evaluation/04_projection.ipynb #833aa629
 @checked
 def plot_projections(
     points: pd.DataFrame,  # of `projections`
@@ -101,7 +101,7 @@ def plot_projections(
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/04_projection.ipynb #4f448f30
+# %% ../../nbs/evaluation/04_projection.ipynb #67c255a5
 def neighbours_alike(
     points: pd.DataFrame,  # columns x and y
     label: str,  # column of classes

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['real_or_reconstructed']
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c03
+# %% ../../nbs/evaluation/08_realism.ipynb #1d28fcc0
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from ..core.device import resolve_device
 from ..core.errors import ConfigError, DeviceError, ShapeError, checked
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c04
+# %% ../../nbs/evaluation/08_realism.ipynb #1acbe203
 # the normalisation that the weights of ImageNet expect
 _MEAN = torch.tensor([0.485, 0.456, 0.406])
 _DEVIATION = torch.tensor([0.229, 0.224, 0.225])
 
-# %% ../../nbs/evaluation/08_realism.ipynb #1b55b6d7
+# %% ../../nbs/evaluation/08_realism.ipynb #57acff8c
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and the name of its weights."
     from torchvision.models import ResNet18_Weights, resnet18
@@ -41,7 +41,7 @@ def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     network.fc = nn.Identity()
     return network.eval().requires_grad_(False), "imagenet" if wanted else "random"
 
-# %% ../../nbs/evaluation/08_realism.ipynb #9ea98d7b
+# %% ../../nbs/evaluation/08_realism.ipynb #717ccf5e
 @torch.no_grad()
 def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> Tensor:
     "512 features for each image; images without three channels are converted to grey."
@@ -55,7 +55,7 @@ def _features(network: nn.Module, images: np.ndarray, device: torch.device) -> T
         found.append(network((batch - _MEAN.to(device)[:, None, None]) / _DEVIATION.to(device)[:, None, None]))
     return torch.cat(found)
 
-# %% ../../nbs/evaluation/08_realism.ipynb #c771b0a0
+# %% ../../nbs/evaluation/08_realism.ipynb #39b54aeb
 @checked
 def real_or_reconstructed(
     images: np.ndarray,  # (N, C, H, W) in [0, 1]
@@ -102,7 +102,7 @@ def real_or_reconstructed(
         weights=which,
     )
 
-# %% ../../nbs/evaluation/08_realism.ipynb #7745f5c0
+# %% ../../nbs/evaluation/08_realism.ipynb #bb9f007a
 def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_size: int = 32) -> nn.Module:
     "The report's head, trained with Adam on standardised features."
     with torch.random.fork_rng():

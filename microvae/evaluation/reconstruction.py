@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim', 'ready', 'batches', 'Pass', 'passes', 'reconstruct', 'decoded', 'embed', 'write_predictions']
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c02
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #9a63283cbaf04dbcab1f6479b197f3a8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -27,7 +27,7 @@ from ..models.autoencoders import Autoencoder
 from ..training.config import Precision
 from ..training.model import Model, network_of
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c03
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #8dd0d8092fe74a7c96281538738b07e2
 def _measured(measure, a, b) -> np.ndarray:
     "Apply a measure to images that may be arrays, or tensors on any device."
     return measure(
@@ -37,7 +37,7 @@ def _measured(measure, a, b) -> np.ndarray:
         )
     ).numpy()
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #52ca2db3
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #72eea5119410473aa328ad9291626812
 @checked
 def psnr(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -46,7 +46,7 @@ def psnr(
     "Peak signal-to-noise ratio of each image for a data range of 1; infinite where both are equal."
     return _measured(measures.psnr, a, b)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #8c8aecde
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #8edb47106e1a46a883d545849b8ab81b
 @checked
 def ssim(
     a,  # (N, C, H, W) in [0, 1], array or tensor
@@ -57,7 +57,7 @@ def ssim(
     """
     return _measured(measures.ssim, a, b)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c06
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #7623eae2785240b9bd12b16a66d81610
 @contextmanager
 def ready(
     model: Autoencoder | Model,
@@ -82,7 +82,7 @@ def ready(
     finally:
         network.train(was_training)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c61
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #b118ea5561624da68c537baed56e602f
 def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator[Tensor]:
     "Batches of rows of an array or a stored set, on the device and in the precision of a model."
     like = next(model.parameters())
@@ -93,7 +93,7 @@ def batches(model: Autoencoder, rows, batch_size: int | None = None) -> Iterator
         batch = torch.as_tensor(np.ascontiguousarray(some) if isinstance(some, np.ndarray) else some).to(like)
         yield batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c62
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #938c804e27f84196a10c8828c723f798
 class Pass(NamedTuple):
     "Reconstructions and posteriors of a batch; log-variances are zero for a deterministic autoencoder."
 
@@ -102,7 +102,7 @@ class Pass(NamedTuple):
     mean: Tensor  # (N, d)
     log_variance: Tensor  # (N, d)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #637db109
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #504fb2a444614c0babb325280ed9130a
 def passes(
     model: Autoencoder,  # see `ready`
     cells: CellImages,
@@ -117,7 +117,7 @@ def passes(
             log_variance = torch.zeros_like(mean)
         yield Pass(images, model.decode(mean, model.pose(images)), mean, log_variance)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c63
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #59bbdb311c014d738909a11f9e486628
 @checked
 @torch.inference_mode()
 def reconstruct(
@@ -136,7 +136,7 @@ def reconstruct(
                 arrays.append(getattr(found, name).float().cpu().numpy())
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c08
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #8a65eabff63a45729fe45fb5ade58bdc
 @checked
 @torch.inference_mode()
 def decoded(
@@ -150,7 +150,7 @@ def decoded(
         parts = [used.decode(batch).float().cpu().numpy() for batch in batches(used, codes, batch_size)]
     return np.concatenate(parts)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c09
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c3933fab20d04ec698c2621248eb3be0
 @checked
 @torch.inference_mode()
 def embed(
@@ -169,7 +169,7 @@ def embed(
             bar.update(len(batch))
     return np.concatenate(codes)
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #c12
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #cb1e1581032b452c9409d6c6813c49d1
 @checked
 def write_predictions(model: Autoencoder | Model, cells: CellImages, path) -> Path:
     """Write a table (CSV or Parquet, by the path's ending) with a row for each image: row_id, and orig_px0, recon_px0,

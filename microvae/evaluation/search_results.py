@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['study_of', 'importances', 'plot_search', 'plot_top']
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #52ea3f25
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f653be2
 import warnings
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from ..core.errors import ConfigError, require
 from ..core.style import PALETTE, styled
 from ..training.search import Space, distribution
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #08d4beb0
+# %% ../../nbs/evaluation/09_search_results.ipynb #3f15f01f
 def study_of(trials: pd.DataFrame, space: Space):
     "Optuna's study of a table of trials (columns state, value, and the settings of the space), in memory."
     optuna = require("optuna", "search")
@@ -38,27 +38,27 @@ def study_of(trials: pd.DataFrame, space: Space):
         )
     return study
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #c0ee8541
+# %% ../../nbs/evaluation/09_search_results.ipynb #d2dc98c1
 def _choice(value, values):
     "A value in the type of the search space: 16.0 of a table becomes 16."
     if isinstance(values, list):
         return min(values, key=lambda v: abs(v - value)) if isinstance(values[0], (int, float)) else value
     return int(value) if all(isinstance(v, int) for v in values) else float(value)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #9954e7ff
+# %% ../../nbs/evaluation/09_search_results.ipynb #4ca931a0
 def importances(trials: pd.DataFrame, space: Space) -> dict[str, float]:
     "Fraction of the variance between trials that each setting explains, the largest first, by Optuna's fANOVA."
     optuna = require("optuna", "search")
     shares = optuna.importance.get_param_importances(study_of(trials, space), evaluator=_variance_explained())
     return {name: float(share) for name, share in shares.items()}
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #7f91af4f
+# %% ../../nbs/evaluation/09_search_results.ipynb #656dfad8
 def _variance_explained():
     "fANOVA. Optuna's default evaluates the best tenth of the trials, which is one of seven."
     optuna = require("optuna", "search")
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #9755f4ec
+# %% ../../nbs/evaluation/09_search_results.ipynb #a6c9848a
 def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "held-out loss") -> Figure:
     "Draw one of Optuna's figures: history, parallel (coordinates) or importance."
     require("optuna", "search")
@@ -98,7 +98,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
             axis.get_legend() and axis.get_legend().remove()
     return figure
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #5737f630
+# %% ../../nbs/evaluation/09_search_results.ipynb #f59a9676
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """Plot the loss after each epoch of the best trials, columns number, epoch, value; pruned trials are grey."""
     done = trials[trials.state == "complete"].nsmallest(top, "value")
@@ -122,7 +122,7 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         fig.tight_layout()
     return fig
 
-# %% ../../nbs/evaluation/09_search_results.ipynb #4d8b10d0
+# %% ../../nbs/evaluation/09_search_results.ipynb #6f591667
 def _curve(curves: pd.DataFrame, number: int):
     part = curves[curves.number == number].sort_values("epoch")
     return part.epoch, part.value

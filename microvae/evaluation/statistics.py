@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'against']
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c03
+# %% ../../nbs/evaluation/10_statistics.ipynb #7f3ac405
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..core.errors import ConfigError, checked
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c05
+# %% ../../nbs/evaluation/10_statistics.ipynb #a290ce31
 class Interval(NamedTuple):
     "A mean with its interval and number of values. The limits are NaN for a single value."
 
@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         "1 if the whole interval is above zero, −1 if it is below, 0 if it includes zero or has no limits."
         return int(self.low > 0) - int(self.high < 0)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #eacf525c
+# %% ../../nbs/evaluation/10_statistics.ipynb #375d9f8a
 @checked
 def interval(
     values,  # (n,) numbers
@@ -83,7 +83,7 @@ def interval(
     ).confidence_interval
     return Interval(mean, float(found.low), float(found.high), len(sums))
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #c09
+# %% ../../nbs/evaluation/10_statistics.ipynb #9c5a212e
 @checked
 def paired(
     runs: pd.DataFrame,
@@ -121,7 +121,7 @@ def paired(
         )
     return interval(difference, difference.index.to_frame()[list(together)] if together else None, **settings)
 
-# %% ../../nbs/evaluation/10_statistics.ipynb #6bcc3c32
+# %% ../../nbs/evaluation/10_statistics.ipynb #8460a8e4
 @checked
 def against(
     runs: pd.DataFrame,

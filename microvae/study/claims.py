@@ -6,7 +6,7 @@
 __all__ = ['STILL_FALLS', 'UNDERTRAINED', 'claim_by_seed', 'claim_stated', 'claim_from_interval', 'values_by', 'is_ordered',
            'is_smallest', 'is_smaller', 'fall_at_end', 'after_training', 'verdict']
 
-# %% ../../nbs/study/01_claims.ipynb #c03
+# %% ../../nbs/study/01_claims.ipynb #555da9c3
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..evaluation.statistics import Interval, interval
 
-# %% ../../nbs/study/01_claims.ipynb #c04
+# %% ../../nbs/study/01_claims.ipynb #e5dd1049
 def claim_by_seed(
     claim: str,  # a sentence
     source: str,  # what was reported
@@ -35,7 +35,7 @@ def claim_by_seed(
     many = f"{yes} of {len(answers)} seeds" if len(answers) > 1 else "one seed"
     return claim_stated(claim, source, here, f"{verdict} ({many})")
 
-# %% ../../nbs/study/01_claims.ipynb #9b4a5078
+# %% ../../nbs/study/01_claims.ipynb #cfbd081b
 def _with_interval(name: str, values) -> str:
     "`name mean [low, high]`, with its bootstrap interval over seeds; one number for one seed."
     if not np.isfinite(values).all():
@@ -43,12 +43,12 @@ def _with_interval(name: str, values) -> str:
     mean = abs(np.mean(values))
     return f"{name} {interval(values).text(0 if mean >= 1000 else 1 if mean >= 10 else 2)}"
 
-# %% ../../nbs/study/01_claims.ipynb #ba5bc2d9
+# %% ../../nbs/study/01_claims.ipynb #80d1c472
 def claim_stated(claim: str, source: str, here: str, verdict: str) -> dict:  # claim, source, here, holds here
     "One row that does not depend on seeds: arithmetic, or a comparison of two numbers."
     return {"claim": claim, "source": source, "here": here, "holds here": verdict}
 
-# %% ../../nbs/study/01_claims.ipynb #ff1af84f
+# %% ../../nbs/study/01_claims.ipynb #ebdfd1d0
 def claim_from_interval(
     claim: str,  # a sentence
     source: str,  # its source
@@ -69,12 +69,12 @@ def claim_from_interval(
         "holds here": verdict,
     }
 
-# %% ../../nbs/study/01_claims.ipynb #c07
+# %% ../../nbs/study/01_claims.ipynb #69147cbf
 def values_by(runs: pd.DataFrame, column: str, by: str = "model") -> dict:
     "The values of a column, by those of another column that names the runs."
     return runs.set_index(by)[column].to_dict()
 
-# %% ../../nbs/study/01_claims.ipynb #7f633564
+# %% ../../nbs/study/01_claims.ipynb #f2a91544
 def is_ordered(column: str, *names, by: str = "model") -> Callable:
     "The comparison whether a column rises in the order of the names."
 
@@ -85,7 +85,7 @@ def is_ordered(column: str, *names, by: str = "model") -> Callable:
 
     return ask
 
-# %% ../../nbs/study/01_claims.ipynb #ece956ca
+# %% ../../nbs/study/01_claims.ipynb #a87a3e81
 def is_smallest(column: str, name, by: str = "model") -> Callable:
     "The comparison whether one name has the smallest value of a column."
 
@@ -96,7 +96,7 @@ def is_smallest(column: str, name, by: str = "model") -> Callable:
 
     return ask
 
-# %% ../../nbs/study/01_claims.ipynb #ae262751
+# %% ../../nbs/study/01_claims.ipynb #849f79df
 def is_smaller(column: str, over: str, under: str, limit: float = 1.0) -> Callable:
     "The comparison whether one network's value is less than `limit` times another's."
 
@@ -107,14 +107,14 @@ def is_smaller(column: str, over: str, under: str, limit: float = 1.0) -> Callab
 
     return ask
 
-# %% ../../nbs/study/01_claims.ipynb #c05b
+# %% ../../nbs/study/01_claims.ipynb #6a89afab
 #: A loss that still falls by more than this fraction per tenth of the epochs has not converged.
 STILL_FALLS = 0.01
 
 #: Explanation of the verdict “undertrained”.
 UNDERTRAINED = f"Undertrained: the total loss still falls by more than {100 * STILL_FALLS:g} % per tenth of the epochs in most runs (held-out images, over the last 30 % of the epochs), so a claim that does not hold may hold after more training."
 
-# %% ../../nbs/study/01_claims.ipynb #618291a0
+# %% ../../nbs/study/01_claims.ipynb #a29ec2fc
 def fall_at_end(history: pd.DataFrame) -> float:
     """The fraction by which the total loss of one run falls per tenth of its epochs at the end of training; NaN without
     such a loss, infinite with fewer than two epochs.
@@ -132,7 +132,7 @@ def fall_at_end(history: pd.DataFrame) -> float:
     slope = np.polyfit(late.epoch, late.loss, 1)[0]
     return float(-slope * epochs / 10 / max(late.loss.abs().mean(), 1e-12))
 
-# %% ../../nbs/study/01_claims.ipynb #c05c
+# %% ../../nbs/study/01_claims.ipynb #8596dabc
 def after_training(rows: list[dict], history: pd.DataFrame) -> pd.DataFrame:
     """A claims table in which claims that fail are called undertrained if the loss of most runs of a history still falls.
 
@@ -151,7 +151,7 @@ def after_training(rows: list[dict], history: pd.DataFrame) -> pd.DataFrame:
     claims.loc[failed, "holds here"] = f"undertrained: {how}"
     return claims
 
-# %% ../../nbs/study/01_claims.ipynb #3e9a5a17
+# %% ../../nbs/study/01_claims.ipynb #e78d24f5
 def verdict(claims: pd.DataFrame, provenance: dict) -> str:
     "A summary of the claims table in a few sentences."
     word = claims["holds here"].str.split().str[0].str.rstrip(":,")

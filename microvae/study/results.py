@@ -6,7 +6,7 @@
 __all__ = ['VARYING', 'provenance', 'Results', 'thinned', 'spread_over', 'taken_of', 'difference_of', 'tables_of',
            'compare_results', 'comparison_summary']
 
-# %% ../../nbs/study/00_results.ipynb #c03
+# %% ../../nbs/study/00_results.ipynb #523dd9d3
 import platform
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ from microvae.core.files import (
 from ..core.workers import cores
 from ..data.collection import CellImages
 
-# %% ../../nbs/study/00_results.ipynb #c05
+# %% ../../nbs/study/00_results.ipynb #a7c703dc
 def _processor() -> str:
     "The processor's name from the system."
     info = Path("/proc/cpuinfo")
@@ -39,7 +39,7 @@ def _processor() -> str:
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
-# %% ../../nbs/study/00_results.ipynb #0dcb71c4
+# %% ../../nbs/study/00_results.ipynb #c966b27c
 def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     "Profile, data, hardware with its instruction set and threads, software, date, and the commit if there is one."
     import torch
@@ -62,7 +62,7 @@ def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
         minutes=round(seconds / 60, 1),
     )
 
-# %% ../../nbs/study/00_results.ipynb #c07
+# %% ../../nbs/study/00_results.ipynb #d38d435a
 @dataclass
 class Results:
     "Results of a chapter: tables, images in [0, 1], and provenance."
@@ -109,12 +109,12 @@ class Results:
         }
         return cls(tables, read_pictures(folder / "pictures.npz"), read_json(folder / "provenance.json"))
 
-# %% ../../nbs/study/00_results.ipynb #c2af3bc1
+# %% ../../nbs/study/00_results.ipynb #3e935f7a
 def thinned(history: pd.DataFrame, rows: int = 100) -> pd.DataFrame:
     "At most `rows` rows of a table, evenly spaced, including the first and the last."
     return history.iloc[np.unique(np.linspace(0, len(history) - 1, min(rows, len(history))).round().astype(int))]
 
-# %% ../../nbs/study/00_results.ipynb #88c8d458
+# %% ../../nbs/study/00_results.ipynb #0c3f88e5
 def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     "Rows of `k` cells, in turn from each group of the column `label`."
     if label is None:
@@ -123,7 +123,7 @@ def spread_over(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     rows = np.lexsort((cells.table[label].astype(str), turn))[:k]
     return rows[np.argsort(cells.table[label].astype(str).to_numpy()[rows], kind="stable")]
 
-# %% ../../nbs/study/00_results.ipynb #c09t
+# %% ../../nbs/study/00_results.ipynb #fa6476f5
 def taken_of(name: str, cells: CellImages, asked: int, number: int) -> list[dict]:
     """The entry of the provenance for a set of which only some images were taken: name, taken, of, and the `--cells` that
     takes all, if a study with `--cells number` requests `asked` images; empty if all were taken.
@@ -133,11 +133,11 @@ def taken_of(name: str, cells: CellImages, asked: int, number: int) -> list[dict
         return []
     return [dict(name=name, taken=len(cells), of=there, cells=-(-there * number // asked))]
 
-# %% ../../nbs/study/00_results.ipynb #a6d4f507
+# %% ../../nbs/study/00_results.ipynb #0661ce13
 #: Columns whose values differ between executions.
 VARYING = ("seconds", "minutes", "run", "date", "commit", "hardware", "speed")
 
-# %% ../../nbs/study/00_results.ipynb #62c8006c
+# %% ../../nbs/study/00_results.ipynb #5bf11391
 def difference_of(recorded: pd.Series, made: pd.Series) -> float:
     "The largest difference of two columns: 0 if they are the same, infinite if a text or a missing value differs."
     if len(recorded) != len(made):
@@ -157,7 +157,7 @@ def difference_of(recorded: pd.Series, made: pd.Series) -> float:
     spread = max(np.ptp(old[finite]), 1e-3 * np.abs(old[finite]).max(), 1e-12)
     return float(apart / spread)
 
-# %% ../../nbs/study/00_results.ipynb #8c168c89
+# %% ../../nbs/study/00_results.ipynb #501b257c
 def tables_of(folder: Path) -> dict[str, Path]:
     "Tables of a folder of results by chapter and name, with or without a folder `results` between."
     found = [
@@ -169,7 +169,7 @@ def tables_of(folder: Path) -> dict[str, Path]:
         "/".join(p for p in path.relative_to(folder).with_suffix("").parts if p != "results"): path for path in found
     }
 
-# %% ../../nbs/study/00_results.ipynb #652c6af7
+# %% ../../nbs/study/00_results.ipynb #11fc71f0
 def compare_results(recorded, made) -> pd.DataFrame:
     """A row for each column of every recorded table: table, column, rows, and the difference.
 
@@ -198,7 +198,7 @@ def compare_results(recorded, made) -> pd.DataFrame:
         ]
     return pd.DataFrame(rows)
 
-# %% ../../nbs/study/00_results.ipynb #f4c50864
+# %% ../../nbs/study/00_results.ipynb #65903dd5
 def comparison_summary(found: pd.DataFrame, tolerance: float) -> str:
     "A summary of the comparison, with the columns that differ."
     off = found[found.difference > tolerance].sort_values("difference", ascending=False)

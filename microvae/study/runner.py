@@ -7,7 +7,7 @@ __all__ = ['digest', 'library_folder', 'FailedCheck', 'error_of', 'plain_traceba
            'made_by_study', 'note_failures', 'noted_failures', 'failure_summary', 'environment', 'NotebookError',
            'execute', 'parameters_of', 'check_parameters', 'self_contained', 'run_chapter', 'run_chapters']
 
-# %% ../../nbs/study/04_runner.ipynb #c02
+# %% ../../nbs/study/04_runner.ipynb #fd01200a
 import json
 import os
 import re
@@ -24,7 +24,7 @@ from ..core.progress import progress_bar
 from .chapter import THESIS, chapter_named, chapters
 from .tables import some_taken
 
-# %% ../../nbs/study/04_runner.ipynb #c04
+# %% ../../nbs/study/04_runner.ipynb #de732523
 def digest(*files, **values) -> str:
     "A hash of the content of files and of the files in folders, and of values."
     hasher = blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=12)
@@ -38,14 +38,14 @@ def digest(*files, **values) -> str:
             hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
 
-# %% ../../nbs/study/04_runner.ipynb #d053623a
+# %% ../../nbs/study/04_runner.ipynb #9973b43a
 def library_folder() -> Path:
     "The folder of the installed package."
     import microvae
 
     return Path(microvae.__file__).parent
 
-# %% ../../nbs/study/04_runner.ipynb #c05b
+# %% ../../nbs/study/04_runner.ipynb #2242fde2
 class FailedCheck(NamedTuple):
     "A cell of a notebook that ended in an error on this machine."
 
@@ -60,7 +60,7 @@ class FailedCheck(NamedTuple):
         line = f", at  {self.line}" if self.line else ""
         return f"{place}: {self.error}{line}"
 
-# %% ../../nbs/study/04_runner.ipynb #c05c
+# %% ../../nbs/study/04_runner.ipynb #47c0ecfd
 def error_of(cell) -> dict | None:
     "The error of an executed cell, or None. `sys.exit(0)` is no error."
     for output in cell.get("outputs", []):
@@ -70,12 +70,12 @@ def error_of(cell) -> dict | None:
             return output
     return None
 
-# %% ../../nbs/study/04_runner.ipynb #2a94442d
+# %% ../../nbs/study/04_runner.ipynb #a10326a8
 def plain_traceback(error) -> str:
     "The traceback of an error output, without the colours of a terminal."
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(error["traceback"]))
 
-# %% ../../nbs/study/04_runner.ipynb #db42dbf2
+# %% ../../nbs/study/04_runner.ipynb #538e511b
 def failed_checks(executed, notebook) -> list[FailedCheck]:
     "The cells of an executed notebook that ended in an error."
     failed = []
@@ -88,7 +88,7 @@ def failed_checks(executed, notebook) -> list[FailedCheck]:
         failed.append(FailedCheck(str(notebook), cell["id"], line[1].strip() if line else "", said, str(executed)))
     return failed
 
-# %% ../../nbs/study/04_runner.ipynb #c05f
+# %% ../../nbs/study/04_runner.ipynb #00d05312
 def keep_error(notebook, output, error: Exception):
     "Write a copy of a notebook with `error` as the output of the last code cell that was started, or else of the first."
     nbformat = require("nbformat", "study")
@@ -103,12 +103,12 @@ def keep_error(notebook, output, error: Exception):
     (begun[-1] if begun else code[0]).outputs.append(shown)
     replace_file(output, lambda part: nbformat.write(copy, part))
 
-# %% ../../nbs/study/04_runner.ipynb #c05h
+# %% ../../nbs/study/04_runner.ipynb #26bf0aa3
 def made_by_study() -> list[str]:
     "Folders in which `make study` records failed checks: those of the thesis' chapters, and of the site."
     return [*(f"build/quick/{c.name}" for c in chapters().values() if c.source == THESIS), "build/book"]
 
-# %% ../../nbs/study/04_runner.ipynb #39349bdf
+# %% ../../nbs/study/04_runner.ipynb #26fafc72
 def note_failures(folder, failed: list[FailedCheck]):
     "Write failed checks to `failed.json` in a folder; without failures the file is removed."
     file = Path(folder) / "failed.json"
@@ -117,13 +117,13 @@ def note_failures(folder, failed: list[FailedCheck]):
     else:
         file.unlink(missing_ok=True)
 
-# %% ../../nbs/study/04_runner.ipynb #dec0f536
+# %% ../../nbs/study/04_runner.ipynb #4b560168
 def noted_failures(folders=None) -> list[FailedCheck]:
     "Failed checks that are recorded in folders; those of `make study` if none are given."
     files = [Path(folder) / "failed.json" for folder in (made_by_study() if folders is None else folders)]
     return [FailedCheck(**check) for file in files if file.exists() for check in read_json(file)["failed"]]
 
-# %% ../../nbs/study/04_runner.ipynb #4fe29f1c
+# %% ../../nbs/study/04_runner.ipynb #a599c4c4
 def failure_summary(failed: list[FailedCheck]) -> str:
     "Failed checks with a line for each notebook, and advice."
     if not failed:
@@ -144,7 +144,7 @@ def failure_summary(failed: list[FailedCheck]) -> str:
         ]
     )
 
-# %% ../../nbs/study/04_runner.ipynb #c07
+# %% ../../nbs/study/04_runner.ipynb #e4e4ee15
 @contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
     "A context with an environment variable for new processes."
@@ -157,7 +157,7 @@ def environment(name: str, value: str) -> Iterator[None]:
         if before is not None:
             os.environ[name] = before
 
-# %% ../../nbs/study/04_runner.ipynb #f94b349a
+# %% ../../nbs/study/04_runner.ipynb #752156f4
 def _watch(progress: Path, label: str, stop: Event):
     "Show the progress file as a bar until `stop` is set."
     with progress_bar(total=1, desc=label, unit="epoch") as bar:
@@ -171,7 +171,7 @@ def _watch(progress: Path, label: str, stop: Event):
             bar.update(status["done"] - bar.n)
         bar.refresh()
 
-# %% ../../nbs/study/04_runner.ipynb #383e1b29
+# %% ../../nbs/study/04_runner.ipynb #a61fb6ad
 @contextmanager
 def _bar_of(progress, label: str):
     "A context with a bar that follows the progress file; no bar without a label and a file."
@@ -188,7 +188,7 @@ def _bar_of(progress, label: str):
         stop.set()
         watcher.join()
 
-# %% ../../nbs/study/04_runner.ipynb #c1d7da4b
+# %% ../../nbs/study/04_runner.ipynb #5b7767df
 def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going: bool, engine: str | None):
     "Execute a notebook with papermill; errors of its cells and of its kernel are in the copy."
     papermill = require("papermill", "study")
@@ -222,11 +222,11 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
             if part.exists():
                 take_place(part, output)
 
-# %% ../../nbs/study/04_runner.ipynb #2b923c54
+# %% ../../nbs/study/04_runner.ipynb #d4b4509b
 class NotebookError(MicroVAEError):
     "A cell of a notebook ended in an error."
 
-# %% ../../nbs/study/04_runner.ipynb #ccae4f03
+# %% ../../nbs/study/04_runner.ipynb #a11bb10e
 def execute(
     notebook,  # the notebook to run
     output,  # path of its executed copy
@@ -252,7 +252,7 @@ def execute(
         )
     return output
 
-# %% ../../nbs/study/04_runner.ipynb #4412fa01
+# %% ../../nbs/study/04_runner.ipynb #b10c8e2f
 def parameters_of(pairs: list[str]) -> dict:
     """Parameters of a notebook from texts NAME=VALUE; values that are JSON numbers, lists, true, false or null are parsed.
 
@@ -271,7 +271,7 @@ def parameters_of(pairs: list[str]) -> dict:
             found[name] = value
     return found
 
-# %% ../../nbs/study/04_runner.ipynb #9c373517
+# %% ../../nbs/study/04_runner.ipynb #03462a7f
 def check_parameters(notebook: Path, names):
     "Raises `ConfigError` for a parameter that a notebook does not have; papermill would only warn."
     known = [
@@ -286,7 +286,7 @@ def check_parameters(notebook: Path, names):
                 f"the page of {notebook.parent.name} has no parameter {name!r}; it has {', '.join(there)}"
             )
 
-# %% ../../nbs/study/04_runner.ipynb #c08b
+# %% ../../nbs/study/04_runner.ipynb #6a2b86ae
 def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
     "Name of each figure and table -> its number as text and its caption, from the options of cells."
     counts = {"fig": 0, "tbl": 0}
@@ -301,7 +301,7 @@ def _captions(cells: list[dict]) -> dict[str, tuple[str, str]]:
             found[name[1]] = f"{word} {counts[caption[1]]}", caption[2]
     return found
 
-# %% ../../nbs/study/04_runner.ipynb #c08c
+# %% ../../nbs/study/04_runner.ipynb #d27acefb
 def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     "Markdown without citations, boxes and links to other pages, with numbers for the names of figures and tables."
     text = re.sub(r"^:::.*\n?| ?\[@[^\]]+\]", "", text, flags=re.M)
@@ -311,7 +311,7 @@ def _standing_alone(text: str, captions: dict[str, tuple[str, str]]) -> str:
     # for a reference to another page only the word is kept
     return re.sub(r"@(fig|tbl)-[\w-]+", lambda match: {"fig": "a figure", "tbl": "a table"}[match[1]], text)
 
-# %% ../../nbs/study/04_runner.ipynb #51ffbf07
+# %% ../../nbs/study/04_runner.ipynb #b4e1ea83
 def self_contained(notebook: dict) -> dict:
     "An executed notebook with numbered captions below figures and tables, and references to these numbers."
     captions = _captions(notebook["cells"])
@@ -331,7 +331,7 @@ def self_contained(notebook: dict) -> dict:
             cells.append(dict(cell_type="markdown", id=f"caption-{name[1]}"[:64], metadata={}, source=text))
     return notebook | {"cells": cells}
 
-# %% ../../nbs/study/04_runner.ipynb #c10
+# %% ../../nbs/study/04_runner.ipynb #c33e0f27
 def run_chapter(
     name: str,
     profile: str = "quick",  # quick, standard or paper
@@ -372,7 +372,7 @@ def run_chapter(
     write_json(stamp, dict(digest=mark))
     return True
 
-# %% ../../nbs/study/04_runner.ipynb #b55b8164
+# %% ../../nbs/study/04_runner.ipynb #36ee22cf
 def run_chapters(
     names: list[str],  # the thesis' chapters if empty
     profile: str,

@@ -6,7 +6,7 @@
 __all__ = ['HEADINGS', 'as_markdown', 'show_table', 'show_figure', 'mean_and_range', 'some_taken', 'caption_source',
            'other_images', 'empirical_kl_table', 'longest_results', 'all_claims', 'compare_chapters', 'plot_comparison']
 
-# %% ../../nbs/study/03_tables.ipynb #c02
+# %% ../../nbs/study/03_tables.ipynb #12a6b8a8
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..core.style import PALETTE, styled
 from .chapter import chapter_named
 from .results import Results
 
-# %% ../../nbs/study/03_tables.ipynb #c03
+# %% ../../nbs/study/03_tables.ipynb #6e0e611e
 def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     "A Markdown table without an index; numbers have thousands separators and the given digits."
 
@@ -37,14 +37,14 @@ def as_markdown(table: pd.DataFrame, digits: int = 2) -> str:
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
-# %% ../../nbs/study/03_tables.ipynb #d60dbffe
+# %% ../../nbs/study/03_tables.ipynb #28473532
 def show_table(table: pd.DataFrame, digits: int = 2):
     "Display a table of a report."
     from IPython.display import Markdown
 
     return Markdown(as_markdown(table, digits))
 
-# %% ../../nbs/study/03_tables.ipynb #e1643d45
+# %% ../../nbs/study/03_tables.ipynb #e9a9348c
 def show_figure(finding: str = ""):
     "Show the current figure, with an optional sentence that the book adds to its caption."
     from IPython.display import Markdown, display
@@ -54,7 +54,7 @@ def show_figure(finding: str = ""):
     if finding:
         display(Markdown(finding))
 
-# %% ../../nbs/study/03_tables.ipynb #c4b56fdd
+# %% ../../nbs/study/03_tables.ipynb #f7d3195c
 def mean_and_range(
     runs: pd.DataFrame,
     by: list[str],  # columns that name a row
@@ -75,7 +75,7 @@ def mean_and_range(
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
 
-# %% ../../nbs/study/03_tables.ipynb #7e18dd3a
+# %% ../../nbs/study/03_tables.ipynb #436419af
 def some_taken(provenance: dict) -> str:
     "Sets of which only some images were taken, and the option that takes all; empty if all were taken."
     return " ".join(
@@ -83,7 +83,7 @@ def some_taken(provenance: dict) -> str:
         for part in provenance.get("taken", [])
     )
 
-# %% ../../nbs/study/03_tables.ipynb #bda09c16
+# %% ../../nbs/study/03_tables.ipynb #49660283
 def caption_source(provenance: dict) -> str:
     "Provenance of a chapter's results, and how many of the available images were taken."
     p = provenance
@@ -93,7 +93,7 @@ def caption_source(provenance: dict) -> str:
     )
     return " ".join(filter(None, [source, some_taken(p)]))
 
-# %% ../../nbs/study/03_tables.ipynb #04c8e364
+# %% ../../nbs/study/03_tables.ipynb #abd7ea06
 def other_images(results: Results) -> str:
     "A notice if a chapter ran on other images than its source; empty otherwise."
     p = results.provenance
@@ -109,7 +109,7 @@ def other_images(results: Results) -> str:
         "on your images does not contradict the thesis."
     )
 
-# %% ../../nbs/study/03_tables.ipynb #c18
+# %% ../../nbs/study/03_tables.ipynb #40279cc1
 def empirical_kl_table(
     runs: pd.DataFrame,  # runs with two latent dimensions, columns beta and empirical_kl_*
     thesis: dict[float, tuple[float, float]],  # β -> the thesis' two values
@@ -129,7 +129,7 @@ def empirical_kl_table(
         )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/study/03_tables.ipynb #8d3f9a10
+# %% ../../nbs/study/03_tables.ipynb #bcfe0a27
 def longest_results(
     chapter: str, roots=("results/paper", "results/standard", "build/paper", "build/standard", "build/quick")
 ) -> Path | None:
@@ -142,7 +142,7 @@ def longest_results(
                 return folder
     return None
 
-# %% ../../nbs/study/03_tables.ipynb #30067243
+# %% ../../nbs/study/03_tables.ipynb #b1db35de
 def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
     "Chapter -> its claims, with a column that names the chapter, and the provenance of its results."
     found = {}
@@ -151,7 +151,7 @@ def all_claims(names: list[str]) -> dict[str, tuple[pd.DataFrame, dict]]:
         found[name] = chapter_named(name).claims(results).assign(chapter=name), results.provenance
     return found
 
-# %% ../../nbs/study/03_tables.ipynb #8ae87d46
+# %% ../../nbs/study/03_tables.ipynb #249c5efb
 #: Columns of the comparison, with their headings.
 HEADINGS = {
     "chapter": "chapter",
@@ -173,7 +173,7 @@ HEADINGS = {
     "variety": "variety",
 }
 
-# %% ../../nbs/study/03_tables.ipynb #02c400bf
+# %% ../../nbs/study/03_tables.ipynb #530340ef
 def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     "A row for each training of every chapter, from the folders of their results, mean over seeds."
     parts = []
@@ -189,7 +189,7 @@ def compare_chapters(folders: dict[str, Path]) -> pd.DataFrame:
     numbers = [column for column in HEADINGS if column not in named]
     return whole.groupby(named, sort=False)[numbers].mean().reset_index()[list(HEADINGS)]
 
-# %% ../../nbs/study/03_tables.ipynb #0f8d514a
+# %% ../../nbs/study/03_tables.ipynb #7e9b77ca
 def plot_comparison(table: pd.DataFrame) -> Figure:
     "Plot PSNR and variety against the compression."
     with styled():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'settings_of', 'TensorBoard', 'MLflow', 'WandB', 'logged']
 
-# %% ../../nbs/training/06_loggers.ipynb #c03
+# %% ../../nbs/training/06_loggers.ipynb #c017dd0e
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import FileError, require, unknown_name
 from .config import RunConfig
 
-# %% ../../nbs/training/06_loggers.ipynb #c04
+# %% ../../nbs/training/06_loggers.ipynb #b178168e
 def settings_of(config: RunConfig) -> dict:
     "A config as a flat dictionary of plain values for loggers: model.latent_dim, objective.beta, ..."
     return {
@@ -26,7 +26,7 @@ def settings_of(config: RunConfig) -> dict:
         if name not in ("fingerprint", "preprocessing")
     }
 
-# %% ../../nbs/training/06_loggers.ipynb #c2f6ff13
+# %% ../../nbs/training/06_loggers.ipynb #89f024b7
 class TensorBoard:
     "Curves as events in a folder."
 
@@ -46,7 +46,7 @@ class TensorBoard:
     def close(self):
         self.writer.close()
 
-# %% ../../nbs/training/06_loggers.ipynb #11aa5fa5
+# %% ../../nbs/training/06_loggers.ipynb #1adee164
 class MLflow:
     "A run in a tracking store; a file in the folder if none is configured."
 
@@ -74,7 +74,7 @@ class MLflow:
     def close(self):
         self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
 
-# %% ../../nbs/training/06_loggers.ipynb #1a716869
+# %% ../../nbs/training/06_loggers.ipynb #e58a216b
 class WandB:
     "A run of Weights & Biases, offline unless WANDB_MODE is set."
 
@@ -96,11 +96,11 @@ class WandB:
     def close(self):
         self.run.finish()
 
-# %% ../../nbs/training/06_loggers.ipynb #854bfdba
+# %% ../../nbs/training/06_loggers.ipynb #2fbcb383
 #: Loggers by name.
 LOGGERS: dict[str, Any] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
 
-# %% ../../nbs/training/06_loggers.ipynb #2fb4f4cd
+# %% ../../nbs/training/06_loggers.ipynb #441c05f3
 @contextmanager
 def logged(
     name: str | None,  # tensorboard, mlflow or wandb; None logs nothing

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stackable', 'in_stacks', 'Rows', 'Stack', 'train_stacked']
 
-# %% ../../nbs/training/08_stack.ipynb #c03
+# %% ../../nbs/training/08_stack.ipynb #1c784683
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from .config import RunConfig
 from .engine import AT_ONCE, Loop
 from .step import as_one_vector, elbo_settings, replayed, views
 
-# %% ../../nbs/training/08_stack.ipynb #c05
+# %% ../../nbs/training/08_stack.ipynb #fc8e3842
 def stackable(config: RunConfig) -> tuple | None:
     "The key that runs must share to be stacked; None for a run that cannot be stacked."
     model = config.model
@@ -52,7 +52,7 @@ def stackable(config: RunConfig) -> tuple | None:
         ),
     )
 
-# %% ../../nbs/training/08_stack.ipynb #374aa757
+# %% ../../nbs/training/08_stack.ipynb #b3f079ee
 def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
     "Unfinished runs in groups that can be stacked: of one kind, with the same number of epochs done."
     stacks = defaultdict(list)
@@ -61,7 +61,7 @@ def in_stacks(loops: list[Loop]) -> list[list[Loop]]:
         stacks[(number,) if kind is None else (kind, len(loop.rows))].append(loop)
     return list(stacks.values())
 
-# %% ../../nbs/training/08_stack.ipynb #ad5e0f01
+# %% ../../nbs/training/08_stack.ipynb #11b5de70
 class Rows:
     "Weights, gradients and Adam's state of several runs, a row for each."
 
@@ -118,7 +118,7 @@ class Rows:
                 theirs.setdefault(name, torch.zeros_like(loop.step.weights))
                 self._copy(theirs[name], mine[name], loop, back=True)
 
-# %% ../../nbs/training/08_stack.ipynb #c07
+# %% ../../nbs/training/08_stack.ipynb #e362e4e2
 class Stack:
     "Runs of one kind that share their steps, with the same number of epochs done."
 
@@ -220,7 +220,7 @@ class Stack:
             found.append(torch.stack([reconstruction, kl], 1))
         return torch.stack(found)
 
-# %% ../../nbs/training/08_stack.ipynb #c09
+# %% ../../nbs/training/08_stack.ipynb #d6edb5b3
 def train_stacked(
     loops: list[Loop],
     images: Tensor,  # on the device of the runs
@@ -234,7 +234,7 @@ def train_stacked(
     for stack in in_stacks(loops):
         _train_stack(stack, images, held, after_epoch)
 
-# %% ../../nbs/training/08_stack.ipynb #e72b629d
+# %% ../../nbs/training/08_stack.ipynb #5a35f233
 def _train_stack(loops: list[Loop], images: Tensor, held: Tensor | None, after_epoch):
     "Train runs of one kind, in halves if memory is short."
     stack = None

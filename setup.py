@@ -15,34 +15,7 @@ def requirements(key: str) -> list[str]:
     return cfg.get(key, "").split()
 
 
-extras = {
-    name: requirements(f"{name}_requirements")
-    for name in (
-        "study",
-        "book",
-        "tracks",
-        "cluster",
-        "excel",
-        "czi",
-        "lif",
-        "nd2",
-        "fetch",
-        "cellpose",
-        "bench",
-        "search",
-        "maps",
-        "batches",
-        "onnx",
-        "anndata",
-        "omezarr",
-        "hub",
-        "napari",
-        "tensorboard",
-        "mlflow",
-        "wandb",
-        "dev",
-    )
-}
+extras = {key.removesuffix("_requirements"): requirements(key) for key in cfg if key.endswith("_requirements")}
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],

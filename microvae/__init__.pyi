@@ -16,6 +16,7 @@ from microvae.data.preprocessing import SubtractBackground as SubtractBackground
 from microvae.data.preprocessing import FlatField as FlatField
 from microvae.data.preprocessing import Denoise as Denoise
 from microvae.data.readers import open_image as open_image
+from microvae.data.objects import read_objects as read_objects
 from microvae.data.tables import join_table as join_table
 from microvae.data.images import load_images as load_images
 from microvae.data.simulate import memory_b as memory_b
@@ -109,6 +110,7 @@ from microvae.evaluation.pictures import plot_errors as plot_errors
 from microvae.evaluation.pictures import plot_map as plot_map
 from microvae.app.estimator import MicroVAE as MicroVAE
 from microvae.app.card import list_runs as list_runs
+from microvae.app.annotation import annotate as annotate
 from microvae.app.outputs import embedding as embedding
 from microvae.app.outputs import write_embedding as write_embedding
 from microvae.app.outputs import read_embedding as read_embedding

@@ -178,3 +178,21 @@ def test_masks_at_the_command_line(images, tmp_path):
     cells = mv.load_images(tmp_path / "images.zarr")
     assert cells.channels == ("channel 1", "mask")
     assert cells.table.object.tolist() == list(BOXES) * 2
+
+
+def test_clusters_find_their_way_back_to_qupath(images, tmp_path):
+    "A table of cells of QuPath's objects gives the same objects, with their own ids and outlines."
+    write_qupath(images)
+    done("crop", images, "--labels", "*.geojson", "--size", 24, cwd=tmp_path)
+    cells = mv.load_images(tmp_path / "images.zarr")
+    table = cells.table.assign(cluster=["x", "y", "x"] * 2, latent_1=0.5)
+    table.to_csv(tmp_path / "codes.csv", index=False)
+    where = ("--images", images, "--labels", "*.geojson")
+    done("annotate", "codes.csv", "back", "--kind", "geojson", "--by", "cluster", *where, cwd=tmp_path)
+    before = json.loads((images / "two.tif.geojson").read_text())["features"]
+    after = json.loads((tmp_path / "back" / "two.geojson").read_text())["features"]
+    assert [feature["id"] for feature in after] == [feature["id"] for feature in before]
+    assert [feature["geometry"] for feature in after] == [feature["geometry"] for feature in before]
+    names = [feature["properties"]["classification"]["name"] for feature in after]
+    assert names == ["cluster: x", "cluster: y", "cluster: x"]
+    assert "exists" in refused("annotate", "codes.csv", "back", *where, cwd=tmp_path)

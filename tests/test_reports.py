@@ -6,7 +6,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
-from test_study import microvae
+from test_study import check_refused, figures_in, microvae
 
 from microvae.data.catalogue import load
 
@@ -67,12 +67,9 @@ def test_a_chapter_runs_on_a_folder_of_images(chapter, tmp_path, root, kept):
     assert runs[["parameters", "seconds", "psnr", "ssim", "pixel_error"]].notna().all().all()
     provenance = json.loads((results / "provenance.json").read_text())
     assert provenance["cells"] == 48 or chapter == "faces_and_digits"
-    executed = json.loads((tmp_path / "out" / chapter / "notebook.ipynb").read_text())
-    assert (
-        sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
-        >= 5
-    )
-    text = json.dumps(executed, ensure_ascii=False)
+    notebook = tmp_path / "out" / chapter / "notebook.ipynb"
+    assert figures_in(notebook) >= 5
+    text = notebook.read_text()
     assert "claims, **" in text
     assert chapter != "surfaces" or "without settings of a laser" in text
 
@@ -103,17 +100,9 @@ def test_a_chapter_with_normal_images_only(chapter, tmp_path, root, kept):
 
 
 def test_a_wrong_request_is_a_sentence(tmp_path, root, kept):
-    for words, part in [
+    requests = [
         (("surface",), "surfaces"),
         (("brain", "--profile", "fast"), "quick"),
         (("endoscopy", "--data", tmp_path / "nothing"), "nothing"),
-    ]:
-        done = microvae(
-            "study",
-            *words,
-            *kept,
-            cwd=root,
-        )
-        assert done.returncode == 2, done.stderr
-        assert part in done.stderr, done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
+    ]
+    check_refused(requests, kept, root)

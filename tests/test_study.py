@@ -26,6 +26,21 @@ def microvae(*words, cwd):
     )
 
 
+def figures_in(notebook: Path) -> int:
+    "How many pictures an executed notebook holds."
+    cells = json.loads(notebook.read_text())["cells"]
+    return sum("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+
+
+def check_refused(requests, kept, root):
+    "Each request, words after `microvae study`, ends with exit code 2 and a sentence that has a part."
+    for words, part in requests:
+        done = microvae("study", *words, *kept, cwd=root)
+        assert done.returncode == 2, done.stderr
+        assert part in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+
+
 def test_chapter_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     "A user's own images go through the same notebook by parameter alone, and a second call does nothing."
     folder = tmp_path / "crops"
@@ -53,12 +68,9 @@ def test_chapter_runs_on_a_folder_of_tiffs(tmp_path, root, kept):
     assert set(runs.model) == {"depth2", "depth3", "depth4"}
     provenance = json.loads((tmp_path / "out" / "image_size" / "results" / "provenance.json").read_text())
     assert provenance["image_shape"] == [1, 24, 24]
-    executed = json.loads((tmp_path / "out" / "image_size" / "notebook.ipynb").read_text())
-    assert (
-        sum("image/png" in output.get("data", {}) for cell in executed["cells"] for output in cell.get("outputs", []))
-        >= 4
-    )
-    page = "\n".join(markdown_of(executed))
+    notebook = tmp_path / "out" / "image_size" / "notebook.ipynb"
+    assert figures_in(notebook) >= 4
+    page = "\n".join(markdown_of(json.loads(notebook.read_text())))
     assert "24×24 pixels with the channel channel 1" in page
     assert "The thesis' claims on other images" in page
     assert "50 were taken; --cells 60 takes all" in page

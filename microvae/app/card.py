@@ -19,7 +19,7 @@ import torch
 from pyarrow.parquet import ParquetFile
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, checked
-from ..core.files import read_json, regular_file, unreadable
+from ..core.files import read_json, reading, regular_file
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.images import load_images
@@ -118,17 +118,14 @@ def _losses_of(home: str, config: RunConfig) -> dict:
     path = f"{home}/history.parquet"
     if not os.path.exists(path):
         return {}
-    try:
-        with ParquetFile(regular_file(path)) as file:
-            if not 0 < file.metadata.num_rows <= config.training.epochs:
-                raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
-            table = file.read(use_threads=False)
+    with reading(path), ParquetFile(regular_file(path)) as file:
+        if not 0 < file.metadata.num_rows <= config.training.epochs:
+            raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
+        table = file.read(use_threads=False)
         history = {name: table[name].to_numpy() for name in table.column_names}
         totals = judged(history, config.objective.beta)
         kept = int(np.argmin(totals)) if config.training.keep_best else -1
         return {name: float(history[name][kept]) for name in LOSSES if name in history}
-    except Exception as error:
-        raise unreadable(path, error) from error
 
 # %% ../../nbs/app/01_card.ipynb #b694ff4f
 #: Columns of a list of runs that come from a config, and from a card.
@@ -150,12 +147,9 @@ def list_runs(folder: str | os.PathLike) -> pd.DataFrame:
     """
     folder = Path(folder)
     rows = []
-    places = (
-        [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-        if folder.is_dir()
-        else []
-    )
-    for home in places:
+    for home in os.scandir(folder) if folder.is_dir() else ():
+        if not home.is_dir() or home.name.startswith("."):
+            continue
         try:
             changed = os.stat(f"{home.path}/config.json").st_mtime
         except OSError:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'Parts',
-           'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
-           'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
+           'levels', 'thumbnail_size', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json', 'decoder_kind',
+           'explorer_page', 'write_explorer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #02a0f59d
 import gzip
@@ -70,6 +70,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
     sheets = []
     for start in range(0, len(cells), across * down):
         part = cells[start : start + across * down]
+<<<<<<< /tmp/tmpiuxmii02.txt
         tiles = np.concatenate(
             [levels(part[i : i + 2000].resized(height, width).images[:], display) for i in range(0, len(part), 2000)]
         )
@@ -79,6 +80,28 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
                 tile
             )
         sheets.append(_webp(sheet, small))
+||||||| /tmp/tmpnldbhyg_.txt
+        tiles = np.concatenate(
+            [
+                levels(part[i : i + 2000].in_memory().resized(height, width).images, display)
+                for i in range(0, len(part), 2000)
+            ]
+        )
+        sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
+        for k, tile in enumerate(tiles):
+            sheet[k // across * height : (k // across + 1) * height, k % across * width : (k % across + 1) * width] = (
+                tile
+            )
+        sheets.append(_webp(sheet, small))
+=======
+        rows = -(-len(part) // across)
+        tiles = np.zeros((rows * across, height, width, 3), np.uint8)
+        for i in range(0, len(part), 2000):
+            some = part[i : i + 2000].in_memory().resized(height, width).images
+            tiles[i : i + len(some)] = levels(some, display)
+        sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
+        sheets.append(_webp(sheet.reshape(rows * height, across * width, 3), small))
+>>>>>>> /tmp/tmpo9wshj3o.txt
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #b717d33e
@@ -195,11 +218,8 @@ def decoder_kind(model: Model, asked: str = "auto") -> str:
     if asked != "auto":
         return asked
     size = 4 * sum(p.numel() for p in model.network.decoder.parameters())
-    return (
-        "onnx"
-        if find_spec("onnxscript") and find_spec("onnxruntime") and size <= LARGEST_DECODER and not pose_normalised
-        else "atlas"
-    )
+    installed = find_spec("onnxscript") and find_spec("onnxruntime")
+    return "onnx" if installed and size <= LARGEST_DECODER and not pose_normalised else "atlas"
 
 # %% ../../nbs/app/04_explorer.ipynb #605691df
 def _network(model: Model) -> bytes:
@@ -214,6 +234,7 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
     codes = view.codes_at(lattice((low[0], high[0], low[1], high[1]), steps))
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
+<<<<<<< /tmp/tmpiuxmii02.txt
     made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width)
     picture = (
         levels(made.images[:], display)
@@ -222,6 +243,21 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
         .reshape(steps * height, steps * width, 3)
     )
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
+||||||| /tmp/tmpnldbhyg_.txt
+    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images
+    picture = (
+        levels(made, display)
+        .reshape(steps, steps, height, width, 3)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(steps * height, steps * width, 3)
+    )
+    return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
+=======
+    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images
+    tiles = levels(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
+    picture = _webp(tiles.reshape(steps * height, steps * width, 3), False)
+    return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
+>>>>>>> /tmp/tmpo9wshj3o.txt
 
 # %% ../../nbs/app/04_explorer.ipynb #5170399f
 def _first_colour(known: list[dict]) -> int:
@@ -250,16 +286,12 @@ def explorer_page(
     places = view.place(values)
     about: dict = {}
     blobs: dict = {}
-    for part in (
-        _map_parts(values, view, places),
-        _table_parts(codes, colour),
-        _picture_parts(model, cells, view, places, kind),
-    ):
+    pictures = _picture_parts(model, cells, view, places, kind)
+    for part in (_map_parts(values, view, places), _table_parts(codes, colour), pictures):
         about |= part[0]
         blobs |= {name: _text(content) for name, content in part[1].items()}
-    about |= dict(
-        n=len(cells), name=cells.name, image_shape=list(model.network.image_shape), palette=PALETTE, missing=MISSING
-    )
+    about |= dict(n=len(cells), name=cells.name, image_shape=list(model.network.image_shape))
+    about |= dict(palette=PALETTE, missing=MISSING)
     template = Environment(autoescape=True).from_string(asset("explorer.html"))
     return template.render(
         title=title or f"{model.card['data']['name']}: the map of {len(cells):,} cells",

@@ -18,8 +18,8 @@ import pandas as pd
 import tifffile
 
 from .card import preprocessed_alike
-from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
-from ..core.files import check_promise, read_table, regular_file, replace_file, unreadable, write_table
+from ..core.errors import ConfigError, ImageError, checked, in_a_line, require, unknown_name
+from ..core.files import check_promise, read_table, reading, regular_file, replace_file, write_table
 from ..core.style import write_figure
 from ..data.collection import CellImages
 from ..evaluation.anomaly import SCORES, anomaly_scores
@@ -167,13 +167,9 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
     path = Path(path)
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
-        try:
+        with reading(path):
             check_hdf5(regular_file(path))
             data = anndata.read_h5ad(path)
-        except MicroVAEError:
-            raise
-        except Exception as error:
-            raise unreadable(path, error) from error
         codes = data.obs.reset_index(drop=True)
         for part, word in (("X_microvae", "latent"), ("X_map", "map")):
             for i, column in enumerate(np.asarray(data.obsm[part]).T if part in data.obsm else ()):
@@ -229,15 +225,9 @@ def write_reconstructions(path, model: Model, cells: CellImages) -> Path:
         return CellImages(made, cells.table, cells.channels, f"{cells.name}, reconstructed", cells.about).save(path)
     if path.suffix == ".png":
         return write_figure(path, plot_errors(cells.images[:], made, cells.channels))
-    return replace_file(
-        path,
-        lambda part: tifffile.imwrite(
-            part,
-            made,
-            imagej=True,
-            metadata={"axes": "TCYX", "Labels": [f"cell {i}" for i in range(len(made)) for _ in cells.channels]},
-        ),
-    )
+    labels = [f"cell {i}" for i in range(len(made)) for _ in cells.channels]
+    about = {"axes": "TCYX", "Labels": labels}
+    return replace_file(path, lambda part: tifffile.imwrite(part, made, imagej=True, metadata=about))
 
 # %% ../../nbs/app/02_outputs.ipynb #2392d24a
 def find_outliers(
@@ -265,7 +255,5 @@ def find_outliers(
 def plot_outliers(cells: CellImages, table: pd.DataFrame, shown: int = 16):
     "Show the cells with the highest and with the lowest scores."
     rows = table.row_id.to_numpy()
-    return plot_images(
-        {"highest scores": cells[rows[:shown]].images[:], "lowest scores": cells[rows[::-1][:shown]].images[:]},
-        channels=cells.channels,
-    )
+    ends = {"highest scores": rows[:shown], "lowest scores": rows[::-1][:shown]}
+    return plot_images({name: cells[some].images[:] for name, some in ends.items()}, channels=cells.channels)

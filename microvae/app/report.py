@@ -78,27 +78,20 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         "Eight cells, their reconstructions, and the difference: blue where the reconstruction is too dark, red where it is too bright.",
         plot_errors(random.images[:], made, cells.channels),
     )
-    yield Figured(
-        "The map",
-        "Each cell as a point, and images of cells at their points.",
-        plot_map(places, cells, colour, name=view.name),
-    )
+    caption = "Each cell by its code, and cells where they lie."
+    yield Figured("The map", caption, plot_map(places, cells, colour, name=view.name))
     if model.latent_dim > 1:
         bounds = limits(places)
-        drawn = decoded(model.network, view.codes_at(lattice(bounds, 9)))
+        drawn = decoded(model.network, view.codes_at(lattice(bounds, 9))).reshape(9, 9, *model.image_shape)
         names = (f"{view.name} 1", f"{view.name} 2")
-        yield Figured(
-            "Decoded",
-            "Decoded images on a grid over the map.",
-            plot_grid(drawn.reshape(9, 9, *model.image_shape), 0, cells.channels, names, bounds),
-        )
+        grid = plot_grid(drawn, 0, cells.channels, names, bounds)
+        yield Figured("Decoded", "What the model draws at each place of the map.", grid)
     most = widest(values, 6)
+    along = traversals(model.network, 9, 2.5, axes=most)
     yield Figured(
         "Along each dimension",
         "Decoded images from −2.5 to 2.5 along the dimensions that vary most.",
-        plot_traversals(
-            traversals(model.network, 9, 2.5, axes=most), [f"latent {axis + 1}" for axis in most], 2.5, cells.channels
-        ),
+        plot_traversals(along, [f"latent {axis + 1}" for axis in most], 2.5, cells.channels),
     )
     scores = anomaly_scores(model.network, some := cells.sample(2000))
     order = np.argsort(scores)

@@ -4,12 +4,16 @@
 
 # %% auto #0
 __all__ = ['CHANGES', 'COUNTS', 'plain_watershed', 'segmentation_scores', 'cross_validated', 'segmentation_summary', 'made_field',
-           'field_speed', 'reading_speed', 'peak_memory', 'storage_speed', 'run_benchmarks']
+           'seconds_of', 'field_speed', 'reading_speed', 'peak_memory', 'storage_speed', 'keep_tables',
+           'run_benchmarks']
 
 # %% ../../nbs/book/02_benchmarks.ipynb #2282fff5
 import re
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -90,18 +94,9 @@ def segmentation_scores(
     "A row for each field and method: true positives, false positives and false negatives at IoU 0.5."
     fields = list_fields(source, labels=labels)
     with ProcessPoolExecutor(workers or cores(), get_context("spawn")) as pool:
-        rows = [
-            row
-            for rows in progress_bar(
-                pool.map(_score_field, fields, chunksize=4),
-                total=len(fields),
-                desc="fields",
-                unit="field",
-                disable=not progress,
-            )
-            for row in rows
-        ]
-    return pd.DataFrame(rows)
+        scored = pool.map(_score_field, fields, chunksize=4)
+        bar = progress_bar(scored, total=len(fields), desc="fields", unit="field", disable=not progress)
+        return pd.DataFrame(chain.from_iterable(bar))
 
 # %% ../../nbs/book/02_benchmarks.ipynb #5ceea798
 COUNTS = ["found", "wrong", "missed"]
@@ -128,27 +123,18 @@ def cross_validated(scores: pd.DataFrame, k: int = 5, seed: int = 0) -> tuple[pd
 def segmentation_summary(scores: pd.DataFrame) -> pd.DataFrame:
     "F1 of every method, and of the cross-validated choice: mean over images, and pooled."
     held, _ = cross_validated(scores)
-    rows = [dict(method="chosen on other fields (cross-validated)", counts=held[COUNTS])] + [
-        dict(method=name, counts=part[COUNTS]) for name, part in scores.groupby("method", sort=False)
-    ]
     shipped = scores[scores.method == "as shipped"].sort_values("field")
-    rows += [
-        dict(
-            method="as shipped, on the half of the fields that its settings were searched on",
-            counts=shipped[COUNTS][0::2],
-        ),
-        dict(method="as shipped, on the other half", counts=shipped[COUNTS][1::2]),
-    ]
-    return pd.DataFrame(
-        [
-            dict(
-                method=row["method"],
-                **dict(zip(("F1, mean of images", "F1, pooled"), f1_scores(row["counts"]))),
-                **row["counts"].sum().astype(int),
-            )
-            for row in rows
-        ]
-    )
+    parts = {
+        "chosen on other fields (cross-validated)": held,
+        **dict(list(scores.groupby("method", sort=False))),
+        "as shipped, on the half of the fields that its settings were searched on": shipped[0::2],
+        "as shipped, on the other half": shipped[1::2],
+    }
+    rows = []
+    for method, part in parts.items():
+        f1 = dict(zip(("F1, mean of images", "F1, pooled"), f1_scores(part[COUNTS])))
+        rows.append(dict(method=method, **f1, **part[COUNTS].sum().astype(int)))
+    return pd.DataFrame(rows)
 
 # %% ../../nbs/book/02_benchmarks.ipynb #c887952e
 def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
@@ -167,7 +153,7 @@ def made_field(seed: int = 0, side: int = 1000, cells: int = 300) -> np.ndarray:
     return noisy.clip(0, 65535).astype(np.uint16)
 
 # %% ../../nbs/book/02_benchmarks.ipynb #f6ccb9b8
-def _seconds(call, times: int) -> float:
+def seconds_of(call: Callable[[], object], times: int = 1) -> float:
     "The median time of several calls, in seconds."
     spent = []
     for _ in range(times):
@@ -190,7 +176,7 @@ def field_speed(fields: int = 8, workers=(1, 2)) -> pd.DataFrame:
         for count in workers:
             with ProcessPoolExecutor(count, get_context("spawn")) as pool:
                 list(pool.map(job, listed[:count]))
-                seconds = _seconds(lambda: list(pool.map(job, listed)), 3)
+                seconds = seconds_of(lambda: list(pool.map(job, listed)), 3)
             rows.append({"processes": count, "fields/s": fields / seconds})
     return pd.DataFrame(rows)
 
@@ -208,25 +194,17 @@ def reading_speed(n: int = 2000, side: int = 20) -> pd.DataFrame:
         for i in range(n):
             tifffile.imwrite(f"{folder}/{i}.tif", (images[i, 0] * 65535).astype(np.uint16))
         files = list_fields(folder)
-        tiff = n / _seconds(lambda: [f.read() for f in files], 3)
+        tiff = n / seconds_of(lambda: [f.read() for f in files], 3)
         stored, _, _ = read_stored(
             write_stored(Path(folder) / "s.zarr", images, pd.DataFrame({"cell": range(len(images))}), {})
         )
-        zarr = len(images) / _seconds(lambda: [None for _ in stored.batches(64, seed=0)], 3)
+        zarr = len(images) / seconds_of(lambda: [None for _ in stored.batches(64, seed=0)], 3)
         config = RunConfig(training=Training(epochs=1, batch_size=64))
-        train = {
-            name: len(images) / _seconds(lambda: fit("adaptable", cells, config, validation=None, progress=False), 3)
-            for name, cells in {
-                "training, images in memory": CellImages(images),
-                "training, streamed from Zarr": CellImages(stored),
-            }.items()
-        }
-    return pd.DataFrame(
-        [
-            {"what": name, "images/s": rate}
-            for name, rate in {"decoded from TIFF": tiff, "decoded from Zarr": zarr, **train}.items()
-        ]
-    )
+        rates = {"decoded from TIFF": tiff, "decoded from Zarr": zarr}
+        for place, kept in (("images in memory", images), ("streamed from Zarr", stored)):
+            train = partial(fit, "adaptable", CellImages(kept), config, validation=None, progress=False)
+            rates[f"training, {place}"] = len(images) / seconds_of(train, 3)
+    return pd.DataFrame(rates.items(), columns=["what", "images/s"])
 
 # %% ../../nbs/book/02_benchmarks.ipynb #cb97b632
 def peak_memory() -> float:
@@ -243,7 +221,7 @@ def peak_memory() -> float:
 
 # %% ../../nbs/book/02_benchmarks.ipynb #ff1396ed
 def _store_many(path: str, n: int, side: int) -> dict:
-    "Write and stream a large set in a separate process; seconds, and peak memory."
+    "Write and stream a large set in a process of its own: crops a second, and the most memory that it took."
     table = pd.DataFrame({"cell": range(50_000)})
     block = 50_000
     random = np.random.default_rng(0)
@@ -253,45 +231,38 @@ def _store_many(path: str, n: int, side: int) -> dict:
         write_stored(path, images[: min(block, n - i)], table[: min(block, n - i)], {}, append=i > 0)
     written = perf_counter()
     seen = sum(len(batch) for batch in read_stored(path)[0].batches(256, seed=0))
-    return dict(
-        crops=seen,
-        written=n / (written - start),
-        streamed=seen / (perf_counter() - written),
-        gigabytes=peak_memory(),
-    )
+    return {
+        "crops": seen,
+        "written/s": round(n / (written - start)),
+        "streamed/s": round(seen / (perf_counter() - written)),
+        "most memory (GB)": peak_memory(),
+    }
 
 # %% ../../nbs/book/02_benchmarks.ipynb #2aae4da7
 def storage_speed(n: int = 1_000_000, side: int = 20) -> pd.DataFrame:
     """Crops per second written to Zarr and streamed for one epoch in random order, and the peak memory of the process."""
     with TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        made = pool.submit(_store_many, f"{folder}/many.zarr", n, side).result()
-    return pd.DataFrame(
-        [
-            {
-                "crops": made["crops"],
-                "written/s": round(made["written"]),
-                "streamed/s": round(made["streamed"]),
-                "most memory (GB)": made["gigabytes"],
-            }
-        ]
-    )
+        return pd.DataFrame([pool.submit(_store_many, f"{folder}/many.zarr", n, side).result()])
 
-# %% ../../nbs/book/02_benchmarks.ipynb #eafc4e34
+# %% ../../nbs/book/02_benchmarks.ipynb #9ec011e6
+def keep_tables(out, tables: dict[str, pd.DataFrame], about: dict) -> Path:
+    "Print tables, and keep them as CSV with what machine they come from."
+    out = Path(out)
+    for name, table in tables.items():
+        write_table(out / f"{name}.csv", table.round(4))
+        print(f"{name}\n{table.round(3).to_string(index=False)}\n")
+    write_json(out / "provenance.json", about)
+    return out
+
+# %% ../../nbs/book/02_benchmarks.ipynb #227f6964
 def run_benchmarks(source=None, labels: str = "*_labels.tif", out="results/benchmarks") -> Path:
     """Run the benchmarks of speed and, if a folder of fields with labels is given, of segmentation; write tables as CSV,
     with the machine.
     """
-    out = Path(out)
     start = perf_counter()
     tables = {"fields": field_speed(), "reading": reading_speed(), "storage": storage_speed()}
     if source is not None:
         scores = segmentation_scores(source, labels)
         tables |= {"segmentation": segmentation_summary(scores), "segmentation_folds": cross_validated(scores)[1]}
-    for name, table in tables.items():
-        write_table(out / f"{name}.csv", table.round(4))
-        print(f"{name}\n{table.to_string(index=False)}\n")
-    write_json(
-        out / "provenance.json",
-        provenance("benchmarks", "made fields" if source is None else Path(source).name, "cpu", perf_counter() - start),
-    )
-    return out
+    made_from = "made fields" if source is None else Path(source).name
+    return keep_tables(out, tables, provenance("benchmarks", made_from, "cpu", perf_counter() - start))

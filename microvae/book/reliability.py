@@ -71,17 +71,12 @@ class LastRun:
 
     def packages(self) -> str:
         "Sentences on tested versions of Python and packages."
+        text = "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them."
         tried = self.figures.get("packages", {}).get("installed", [])
-        return (
-            "The packages of the tests are locked with hashes in `.ci/requirements.lock`. `settings.ini` gives the oldest allowed versions, and `.ci/oldest.sh python3.10` runs the tests with them. "
-            + (
-                "Wheel and sdist were installed in empty environments, in which a model was trained, saved, loaded and reported: "
-                + "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
-                + "."
-                if tried
-                else ""
-            )
-        )
+        if not tried:
+            return text
+        each = "; ".join(f"{one['package']} on Python {one['python']} ({one['versions']})" for one in tried)
+        return f"{text} Wheel and sdist were installed in empty environments and trained, saved, loaded and reported: {each}."
 
 # %% ../../nbs/book/05_reliability.ipynb #10185d26023b46108eb7d9f57d49d2b3
 def last_run(folder="results/reliability") -> LastRun:
@@ -104,18 +99,11 @@ JOBS = {
 # %% ../../nbs/book/05_reliability.ipynb #b118ea5561624da68c537baed56e602f
 def kills_table(found: LastRun) -> pd.DataFrame:
     "A row for each killed job."
-    return pd.DataFrame(
-        [
-            {
-                "job": JOBS[name],
-                "seconds": part["seconds"],
-                "changes of files": part["changes_of_files"] or "–",
-                "kills": part["kills"],
-                "jobs": part["interrupted_jobs"],
-            }
-            for name, part in found.of("killed_").items()
-        ]
-    )
+    rows = [
+        (JOBS[name], part["seconds"], part["changes_of_files"] or "–", part["kills"], part["interrupted_jobs"])
+        for name, part in found.of("killed_").items()
+    ]
+    return pd.DataFrame(rows, columns=["job", "seconds", "changes of files", "kills", "jobs"])
 
 # %% ../../nbs/book/05_reliability.ipynb #938c804e27f84196a10c8828c723f798
 def _bars(names: list[str], parts: dict[str, list[float]], label: str, height: float) -> Figure:
@@ -178,12 +166,8 @@ FAMILIES = {
 def plot_bad_files(found: LastRun) -> Figure:
     "Plot outcomes for damaged files by reader."
     table = bad_files_table(found)
-    return _bars(
-        table.reader.tolist(),
-        {"refused with a sentence": table.refused.tolist(), "read": table["read"].tolist()},
-        "files",
-        4.0,
-    )
+    parts = {"refused in a sentence": table.refused.tolist(), "read": table["read"].tolist()}
+    return _bars(table.reader.tolist(), parts, "files", 4.0)
 
 # %% ../../nbs/book/05_reliability.ipynb #379cbbc1e968416e875cc15c1202d7eb
 def _key(name: str) -> str:

@@ -22,13 +22,14 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
-from .benchmarks import peak_memory
+from .benchmarks import keep_tables, peak_memory, seconds_of
 from ..core.device import Precision, resolve_device, resolve_precision
 from ..core.errors import require, unknown_name
-from ..core.files import write_json, write_table
 from ..core.progress import progress_bar
+from ..core.style import styled
 from ..data.collection import CellImages
 from ..models.catalogue import build
 from ..study.results import provenance
@@ -113,6 +114,10 @@ class Clock:
 
     def __call__(self, *_):
         self.times.append(perf_counter())
+
+    def rate(self, images: int) -> float:
+        "Images a second, the median of all epochs but the first."
+        return images / median(np.diff(self.times))
 
 # %% ../../nbs/book/04_speed.ipynb #b43b363d81ae4b689946ece5c682cd59
 def train_here(case: Case, epochs: int, device: str, clock: Clock, precision: Precision = "auto"):
@@ -232,14 +237,12 @@ TRAINERS: dict[str, Callable[[Case, int, str, Clock], None]] = {
 OTHERS = ("plain PyTorch, DataLoader", "pythae", "Lightning")
 
 # %% ../../nbs/book/04_speed.ipynb #379cbbc1e968416e875cc15c1202d7eb
-def _print_rate(trainer: str, case: str, epochs: int, device: str):
+def _print_rate(trainer: str, case: Case, epochs: int, device: str):
     "Train in this process, and print images per second and peak memory as JSON; started by `measure`."
-    settings = json.loads(case)
     clock = Clock()
-    given = Case(**(settings | {"image_shape": tuple(settings["image_shape"])}))
-    TRAINERS[trainer](given, epochs, device, clock)
+    TRAINERS[trainer](case, epochs, device, clock)
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else peak_memory()
-    print("\n" + json.dumps(dict(rate=given.images / median(np.diff(clock.times)), memory=memory)))
+    print("\n" + json.dumps(dict(rate=clock.rate(case.images), memory=memory)))
 
 # %% ../../nbs/book/04_speed.ipynb #277c27b1587741f2af2001be3712ef0d
 def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> dict:
@@ -248,7 +251,9 @@ def measure(trainer: str, case: Case, epochs: int = 4, device: str = "cpu") -> d
     """
     if trainer not in TRAINERS:
         raise unknown_name("trainer", trainer, TRAINERS)
-    code = f"from microvae.book.speed import _print_rate; _print_rate({trainer!r}, {json.dumps(vars(case))!r}, {epochs}, {device!r})"
+    code = (
+        f"from microvae.book.speed import Case, _print_rate; _print_rate({trainer!r}, {case!r}, {epochs}, {device!r})"
+    )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     if done.returncode:
         return dict(missing=done.stderr.strip().splitlines()[-1])
@@ -320,77 +325,52 @@ def compare(
             )
     return pd.DataFrame(rows)
 
-# %% ../../nbs/book/04_speed.ipynb #86783164
-def _rate(images: int, call) -> float:
-    start = perf_counter()
-    call()
-    return images / (perf_counter() - start)
-
-# %% ../../nbs/book/04_speed.ipynb #6634e505
+# %% ../../nbs/book/04_speed.ipynb #0e382214b5f147d187d36a2058b9c724
 def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
     "Speed of a sweep of seven β, of a run by two processes, and of encoding."
-    case = CASES["small"]
-    cells = CellImages(case.pixels())
-    config = RunConfig(model=ModelConfig(case.network), training=Training(epochs, case.batch_size))
-    with TemporaryDirectory() as folder:
-        seven = _rate(
-            7 * epochs * case.images,
-            lambda: sweep(
-                grid(config, beta=[0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0]), cells, None, folder, device, progress=False
-            ),
-        )
-    clock = Clock()
-    run = fit(case.network, cells, config, None, device=device, progress=False, on_epoch=clock)
-    one = case.images / median(np.diff(clock.times))
-    together = _rate(
-        epochs * case.images, lambda: fit(case.network, cells, config, None, device=device, progress=False, processes=2)
-    )
     from microvae.evaluation.reconstruction import embed
 
+    case = CASES["small"]
+    cells = CellImages(case.pixels())
+    images = epochs * case.images
+    config = RunConfig(model=ModelConfig(case.network), training=Training(epochs, case.batch_size))
+    train = partial(fit, case.network, cells, config, None, device=device, progress=False)
+    betas = grid(config, beta=[0.1, 0.5, 0.8, 1.0, 1.5, 2.0, 5.0])
+    with TemporaryDirectory() as folder:
+        seven = seconds_of(lambda: sweep(betas, cells, None, folder, device, progress=False))
+    clock = Clock()
+    run = train(on_epoch=clock)
     embed(run.network, cells)
-    codes = median(_rate(case.images, lambda: embed(run.network, cells)) for _ in range(5))
-    return pd.DataFrame(
-        [
-            {"what": what, "images/s": rate, "ratio to one run": rate / one}
-            for what, rate in {
-                "one run": one,
-                "seven β as a sweep, start included": seven,
-                "one run by two processes (gloo), start included": together,
-                "codes of images": codes,
-            }.items()
-        ]
-    )
+    rates = {
+        "one run": clock.rate(case.images),
+        "seven β as a sweep, start included": len(betas) * images / seven,
+        "one run by two processes (gloo), start included": images / seconds_of(lambda: train(processes=2)),
+        "codes of images": case.images / seconds_of(lambda: embed(run.network, cells), 5),
+    }
+    table = pd.DataFrame(rates.items(), columns=["what", "images/s"])
+    return table.assign(**{"ratio to one run": table["images/s"] / rates["one run"]})
 
 # %% ../../nbs/book/04_speed.ipynb #a50416e276a0479cbe66534ed1713a40
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds per epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
+    settings = dict(device=device, progress=False)
 
     def seconds(images=2048, side=20, latent_dim=2):
         case = Case("adaptable", (1, side, side), 64, images)
+        config = RunConfig(model=ModelConfig(latent_dim=latent_dim), training=Training(epochs + 1, 64))
         clock = Clock()
-        fit(
-            "adaptable",
-            CellImages(case.pixels()),
-            RunConfig(model=ModelConfig(latent_dim=latent_dim), training=Training(epochs + 1, 64)),
-            None,
-            device=device,
-            progress=False,
-            on_epoch=clock,
-        )
-        return median(np.diff(clock.times))
+        fit("adaptable", CellImages(case.pixels()), config, None, on_epoch=clock, **settings)
+        return images / clock.rate(images)
 
-    rows = [("images", n, seconds(images=n)) for n in (1024, 4096, 16384)] + [
-        ("pixels", side**2, seconds(512, side)) for side in (20, 40, 80, 140)
-    ]
+    rows = [("images", n, seconds(n)) for n in (1024, 4096, 16384)]
+    rows += [("pixels", side**2, seconds(512, side)) for side in (20, 40, 80, 140)]
     rows += [("latent dimensions", d, seconds(latent_dim=d)) for d in (2, 8, 32, 128)]
+    config = RunConfig(model=ModelConfig("MP2_64"), training=Training(10 * epochs, 64))
+    cells = CellImages(CASES["small"].pixels()[:4096])
     for models in (2, 4, 8):
+        configs = grid(config, seed=range(models))
         with TemporaryDirectory() as folder:
-            configs = grid(
-                RunConfig(model=ModelConfig("MP2_64"), training=Training(10 * epochs, 64)), seed=range(models)
-            )
-            start = perf_counter()
-            sweep(configs, CellImages(CASES["small"].pixels()[:4096]), None, folder, device, progress=False)
-            rows.append(("models", models, perf_counter() - start))
+            rows.append(("models", models, seconds_of(lambda: sweep(configs, cells, None, folder, **settings))))
     return pd.DataFrame(rows, columns=["against", "value", "seconds"])
 
 # %% ../../nbs/book/04_speed.ipynb #1944c39560714e6e80c856f20744a8e5
@@ -398,26 +378,20 @@ def import_seconds(rounds: int = 5) -> pd.DataFrame:
     "Seconds of `import microvae` in addition to `import torch`."
 
     def median_of(code):
-        return median(
-            _rate(1, lambda: subprocess.run([sys.executable, "-c", code], check=True)) ** -1 for _ in range(rounds)
-        )
+        return seconds_of(lambda: subprocess.run([sys.executable, "-c", code], check=True), rounds)
 
-    nothing, alone, library, trainer = (
-        median_of(code)
-        for code in ("pass", "import torch", "import torch, microvae", "import torch, microvae; microvae.fit")
-    )
-    return pd.DataFrame(
-        [
-            {"import": "torch", "seconds": alone - nothing},
-            {"import": "microvae, beyond torch", "seconds": library - alone},
-            {"import": "microvae with mv.fit, which takes pandas, beyond torch", "seconds": trainer - alone},
-        ]
-    )
+    alone = median_of("import torch")
+    seconds = {
+        "torch": alone - median_of("pass"),
+        "microvae, beyond torch": median_of("import torch, microvae") - alone,
+        "microvae with mv.fit, which takes pandas, beyond torch": median_of("import torch, microvae; microvae.fit")
+        - alone,
+    }
+    return pd.DataFrame(seconds.items(), columns=["import", "seconds"])
 
 # %% ../../nbs/book/04_speed.ipynb #d6ca27006b894b04b6fc8b79396e2797
 def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Path:
     "Run all measurements, print tables, and store them as CSV with the hardware."
-    out = Path(out)
     start = perf_counter()
     kind = resolve_device(device).type
     tables = {
@@ -426,43 +400,21 @@ def run_speed(out="results/speed", device: str = "auto", rounds: int = 3) -> Pat
         "scaling": scaling(device=kind),
         "import": import_seconds(),
     }
-    tables["peak"] = pd.DataFrame(
-        [
-            {"precision": str(dtype)[6:], "GFLOP/s": max(peak(dtype, kind) for _ in range(3)) / 1e9}
-            for dtype in (torch.float32, torch.bfloat16)
-        ]
-    )
-    for name, table in tables.items():
-        write_table(out / f"{name}.csv", table.round(4))
-        print(f"{name}\n{table.round(3).to_string(index=False)}\n")
-    write_json(out / "provenance.json", provenance("speed", "made images", kind, perf_counter() - start))
-    return out
+    peaks = {str(dtype)[6:]: max(peak(dtype, kind) for _ in range(3)) for dtype in (torch.float32, torch.bfloat16)}
+    tables["peak"] = pd.DataFrame([{"precision": name, "GFLOP/s": rate / 1e9} for name, rate in peaks.items()])
+    return keep_tables(out, tables, provenance("speed", "made images", kind, perf_counter() - start))
 
 # %% ../../nbs/book/04_speed.ipynb #35ffc1ce1c7b4df9ace1bc936b8b1dc2
 def plot_trainers(table: pd.DataFrame):
     "Plot images per second by trainer as bars, with a panel for each case."
-    from matplotlib import pyplot as plt
-
-    from microvae.core.style import styled
-
     cases = list(dict.fromkeys(table.case))
     with styled():
         figure, axes = plt.subplots(1, len(cases), figsize=(4.8 * len(cases), 2.6), layout="constrained", squeeze=False)
     for ax, case in zip(axes[0], cases):
         rows = table[(table.case == case) & table["images/s"].notna()].iloc[::-1]
-        ax.barh(
-            rows.trainer,
-            rows["images/s"],
-            color=["#0072b2" if name.startswith("microvae") else "#999999" for name in rows.trainer],
-        )
-        ax.errorbar(
-            rows["images/s"],
-            rows.trainer,
-            xerr=[rows["images/s"] - rows.lowest, rows.highest - rows["images/s"]],
-            fmt="none",
-            color="black",
-            lw=1,
-        )
+        colours = ["#0072b2" if name.startswith("microvae") else "#999999" for name in rows.trainer]
+        spread = [rows["images/s"] - rows.lowest, rows.highest - rows["images/s"]]
+        ax.barh(rows.trainer, rows["images/s"], xerr=spread, color=colours)
         for name, high, ratio in zip(rows.trainer, rows.highest, rows.ratio):
             ax.annotate(f"{ratio:.1f}×", (high, name), xytext=(4, 0), textcoords="offset points", va="center")
         ax.set(title=case, xlabel="images a second", xlim=(0, 1.18 * rows.highest.max()))
@@ -472,10 +424,6 @@ def plot_trainers(table: pd.DataFrame):
 # %% ../../nbs/book/04_speed.ipynb #76127f4a2f6a44fba749ea7800e59d51
 def plot_scaling(table: pd.DataFrame):
     "Plot seconds against the varied number, both relative to the first point."
-    from matplotlib import pyplot as plt
-
-    from microvae.core.style import styled
-
     parts = list(dict.fromkeys(table.against))
     with styled():
         figure, axes = plt.subplots(1, len(parts), figsize=(2.8 * len(parts), 2.6), layout="constrained", squeeze=False)

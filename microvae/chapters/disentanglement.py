@@ -26,9 +26,8 @@ from ..training.model import Model
 SIZES = {
     "quick": dict(cells=400, side=32, epochs=5, seeds=(0, 1), latent_dims=(4,), batch_size=32, factors=None),
     "standard": dict(cells=2000, side=32, epochs=30, seeds=(0, 1, 2), latent_dims=(4, 10), batch_size=32, factors=None),
-    "paper": dict(
-        cells=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), latent_dims=(2, 4, 10, 20), batch_size=64, factors=None
-    ),
+    "paper": dict(cells=10000, side=64, epochs=200, seeds=(0, 1, 2, 3, 4), factors=None)
+    | dict(latent_dims=(2, 4, 10, 20), batch_size=64),
 }
 
 #: Kind of objective -> weight that is varied -> objective. With these squared errors several dimensions are active at β = 0.3, and hardly any at 1.
@@ -72,16 +71,13 @@ def run(setting: Setting) -> tuple[dict, dict]:
 def configs_of(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
     "Name -> kind of objective, weight, and config, for every latent size."
     training = Training(size["epochs"], size["batch_size"])
-    return {
-        f"{kind} {weight:g}, {d} dimensions": (
-            kind,
-            weight,
-            RunConfig(model=ModelConfig("adaptable", d), objective=objective, training=training),
-        )
-        for d in size["latent_dims"]
-        for kind, weights in OBJECTIVES.items()
-        for weight, objective in weights.items()
-    }
+    found = {}
+    for d in size["latent_dims"]:
+        for kind, weights in OBJECTIVES.items():
+            for weight, objective in weights.items():
+                config = RunConfig(model=ModelConfig("adaptable", d), objective=objective, training=training)
+                found[f"{kind} {weight:g}, {d} dimensions"] = kind, weight, config
+    return found
 
 # %% ../../nbs/chapters/06_disentanglement/study.ipynb #2b6be1db
 def _scored(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:

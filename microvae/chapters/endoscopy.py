@@ -29,20 +29,10 @@ SIZES = {
 
 #: Numbers of the report: PSNR and SSIM of 50 polyps as mean and standard deviation (Tables 1 and 2), the classifier (Table 3), and losses summed over a batch of 128 at epoch 50 and at the end.
 REPORT: dict = {
-    "MSE": dict(
-        psnr=(16.952, 2.294),
-        ssim=(0.470, 0.085),
-        accuracy=0.995,
-        auc=1.0,
-        losses={"error": (25050, 6830), "kl": (2477, 2777)},
-    ),
-    "BCE": dict(
-        psnr=(16.584, 2.277),
-        ssim=(0.447, 0.094),
-        accuracy=1.0,
-        auc=1.0,
-        losses={"error": (1944474, 1896299), "kl": (2990, 3307)},
-    ),
+    "MSE": dict(psnr=(16.952, 2.294), ssim=(0.470, 0.085), accuracy=0.995, auc=1.0)
+    | dict(losses={"error": (25050, 6830), "kl": (2477, 2777)}),
+    "BCE": dict(psnr=(16.584, 2.277), ssim=(0.447, 0.094), accuracy=1.0, auc=1.0)
+    | dict(losses={"error": (1944474, 1896299), "kl": (2990, 3307)}),
 }
 
 # %% ../../nbs/chapters/11_endoscopy/study.ipynb #8763a12b2bbd4a93a75aff182afb95dc
@@ -81,30 +71,15 @@ def run(setting: Setting) -> tuple[dict, dict]:
     pictures: dict = {}
     for (name, seed), run in runs.items():
         made = {kind: reconstruct(run.network, some)["reconstruction"] for kind, some in groups.items()}
+        about = dict(model=name, seed=seed)
         for kind, some in groups.items():
-            quality.append(
-                pd.DataFrame(
-                    dict(
-                        model=name,
-                        seed=seed,
-                        kind=kind,
-                        psnr=psnr(made[kind], some.images),
-                        ssim=ssim(made[kind], some.images),
-                    )
-                )
-            )
+            measured = dict(psnr=psnr(made[kind], some.images), ssim=ssim(made[kind], some.images))
+            quality.append(pd.DataFrame(about | dict(kind=kind) | measured))
         judged = "healthy, held out" if ill is None else "polyp"
         if len(groups[judged]) >= 6:
-            classified.append(
-                dict(
-                    model=name,
-                    seed=seed,
-                    kind=judged,
-                    **real_or_reconstructed(
-                        groups[judged].images[:300], made[judged][:300], seed=seed, device=setting.device
-                    ),
-                )
-            )
+            real = groups[judged].images[:300]
+            judgement = real_or_reconstructed(real, made[judged][:300], seed=seed, device=setting.device)
+            classified.append(about | dict(kind=judged) | judgement)
         if seed != setting.first:
             continue
         pictures |= {f"{kind} {name}": made[kind][:8] for kind in groups}
@@ -120,21 +95,12 @@ def run(setting: Setting) -> tuple[dict, dict]:
 # %% ../../nbs/chapters/11_endoscopy/study.ipynb #b43b363d81ae4b689946ece5c682cd59
 def summary(results: Results) -> pd.DataFrame:
     "PSNR and SSIM as mean ± standard deviation over images, a row for each model and kind of image."
-    table = (
-        results.tables["quality"].groupby(["model", "kind"], sort=False)[["psnr", "ssim"]].agg(["mean", "std", "size"])
-    )
-    return pd.DataFrame(
-        [
-            dict(
-                model=model,
-                images=kind,
-                number=int(row["psnr", "size"]),
-                PSNR=f"{row['psnr', 'mean']:.2f} ± {row['psnr', 'std']:.2f}",
-                SSIM=f"{row['ssim', 'mean']:.3f} ± {row['ssim', 'std']:.3f}",
-            )
-            for (model, kind), row in table.iterrows()
-        ]
-    )
+    rows = []
+    for (model, kind), part in results.tables["quality"].groupby(["model", "kind"], sort=False):
+        psnr = f"{part.psnr.mean():.2f} ± {part.psnr.std():.2f}"
+        ssim = f"{part.ssim.mean():.3f} ± {part.ssim.std():.3f}"
+        rows.append(dict(model=model, images=kind, number=len(part), PSNR=psnr, SSIM=ssim))
+    return pd.DataFrame(rows)
 
 # %% ../../nbs/chapters/11_endoscopy/study.ipynb #4dd4641cc4064e0191573fe9c69df29b
 def claims(results: Results) -> pd.DataFrame:

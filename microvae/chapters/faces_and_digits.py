@@ -138,15 +138,10 @@ def study_digits(setting: Setting, digits: CellImages) -> tuple[dict, dict]:
     for i, (theirs, held_theirs) in enumerate(zip(REPORT["train"], REPORT["validation"]), 1):
         at = round(i * REPORT["steps"] / each) - 1
         if 0 <= at < len(run.history):
-            rows.append(
-                dict(
-                    steps=i * REPORT["steps"],
-                    train=run.history.reconstruction.iloc[at] / values,
-                    validation=run.history.validation_reconstruction.iloc[at] / values,
-                    report_train=theirs,
-                    report_validation=held_theirs,
-                )
-            )
+            epoch = run.history.iloc[at]
+            ours = dict(train=epoch.reconstruction / values, validation=epoch.validation_reconstruction / values)
+            reported = dict(report_train=theirs, report_validation=held_theirs)
+            rows.append(dict(steps=i * REPORT["steps"]) | ours | reported)
     kept = pd.read_csv(write_predictions(run.network, held, setting.out / "prediction.csv"), nrows=10)
     columns = ["row_id", *(c for i in (0, 1, 2, values // 2, values - 1) for c in (f"orig_px{i}", f"recon_px{i}"))]
     few = held[np.arange(min(12, len(held)))]

@@ -57,10 +57,9 @@ def variants(size: dict) -> dict[str, RunConfig]:
 # %% ../../nbs/chapters/08_rotation/study.ipynb #17baa24d
 def informativeness_of(codes: np.ndarray, cells: CellImages, seed: int = 0) -> float:
     "Informativeness of the codes for the true factors other than pose; 0 for a constant code."
+    factors = true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE])
     try:
-        return dci(codes, true_factors(cells, [name for name in FACTORS[cells.name] if name not in POSE]), seed)[0][
-            "informativeness"
-        ]
+        return dci(codes, factors, seed)[0]["informativeness"]
     except CollapseError:
         return 0.0
 
@@ -93,20 +92,13 @@ def run(setting: Setting) -> tuple[dict, dict]:
             if name in FACTORS:
                 predicted.append(about | dict(measure="R² of factors", value=informativeness_of(codes, held, seed)))
             if name in TASKS and TASKS[name][0] in held.table:
-                label_column, group = TASKS[name]
-                predicted.append(
-                    about
-                    | dict(
-                        measure=f"AUC, {label_column}",
-                        value=area_under_roc(classify(codes, held.table[label_column], held.table[group], seed=seed)),
-                    )
-                )
+                column, group = TASKS[name]
+                classified = classify(codes, held.table[column], held.table[group], seed=seed)
+                predicted.append(about | dict(measure=f"AUC, {column}", value=area_under_roc(classified)))
             if seed == setting.first:
                 pictures |= {f"{name}: {variant}": pictures_of(run, few)}
     quality = run_table(setting.trained)
-    quality = quality.assign(
-        set=quality.name.str.split(", ", n=1).str[0], variant=quality.name.str.split(", ", n=1).str[1]
-    )
+    quality[["set", "variant"]] = quality.name.str.split(", ", n=1, expand=True)
     return {
         "movement": pd.concat(moved, ignore_index=True),
         "predicted": pd.DataFrame(predicted, columns=["set", "variant", "seed", "measure", "value"]),

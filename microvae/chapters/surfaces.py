@@ -103,32 +103,20 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
         model=ModelConfig("dlip_ae"),
         training=Training(setting.size["fold_epochs"], 32, 5e-4, weight_decay=1e-5).of_means(values),
     )
+    parts = [(fold["train"], fold["validation"]) for fold in folds]
+    settings = dict(progress_file=setting.progress_file, label="folds")
     runs = (
-        sweep(
-            [config] * len(folds),
-            cells,
-            folder=setting.runs,
-            device=setting.device,
-            parts=[(f["train"], f["validation"]) for f in folds],
-            progress_file=setting.progress_file,
-            label="folds",
-        )
+        sweep([config] * len(folds), cells, None, setting.runs, setting.device, parts=parts, **settings)
         if folds
         else []
     )
     rows = []
     for fold, run in zip(folds, runs):
         test = cells[fold["test"]]
-        loss = float(np.square(pictures_of(run, test) - test.images).mean())
-        rows.append(
-            dict(
-                label=fold["label"],
-                fold=fold["fold"],
-                train=run.history.reconstruction.iloc[-1] / values,
-                validation=run.history.validation_reconstruction.iloc[-1] / values,
-                test=loss,
-            )
-        )
+        last = run.history.iloc[-1]
+        losses = dict(train=last.reconstruction / values, validation=last.validation_reconstruction / values)
+        losses["test"] = float(np.square(pictures_of(run, test) - test.images).mean())
+        rows.append(dict(label=fold["label"], fold=fold["fold"]) | losses)
     return pd.DataFrame(rows, columns=["label", "fold", "train", "validation", "test"])
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #20565b17
@@ -137,11 +125,8 @@ def transformed(cells: CellImages, how: str) -> CellImages:
     planes = cells.images[:]
     if how == "spectra":
         return replace(cells, images=fourier_magnitude(torch.from_numpy(planes)).numpy(), name=f"{cells.name}, spectra")
-    return replace(
-        cells,
-        images=np.clip(np.stack([Denoise("wavelet")(image) for image in planes]), 0, 1),
-        name=f"{cells.name}, denoised",
-    )
+    denoised = np.stack([Denoise("wavelet")(image) for image in planes])
+    return replace(cells, images=np.clip(denoised, 0, 1), name=f"{cells.name}, denoised")
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #d4238903
 def longer(setting: Setting, config: RunConfig, train: CellImages, held: CellImages) -> dict:

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Wanted', 'RIGHT', 'Function', 'MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError',
            'ConfigError', 'CollapseError', 'DeviceError', 'DivergenceError', 'MissingExtraError', 'in_a_line',
-           'unknown_name', 'kind_of', 'check_type', 'in_type_words', 'fits', 'check_values', 'checked', 'check_fields',
-           'require']
+           'unknown_name', 'kind_of', 'check_type', 'check_columns', 'in_type_words', 'fits', 'check_values', 'checked',
+           'check_fields', 'require']
 
 # %% ../../nbs/core/00_errors.ipynb #2976a32f
 from collections.abc import Callable, Iterable, Mapping
@@ -108,6 +108,13 @@ def check_type(
     if isinstance(value, wanted):
         return value
     raise ConfigError(f"{name} is {kind_of(value)}; it must be {right}")
+
+# %% ../../nbs/core/00_errors.ipynb #d66eba12
+def check_columns(table: Iterable[str], names: Iterable[str], purpose: str, source: str = "the table"):
+    "Raises `ConfigError` for the first column that a table does not have, and says which it has."
+    for name in names:
+        if name not in table:
+            raise ConfigError(f"{source} has no column {name!r} {purpose}; it has {', '.join(map(str, table))}")
 
 # %% ../../nbs/core/00_errors.ipynb #487ad53a
 #: Type name -> description of a valid value.

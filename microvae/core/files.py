@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED', 'JSON_FILE', 'JSON_MEMORY', 'NPY_HEADERS', 'MOST_COLUMNS',
            'BELIEVED_CELLS', 'CELLS_A_BYTE', 'EXCEL_BELIEVED', 'EXCEL_PACKED', 'cause_of', 'not_written', 'unreadable',
-           'followed', 'being_written', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder',
+           'reading', 'followed', 'being_written', 'beside', 'to_disk', 'take_place', 'replace_file', 'replace_folder',
            'exclusive', 'free', 'regular_file', 'held_bytes', 'check_promise', 'free_memory', 'parsed_json',
            'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
            'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table']
@@ -62,6 +62,17 @@ def unreadable(path, error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.strerror:
         return ImageError(f"{path} cannot be read: {error.strerror}")
     return ImageError(f"{path} cannot be read, it may be damaged ({in_a_line(error)})")
+
+# %% ../../nbs/core/01_files.ipynb #7cdc8c89c7104fffa095e18ddfef8986
+@contextmanager
+def reading(path) -> Iterator[None]:
+    "What goes wrong while a file is read becomes one sentence that names it; an error that says so already stays."
+    try:
+        yield
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error) from error
 
 # %% ../../nbs/core/01_files.ipynb #504fb2a444614c0babb325280ed9130a
 def _missing(link: str) -> bool:
@@ -472,15 +483,12 @@ def open_npy(path) -> np.ndarray:
     Raises `ImageError` if it is no regular file, states more than it contains, or contains objects.
     """
     regular_file(path)
-    try:
-        with open(path, "rb") as file:
-            _npy_bytes(file, os.fstat(file.fileno()).st_size)
-            file.seek(0)
-            version = np.lib.format.read_magic(file)
-            shape, fortran, dtype = NPY_HEADERS[version](file)
-            return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
-    except Exception as error:
-        raise unreadable(path, error) from error
+    with reading(path), open(path, "rb") as file:
+        _npy_bytes(file, os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        shape, fortran, dtype = NPY_HEADERS[version](file)
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 # %% ../../nbs/core/01_files.ipynb #04aa693c20bd460494e518b8cb84ef11
 @contextmanager
@@ -490,17 +498,11 @@ def open_npz(path) -> Iterator:
     Raises `ImageError` if it is no regular file, states more than it contains, or contains objects.
     """
     regular_file(path)
-    try:
+    with reading(path):
         file = open(path, "rb")
-    except OSError as error:
-        raise unreadable(path, error) from error
     with file:
-        try:
+        with reading(path):
             _check_npz(path, file)
-        except ImageError:
-            raise
-        except Exception as error:
-            raise unreadable(path, error) from error
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             yield stored
@@ -514,22 +516,15 @@ def write_pictures(path, pictures: dict[str, np.ndarray]) -> Path:
 # %% ../../nbs/core/01_files.ipynb #d84866adce69467fa81441dc6c47fd8a
 def read_pictures(path) -> dict[str, np.ndarray]:
     "Images by name from a file of `write_pictures`. Raises `ImageError` if it cannot be read."
-    try:
-        with open_npz(path) as stored:
-            return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
-    except ImageError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
+    with reading(path), open_npz(path) as stored:
+        return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
 
 # %% ../../nbs/core/01_files.ipynb #deb6c23654f54f5b91a38c31054c5587
 def read_json(path) -> dict:
     "A dictionary from a JSON file. Raises `ImageError` if it cannot be read, or contains no object."
     regular_file(path, JSON_FILE)
-    try:
+    with reading(path):
         found = parsed_json(Path(path).read_bytes())
-    except Exception as error:
-        raise unreadable(path, error) from error
     if not isinstance(found, dict):
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
@@ -681,12 +676,8 @@ def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
     if kind == ".xlsx":
         require("openpyxl", "excel")
     path = regular_file(path)
-    try:
+    with reading(path):
         return readers[kind](path)
-    except MicroVAEError:
-        raise
-    except Exception as error:
-        raise unreadable(path, error) from error
 
 # %% ../../nbs/core/01_files.ipynb #c11e5ea01d13400882806a9c4ab303ae
 def _text_table(path: Path, separator: str, kept: dict) -> pd.DataFrame:

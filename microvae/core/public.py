@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'stub', 'write_stub']
 
-# %% ../../nbs/core/05_public.ipynb #85830ef0
+# %% ../../nbs/core/05_public.ipynb #3d3cb06a
 from pathlib import Path
 
-# %% ../../nbs/core/05_public.ipynb #40926f84
+# %% ../../nbs/core/05_public.ipynb #105d8979
 #: Module -> its public names.
 PUBLIC = {
     "core.errors": [
@@ -25,6 +25,7 @@ PUBLIC = {
     "data.collection": ["CellImages"],
     "data.preprocessing": ["Preprocessing", "Scale", "Percentile", "SubtractBackground", "FlatField", "Denoise"],
     "data.readers": ["open_image"],
+    "data.objects": ["read_objects"],
     "data.tables": ["join_table"],
     "data.images": ["load_images"],
     "data.simulate": ["memory_b", "lung_fret", "phase_contrast"],
@@ -85,13 +86,14 @@ PUBLIC = {
     ],
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],
+    "app.annotation": ["annotate"],
     "app.outputs": ["embedding", "write_embedding", "read_embedding"],
     "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
     "evaluation.layers": ["activations"],
     "evaluation.realism": ["real_or_reconstructed"],
 }
 
-# %% ../../nbs/core/05_public.ipynb #733ebe66
+# %% ../../nbs/core/05_public.ipynb #4014fee1
 def stub() -> str:
     "The content of `microvae/__init__.pyi`: every public name as an import from its module."
     imports = [
@@ -99,7 +101,7 @@ def stub() -> str:
     ]
     return f"# made by microvae.core.public.write_stub() from nbs/core/05_public.ipynb\n{''.join(imports)}\n__version__: str\n"
 
-# %% ../../nbs/core/05_public.ipynb #0aa4669e
+# %% ../../nbs/core/05_public.ipynb #305acbdd
 def write_stub() -> Path:
     "Write the stub of this package, after the table of names has changed."
     path = Path(__file__).parents[1] / "__init__.pyi"

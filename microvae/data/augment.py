@@ -104,10 +104,8 @@ class _Draw:
         return self.images.device if self.generator is None else self.generator.device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        n = len(self.images)
-        return (low + (high - low) * torch.rand(n, 1, 1, 1, generator=self.generator, device=self.device)).to(
-            self.images
-        )
+        drawn = torch.rand(len(self.images), 1, 1, 1, generator=self.generator, device=self.device)
+        return (low + (high - low) * drawn).to(self.images)
 
     def normal(self, shape) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device).to(self.images)
@@ -150,9 +148,8 @@ def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
     flat = torch.nn.functional.pad(images.reshape(1, n * channels, height, width), (reach,) * 4, mode="reflect")
     flat = torch.nn.functional.conv2d(flat, kernel[:, None, None, :], groups=n * channels)
-    return torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels).reshape(
-        n, channels, height, width
-    )
+    flat = torch.nn.functional.conv2d(flat, kernel[:, None, :, None], groups=n * channels)
+    return flat.reshape(n, channels, height, width)
 
 # %% ../../nbs/data/16_augment.ipynb #1eae476d
 def fourier_magnitude(images: Tensor) -> Tensor:

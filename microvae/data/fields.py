@@ -6,7 +6,7 @@
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'Field', 'list_images', 'plain_stem', 'list_labels',
            'channel_patterns', 'group_files', 'list_fields', 'folder_column']
 
-# %% ../../nbs/data/08_fields.ipynb #c7ba55c5
+# %% ../../nbs/data/08_fields.ipynb #6d7ea3a6
 import os
 import re
 import warnings
@@ -23,7 +23,7 @@ from .preprocessing import Preprocessing, Sample
 from .readers import EXPORTED_BY, ImageFile, Site, not_read, open_image, reader_of, readers
 from .storage import is_stored
 
-# %% ../../nbs/data/08_fields.ipynb #0663a5f9
+# %% ../../nbs/data/08_fields.ipynb #845c7664
 @dataclass(frozen=True)
 class Field:
     "One field of view: where its pixels lie and how they are read."
@@ -33,7 +33,7 @@ class Field:
     names: tuple[str, ...] = ()  # of channels
     plate: str = ""  # the folder
     frame: int = 0
-    z: str | int = "max"  # projection, or number of a slice
+    z: str | int = "max"  # projection, "focus" for the sharpest slice of the first file, or number of a slice
     level: int = 0  # of a pyramid
     axes: str | None = None  # where files do not name them
     labels: Path | None = None  # the label image that goes with it
@@ -67,7 +67,10 @@ class Field:
 
     def read(self, opened: list[ImageFile] | None = None) -> np.ndarray:
         "`(C, H, W)` as stored. Raises `ImageError` or `ShapeError` naming the file."
-        parts = [file.read(self.frame, self.z) for file in opened or self.open()]
+        files = opened or self.open()
+        # one slice for the files of all channels
+        z = files[0].sharpest(self.frame) if self.z == "focus" else self.z
+        parts = [file.read(self.frame, z) for file in files]
         for file, part in zip(self.files, parts):
             if part.shape[1:] != parts[0].shape[1:]:
                 raise ShapeError(
@@ -99,14 +102,14 @@ class Field:
         first = (opened or self.open())[0]
         return first.names or tuple(f"channel {i + 1}" for i in range(first.channels))
 
-# %% ../../nbs/data/08_fields.ipynb #759f68a8
+# %% ../../nbs/data/08_fields.ipynb #70fee857
 def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     "The one channel of a file that should have one; grey pictures saved as colour are taken once."
     if len(part) == 1 or all(np.array_equal(part[0], p) for p in part[1:]):
         return part[:1]
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
-# %% ../../nbs/data/08_fields.ipynb #b4853f44
+# %% ../../nbs/data/08_fields.ipynb #6671ec6d
 def list_images(source) -> list[Path]:
     """Readable files of a folder and the folders in it, a glob pattern, one path or a list of paths, in order.
 
@@ -127,17 +130,17 @@ def list_images(source) -> list[Path]:
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #57fc7122
+# %% ../../nbs/data/08_fields.ipynb #afbe2df8
 def _images_of(path: Path) -> list[Path]:
     "The images that a path stands for."
     reader = reader_of(path)
     return [path] if reader is None else reader.images(path)
 
-# %% ../../nbs/data/08_fields.ipynb #82ad5a5a
+# %% ../../nbs/data/08_fields.ipynb #0cd78499
 _UNIQUE = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _THUMBNAIL = re.compile(rf"_thumb{_UNIQUE}", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #17da7ab6
+# %% ../../nbs/data/08_fields.ipynb #325a0744
 def _walk(folder: Path) -> list[Path]:
     "Readable files below a folder; an OME-Zarr counts as one file, sets that this library has stored are passed over."
 
@@ -161,18 +164,18 @@ def _walk(folder: Path) -> list[Path]:
         warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=5)
     return sorted(found)
 
-# %% ../../nbs/data/08_fields.ipynb #d9c69afa
+# %% ../../nbs/data/08_fields.ipynb #9f5e4315
 #: Suffixes of the names of label images.
 LABEL_ENDING = re.compile(
     r"[ _.-](?:cp_masks?|masks?|labels?|seg|segmented|segmentation|instances?|rois?|roiset|shapes?|objects?|detections?)$",
     re.I,
 )
 
-# %% ../../nbs/data/08_fields.ipynb #d7504d04
+# %% ../../nbs/data/08_fields.ipynb #68d85476
 #: Usual names of folders of label images.
 LABEL_FOLDER = re.compile(r"masks?|labels?|seg|segmentations?|annotations?|ground_?truth|gt", re.I)
 
-# %% ../../nbs/data/08_fields.ipynb #cffd870f
+# %% ../../nbs/data/08_fields.ipynb #6d3bb3b3
 def plain_stem(path: Path) -> str:
     """A file's name without its endings and without what label images add: `x` for `x.tif`, `x_mask.png`, `x.ome.tif` and
     `x.tif.geojson`.
@@ -182,7 +185,7 @@ def plain_stem(path: Path) -> str:
         stem = Path(stem).stem
     return LABEL_ENDING.sub("", stem) or stem
 
-# %% ../../nbs/data/08_fields.ipynb #a83db85b
+# %% ../../nbs/data/08_fields.ipynb #c616e499
 def list_labels(
     files: list[Path],  # of the source
     labels: str,  # a pattern of names, a folder, or a pattern of paths
@@ -204,7 +207,7 @@ def list_labels(
         )
     return found
 
-# %% ../../nbs/data/08_fields.ipynb #ac9ebee8
+# %% ../../nbs/data/08_fields.ipynb #6c1d515d
 def _leads_somewhere(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
@@ -212,7 +215,7 @@ def _leads_somewhere(place: Path) -> bool:
     except ImageError:
         return False
 
-# %% ../../nbs/data/08_fields.ipynb #bbedde9b
+# %% ../../nbs/data/08_fields.ipynb #b5eda369
 def _label_folder(files: list[Path], root: Path | None) -> str:
     "That there is a folder whose name is one for labels, as the end of a sentence; empty where there is none."
     around = {*(f.parent for f in files), *(f.parent.parent for f in files)}
@@ -224,7 +227,7 @@ def _label_folder(files: list[Path], root: Path | None) -> str:
                 return f"; there is a folder {folder}, to be given with --labels {folder} (labels={str(folder)!r})"
     return ""
 
-# %% ../../nbs/data/08_fields.ipynb #434c9ea1
+# %% ../../nbs/data/08_fields.ipynb #64ad23d0
 _DYES = "DAPI|Hoechst|GFP|EGFP|YFP|CFP|BFP|RFP|mCherry|tdTomato|FITC|TRITC|Texas ?Red|TxRed|Cy[357]|Alexa ?\\d{3}|AF\\d{3}|PI|DNA|RNA|ER|AGP|Mito|actin|tubulin|phalloidin|brightfield|BF|DIC|darkfield"
 
 #: How file names say which channel they hold: a number, a dye, Cellomics' d0, one capital letter.
@@ -236,7 +239,7 @@ CHANNEL_MARKS = (
     re.compile(r"[_-][A-Z]$"),
 )
 
-# %% ../../nbs/data/08_fields.ipynb #9ce5581b
+# %% ../../nbs/data/08_fields.ipynb #28b57975
 def channel_patterns(files: list[Path]) -> dict[str, str]:
     """Patterns of files by channel, as `channels` takes them, where each name says which channel its file holds and every
     field has all of them; empty otherwise.
@@ -246,7 +249,7 @@ def channel_patterns(files: list[Path]) -> dict[str, str]:
     found = [patterns for mark in CHANNEL_MARKS if (patterns := _patterns_by(mark, files))]
     return min(found, key=len, default={})
 
-# %% ../../nbs/data/08_fields.ipynb #9b9cd1d2
+# %% ../../nbs/data/08_fields.ipynb #94223128
 def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
     "The same by one kind of channel mark."
     fields: dict[tuple, set[str]] = {}
@@ -269,7 +272,7 @@ def _patterns_by(mark: re.Pattern, files: list[Path]) -> dict[str, str]:
         for word, behind in sorted(endings.items())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #e25a0aef
+# %% ../../nbs/data/08_fields.ipynb #4353fe65
 def _warn_of_channels(files: list[Path]):
     "A warning where files are taken one by one whose names show that several make one image."
     patterns = channel_patterns(files)
@@ -280,7 +283,7 @@ def _warn_of_channels(files: list[Path]):
             stacklevel=4,
         )
 
-# %% ../../nbs/data/08_fields.ipynb #2304c443
+# %% ../../nbs/data/08_fields.ipynb #3c4222a8
 def group_files(
     source,  # as for `list_fields`, as are the others
     channels: dict[str, str] | tuple[str, ...] = (),
@@ -318,12 +321,12 @@ def group_files(
         raise ImageError(unmatched[0][1])
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #8a09f44c
+# %% ../../nbs/data/08_fields.ipynb #f3f34a36
 def list_fields(
     source,  # a file, a folder, a pattern such as "plate1/*.tif", or a list of files
     # name -> pattern of the files of that channel, e.g. {"DNA": "*_D.TIF"}; or just names
     channels: dict[str, str] | tuple[str, ...] = (),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     level: int = 0,  # of pyramids; 0 is the full size
     axes: str | None = None,  # a letter of T, C, Z, Y, X, S for each axis, where files do not name them
     # label images, one a field: a pattern of names, e.g. "*_labels.tif", a folder of files named as the images are, or a pattern of paths
@@ -346,7 +349,7 @@ def list_fields(
             unreadable.append((whole.name, str(error)))
     return fields
 
-# %% ../../nbs/data/08_fields.ipynb #98156e1b
+# %% ../../nbs/data/08_fields.ipynb #e4d92288
 def _joined(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -379,7 +382,7 @@ def _joined(
             unmatched.append((group[0].name, f"{group[0]} has no labels; every image needs a file {labels!r}"))
     return [(group[0], group, keyed[key]) for key, group in groups.items() if key in keyed]
 
-# %% ../../nbs/data/08_fields.ipynb #6df099a5
+# %% ../../nbs/data/08_fields.ipynb #f0bd3852
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
     "Files joined to fields, by what their names share: one file a channel."
     keyed = {
@@ -406,13 +409,13 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
         if all(key in found for found in keyed.values())
     }
 
-# %% ../../nbs/data/08_fields.ipynb #9343ffe9
+# %% ../../nbs/data/08_fields.ipynb #93cbc57a
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: the parts that the stars of the pattern stand for."
     match = re.fullmatch("(.*)".join(re.escape(part) for part in pattern.split("*")), name)
     return (str(file.parent), "*".join(match.groups()) if match else name)
 
-# %% ../../nbs/data/08_fields.ipynb #7253b85f
+# %% ../../nbs/data/08_fields.ipynb #b43d5d8a
 def _paired(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
@@ -446,7 +449,7 @@ def _paired(
     unmatched += without
     return joined
 
-# %% ../../nbs/data/08_fields.ipynb #16443fd7
+# %% ../../nbs/data/08_fields.ipynb #c6fd2990
 def _nearest(image: Path, masks: list[Path]) -> Path | None:
     "The label image whose folders are most like those of the image; None where there is none, or no single one."
 
@@ -460,17 +463,17 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
         return None
     return best[-1]
 
-# %% ../../nbs/data/08_fields.ipynb #0cc27ce4
+# %% ../../nbs/data/08_fields.ipynb #c397f40f
 def _alike(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
 
-# %% ../../nbs/data/08_fields.ipynb #be3d4e63
+# %% ../../nbs/data/08_fields.ipynb #0740a1e4
 _PLATE = re.compile(r"plate|barcode|(?:^|[^a-z])pl?[ _-]?\d", re.I)
 _WELL = re.compile(r"(?<![A-Za-z0-9])(?:[A-P](?:0[1-9]|1\d|2[0-4])|r\d\d?c\d\d?)(?=$|[^A-Za-z0-9]|f\d)")
 
-# %% ../../nbs/data/08_fields.ipynb #99a64a17
+# %% ../../nbs/data/08_fields.ipynb #94b8f591
 def folder_column(fields: list[Field]) -> str:
     "How the column of folders is called: `plate`, or `folder` where neither folders nor files are named as a screen's are."
     folders = {field.plate for field in fields} - {""}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Values', 'ReadFields', 'load_images']
 
-# %% ../../nbs/data/10_images.ipynb #c03
+# %% ../../nbs/data/10_images.ipynb #60a7d41c
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from .preprocessing import Preprocessing, Sample
 from .storage import is_stored
 from .tables import join_table
 
-# %% ../../nbs/data/10_images.ipynb #c23a
+# %% ../../nbs/data/10_images.ipynb #4fca7fdd
 @dataclass
 class Values:
     "Type and range of pixels before they were scaled to [0, 1]."
@@ -38,7 +38,7 @@ class Values:
         self.low = min(self.low, float(planes.min()))
         self.high = max(self.high, float(planes.max()))
 
-# %% ../../nbs/data/10_images.ipynb #2b85610c
+# %% ../../nbs/data/10_images.ipynb #29c7793b
 @dataclass
 class ReadFields:
     "The pixels of all fields of a source as they are stored, and what is known of them."
@@ -92,7 +92,7 @@ class ReadFields:
         scenes = [field.scene for field in self.fields]
         return pd.DataFrame(columns | ({"scene": scenes} if any(scenes) else {}))
 
-# %% ../../nbs/data/10_images.ipynb #969245e9
+# %% ../../nbs/data/10_images.ipynb #e08f82f7
 def _check_memory(source, images: int, values: int, free: int):
     "Raise `ImageError` where images do not fit into memory twice as float32, as they must while they are joined."
     needed = 2 * 4 * values
@@ -102,7 +102,7 @@ def _check_memory(source, images: int, values: int, free: int):
             "cut the cells out of them with `microvae crop` (crop_cells), or give fewer files"
         )
 
-# %% ../../nbs/data/10_images.ipynb #c24
+# %% ../../nbs/data/10_images.ipynb #b22447ee
 @checked
 def load_images(
     # a file, a folder with all in it, a pattern such as "plate1/*.tif", a list of files, or what `to_zarr` or `save` wrote
@@ -111,7 +111,7 @@ def load_images(
     # resize to this height and width, in pixels; where files differ in size and none is given, to their median
     size: int | tuple[int, int] | None = None,
     channels: dict[str, str] | tuple[str, ...] = (),  # name -> pattern of the files of that channel; or just names
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given
@@ -136,7 +136,7 @@ def load_images(
         cells = replace(cells, table=join_table(cells.table, table, on, part=part))
     return cells if size is None else cells.resized(*_pair(size))
 
-# %% ../../nbs/data/10_images.ipynb #f8bf42f5
+# %% ../../nbs/data/10_images.ipynb #1a0356bf
 def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> CellImages:
     "Fields that were read as one collection, brought to a common size where they differ."
     preprocessing = preprocessing.fitted(read.samples)
@@ -149,7 +149,7 @@ def _joined(read: ReadFields, preprocessing: Preprocessing, size, source) -> Cel
     about = {"preprocessing": preprocessing.as_list(), "values": asdict(read.values)}
     return CellImages(_stack(read.fields, images, size), rows, read.channels, _called(source, read.fields), about)
 
-# %% ../../nbs/data/10_images.ipynb #056db9d9
+# %% ../../nbs/data/10_images.ipynb #f6b516bd
 def _saved(source) -> CellImages | None:
     "What `save` or `to_zarr` wrote, or None where the source is something else."
     if not isinstance(source, (str, Path)):
@@ -164,18 +164,18 @@ def _saved(source) -> CellImages | None:
             return CellImages.load(path)
     return None
 
-# %% ../../nbs/data/10_images.ipynb #1cfc83cd
+# %% ../../nbs/data/10_images.ipynb #cfba1571
 def _called(source, fields: list[Field]) -> str:
     "What a set is called: like its one file, or like its folder."
     if len({field.name for field in fields}) == 1:
         return Path(fields[0].name).stem
     return Path(str(source)).stem if isinstance(source, (str, Path)) else "images"
 
-# %% ../../nbs/data/10_images.ipynb #55f4b897
+# %% ../../nbs/data/10_images.ipynb #5b252a66
 def _pair(size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
-# %% ../../nbs/data/10_images.ipynb #98666c62
+# %% ../../nbs/data/10_images.ipynb #5868bdf7
 def _common_size(sides: np.ndarray) -> tuple[int, int]:
     "Median of heights and widths `(N, 2)` that differ, and a warning that images are brought to it."
     height, width = np.median(sides, axis=0).round().astype(int).tolist()
@@ -188,7 +188,7 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
-# %% ../../nbs/data/10_images.ipynb #72cfc7a7
+# %% ../../nbs/data/10_images.ipynb #c8603fa8
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
     if size is not None:

@@ -7,12 +7,13 @@ __all__ = ['MOST_LAYERS', 'PICKLED', 'AREAS', 'CORNER', 'PIXEL', 'OBJECT_FILES',
            'placed', 'PlainUnpickler', 'read_cellpose', 'read_imagej', 'read_geojson', 'is_object_table',
            'list_objects', 'read_objects']
 
-# %% ../../nbs/data/07_objects.ipynb #0c472428
+# %% ../../nbs/data/07_objects.ipynb #b377b899
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from zipfile import ZipFile
@@ -20,7 +21,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ImageError, MicroVAEError, ShapeError, in_a_line, require
+from ..core.errors import ImageError, MicroVAEError, ShapeError, checked, in_a_line, require
 from microvae.core.files import (
     NPY_HEADERS,
     check_archive,
@@ -32,7 +33,7 @@ from microvae.core.files import (
 )
 from .readers import open_image, read_array
 
-# %% ../../nbs/data/07_objects.ipynb #04023f87
+# %% ../../nbs/data/07_objects.ipynb #e6b90922
 @dataclass(frozen=True)
 class Objects:
     "The objects of one field of view."
@@ -45,7 +46,7 @@ class Objects:
     # outline: masks are those of the program; size: discs of the area that it measured; centre: one pixel
     known: Literal["outline", "size", "centre"] = "outline"
 
-# %% ../../nbs/data/07_objects.ipynb #b48aebef
+# %% ../../nbs/data/07_objects.ipynb #3cfc9edc
 def check_labels(labels: np.ndarray, shape: tuple[int, int], source: str = "labels") -> np.ndarray:
     "Labels as 32-bit integers `(H, W)`. Raises `ShapeError` or `ImageError` where they do not fit the field."
     labels = np.squeeze(np.asarray(labels))
@@ -58,7 +59,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, int], source: str = "labe
         raise ImageError(f"the labels of {source} are not whole numbers of at least 0")
     return whole
 
-# %% ../../nbs/data/07_objects.ipynb #7e97ac17
+# %% ../../nbs/data/07_objects.ipynb #c7280c9b
 class Outline(NamedTuple):
     "One object of a file of outlines."
 
@@ -68,7 +69,7 @@ class Outline(NamedTuple):
     about: dict = {}  # further columns
     problem: str = ""  # why it is no area
 
-# %% ../../nbs/data/07_objects.ipynb #84ada6b2
+# %% ../../nbs/data/07_objects.ipynb #6acbc564
 def mask_of(rings: list[np.ndarray], shape: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
     "The part of a field in which an outline lies, and which of its pixels are inside; an empty part where none is."
     from skimage.draw import polygon
@@ -82,11 +83,11 @@ def mask_of(rings: list[np.ndarray], shape: tuple[int, int]) -> tuple[tuple[slic
         mask[rows, columns] ^= True
     return (slice(low[0], high[0]), slice(low[1], high[1])), mask
 
-# %% ../../nbs/data/07_objects.ipynb #b08e8fbf
+# %% ../../nbs/data/07_objects.ipynb #b6023525
 #: Objects may overlap so deep.
 MOST_LAYERS = 64
 
-# %% ../../nbs/data/07_objects.ipynb #f3ca1b18
+# %% ../../nbs/data/07_objects.ipynb #a2ad3a09
 def placed(outlines: list[Outline], shape: tuple[int, int], source) -> Objects:
     """Outlines as objects, labelled from 1 in their order; one that covers no pixel of the field is dropped.
 
@@ -116,7 +117,7 @@ def placed(outlines: list[Outline], shape: tuple[int, int], source) -> Objects:
     table = pd.DataFrame.from_dict(known, orient="index")
     return Objects(np.stack(layers or [np.zeros(shape, np.int32)]), table, pd.DataFrame(dropped))
 
-# %% ../../nbs/data/07_objects.ipynb #43d73b04
+# %% ../../nbs/data/07_objects.ipynb #5168b499
 class _Dtype:
     "A type of a pickled array."
 
@@ -134,7 +135,7 @@ class _Dtype:
         order = self.order if self.order in "<>" else "="
         return np.dtype(order + self.code)
 
-# %% ../../nbs/data/07_objects.ipynb #e541c782
+# %% ../../nbs/data/07_objects.ipynb #b50aad2a
 class _PickledArray:
     "An array of a pickle: what is needed to make it of its bytes."
 
@@ -146,14 +147,14 @@ class _PickledArray:
         flat = np.frombuffer(self.content, self.dtype.numpy())
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
-# %% ../../nbs/data/07_objects.ipynb #3a71fbbe
+# %% ../../nbs/data/07_objects.ipynb #414e0070
 def _from_buffer(content, dtype, shape, order) -> _PickledArray:
     "An array as pickles of protocol 5 hold it."
     array = _PickledArray()
     array.__setstate__((1, shape, dtype, order == "F", content))
     return array
 
-# %% ../../nbs/data/07_objects.ipynb #e36c2441
+# %% ../../nbs/data/07_objects.ipynb #009f5fdb
 #: What a pickle may name, by the last part of its module, with what stands for it here.
 PICKLED: dict[tuple[str, str], Any] = {
     ("multiarray", "_reconstruct"): lambda *_: _PickledArray(),
@@ -165,7 +166,7 @@ PICKLED: dict[tuple[str, str], Any] = {
     ("pathlib", "WindowsPath"): lambda *parts: "/".join(parts),
 }
 
-# %% ../../nbs/data/07_objects.ipynb #e501dd20
+# %% ../../nbs/data/07_objects.ipynb #6cc0bae7
 class PlainUnpickler(pickle._Unpickler):  # the one in Python: that in C takes as much memory as a pickle asks for
     "Admits arrays of numbers and plain types. Raises `UnpicklingError` for a pickle that names anything else."
 
@@ -179,7 +180,7 @@ class PlainUnpickler(pickle._Unpickler):  # the one in Python: that in C takes a
     def persistent_load(self, pid):
         raise pickle.UnpicklingError("it refers to something outside")
 
-# %% ../../nbs/data/07_objects.ipynb #5ec168a9
+# %% ../../nbs/data/07_objects.ipynb #e1d47981
 def read_cellpose(path: Path) -> np.ndarray:
     "The masks of Cellpose's `_seg.npy`. Raises `ImageError` for a file of another kind, or one that names code."
     regular_file(path)
@@ -196,14 +197,14 @@ def read_cellpose(path: Path) -> np.ndarray:
     except Exception as error:
         raise ImageError(f"{path} is not read as Cellpose's _seg.npy: {in_a_line(error)}") from error
 
-# %% ../../nbs/data/07_objects.ipynb #95f34080
+# %% ../../nbs/data/07_objects.ipynb #210a02b6
 #: Kinds of ImageJ's regions that have an area, as `roifile` calls them.
 AREAS = ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")
 
 #: ImageJ and QuPath give the corner of the first pixel the coordinates 0, 0; here its centre has them.
 CORNER = 0.5
 
-# %% ../../nbs/data/07_objects.ipynb #556d4cd3
+# %% ../../nbs/data/07_objects.ipynb #bfa16621
 def read_imagej(path: Path) -> list[Outline]:
     "Regions of interest of ImageJ: one of a `.roi`, all of a `.zip`. Needs the extra `imagej`."
     roifile = require("roifile", "imagej")
@@ -218,7 +219,7 @@ def read_imagej(path: Path) -> list[Outline]:
             raise ImageError(f"{path} holds no .roi files; a set of regions is what ImageJ's ROI Manager saves")
         return [_region(roifile.ImagejRoi.frombytes(archive.read(name)), Path(name).stem) for name in members]
 
-# %% ../../nbs/data/07_objects.ipynb #de5e6c69
+# %% ../../nbs/data/07_objects.ipynb #fb240319
 def _region(roi, name: str) -> Outline:
     "One region of interest."
     frame = roi.t_position or roi.position
@@ -233,14 +234,14 @@ def _region(roi, name: str) -> Outline:
     problem = "" if rings else "has no area"
     return Outline(name, [ring - CORNER for ring in rings], frame, problem=problem)
 
-# %% ../../nbs/data/07_objects.ipynb #575de785
+# %% ../../nbs/data/07_objects.ipynb #692f3e31
 def _ellipse(low, high, points: int = 256) -> np.ndarray:
     "The ring of the ellipse in a box from `low` to `high`, both (row, column)."
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     half = (np.asarray(high, float) - low) / 2
     return low + half + half * np.stack([np.sin(angle), np.cos(angle)], 1)
 
-# %% ../../nbs/data/07_objects.ipynb #addf815b
+# %% ../../nbs/data/07_objects.ipynb #a32b61df
 def read_geojson(path: Path) -> list[Outline]:
     "Objects of a GeoJSON. Raises `ImageError` where it is none."
     regular_file(path)
@@ -251,7 +252,7 @@ def read_geojson(path: Path) -> list[Outline]:
     except Exception as error:
         raise ImageError(f"{path} is not read as GeoJSON: {in_a_line(error)}") from error
 
-# %% ../../nbs/data/07_objects.ipynb #933d5d1e
+# %% ../../nbs/data/07_objects.ipynb #07452cea
 def _feature(feature: dict, number: int) -> Outline:
     "One feature of a GeoJSON."
     if feature.get("type") != "Feature":
@@ -268,7 +269,7 @@ def _feature(feature: dict, number: int) -> Outline:
     rings = [np.array(ring, float)[:, 1::-1] - CORNER for polygon in polygons for ring in polygon]
     return Outline(name, rings, frame, columns)
 
-# %% ../../nbs/data/07_objects.ipynb #490adce1
+# %% ../../nbs/data/07_objects.ipynb #d6f18a0a
 def _shapes(table: pd.DataFrame) -> list[Outline]:
     "Shapes of a table of napari's."
     axes = sorted(name for name in table if str(name).startswith("axis-"))
@@ -283,7 +284,7 @@ def _shapes(table: pd.DataFrame) -> list[Outline]:
         found.append(Outline(str(number), rings, frame, problem=problem))
     return found
 
-# %% ../../nbs/data/07_objects.ipynb #2cd973b2
+# %% ../../nbs/data/07_objects.ipynb #6b7cfd23
 def is_object_table(path: Path) -> bool:
     "Whether a file is a table of CellProfiler's, which holds the objects of many images."
     if path.suffix.lower() != ".csv" or not path.is_file():
@@ -291,7 +292,7 @@ def is_object_table(path: Path) -> bool:
     with open(path, encoding="utf-8", errors="replace") as file:
         return "ImageNumber" in file.readline(100_000)
 
-# %% ../../nbs/data/07_objects.ipynb #2932dffb
+# %% ../../nbs/data/07_objects.ipynb #7c741337
 def _images_beside(path: Path) -> pd.DataFrame:
     "CellProfiler's table of images that belongs to a table of objects. Raises `ImageError` where there is none."
     ending = "Image.csv"
@@ -302,7 +303,7 @@ def _images_beside(path: Path) -> pd.DataFrame:
         f"{path} does not say of which files its objects are; put CellProfiler's table of images, e.g. MyExpt_{ending}, beside it"
     )
 
-# %% ../../nbs/data/07_objects.ipynb #d02b806d
+# %% ../../nbs/data/07_objects.ipynb #a2417270
 def _image_number(path: Path, images: pd.DataFrame, files: tuple[Path, ...]):
     "The number of an image of CellProfiler's, by its files. Raises `ImageError` where it is none of them, or several."
     names = {file.name for file in files}
@@ -316,7 +317,7 @@ def _image_number(path: Path, images: pd.DataFrame, files: tuple[Path, ...]):
         raise ImageError(f"{path}: {len(rows)} of its images are {files[0].name}; there must be one")
     return rows.ImageNumber.iloc[0]
 
-# %% ../../nbs/data/07_objects.ipynb #81b7308c
+# %% ../../nbs/data/07_objects.ipynb #2ea72b3c
 def _column(table: pd.DataFrame, ending: str, path: Path) -> str | None:
     "The column of a measurement, which can have the objects' name before it. Raises `ImageError` for several."
     found = [str(name) for name in table if str(name) == ending or str(name).endswith(f"_{ending}")]
@@ -324,7 +325,7 @@ def _column(table: pd.DataFrame, ending: str, path: Path) -> str | None:
         raise ImageError(f"{path} has {', '.join(found)}; keep the columns of one kind of object")
     return found[0] if found else None
 
-# %% ../../nbs/data/07_objects.ipynb #40df0291
+# %% ../../nbs/data/07_objects.ipynb #5d70fb67
 def _measured(
     path: Path, table: pd.DataFrame, images: pd.DataFrame, files: tuple[Path, ...]
 ) -> tuple[list[Outline], Literal["size", "centre"]]:
@@ -346,11 +347,11 @@ def _measured(
         found.append(Outline(str(name), [ring], about={"ImageNumber": image, "ObjectNumber": name}))
     return found, "size" if area else "centre"
 
-# %% ../../nbs/data/07_objects.ipynb #38afcc59
+# %% ../../nbs/data/07_objects.ipynb #c6ba41dd
 #: The ring about one pixel.
 PIXEL = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]])
 
-# %% ../../nbs/data/07_objects.ipynb #2678af09
+# %% ../../nbs/data/07_objects.ipynb #a20124cb
 #: How names of files of objects end, with what reads them; label images are read as images are.
 OBJECT_FILES: dict[str, Callable] = {
     "_seg.npy": read_cellpose,
@@ -360,7 +361,7 @@ OBJECT_FILES: dict[str, Callable] = {
     ".csv": read_table,
 }
 
-# %% ../../nbs/data/07_objects.ipynb #395f2d2c
+# %% ../../nbs/data/07_objects.ipynb #993c4380
 def list_objects(place: Path) -> list[Path]:
     "Files of objects in a folder and the folders in it, or the file itself, in order."
     if place.is_file():
@@ -368,7 +369,7 @@ def list_objects(place: Path) -> list[Path]:
     found = [file for file in place.rglob("*") if file.name.lower().endswith(tuple(OBJECT_FILES))]
     return sorted(file for file in found if file.is_file() and not file.name.startswith("."))
 
-# %% ../../nbs/data/07_objects.ipynb #d9b132e8
+# %% ../../nbs/data/07_objects.ipynb #2feaf9ab
 @lru_cache(maxsize=4)
 def _content(path: Path, state: tuple):
     "What a file of objects holds, in its present state."
@@ -390,9 +391,10 @@ def _content(path: Path, state: tuple):
         f"{path} is no table of objects: CellProfiler's has a column ImageNumber, that of a shapes layer of napari index and shape-type"
     )
 
-# %% ../../nbs/data/07_objects.ipynb #3eaab73e
+# %% ../../nbs/data/07_objects.ipynb #fe99386f
+@checked
 def read_objects(
-    path,
+    path: str | PathLike,
     shape: tuple[int, int],  # of the field, height and width
     files: tuple[Path, ...] = (),  # of the field, by which CellProfiler's tables name it
     frame: int | None = None,  # of a time series; None where there is one frame
@@ -418,7 +420,7 @@ def read_objects(
         return replace(placed(outlines, shape, path), known=known)
     return placed([outline for outline in found if frame is None or outline.frame in (None, frame)], shape, path)
 
-# %% ../../nbs/data/07_objects.ipynb #b52f9c47
+# %% ../../nbs/data/07_objects.ipynb #f1ce753c
 def _label_image(path: Path, frame: int | None) -> np.ndarray:
     "A label image, or that of one frame where there are several."
     opened = open_image(path)

@@ -44,13 +44,8 @@ def cut_patches(
     if not 0 <= brightness < 1:
         raise ConfigError(f"brightness is {brightness}, it must be at least 0 and below 1, e.g. 0.2 for ±20 %")
     fields = list_fields(source, channels)
-    known = pd.DataFrame(
-        {
-            "file": [f.name for f in fields],
-            folder_column(fields): [f.plate for f in fields],
-            "frame": [f.frame for f in fields],
-        }
-    )
+    names = ["file", folder_column(fields), "frame"]
+    known = pd.DataFrame([(f.name, f.plate, f.frame) for f in fields], columns=names)
     if labels is not None:
         known = join_table(known, labels, on, part=part)
     preprocessing = preprocessing.fitted([field.sample() for field in fields])
@@ -69,13 +64,9 @@ def cut_patches(
     of_each = known.loc[np.repeat(known.index, n)].reset_index(drop=True)
     table = pd.concat([of_each, pd.concat(places, ignore_index=True)], axis=1)
     name = Path(str(source)).stem if isinstance(source, (str, Path)) else "patches"
-    return CellImages(
-        np.stack(images),
-        table,
-        fields[0].channels(),
-        name,
-        {"preprocessing": preprocessing.as_list(), "patches": dict(size=size, n=n, brightness=brightness, seed=seed)},
-    )
+    patches = dict(size=size, n=n, brightness=brightness, seed=seed)
+    about = dict(preprocessing=preprocessing.as_list(), patches=patches)
+    return CellImages(np.stack(images), table, fields[0].channels(), name, about)
 
 # %% ../../nbs/data/15_patches.ipynb #b1cb9f34
 def _places(shape: tuple[int, int], size: int, n: int, brightness: float, random: np.random.Generator) -> pd.DataFrame:

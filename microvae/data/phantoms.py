@@ -7,6 +7,7 @@ __all__ = ['LASER_SETTINGS', 'TUMOURS', 'PLACES', 'laser_surfaces', 'head_phanto
 
 # %% ../../nbs/data/19_phantoms.ipynb #36fae369
 from collections.abc import Callable
+from functools import partial
 from math import pi
 
 import numpy as np
@@ -50,10 +51,8 @@ def _surface_patch(settings: dict, size: int, gain: float, rng) -> np.ndarray:
     )
     grooves = _stripes(place, settings["tilt"], interference, 0.3, rng)
     grain = smooth(rng.standard_normal(place[0].shape, dtype=np.float32), 1.2) * 3
-    height = (
-        depth * (1.0 * grooves + 0.6 * ripples * (0.6 + 0.4 * grooves))
-        + (0.1 + 0.25 * depth) * settings["roughness"] * grain
-    )
+    rough = (0.1 + 0.25 * depth) * settings["roughness"] * grain
+    height = depth * (1.0 * grooves + 0.6 * ripples * (0.6 + 0.4 * grooves)) + rough
     edges = np.hypot(*np.gradient(smooth(height, 1.0)))
     signal = gain * (settings["brightness"] + 0.14 * height + 1.1 * edges)
     return expose(smooth(signal, 0.6)[margin:-margin, margin:-margin], 600, 0.012, rng)[None].astype(np.float32)
@@ -96,13 +95,8 @@ def laser_surfaces(
         gain = rng.uniform(1 - brightness, 1 + brightness)
         images.append(_surface_patch(settings, size, gain, rng))
         rows.append({name: settings[name] for name in ("file", *LASER_SETTINGS)} | dict(gain=gain))
-    return CellImages(
-        np.stack(images),
-        pd.DataFrame(rows),
-        ("SEM",),
-        "laser_surfaces",
-        dict(simulator="laser_surfaces", seed=seed, surfaces=surfaces),
-    )
+    about = dict(simulator="laser_surfaces", seed=seed, surfaces=surfaces)
+    return CellImages(np.stack(images), pd.DataFrame(rows), ("SEM",), "laser_surfaces", about)
 
 # %% ../../nbs/data/19_phantoms.ipynb #9d0c2970
 #: Kinds of tumours, with the share of each.
@@ -174,7 +168,7 @@ def _tumour_of(kind: str, half: tuple[float, float], rng) -> dict:
     return dict(tumour_row=row, tumour_column=column, tumour_radius=radius)
 
 # %% ../../nbs/data/19_phantoms.ipynb #b4f33916
-def _head_image(row: dict, size: int, rng) -> np.ndarray:
+def _head_image(row: dict, rng, size: int) -> np.ndarray:
     "One slice `(1, size, size)`."
     scale = size / 128
     middle = (row["shift_y"], row["shift_x"])
@@ -183,61 +177,43 @@ def _head_image(row: dict, size: int, rng) -> np.ndarray:
     around = _ellipse(size, middle, head, row["turn"])
     skull = around + 3.2 * scale
     brain = around + 7.0 * scale
-    matter = (
-        0.42
-        + 0.16 * soft_edge(brain + 8 * scale, 5 * scale)
-        - 0.24 * _folds(size, 2.6 * scale, rng) * soft_edge(-(brain + 16 * scale), 10 * scale)
-    )
+    white = 0.42 + 0.16 * soft_edge(brain + 8 * scale, 5 * scale)
+    folds = 0.24 * _folds(size, 2.6 * scale, rng)
+    matter = white - folds * soft_edge(-(brain + 16 * scale), 10 * scale)
     if side:
-        cerebellum = _ellipse(
-            size, (middle[0] + 0.46 * head[0], middle[1] + 0.42 * head[1]), (0.26 * head[0], 0.3 * head[1])
-        )
-        matter = matter + soft_edge(cerebellum, 3 * scale) * (
-            0.12 * np.sin(np.hypot(*np.mgrid[:size, :size]) / (1.1 * scale)) - 0.02
-        )
+        behind = (middle[0] + 0.46 * head[0], middle[1] + 0.42 * head[1])
+        cerebellum = _ellipse(size, behind, (0.26 * head[0], 0.3 * head[1]))
+        leaves = 0.12 * np.sin(np.hypot(*np.mgrid[:size, :size]) / (1.1 * scale)) - 0.02
+        matter = matter + soft_edge(cerebellum, 3 * scale) * leaves
         ring = np.abs(_ellipse(size, (middle[0] + 2 * scale, middle[1]), (0.34 * head[0], 0.5 * head[1])))
+        upper = np.mgrid[:size, :size][0] < size / 2 + middle[0]
         # corpus callosum
-        matter = matter + 0.3 * np.exp(-((ring / (1.8 * scale)) ** 2)) * (
-            np.mgrid[:size, :size][0] < size / 2 + middle[0]
-        )
+        matter = matter + 0.3 * np.exp(-((ring / (1.8 * scale)) ** 2)) * upper
     else:
         x = np.mgrid[:size, :size][1] - (size - 1) / 2 - middle[1]
         matter = matter - 0.25 * np.exp(-((x / (1.0 * scale)) ** 2))
     for sign in (-1, 1):
         place = (middle[0] - 0.08 * head[0], middle[1] + sign * (0.0 if side else 0.15) * head[1])
-        ventricle = _ellipse(
-            size,
-            place,
-            (row["ventricles"] * head[0] * (0.5 if side else 1.0), (0.3 if side else 0.09) * head[1]),
-            sign * 0.25,
-        )
+        half = (row["ventricles"] * head[0] * (0.5 if side else 1.0), (0.3 if side else 0.09) * head[1])
+        ventricle = _ellipse(size, place, half, sign * 0.25)
         matter = matter * (1 - 0.75 * soft_edge(ventricle, 2 * scale))
-    image = (
-        0.85 * soft_edge(around, 1.5 * scale) * (1 - soft_edge(skull, 1.5 * scale))
-        + soft_edge(brain, 1.5 * scale) * matter
-    )
+    scalp = 0.85 * soft_edge(around, 1.5 * scale) * (1 - soft_edge(skull, 1.5 * scale))
+    image = scalp + soft_edge(brain, 1.5 * scale) * matter
     image = _with_tumour(image, row, middle, size, rng) if row["tumour"] != "none" else image
     y, x = np.mgrid[:size, :size] / size - 0.5
     field = 1 + row["bias"] * (x * np.cos(row["bias_angle"]) + y * np.sin(row["bias_angle"]))
     signal = smooth(row["gain"] * image * field, row["blur"] * scale)
-    # magnitude of a complex signal
-    return np.clip(
-        np.hypot(signal + rng.normal(0, row["noise"], signal.shape), rng.normal(0, row["noise"], signal.shape)), 0, 1
-    )[None].astype(np.float32)
+    real = signal + rng.normal(0, row["noise"], signal.shape)
+    magnitude = np.hypot(real, rng.normal(0, row["noise"], signal.shape))
+    return np.clip(magnitude, 0, 1)[None].astype(np.float32)
 
 # %% ../../nbs/data/19_phantoms.ipynb #cbaddf8a
 def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size: int, rng) -> np.ndarray:
     "An image with its tumour: a ring around a dark core in swollen tissue, or an even bright mass."
     glioma = row["tumour"] == "glioma"
     scale = size / 128
-    distance, _ = outline(
-        size,
-        (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]),
-        row["tumour_radius"],
-        0.4,
-        rng.uniform(0, pi),
-        random_waves(rng, 5, 0.10 if glioma else 0.03),
-    )
+    place = (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]), row["tumour_radius"], 0.4
+    distance, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 5, 0.10 if glioma else 0.03))
     if glioma:
         image = image * (1 - 0.35 * soft_edge(distance - 0.5 * row["tumour_radius"], 6 * scale))
     mass = soft_edge(distance, 1.5 * scale)
@@ -248,11 +224,8 @@ def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size
 def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one slice."
     view = ("above", "side")[rng.integers(2)]
-    half = (
-        (rng.normal(55, 2.5) * scale, rng.normal(44, 2) * scale)
-        if view == "above"
-        else (rng.normal(48, 2) * scale, rng.normal(54, 2) * scale)
-    )
+    sizes = {"above": ((55, 2.5), (44, 2)), "side": ((48, 2), (54, 2))}[view]
+    half = tuple(rng.normal(*size) * scale for size in sizes)
     kind = _drawn(shares, rng)
     return dict(
         view=view,
@@ -287,15 +260,8 @@ def head_phantoms(
     check_count(n, seed)
     shares = tumours or TUMOURS
     _check_shares(shares, TUMOURS, "tumour", size)
-    return _simulated(
-        "head_phantoms",
-        n,
-        seed,
-        7,
-        ("MRI",),
-        lambda rng: _head_factors(shares, size / 128, rng),
-        lambda row, rng: _head_image(row, size, rng),
-    )
+    factors = partial(_head_factors, shares, size / 128)
+    return _simulated("head_phantoms", n, seed, 7, ("MRI",), factors, partial(_head_image, size=size))
 
 # %% ../../nbs/data/19_phantoms.ipynb #2e6e857f
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
@@ -320,10 +286,9 @@ def _vessels(size: int, n: int, rng) -> np.ndarray:
     for _ in range(n):
         steps = int(1.2 * size)
         direction = rng.uniform(0, 2 * pi) + np.cumsum(rng.normal(0, 0.12, steps))
-        y, x = (
-            start + np.cumsum(move)
-            for start, move in zip(rng.uniform(0, size, 2), (np.sin(direction), np.cos(direction)))
-        )
+        start = rng.uniform(0, size, 2)
+        y = start[0] + np.cumsum(np.sin(direction))
+        x = start[1] + np.cumsum(np.cos(direction))
         kept = (y >= 0) & (y < size) & (x >= 0) & (x < size)
         np.maximum.at(drawn, (y[kept].astype(int), x[kept].astype(int)), rng.uniform(0.4, 1.0))
     return np.clip(smooth(drawn, 0.7 * size / 96) * 1.8, 0, 1)
@@ -335,67 +300,44 @@ def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     scale = size / 96
     distance = np.hypot(y - row["lumen_y"], x - row["lumen_x"])
     bent = distance + 4 * smooth(rng.standard_normal((size, size), dtype=np.float32), 7 * scale) * 7 * scale
-    rings = (
-        1.5
-        * scale
-        * np.sin(2 * pi * bent / (row["fold_period"] * scale))
-        * soft_edge(-(distance - 8 * scale), 20 * scale)
-    )
+    waves = 1.5 * scale * np.sin(2 * pi * bent / (row["fold_period"] * scale))
+    rings = waves * soft_edge(-(distance - 8 * scale), 20 * scale)
     hole = soft_edge(distance - row["lumen_radius"], (6 if row["place"] == "pylorus" else 12) * scale)
     height = rings + 1.2 * scale * smooth(rng.standard_normal((size, size), dtype=np.float32), 3 * scale) * 3 * scale
     if row["place"] == "polyp":
-        dome, _ = outline(
-            size,
-            (row["polyp_y"], row["polyp_x"]),
-            row["polyp_radius"],
-            0.35,
-            rng.uniform(0, pi),
-            random_waves(rng, 4, 0.04),
-        )
+        place = (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35
+        dome, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 4, 0.04))
         height = height + 1.0 * np.sqrt(np.clip(-dome, 0, None) * row["polyp_radius"])
     return height, hole
 
 # %% ../../nbs/data/19_phantoms.ipynb #3d636031
-def _mucosa_image(row: dict, size: int, rng) -> np.ndarray:
+def _mucosa_image(row: dict, rng, size: int) -> np.ndarray:
     "One view `(3, size, size)`."
     scale = size / 96
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
     height, hole = _relief(row, size, rng)
     slope_y, slope_x = np.gradient(smooth(height, 1.0 * scale))
     facing = 1 / np.sqrt(1 + slope_y**2 + slope_x**2)
-    lit = np.clip(
-        facing - 0.45 * (slope_x * np.cos(row["light_angle"]) + slope_y * np.sin(row["light_angle"])) * facing,
-        0.15,
-        1.4,
-    )
-    light = (
-        row["light"]
-        * np.exp(-0.5 * ((y - row["light_y"]) ** 2 + (x - row["light_x"]) ** 2) / (0.55 * size) ** 2)
-        * lit
-        * (1 - 0.92 * hole)
-    )
+    towards = slope_x * np.cos(row["light_angle"]) + slope_y * np.sin(row["light_angle"])
+    lit = np.clip(facing - 0.45 * towards * facing, 0.15, 1.4)
+    spot = np.exp(-0.5 * ((y - row["light_y"]) ** 2 + (x - row["light_x"]) ** 2) / (0.55 * size) ** 2)
+    light = row["light"] * spot * lit * (1 - 0.92 * hole)
     tissue = np.array([0.86, 0.46, 0.36], np.float32) * (1 + row["tint"] * np.array([0.0, 1.0, 1.4], np.float32))
     colour = np.broadcast_to(tissue[:, None, None], (3, size, size)).copy()
     if row["place"] == "z-line":
-        border, _ = outline(
-            size, (row["lumen_y"], row["lumen_x"]), 0.3 * size, 0.3, rng.uniform(0, pi), random_waves(rng, 7, 0.10)
-        )
+        place = (row["lumen_y"], row["lumen_x"]), 0.3 * size, 0.3
+        border, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 7, 0.10))
         pale = np.array([0.95, 0.72, 0.64], np.float32)[:, None, None]
         outside = soft_edge(-border, 3 * scale)
         colour = colour * (1 - outside) + pale * outside
-    colour = colour * (
-        1
-        - row["vessels"]
-        * _vessels(size, int(row["vessel_count"]), rng)
-        * np.array([0.25, 0.6, 0.5], np.float32)[:, None, None]
-    )
+    blood = np.array([0.25, 0.6, 0.5], np.float32)[:, None, None]
+    colour = colour * (1 - row["vessels"] * _vessels(size, int(row["vessel_count"]), rng) * blood)
     if row["place"] == "polyp":
         dome, _ = outline(size, (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35, 0.0, np.zeros(0))
         on = soft_edge(dome, 4 * scale)
-        colour = colour * (1 - on) + on * (
-            np.array([0.92, 0.42, 0.36], np.float32)[:, None, None]
-            * (0.9 + 0.1 * smooth(rng.standard_normal((size, size), dtype=np.float32), 1.0) * 3)
-        )
+        red = np.array([0.92, 0.42, 0.36], np.float32)[:, None, None]
+        grain = 0.1 * smooth(rng.standard_normal((size, size), dtype=np.float32), 1.0) * 3
+        colour = colour * (1 - on) + on * (red * (0.9 + grain))
     wet = smooth(rng.standard_normal((size, size), dtype=np.float32), 1.6 * scale)
     shine = soft_edge(-(wet / wet.std() - 2.3), 0.8) * np.clip(light - 0.55, 0, 1) * 1.6
     image = np.clip(light * colour + shine, 0, 1)
@@ -447,12 +389,5 @@ def mucosa(
     check_count(n, seed)
     shares = places or PLACES
     _check_shares(shares, PLACES, "place", size)
-    return _simulated(
-        "mucosa",
-        n,
-        seed,
-        8,
-        ("red", "green", "blue"),
-        lambda rng: _mucosa_factors(shares, size / 96, rng),
-        lambda row, rng: _mucosa_image(row, size, rng),
-    )
+    factors = partial(_mucosa_factors, shares, size / 96)
+    return _simulated("mucosa", n, seed, 8, ("red", "green", "blue"), factors, partial(_mucosa_image, size=size))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLOCK', 'PLACING', 'Job', 'crop_fields', 'Collected', 'check_place']
 
-# %% ../../nbs/data/18_plates.ipynb #c03
+# %% ../../nbs/data/18_plates.ipynb #cfd089f6
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -50,7 +50,7 @@ from .segmentation import Segmentation, warn_of_pieces
 from .storage import describe_stored, is_stored, numbered, read_stored, write_stored, writing
 from .tables import join_table
 
-# %% ../../nbs/data/18_plates.ipynb #c05
+# %% ../../nbs/data/18_plates.ipynb #0212dca2
 @dataclass(frozen=True)
 class Job:
     "What is done with a field; anything that goes wrong with it comes back as a sentence."
@@ -67,16 +67,16 @@ class Job:
         except MemoryError:
             return f"{field.files[0]} does not fit into the memory"
 
-# %% ../../nbs/data/18_plates.ipynb #81db69eb
+# %% ../../nbs/data/18_plates.ipynb #9deec5ce
 def _dead(field: Field) -> str:
     "The reason for a field that no worker survives."
     return f"{field.files[0]} has ended its worker {ATTEMPTS} times, memory may be short"
 
-# %% ../../nbs/data/18_plates.ipynb #c07
+# %% ../../nbs/data/18_plates.ipynb #492c2efb
 #: Fields that are written to disk at a time.
 BLOCK = 32
 
-# %% ../../nbs/data/18_plates.ipynb #959282fa
+# %% ../../nbs/data/18_plates.ipynb #c714ef88
 @checked
 def crop_fields(
     source,  # a folder (plates are the folders in it), a pattern, a file or a list of files
@@ -90,7 +90,7 @@ def crop_fields(
     # of the fields, before they are segmented; learns from them what it needs
     preprocessing: Preprocessing | list | None = None,
     segmentation: Segmentation = Segmentation(),
-    z: str | int = "max",  # projection of stacks, or the number of a slice
+    z: str | int = "max",  # projection of stacks, "focus" for the sharpest slice, or the number of a slice
     # what is known of the files: a table, or a CSV, Parquet or Excel file; joined by file name
     table=None,
     on: str | None = None,  # its column of file names; found if not given
@@ -139,28 +139,28 @@ def crop_fields(
     warn_of_pieces(made.suggested, len(fields))
     return cells
 
-# %% ../../nbs/data/18_plates.ipynb #eafdc2b1
+# %% ../../nbs/data/18_plates.ipynb #39fa7a92
 def _cut_all(job: Job, fields: list[Field], scheduler: str | None, workers: int | None) -> Iterator[Cut | str]:
     "Results of fields in order, from a cluster, from cores, or from this process."
     here = workers == 1 or len(fields) == 1
     for _, cut in map_jobs(job, fields, 0 if here else workers, scheduler, lost=_dead):
         yield cut
 
-# %% ../../nbs/data/18_plates.ipynb #d5dd1062
+# %% ../../nbs/data/18_plates.ipynb #01ead4bd
 def _known_of(files: list[str], table, on: str | None, part: bool) -> pd.DataFrame:
     "The table's columns with a row for each file. Raises `ConfigError` for unmatched files, and without `part` for unmatched rows."
     return join_table(pd.DataFrame({"file": sorted(set(files))}), table, on, part=part)
 
-# %% ../../nbs/data/18_plates.ipynb #d0ca6d0a
+# %% ../../nbs/data/18_plates.ipynb #c4f43b07
 def _named_like(source: Path) -> str:
     "The last part of a path that is a name and no pattern."
     return next((Path(part).stem for part in reversed(source.parts) if not set(part) & set("*?[")), "cells")
 
-# %% ../../nbs/data/18_plates.ipynb #379d5575
+# %% ../../nbs/data/18_plates.ipynb #e531f358
 def _absolute(field: Field) -> Field:
     return replace(field, files=tuple(f.resolve() for f in field.files), labels=field.labels and field.labels.resolve())
 
-# %% ../../nbs/data/18_plates.ipynb #caf2a319
+# %% ../../nbs/data/18_plates.ipynb #bf299b00
 def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: list):
     "Fields that can be opened and, where the preprocessing has to learn from them, read; the others go to `failed`."
     good = []
@@ -185,7 +185,7 @@ def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: lis
             readable.append(field)
     return readable, [field.sample() for field in readable]
 
-# %% ../../nbs/data/18_plates.ipynb #ea493d30
+# %% ../../nbs/data/18_plates.ipynb #28028544
 def _window(
     fields: list[Field], preprocessing: Preprocessing, segmentation: Segmentation, cutting: Cutting, most: int = 24
 ) -> int:
@@ -209,7 +209,7 @@ def _window(
         raise ImageError(f"no field gave a cell; first: {reasons[0]}")
     return window_for(pd.concat(diameters) if diameters else [])
 
-# %% ../../nbs/data/18_plates.ipynb #c09
+# %% ../../nbs/data/18_plates.ipynb #15a2c6cf
 @dataclass
 class Collected:
     "The results of a screen's fields, in order."
@@ -388,23 +388,23 @@ class Collected:
             repr((self.fields, files, sorted(self.about.items()), known)).encode(), digest_size=8
         ).hexdigest()
 
-# %% ../../nbs/data/18_plates.ipynb #3dd87745
+# %% ../../nbs/data/18_plates.ipynb #a3440f8e
 def _frame_name(field: Field) -> str:
     name = f"{field.name}, {field.scene}" if field.scene else field.name
     return name if field.frame == 0 else f"{name}, frame {field.frame}"
 
-# %% ../../nbs/data/18_plates.ipynb #1563c7f9
+# %% ../../nbs/data/18_plates.ipynb #dab54dc7
 #: So many seconds a job waits for another that is done and puts its set in place.
 PLACING = 60
 
-# %% ../../nbs/data/18_plates.ipynb #0b419c58
+# %% ../../nbs/data/18_plates.ipynb #e099b655
 def _settle(place: Path):
     "Wait while a job that has just released the lock puts its set in place."
     end = monotonic() + PLACING
     while being_written(place) and monotonic() < end:
         sleep(0.05)
 
-# %% ../../nbs/data/18_plates.ipynb #bd248320
+# %% ../../nbs/data/18_plates.ipynb #7d86f9cf
 def _put(whole: Path, place: Path, overwrite: bool, since: float):
     "Move a set to its place, in turn with those who append to the one that is there."
     if not (overwrite and is_stored(place)):
@@ -414,7 +414,7 @@ def _put(whole: Path, place: Path, overwrite: bool, since: float):
         take_place(whole, place, since=since)
         shutil.rmtree(whole, ignore_errors=True)  # the old one; who waited to append to it finds the new one
 
-# %% ../../nbs/data/18_plates.ipynb #77396e30
+# %% ../../nbs/data/18_plates.ipynb #d15accb6
 def check_place(out: Path, overwrite: bool):
     """Raises `ConfigError` or `FileError` where a stored set must not be written; where a link leads nowhere, too."""
     followed(out)

@@ -63,11 +63,9 @@ ENOUGH = 200
 
 # %% ../../nbs/data/02_preprocessing.ipynb #c31ee567
 def _spread(samples: list[Sample]) -> list[Sample]:
-    return (
-        samples
-        if len(samples) <= ENOUGH
-        else [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
-    )
+    if len(samples) <= ENOUGH:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, ENOUGH).astype(int)]
 
 # %% ../../nbs/data/02_preprocessing.ipynb #c2b81a27
 def _checked_scope(scope: str):
@@ -143,12 +141,10 @@ class Percentile:
         for sample in samples if self.over == "plate" else _spread(list(samples)):
             planes = finite(sample.read(), "an image that Percentile learns from")
             flat = planes.reshape(len(planes), -1)
-            pixels.setdefault(sample.plate if self.over == "plate" else "", []).append(
-                flat[:, :: max(1, flat.shape[1] // 20_000)]
-            )
-        return replace(
-            self, limits={plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()}
-        )
+            plate = sample.plate if self.over == "plate" else ""
+            pixels.setdefault(plate, []).append(flat[:, :: max(1, flat.shape[1] // 20_000)])
+        limits = {plate: self._range(np.concatenate(values, 1)).tolist() for plate, values in pixels.items()}
+        return replace(self, limits=limits)
 
     def _range(self, flat: np.ndarray) -> np.ndarray:
         return np.percentile(flat, (self.low, self.high), axis=1)
@@ -191,9 +187,8 @@ def opened_background(smooth: np.ndarray, width: float) -> np.ndarray:
 
     width = max(3, int(width))
     step = max(1, width // 12)
-    ground = ndimage.gaussian_filter(
-        ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step)), width / step / 3
-    )
+    opened = ndimage.grey_opening(smooth[::step, ::step], size=max(3, width // step))
+    ground = ndimage.gaussian_filter(opened, width / step / 3)
     return resize(ground, smooth.shape, order=1, preserve_range=True) if step > 1 else ground
 
 # %% ../../nbs/data/02_preprocessing.ipynb #29c2e54f
@@ -219,19 +214,16 @@ class SubtractBackground:
         from skimage import filters, restoration, transform
 
         if self.method == "top_hat":
-            return opened_background(
-                filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True), 2 * self.radius + 1
-            )
+            smooth = filters.gaussian(plane, max(1.0, self.radius / 16), preserve_range=True)
+            return opened_background(smooth, 2 * self.radius + 1)
         step = max(1, int(self.radius // 8))
-        small = transform.resize(
-            plane, [max(1, -(-s // step)) for s in plane.shape], order=1, anti_aliasing=True, preserve_range=True
-        )
+        coarse = [max(1, -(-side // step)) for side in plane.shape]
+        small = transform.resize(plane, coarse, order=1, anti_aliasing=True, preserve_range=True)
         radius = max(1, round(self.radius / step))
-        slow = (
-            filters.gaussian(small, radius, preserve_range=True)
-            if self.method == "gaussian"
-            else restoration.rolling_ball(small, radius=radius)
-        )
+        if self.method == "gaussian":
+            slow = filters.gaussian(small, radius, preserve_range=True)
+        else:
+            slow = restoration.rolling_ball(small, radius=radius)
         return transform.resize(slow, plane.shape, order=1, preserve_range=True)
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
@@ -255,15 +247,11 @@ class FlatField:
 
         if self.grid is not None:
             return self
+        how = dict(order=1, anti_aliasing=True, preserve_range=True)
         coarse = []
         for sample in _spread(list(samples)):
             planes = sample.read().astype(np.float32)
-            small = np.stack(
-                [
-                    resize(plane, (self.points,) * 2, order=1, anti_aliasing=True, preserve_range=True)
-                    for plane in planes
-                ]
-            )
+            small = np.stack([resize(plane, (self.points,) * 2, **how) for plane in planes])
             if (small.mean((1, 2)) < 0).any():
                 raise ConfigError(
                     "FlatField divides by the light, so images must not be negative; subtract black first"
@@ -281,12 +269,8 @@ class FlatField:
             raise ConfigError("FlatField must first be fitted to a set: Preprocessing([...]).fitted(samples)")
         if len(self.grid) != len(planes):
             raise ConfigError(f"FlatField was fitted to {len(self.grid)} channels, the image has {len(planes)}")
-        light = np.stack(
-            [
-                resize(np.asarray(plane), planes.shape[1:], order=3, mode="edge", preserve_range=True)
-                for plane in self.grid
-            ]
-        )
+        how = dict(order=3, mode="edge", preserve_range=True)
+        light = np.stack([resize(np.asarray(plane), planes.shape[1:], **how) for plane in self.grid])
         return (planes / np.maximum(light, 0.05)).astype(np.float32)
 
 # %% ../../nbs/data/02_preprocessing.ipynb #b2e24c31
@@ -392,9 +376,7 @@ class Preprocessing:
         done: list = []
         for step in self.steps:
             before = tuple(done)
-            done.append(
-                step.fitted([s._replace(read=partial(_read_through, before, s)) if before else s for s in samples])
-            )
+            done.append(step.fitted([s._replace(read=partial(_read_through, before, s)) for s in samples]))
         return Preprocessing(tuple(done))
 
     def __call__(self, planes: np.ndarray, plate: str = "", source: str = "image") -> np.ndarray:

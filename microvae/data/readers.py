@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WHOLE', 'PLUGINS', 'EXPORTED_BY', 'BELIEVED_FRAMES', 'FRAME', 'guessed_axes', 'well_name', 'well_at', 'Site',
-           'ImageFile', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers',
-           'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
+           'ImageFile', 'fine_detail', 'Pixels', 'Planes', 'Reader', 'file_state', 'FileReader', 'VendorReader',
+           'readers', 'reader_of', 'not_read', 'open_image', 'open_once', 'read_array']
 
-# %% ../../nbs/data/03_readers.ipynb #9db2e246
+# %% ../../nbs/data/03_readers.ipynb #14e9379b
 import re
 import threading
 import warnings
@@ -38,7 +38,7 @@ from microvae.core.errors import (
 from ..core.files import BELIEVED, PACKED, check_promise, held_bytes, regular_file, unreadable
 from .preprocessing import certain_maximum
 
-# %% ../../nbs/data/03_readers.ipynb #c05
+# %% ../../nbs/data/03_readers.ipynb #bc503f8c
 def guessed_axes(shape: tuple[int, ...]) -> str:
     """Letters for an array that says nothing of itself: up to 4 at the end are colours, few at the front are channels,
     more are frames.
@@ -51,7 +51,7 @@ def guessed_axes(shape: tuple[int, ...]) -> str:
         return "CYX" if shape[0] <= 5 else "TYX"
     return "TZCYX"[-len(shape) :] if len(shape) == 5 else "TCYX"
 
-# %% ../../nbs/data/03_readers.ipynb #79a595f7
+# %% ../../nbs/data/03_readers.ipynb #62b597d4
 def _known(axes: str, shape: tuple[int, ...], source) -> str:
     "Axes whose unknown letters are replaced by a guess."
     if len(axes) != len(shape) or "Y" not in axes or "X" not in axes:
@@ -69,7 +69,7 @@ def _known(axes: str, shape: tuple[int, ...], source) -> str:
         axes = axes[:i] + free[0] + axes[i + 1 :]
     return axes
 
-# %% ../../nbs/data/03_readers.ipynb #781f5fca
+# %% ../../nbs/data/03_readers.ipynb #294d7338
 _WELL_NAME = re.compile(r"([A-Z]|A[A-F])[ /_-]?0*([1-9]\d?)", re.I)
 
 
@@ -83,13 +83,13 @@ def well_name(text) -> str:
         return ""
     return f"{found[1].upper()}{int(found[2]):02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #02b91180
+# %% ../../nbs/data/03_readers.ipynb #4615069d
 def well_at(row: int, column: int) -> str:
     'The well of a row and a column, both counted from 1. Example: `well_at(28, 5)` is `"AB05"`.'
     letter = chr(ord("A") + (row - 1) % 26)
     return f"{'A' if row > 26 else ''}{letter}{column:02d}"
 
-# %% ../../nbs/data/03_readers.ipynb #7e5659d2
+# %% ../../nbs/data/03_readers.ipynb #db59aa08
 @dataclass(frozen=True)
 class Site:
     "Where on a plate an image was taken, as far as it is known."
@@ -98,7 +98,7 @@ class Site:
     well: str = ""  # as `well_name` writes it
     site: str = ""  # the number of the field of view in its well
 
-# %% ../../nbs/data/03_readers.ipynb #c66d2042
+# %% ../../nbs/data/03_readers.ipynb #0bfa9af7
 @dataclass(frozen=True)
 class ImageFile:
     "An image file that is open and not yet read."
@@ -159,8 +159,17 @@ class ImageFile:
         part = part.transpose([left.index(a) for a in "CSYX" if a in left])
         return part.reshape(-1, *part.shape[-2:])
 
+    def sharpest(self, frame: int = 0) -> int:
+        """The number of the slice in best focus: where the Laplacian of the smoothed planes varies most, all channels
+        counting alike.
+        """
+        if self.size("Z") == 1:
+            return 0
+        detail = np.array([fine_detail(self.planes(frame, i)) for i in range(self.size("Z"))])
+        return int((detail / np.maximum(detail.max(0), 1e-12)).sum(1).argmax())
+
     def read(self, frame: int = 0, z: str | int = "max") -> np.ndarray:
-        "One frame as `(C, H, W)`, as stored: the largest value over the slices, or one slice by number."
+        "One frame as `(C, H, W)`, as stored: the largest value over the slices, the slice in focus, or one by number."
         slices = self.size("Z")
         if not 0 <= frame < self.frames:
             raise ConfigError(f"{self.path} has {self.frames} frames, counted from 0; there is no frame {frame}")
@@ -168,14 +177,26 @@ class ImageFile:
             if not -slices <= z < slices:
                 raise ConfigError(f"{self.path} has {slices} slices, counted from 0; there is no slice {z}")
             return self.planes(frame, z % slices)
+        if z == "focus":
+            return self.planes(frame, self.sharpest(frame))
         if z != "max":
-            raise ConfigError(f"z is {z!r}, it must be 'max' for a projection or the number of a slice")
+            raise ConfigError(
+                f"z is {z!r}, it must be 'max' for a projection, 'focus' for the sharpest slice, or the number of a slice"
+            )
         planes = self.planes(frame, 0)
         for i in range(1, slices):
             planes = np.maximum(planes, self.planes(frame, i))
         return planes
 
-# %% ../../nbs/data/03_readers.ipynb #37f53a64
+# %% ../../nbs/data/03_readers.ipynb #12ff3394
+def fine_detail(planes: np.ndarray) -> np.ndarray:
+    "Variance of the Laplacian of each smoothed plane, `(C,)`: large where a plane is in focus."
+    from scipy import ndimage
+
+    smooth = [ndimage.gaussian_filter(plane.astype(np.float32), 1.0) for plane in planes]
+    return np.array([ndimage.laplace(plane).var() for plane in smooth])
+
+# %% ../../nbs/data/03_readers.ipynb #e029993f
 def _read_block(image: ImageFile, index) -> np.ndarray:
     "Pixels by an index. Raises `ImageError` where the file breaks off, whatever its decoder raises."
     try:
@@ -185,11 +206,11 @@ def _read_block(image: ImageFile, index) -> np.ndarray:
     except Exception as error:
         raise unreadable(image.path, error) from error
 
-# %% ../../nbs/data/03_readers.ipynb #f144e7c0
+# %% ../../nbs/data/03_readers.ipynb #d24aaa49
 #: Files with more bytes of pixels than this are read in parts.
 WHOLE = 30_000_000
 
-# %% ../../nbs/data/03_readers.ipynb #3e0e28e1
+# %% ../../nbs/data/03_readers.ipynb #c245fdcf
 @dataclass
 class Pixels:
     "Pixels of an open file, read when they are asked for."
@@ -217,7 +238,7 @@ class Pixels:
     def _bytes(self) -> int:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
-# %% ../../nbs/data/03_readers.ipynb #4ce99cff
+# %% ../../nbs/data/03_readers.ipynb #8b53a136
 @dataclass(frozen=True)
 class Planes:
     "Planes by frame, channel and slice as one array `TCZYX` or `TCZYXS`; each is read when it is sliced."
@@ -243,7 +264,7 @@ class Planes:
             raise ImageError(f"a plane has shape {plane.shape}, the others {self.shape[3:]}")
         return plane
 
-# %% ../../nbs/data/03_readers.ipynb #1fac69c9
+# %% ../../nbs/data/03_readers.ipynb #8db445ea
 class Reader(Protocol):
     "Opens the files of one format."
 
@@ -259,13 +280,13 @@ class Reader(Protocol):
     def open(self, path: Path, level: int) -> ImageFile:
         "An image at a level of its pyramid, 0 being the full size. Raises `ImageError` for a damaged or unsafe file."
 
-# %% ../../nbs/data/03_readers.ipynb #f1d96107
+# %% ../../nbs/data/03_readers.ipynb #4eae492b
 def file_state(file: Path) -> tuple[int, int]:
     "When a regular file was changed, and its length. Raises `ImageError` for anything else, which is not opened."
     about = regular_file(file).stat()
     return about.st_mtime_ns, about.st_size
 
-# %% ../../nbs/data/03_readers.ipynb #4e738751
+# %% ../../nbs/data/03_readers.ipynb #8a16fa30
 class FileReader:
     "What the readers of formats of one file have in common."
 
@@ -277,7 +298,7 @@ class FileReader:
     def state(self, path: Path, level: int) -> tuple:
         return file_state(path)
 
-# %% ../../nbs/data/03_readers.ipynb #ac2d65e2
+# %% ../../nbs/data/03_readers.ipynb #20c19eba
 class VendorReader(FileReader):
     "What the readers of microscopes' own formats have in common."
 
@@ -313,7 +334,7 @@ class VendorReader(FileReader):
         "All images of a file, opened by the package that reads it."
         raise NotImplementedError
 
-# %% ../../nbs/data/03_readers.ipynb #5a8a7b65
+# %% ../../nbs/data/03_readers.ipynb #46c8c128
 #: Entry points by which other packages offer a reader, an object with what `Reader` asks for.
 PLUGINS = "microvae.readers"
 
@@ -330,7 +351,7 @@ def readers() -> dict[str, Reader]:
     offered = [point.load() for point in entry_points(group=PLUGINS)]
     return {ending: reader for reader in [*offered, *found] for ending in reader.endings}
 
-# %% ../../nbs/data/03_readers.ipynb #4cef4e1c
+# %% ../../nbs/data/03_readers.ipynb #b9042c8f
 def reader_of(path) -> Reader | None:
     """The reader of a file by the longest ending that fits its name, or of a folder in a Zarr; None where there is none.
 
@@ -345,7 +366,7 @@ def reader_of(path) -> Reader | None:
     inside = any((path / name).is_file() for name in (".zattrs", "zarr.json"))
     return known[".zarr"] if inside else None
 
-# %% ../../nbs/data/03_readers.ipynb #c09c6b3a
+# %% ../../nbs/data/03_readers.ipynb #27163ae8
 #: Formats of microscopes that are not read here: ending -> what it is, and the program that exports it.
 EXPORTED_BY = {
     ".vsi": ("an Olympus VSI", "cellSens or QuPath"),
@@ -383,12 +404,12 @@ def not_read(path) -> str:
         )
     return f"{path} is no image that can be read; it must end in {', '.join(readers())}"
 
-# %% ../../nbs/data/03_readers.ipynb #3c8c5729
+# %% ../../nbs/data/03_readers.ipynb #908c24a4
 #: An image may have so many frames and slices; of more, each takes at least so many bytes in its file.
 BELIEVED_FRAMES = 2_000
 FRAME = 8
 
-# %% ../../nbs/data/03_readers.ipynb #526c19d6
+# %% ../../nbs/data/03_readers.ipynb #000199a5
 @checked
 def open_image(
     path,
@@ -401,13 +422,13 @@ def open_image(
     reader = reader_of(path)
     return _opened(path, axes, level, file_state(path) if reader is None else reader.state(path, level))
 
-# %% ../../nbs/data/03_readers.ipynb #53c56eeb
+# %% ../../nbs/data/03_readers.ipynb #25bd6c70
 @lru_cache(maxsize=4)
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
     return open_once(path, axes, level)
 
-# %% ../../nbs/data/03_readers.ipynb #001fe755
+# %% ../../nbs/data/03_readers.ipynb #e751c863
 def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
@@ -427,7 +448,7 @@ def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     named = tuple(replace(image, scene=name) for image, name in zip(scenes, _scene_names(scenes)))
     return replace(named[0], scenes=named)
 
-# %% ../../nbs/data/03_readers.ipynb #b8a7683d
+# %% ../../nbs/data/03_readers.ipynb #e1fb514c
 def _scene_names(scenes: list[ImageFile]) -> list[str]:
     "What the scenes of a file are called, each otherwise: by their number where the file does not name them apart."
     names = [image.scene or f"scene {number}" for number, image in enumerate(scenes, 1)]
@@ -435,7 +456,7 @@ def _scene_names(scenes: list[ImageFile]) -> list[str]:
         return names
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
-# %% ../../nbs/data/03_readers.ipynb #7afef942
+# %% ../../nbs/data/03_readers.ipynb #5d43dfab
 def _completed(found: ImageFile, axes: str | None) -> ImageFile:
     "An image that was opened, with its axes, largest value and names checked and completed."
     path = found.path
@@ -450,7 +471,7 @@ def _completed(found: ImageFile, axes: str | None) -> ImageFile:
         opened = replace(opened, names=("red", "green", "blue") if "S" in opened.axes and opened.channels == 3 else ())
     return opened
 
-# %% ../../nbs/data/03_readers.ipynb #9954bf42
+# %% ../../nbs/data/03_readers.ipynb #49459d2b
 def _check_size(opened: ImageFile):
     "Raise `ImageError` where a plane, all planes, or their number are more than the file can hold."
     planes = opened.frames * opened.size("Z")
@@ -465,7 +486,7 @@ def _check_size(opened: ImageFile):
             f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
         )
 
-# %% ../../nbs/data/03_readers.ipynb #3bbc547f
+# %% ../../nbs/data/03_readers.ipynb #6fe87afe
 def read_array(path) -> np.ndarray:
     """The pixels of one image file as they are stored, e.g. labels.
 

@@ -135,11 +135,11 @@ def warn_of_pieces(suggested: list[float], fields: int):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/12_segmentation.ipynb #3b83fb8a
+# %% ../../nbs/data/12_segmentation.ipynb #0d7beee8
 #: How cells are found: above a threshold, where the image is curved as well, or by Cellpose.
 Method = Literal["threshold", "laplacian", "cellpose"]
 
-# %% ../../nbs/data/12_segmentation.ipynb #8f0a2967
+# %% ../../nbs/data/12_segmentation.ipynb #f784a9a1
 @dataclass(frozen=True)
 class Segmentation:
     """Settings of the segmentation.
@@ -215,12 +215,8 @@ class Segmentation:
         shape = ndimage.gaussian_filter(distance, self.rounding * diameter) / (diameter / 2)
         around = ndimage.uniform_filter(level, max(3, round(3 * diameter))) + 1e-3 * level.max()
         height = shape + self.texture * ndimage.gaussian_filter(level, 1.5 * self.rounding * diameter) / around
-        peaks = peak_local_max(
-            height,
-            min_distance=max(1, int(self.separation * diameter)),
-            labels=ndimage.label(mask)[0],
-            exclude_border=False,
-        )
+        apart = max(1, int(self.separation * diameter))
+        peaks = peak_local_max(height, min_distance=apart, labels=ndimage.label(mask)[0], exclude_border=False)
         seeds = np.zeros(mask.shape, np.int32)
         seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
         return watershed(-height, seeds, mask=mask).astype(np.int32)

@@ -12,15 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 from .collection import CellImages
 
 # %% ../../nbs/data/17_splits.ipynb #3afaa215
 def _column(cells: CellImages, name: str, purpose: str) -> pd.Series:
-    if name not in cells.table:
-        raise ConfigError(
-            f"{cells.name} has no column {name!r} to {purpose}; it has {', '.join(map(str, cells.table.columns))}"
-        )
+    check_columns(cells.table, [name], f"to {purpose}", cells.name)
     if cells.table[name].isna().any():
         raise ConfigError(
             f"column {name!r} of {cells.name} is empty in {int(cells.table[name].isna().sum())} rows; fill or drop them before you {purpose}"
@@ -45,11 +42,8 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
     n = len(cells)
     groups = None if by is None else pd.factorize(_column(cells, by, "split by"))[0]
     names = [stratify] if isinstance(stratify, str) else list(stratify or [])
-    classes = None
-    if names:
-        classes = pd.factorize(
-            pd.Series(list(zip(*[strata(_column(cells, name, "spread evenly"), bins) for name in names])))
-        )[0]
+    layers = {name: strata(_column(cells, name, "spread evenly"), bins) for name in names}
+    classes = pd.DataFrame(layers).groupby(names, sort=False).ngroup().to_numpy() if names else None
     units = n if groups is None else groups.max() + 1
     if not 2 <= k <= units:
         raise ConfigError(

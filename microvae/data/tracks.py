@@ -24,14 +24,8 @@ def _frames(table: pd.DataFrame) -> pd.DataFrame:
     if table.frame.nunique() > 1:
         return pd.DataFrame({"series": table.file, "time": table.frame})
     folder = table.file.map(lambda name: name.rpartition("/")[0])
-    return pd.DataFrame(
-        {
-            "series": folder,
-            "time": table.file.groupby(folder)
-            .transform(lambda names: names.map({n: i for i, n in enumerate(sorted(names.unique()))}))
-            .astype(int),
-        }
-    )
+    order = table.file.rank(method="dense").groupby(folder).rank("dense").astype(int) - 1
+    return pd.DataFrame({"series": folder, "time": order})
 
 # %% ../../nbs/data/14_tracks.ipynb #1a036c9e
 def link_positions(
@@ -49,13 +43,9 @@ def link_positions(
     first = 0
     for _, part in positions.groupby("series", sort=True):
         try:
-            linked = trackpy.link(
-                part[["row", "column", "time"]],
-                search_range,
-                pos_columns=["row", "column"],
-                t_column="time",
-                memory=memory,
-            )
+            places = part[["row", "column", "time"]]
+            columns = dict(pos_columns=["row", "column"], t_column="time")
+            linked = trackpy.link(places, search_range, memory=memory, **columns)
         except trackpy.SubnetOversizeException as error:
             raise ConfigError(
                 f"search_range of {search_range} pixels is too large for cells that lie so close; take about half their distance"
@@ -119,9 +109,7 @@ def track_cells(
     """
     columns = ["file", "frame", "row", "column", "area"]
     dropped = pd.DataFrame(cells.about.get("dropped", {}))
-    known = pd.concat(
-        [cells.table[columns], dropped[columns]] if len(dropped) else [cells.table[columns]], ignore_index=True
-    )
+    known = pd.concat([part[columns] for part in (cells.table, dropped) if len(part)], ignore_index=True)
     known = pd.concat([known, _frames(known)], axis=1)
     linked = link_positions(known, search_range, memory, divisions).assign(time=known.time)[["time", "track", "parent"]]
     return replace(cells, table=cells.table.assign(**linked[: len(cells)].to_dict("list")))

@@ -94,19 +94,12 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
             area = area_below(curve.false_positive, curve.true_positive)
-            axis.plot(
-                curve.false_positive, curve.true_positive, color=PALETTE[i % len(PALETTE)], label=f"{name}: {area:.2f}"
-            )
+            colour = PALETTE[i % len(PALETTE)]
+            axis.plot(curve.false_positive, curve.true_positive, color=colour, label=f"{name}: {area:.2f}")
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
-        axis.set(
-            xlabel="false positive rate",
-            ylabel="true positive rate",
-            aspect="equal",
-            xlim=(-0.01, 1.01),
-            ylim=(-0.01, 1.01),
-        )
+        axis.set(xlabel="false positive rate", ylabel="true positive rate")
+        axis.set(aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axis.legend(title="area", title_fontsize=8, fontsize=8, loc="lower right")
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #eb964cc6
@@ -128,5 +121,4 @@ def plot_scores(
         axis.axvline(threshold, color="0.3", ls="--", lw=1, label="threshold")
         axis.set(xlabel=label, ylabel="images")
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig

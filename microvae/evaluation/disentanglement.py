@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import CollapseError, ConfigError, ShapeError, checked
+from ..core.errors import CollapseError, ConfigError, ShapeError, check_columns, checked
 from ..core.style import styled
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
@@ -37,16 +37,11 @@ def true_factors(
                 f'no true factors are known for {cells.name}; give their columns, e.g. names=["radius"], of {", ".join(map(str, cells.table.columns))}'
             )
         names = list(FACTORS[cells.name])
-    if missing := [name for name in names if name not in cells.table]:
-        raise ConfigError(
-            f"{cells.name} has no column {missing[0]!r} as a factor; it has {', '.join(map(str, cells.table.columns))}"
-        )
-    found = pd.DataFrame(
-        {
-            name: values if pd.api.types.is_numeric_dtype(values := cells.table[name]) else pd.factorize(values)[0]
-            for name in names
-        }
-    ).astype(float)
+    check_columns(cells.table, names, "as a factor", cells.name)
+    found = cells.table[names].apply(
+        lambda values: values if pd.api.types.is_numeric_dtype(values) else pd.factorize(values)[0]
+    )
+    found = found.astype(float)
     for name in names:
         if found[name].isna().any():
             raise ConfigError(
@@ -235,17 +230,8 @@ SCORES = ("MIG", "SAP", "FactorVAE", "disentanglement", "completeness", "informa
 @checked
 def disentanglement(codes, factors: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     "All scores: MIG, SAP, FactorVAE, and DCI's disentanglement, completeness and informativeness."
-    return dict(
-        zip(
-            SCORES,
-            (
-                mig(codes, factors),
-                sap(codes, factors, seed),
-                factor_vae_score(codes, factors, seed=seed),
-                *dci(codes, factors, seed)[0].values(),
-            ),
-        )
-    )
+    scores = (mig(codes, factors), sap(codes, factors, seed), factor_vae_score(codes, factors, seed=seed))
+    return dict(zip(SCORES, (*scores, *dci(codes, factors, seed)[0].values())))
 
 # %% ../../nbs/evaluation/11_disentanglement.ipynb #3b566290
 @checked
@@ -262,17 +248,11 @@ def axis_table(codes, factors: pd.DataFrame, least: float = 0.1) -> pd.DataFrame
     for axis, line in related.iterrows():
         strong = line[line.abs() >= least].sort_values(key=np.abs, ascending=False)[:4]
         values = codes[:, related.index.get_loc(axis)]
-        rows.append(
-            {
-                "axis": axis,
-                "encodes": ", ".join(f"{name} {value:+.2f}" for name, value in strong.items()) or "nothing",
-                "variance": float(values.var()),
-                "explained (R²)": float(LinearRegression().fit(factors, values).score(factors, values))
-                if values.std() > 1e-8
-                else float("nan"),
-            }
-        )
-    return pd.DataFrame(rows)
+        encoded = ", ".join(f"{name} {value:+.2f}" for name, value in strong.items()) or "nothing"
+        fit = LinearRegression().fit(factors, values)
+        explained = float(fit.score(factors, values)) if values.std() > 1e-8 else float("nan")
+        rows.append((axis, encoded, float(values.var()), explained))
+    return pd.DataFrame(rows, columns=["axis", "encodes", "variance", "explained (R²)"])
 
 # %% ../../nbs/evaluation/11_disentanglement.ipynb #587360a4
 def rank_correlations(codes, factors: pd.DataFrame) -> pd.DataFrame:
@@ -291,17 +271,10 @@ def plot_axes(related: pd.DataFrame) -> Figure:
         shown = axis.imshow(related, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(related.to_numpy()):
             if abs(value) >= 0.1:
-                axis.text(
-                    column,
-                    row,
-                    f"{value:.1f}".replace("0.", "."),
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color="white" if abs(value) > 0.6 else "black",
-                )
+                colour = "white" if abs(value) > 0.6 else "black"
+                text = f"{value:.1f}".replace("0.", ".")
+                axis.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
         axis.set(xticks=range(related.shape[1]), yticks=range(len(related)), yticklabels=related.index)
         axis.set_xticklabels([name.replace("_", " ") for name in related.columns], rotation=40, ha="right")
         fig.colorbar(shown, ax=axis, label="rank correlation")
-        fig.tight_layout()
     return fig

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import CollapseError, ConfigError, checked
 from ..core.geometry import rotated
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, draw_range, styled
 from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
@@ -55,21 +55,11 @@ def code_movement(
         raise CollapseError(
             "the codes of all cells are the same: the posterior has collapsed, so their movement says nothing about invariance"
         )
-    return pd.DataFrame(
-        [
-            dict(
-                degrees=angle,
-                moved=float(
-                    np.median(
-                        np.linalg.norm(embed(model, rotated_cells(cells, angle), precision="float32") - codes, axis=1)
-                    )
-                )
-                / apart,
-                cells=len(cells),
-            )
-            for angle in angles
-        ]
-    )
+    rows = []
+    for angle in angles:
+        moved = np.linalg.norm(embed(model, rotated_cells(cells, angle), precision="float32") - codes, axis=1)
+        rows.append(dict(degrees=angle, moved=float(np.median(moved)) / apart, cells=len(cells)))
+    return pd.DataFrame(rows)
 
 # %% ../../nbs/evaluation/13_invariance.ipynb #03847150
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
@@ -77,11 +67,8 @@ def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     with styled():
         fig, axis = plt.subplots(figsize=(5.6, 3.4))
         for i, (name, part) in enumerate(movement.groupby(by, sort=False)):
-            runs = part.groupby("degrees").moved
-            axis.plot(runs.mean().index, runs.mean(), "o-", ms=3.5, color=PALETTE[i % len(PALETTE)], label=str(name))
-            axis.fill_between(
-                runs.mean().index, runs.min(), runs.max(), color=PALETTE[i % len(PALETTE)], alpha=0.15, lw=0
-            )
+            colour = PALETTE[i % len(PALETTE)]
+            draw_range(axis, part.groupby("degrees").moved, "o-", ms=3.5, color=colour, label=str(name))
         axis.axhline(1, color="0.5", ls=":", lw=1)
         axis.set(
             xlabel="rotation (degrees)",
@@ -90,5 +77,4 @@ def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
             xticks=[0, 45, 90, 135, 180],
         )
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig

@@ -71,6 +71,5 @@ def interpolate(
         )
     first, last = (embed(model, CellImages(images), precision="float32")[:, None] for images in (start, end))
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return decoded(model, (first + share * (last - first)).reshape(-1, model.latent_dim)).reshape(
-        len(start), steps, *model.image_shape
-    )
+    path = first + share * (last - first)
+    return decoded(model, path.reshape(-1, model.latent_dim)).reshape(len(start), steps, *model.image_shape)

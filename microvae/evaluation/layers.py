@@ -64,30 +64,19 @@ def plot_activations(images: np.ndarray, maps: dict[str, np.ndarray], channels: 
     are left empty. `maps` may already be reduced to these channels.
     """
     k = len(images)
-    rows = [("image", np.repeat(images.mean(1, keepdims=True), channels, 1))] + [
-        (name, made if made.shape[1] == channels else liveliest(made, channels)) for name, made in maps.items()
-    ]
+    grey = np.zeros((k, channels, *images.shape[2:]))
+    grey[:, channels // 2] = images.mean(1)
+    rows = {"image": grey}
+    rows |= {name: made if made.shape[1] == channels else liveliest(made, channels) for name, made in maps.items()}
+    size = 0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(rows), k * channels, figsize=(0.72 * k * channels + 1.3, 0.74 * len(rows) + 0.2), squeeze=False
-        )
-        for line, (name, made) in zip(axes, rows):
-            for i, axis in enumerate(line):
-                image, channel = divmod(i, channels)
+        fig, axes = plt.subplots(len(rows), k * channels, figsize=size, squeeze=False)
+        for line, (name, made) in zip(axes, rows.items()):
+            colours = dict(cmap="gray", vmin=0) if name == "image" else dict(cmap="magma", vmin=0, vmax=1)
+            for axis, shown in zip(line, made.reshape(-1, *made.shape[2:])):
                 axis.axis("off")
-                if (
-                    name == "image"
-                    and channel != channels // 2
-                    or made[image, channel].min() == made[image, channel].max()
-                ):
-                    continue
-                axis.imshow(
-                    made[image, channel],
-                    cmap="gray" if name == "image" else "magma",
-                    vmin=0,
-                    vmax=1 if name != "image" else None,
-                    interpolation="nearest",
-                )
+                if shown.min() < shown.max():
+                    axis.imshow(shown, **colours)
             text = name if name == "image" else f"{name}\n{made.shape[2]}×{made.shape[3]}"
             line[0].text(-0.15, 0.5, text, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
         fig.tight_layout(pad=0.2)

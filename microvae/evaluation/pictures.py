@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked
+from ..core.errors import ShapeError, check_columns, checked
 from ..core.style import PALETTE, styled, wrapped
 from ..data.collection import CellImages
-from .plots import composite, display_of, planes, plot_images, scatter_classes
+from .plots import composite, display_of, draw_row, planes, plot_images, scatter_classes
 from .reconstruction import decoded
 from ..models.autoencoders import Autoencoder
 from ..training.model import Model
@@ -57,9 +57,7 @@ def plot_marginals(
     """
     from scipy.stats import gaussian_kde, norm
 
-    for name in (x, y, *([label] if label else [])):
-        if name not in points:
-            raise ConfigError(f"there is no column {name!r} to draw; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, filter(None, (x, y, label)), "to draw")
     shown = pd.Series("cells", index=points.index) if label is None else points[label]
     groups = list(points.groupby(shown))
     with styled():
@@ -82,18 +80,11 @@ def plot_marginals(
                 axis.plot(*line, color=PALETTE[i % len(PALETTE)], lw=1.3)
         top.plot(grid, norm.pdf(grid), ":", color="0.5", lw=1)
         side.plot(norm.pdf(grid), grid, ":", color="0.5", lw=1)
-        main.set(
-            xlabel=x.replace("z", "latent "),
-            ylabel=y.replace("z", "latent "),
-            xlim=(-reach, reach),
-            ylim=(-reach, reach),
-        )
+        square = (-reach, reach)
+        main.set(xlabel=x.replace("z", "latent "), ylabel=y.replace("z", "latent "), xlim=square, ylim=square)
         main.legend(fontsize=8, handletextpad=0.1, title=label, title_fontsize=8)
-        top.set(
-            yticks=[],
-            ylim=(0, None),
-            title=", ".join(filter(None, [title, outside(points[[x, y]], (-reach, reach) * 2)])),
-        )
+        title = ", ".join(filter(None, [title, outside(points[[x, y]], square * 2)]))
+        top.set(yticks=[], ylim=(0, None), title=title)
         side.set(xticks=[], xlim=(0, None))
         fig.tight_layout(pad=0.5)
     return fig
@@ -106,11 +97,7 @@ def plot_tracks(
     """Plot trajectories of cells in the latent plane, with a panel for each value of a column: dots grow with time, and a
     circle marks the last observation. All cells are in the background in grey.
     """
-    for name in (track, time, label):
-        if name not in points:
-            raise ConfigError(
-                f"there is no column {name!r} to draw tracks by; there are {', '.join(map(str, points.columns))}"
-            )
+    check_columns(points, (track, time, label), "to draw tracks by")
     groups = list(points.groupby(label))
     reach = float(max(2.16, *np.abs(limits(points[["z1", "z2"]].to_numpy()))))
     beyond = outside(points[["z1", "z2"]], (-reach, reach) * 2)
@@ -125,19 +112,12 @@ def plot_tracks(
                 track_rows = part[part[track] == one].sort_values(time)
                 colour = PALETTE[i % len(PALETTE)]
                 axis.plot(track_rows.z1, track_rows.z2, "-", color=colour, lw=0.8, alpha=0.6)
-                axis.scatter(
-                    track_rows.z1, track_rows.z2, s=2 + 14 * track_rows[time] / points[time].max(), color=colour, lw=0
-                )
+                size = 2 + 14 * track_rows[time] / points[time].max()
+                axis.scatter(track_rows.z1, track_rows.z2, s=size, color=colour, lw=0)
                 axis.scatter(track_rows.z1.iloc[-1:], track_rows.z2.iloc[-1:], s=60, fc="none", ec=colour, lw=1.4)
-            axis.set(
-                title=f"{name}: {len(longest)} of {part[track].nunique()} cells" + (f"\n{beyond}" if beyond else ""),
-                xlabel="latent 1",
-                xlim=(-reach, reach),
-                ylim=(-reach, reach),
-                aspect="equal",
-            )
+            title = f"{name}: {len(longest)} of {part[track].nunique()} cells" + (f"\n{beyond}" if beyond else "")
+            axis.set(title=title, xlabel="latent 1", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes[0, 0].set_ylabel("latent 2")
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #f6e4b529
@@ -189,18 +169,13 @@ def plot_grid(
     steps = len(images)
     colours = composite(images.reshape(-1, *images.shape[2:]), channels)
     height, width = images.shape[3:]
-    whole = (
-        colours.reshape(steps, steps, height, width, 3)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(steps * height, steps * width, 3)
-    )
+    whole = colours.reshape(steps, steps, height, width, 3).swapaxes(1, 2).reshape(steps * height, steps * width, 3)
     left, right, bottom, top = middles or (-reach, reach, -reach, reach)
     half = (right - left) / (steps - 1) / 2
     with styled(grid=False):
         fig, axis = plt.subplots(figsize=(5.6, 5.6))
         axis.imshow(whole, extent=(left - half, right + half, bottom - half, top + half), interpolation="nearest")
         axis.set(xlabel=labels[0], ylabel=labels[1])
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #2d0d8fbb
@@ -211,15 +186,9 @@ def plot_traversals(
     "Show traversals, with a row for each axis and an optional label."
     names = [f"latent {i + 1}" for i in range(len(images))] if names is None else names
     fig = plot_images(dict(zip(names, images)), columns=images.shape[1], channels=channels)
-    fig.axes[-1].text(
-        0.5,
-        -0.06,
-        f"from −{reach:g} to {reach:g} standard deviations of the prior",
-        transform=fig.axes[-1].transAxes,
-        ha="center",
-        va="top",
-        fontsize=8,
-    )
+    last = fig.axes[-1]
+    text = f"from −{reach:g} to {reach:g} standard deviations of the prior"
+    last.text(0.5, -0.06, text, transform=last.transAxes, ha="center", va="top", fontsize=8)
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #d9ce7343
@@ -240,23 +209,14 @@ def plot_errors(originals: np.ndarray, reconstructions: np.ndarray, channels: tu
     rows = []
     for c, (name, pictures) in enumerate(before):
         channel = f"\n{wrapped(name)}" if len(before) > 1 else ""
-        rows += [
-            ("original" + channel, pictures),
-            ("reconstruction" + channel, after[c][1]),
-            ("error" + channel, error[:, c]),
-        ]
+        drawn = {"original": pictures, "reconstruction": after[c][1], "error": error[:, c]}
+        rows += [(kind + channel, images) for kind, images in drawn.items()]
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(rows), k, figsize=(1.05 * k + 2.6, 1.05 * len(rows) + 0.3), squeeze=False, layout="constrained"
-        )
+        size = 1.05 * k + 2.6, 1.05 * len(rows) + 0.3
+        fig, axes = plt.subplots(len(rows), k, figsize=size, squeeze=False, layout="constrained")
         for line, (name, images) in zip(axes, rows):
-            for axis, image in zip(line, images):
-                # colours are drawn unchanged, errors with a colour map
-                shown = axis.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top)
-                axis.set(xticks=[], yticks=[])
-                for spine in axis.spines.values():
-                    spine.set_visible(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+            # colours are drawn as they are, errors by a map
+            shown = draw_row(line, name, images, cmap="RdBu_r", vmin=-top, vmax=top)
         fig.colorbar(shown, ax=axes, label="reconstruction − original", shrink=0.5)
     return fig
 
@@ -267,12 +227,9 @@ def pareto_front(table: pd.DataFrame, smaller: str, larger: str) -> np.ndarray:
     """
     cost = table[smaller].to_numpy(float)
     gain = table[larger].to_numpy(float)
-    better = (
-        (cost[None] <= cost[:, None])
-        & (gain[None] >= gain[:, None])
-        & ((cost[None] < cost[:, None]) | (gain[None] > gain[:, None]))
-    )
-    return ~better.any(1)
+    as_good = (cost[None] <= cost[:, None]) & (gain[None] >= gain[:, None])
+    better = (cost[None] < cost[:, None]) | (gain[None] > gain[:, None])
+    return ~(as_good & better).any(1)
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #a7386d33
 def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels: tuple[str, str]) -> Figure:
@@ -285,13 +242,10 @@ def plot_front(table: pd.DataFrame, smaller: str, larger: str, name: str, labels
         axis.plot(best[smaller], best[larger], "-", color=PALETTE[1], lw=1.2, label="Pareto front")
         for (label, row), kept in zip(means.iterrows(), front):
             axis.plot(row[smaller], row[larger], "o", ms=6, color=PALETTE[1] if kept else PALETTE[7])
-            axis.annotate(
-                str(label), (row[smaller], row[larger]), xytext=(5, 3), textcoords="offset points", fontsize=7.5
-            )
+            axis.annotate(str(label), tuple(row), (5, 3), textcoords="offset points", fontsize=7.5)
         axis.set(xlabel=labels[0], ylabel=labels[1])
         axis.margins(x=0.15, y=0.1)
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #3f947224
@@ -303,19 +257,12 @@ def plot_rate_distortion(runs: pd.DataFrame, by: str = "objective", mark: str = 
         fig, axis = plt.subplots(figsize=(6.2, 3.9))
         for i, (name, part) in enumerate(runs.groupby(by, sort=False)):
             means = part.groupby(mark)[["kl", "reconstruction"]].mean().sort_values("kl")
-            axis.plot(means.kl, means.reconstruction, "o-", ms=4, color=PALETTE[i % len(PALETTE)], label=str(name))
-            for value, row in means.iterrows():
-                axis.annotate(
-                    f"{value:g}",
-                    (row.kl, row.reconstruction),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=PALETTE[i % len(PALETTE)],
-                )
+            colour = PALETTE[i % len(PALETTE)]
+            axis.plot(means.kl, means.reconstruction, "o-", ms=4, color=colour, label=str(name))
+            for value, place in zip(means.index, means.to_numpy()):
+                axis.annotate(f"{value:g}", place, (4, 4), textcoords="offset points", fontsize=7, color=colour)
         axis.set(xlabel="rate: KL (nats per image)", ylabel="distortion: squared error per image")
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/14_pictures.ipynb #fa27cb56
@@ -367,8 +314,7 @@ def plot_map(
         raise ShapeError(
             f"places have shape {places.shape} for {len(cells)} cells; there must be two numbers a cell, e.g. the columns map_1 and map_2 of mv.embedding"
         )
-    if colour is not None and colour not in cells.table:
-        raise ConfigError(f"there is no column {colour!r} to colour by; there are {', '.join(map(str, cells.table))}")
+    check_columns(cells.table, filter(None, [colour]), "to colour by", cells.name)
     line = np.ptp(places[:, 1]) == 0
     if line:  # codes of one number are spread so that points do not overlap
         places = np.stack([places[:, 0], np.random.default_rng(0).uniform(-1, 1, len(cells))], 1)
@@ -385,14 +331,9 @@ def plot_map(
         fig, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5.0), layout="constrained")
         _coloured_points(left, places, None if colour is None else cells.table[colour])
         right.imshow(sheet, extent=extent, interpolation="nearest" if side * steps < 1200 else "antialiased")
+        names = dict(xlabel=f"{name} 1", ylabel="" if line else f"{name} 2")
         for axis in (left, right):
-            axis.set(
-                xlim=extent[:2],
-                ylim=extent[2:],
-                xlabel=f"{name} 1",
-                ylabel="" if line else f"{name} 2",
-                aspect="equal",
-            )
+            axis.set(xlim=extent[:2], ylim=extent[2:], aspect="equal", **names)
         title = f"{cells.name}: {len(cells):,} cells" + (f", by {colour}" if colour else "")
         beyond = outside(places, extent)
         left.set_title(title + (f"; {beyond}" if beyond else ""), fontsize=9, loc="left")
@@ -415,14 +356,5 @@ def _coloured_points(axis, places: np.ndarray, values: pd.Series | None):
     longest = max(map(len, names))
     beside = max(1, min(len(names), int(5 / (0.35 + 0.075 * longest))))
     # beside the points, not over them
-    axis.legend(
-        handles,
-        names,
-        fontsize=8,
-        title=values.name,
-        title_fontsize=8,
-        loc="upper left",
-        bbox_to_anchor=(0, -0.13),
-        ncols=beside,
-        borderaxespad=0,
-    )
+    place = dict(loc="upper left", bbox_to_anchor=(0, -0.13), borderaxespad=0)
+    axis.legend(handles, names, ncols=beside, fontsize=8, title=values.name, title_fontsize=8, **place)

@@ -22,15 +22,10 @@ from .statistics import Interval
 # %% ../../nbs/evaluation/12_prediction.ipynb #72eea5119410473aa328ad9291626812
 def pixels(cells: CellImages, side: int = 32) -> np.ndarray:
     "Pixels of all channels as features `(N, k)`; larger images are first resized to `side`."
-    height, width = cells.image_shape[1:]
-    small = (
-        cells
-        if max(height, width) <= side
-        else cells.resized(
-            max(1, round(height * side / max(height, width))), max(1, round(width * side / max(height, width)))
-        )
-    )
-    return small.images[:].reshape(len(cells), -1)
+    longest = max(cells.image_shape[1:])
+    if longest > side:
+        cells = cells.resized(*(max(1, round(length * side / longest)) for length in cells.image_shape[1:]))
+    return cells.images[:].reshape(len(cells), -1)
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8edb47106e1a46a883d545849b8ab81b
 #: Measures of `skimage.measure.regionprops` that describe a shape; lengths in pixels.
@@ -53,34 +48,19 @@ def shape_features(cells: CellImages) -> pd.DataFrame:
     For the region, Otsu's threshold is applied to the absolute difference of each pixel, blurred and averaged over channels, from the image's border, so that dark cells are segmented like bright ones.
     """
     from skimage.filters import gaussian, threshold_otsu
-    from skimage.measure import label, regionprops, regionprops_table
+    from skimage.measure import label, regionprops
 
     rows = []
     for image in cells.images:
         border = np.concatenate([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], 1)
         foreground = gaussian(np.abs(image - np.median(border, 1)[:, None, None]).mean(0), 0.01 * image.shape[1] + 0.5)
         regions = (
-            label(foreground > threshold_otsu(foreground))
-            if np.ptp(foreground) > 0
-            else np.zeros(foreground.shape, int)
+            label(foreground > threshold_otsu(foreground)) if np.ptp(foreground) > 0 else np.zeros_like(image[0], int)
         )
-        found = regionprops(regions)
-        nearest = (
-            min(
-                found,
-                key=lambda r: (
-                    np.hypot(*(np.array(r.centroid) - np.array(foreground.shape) / 2)) - 0.5 * np.sqrt(r.area)
-                ),
-            ).label
-            if found
-            else 0
-        )
-        inside = regions == nearest if nearest else np.zeros(foreground.shape, bool)
-        row = dict.fromkeys(SHAPE, 0.0) | (
-            {k: float(v[0]) for k, v in regionprops_table(inside.astype(int), properties=SHAPE).items()}
-            if nearest
-            else {}
-        )
+        middle = np.array(foreground.shape) / 2
+        found = sorted(regionprops(regions), key=lambda r: np.hypot(*(r.centroid - middle)) - 0.5 * np.sqrt(r.area))
+        inside = regions == found[0].label if found else np.zeros(foreground.shape, bool)
+        row = {name: float(found[0][name]) if found else 0.0 for name in SHAPE}
         for name, plane in zip(cells.channels, image):
             for where, mask in (("in", inside), ("around", ~inside)):
                 row |= {
@@ -203,11 +183,9 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
     from scipy.stats import rankdata
 
     n = int(positive.sum())
-    return (
-        (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
-        if 0 < n < len(score)
-        else float("nan")
-    )
+    if not 0 < n < len(score):
+        return float("nan")
+    return (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8309879909854d7188b41380fd92a7c3
 @checked
@@ -219,9 +197,8 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     found = []
     for _ in range(resamples):
         drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        found.append(
-            area_under_roc(predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn]))
-        )
+        some = predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn])
+        found.append(area_under_roc(some))
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
@@ -305,15 +282,9 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
             curve = curve.sort_values("said")
             axis.plot(curve.said, curve.found, "-", color=PALETTE[i], lw=1.2, label=str(name))
             axis.scatter(curve.said, curve.found, s=4 + 60 * curve.cells / curve.cells.max(), color=PALETTE[i], lw=0)
-        axis.set(
-            xlabel="predicted probability",
-            ylabel="observed frequency",
-            aspect="equal",
-            xlim=(-0.02, 1.02),
-            ylim=(-0.02, 1.02),
-        )
+        axis.set(xlabel="predicted probability", ylabel="observed frequency")
+        axis.set(aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axis.legend(fontsize=8)
-        fig.tight_layout()
     return fig
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #f5a1fa73e5044315a093ec459c9be902
@@ -344,11 +315,10 @@ def cluster_agreement(
             f"there are {k} group(s) and {len(features)} cells; clusters need two groups and more cells than groups"
         )
     scaled = StandardScaler().fit_transform(features)
-    model = (
-        GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed)
-        if method == "mixture"
-        else KMeans(k, n_init=10, random_state=seed)
-    )
+    models = {
+        "mixture": GaussianMixture(k, n_init=3, reg_covar=1e-3, random_state=seed),
+        "kmeans": KMeans(k, n_init=10, random_state=seed),
+    }
     with threadpool_limits(1):
-        clusters = model.fit_predict(scaled)
+        clusters = models[method].fit_predict(scaled)
     return float(adjusted_rand_score(np.asarray(labels), clusters)), clusters

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..core.errors import ConfigError, ShapeError, checked, unknown_name
+from ..core.errors import ShapeError, check_columns, checked, unknown_name
 from ..core.style import styled
 from .plots import scatter_classes
 from ..models.map import principal_axes, umap_places
@@ -67,15 +67,10 @@ def plot_projections(
 ) -> Figure:
     "Plot codes in the plane, with a column of panels for each method and a row for each label."
     methods = list(dict.fromkeys(points.method))
-    for label in labels:
-        if label not in points:
-            raise ConfigError(
-                f"there is no column {label!r} to colour by; there are {', '.join(c for c in points if c not in ('x', 'y', 'method'))}"
-            )
+    check_columns(points, labels, "to colour by")
     with styled(grid=False):
-        fig, axes = plt.subplots(
-            len(labels), len(methods), figsize=(2.9 * len(methods) + 1.2, 2.7 * len(labels)), squeeze=False
-        )
+        size = 2.9 * len(methods) + 1.2, 2.7 * len(labels)
+        fig, axes = plt.subplots(len(labels), len(methods), figsize=size, squeeze=False)
         for line, label in zip(axes, labels):
             graded = pd.api.types.is_numeric_dtype(points[label]) and points[label].nunique() > 8
             for axis, method in zip(line, methods):
@@ -89,16 +84,8 @@ def plot_projections(
             if graded:
                 fig.colorbar(shown, ax=line[-1], label=label)
             else:
-                line[-1].legend(
-                    loc="center left",
-                    bbox_to_anchor=(1.0, 0.5),
-                    fontsize=8,
-                    markerscale=2,
-                    handletextpad=0.1,
-                    title=label,
-                    title_fontsize=8,
-                )
-        fig.tight_layout()
+                words = dict(fontsize=8, markerscale=2, handletextpad=0.1, title=label, title_fontsize=8)
+                line[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **words)
     return fig
 
 # %% ../../nbs/evaluation/04_projection.ipynb #67c255a5
@@ -107,8 +94,7 @@ def neighbours_alike(
     label: str,  # column of classes
 ) -> tuple[float, float]:  # fraction of points, and the fraction expected by chance
     "Fraction of points whose nearest neighbour has the same class. Raises `ConfigError` for an unknown column."
-    if label not in points:
-        raise ConfigError(f"there is no column {label!r}; there are {', '.join(map(str, points.columns))}")
+    check_columns(points, [label], "of kinds")
     from scipy.spatial import cKDTree
 
     kinds = pd.factorize(points[label])[0]

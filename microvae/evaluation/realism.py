@@ -84,17 +84,12 @@ def real_or_reconstructed(
     network, which = _resnet18(weights, seed)
     features = [_features(network.to(place), part, place) for part in (images, reconstructions)]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    parts = [
-        (
-            torch.cat([f[rows.to(place)] for f in features]),
-            torch.cat([torch.full((len(rows),), i, device=place) for i in (0, 1)]),
-        )
-        for rows in (order[:kept], order[kept:])
-    ]
-    head = _train_head(*parts[0], epochs, seed)
+    learn, judge = (torch.cat([part[rows.to(place)] for part in features]) for rows in (order[:kept], order[kept:]))
+    classes = torch.arange(2, device=place)
+    head = _train_head(learn, classes.repeat_interleave(kept), epochs, seed)
     with torch.no_grad():
-        chance = head(parts[1][0]).softmax(1)[:, 1].cpu().numpy()
-    truth = parts[1][1].cpu().numpy()
+        chance = head(judge).softmax(1)[:, 1].cpu().numpy()
+    truth = classes.repeat_interleave(len(images) - kept).cpu().numpy()
     return dict(
         accuracy=float(((chance > 0.5) == truth).mean()),
         auc=float(roc_auc_score(truth, chance)),
@@ -109,16 +104,14 @@ def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_s
         torch.manual_seed(seed)
         scale = nn.BatchNorm1d(features.shape[1], affine=False, momentum=None).to(features.device)
         scale(features)
-        head = nn.Sequential(
-            scale.eval(), nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)
-        ).to(features.device)
+        layers = nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)
+        head = nn.Sequential(scale.eval(), *layers).to(features.device)
         optimizer = torch.optim.Adam(head[1:].parameters(), lr=1e-3)
         for _ in range(epochs):
             head[1:].train()
             for rows in torch.randperm(len(features)).split(batch_size):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(
-                    head(features[rows.to(features.device)]), truth[rows.to(features.device)]
-                ).backward()
+                place = rows.to(features.device)
+                nn.functional.cross_entropy(head(features[place]), truth[place]).backward()
                 optimizer.step()
     return head.eval()

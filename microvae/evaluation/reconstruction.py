@@ -30,12 +30,10 @@ from ..training.model import Model, network_of
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #8dd0d8092fe74a7c96281538738b07e2
 def _measured(measure, a, b) -> np.ndarray:
     "Apply a measure to images that may be arrays, or tensors on any device."
-    return measure(
-        *(
-            x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-            for x in (a, b)
-        )
-    ).numpy()
+    tensors = [
+        x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x)) for x in (a, b)
+    ]
+    return measure(*tensors).numpy()
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #72eea5119410473aa328ad9291626812
 @checked

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, check_columns, checked
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #a290ce31
 class Interval(NamedTuple):
@@ -55,11 +55,10 @@ def interval(
         raise ConfigError(
             f"an interval needs numbers; of {len(values)} values {int((~np.isfinite(values)).sum())} are not finite"
         )
-    unit = (
-        np.arange(len(values))
-        if together is None
-        else (table := pd.DataFrame(together).reset_index(drop=True)).groupby(list(table)).ngroup().to_numpy()
-    )
+    unit = np.arange(len(values))
+    if together is not None:
+        table = pd.DataFrame(together).reset_index(drop=True)
+        unit = table.groupby(list(table)).ngroup().to_numpy()
     sums = np.bincount(unit, values)
     counts = np.bincount(unit)
     mean = float(values.mean())
@@ -71,17 +70,10 @@ def interval(
     def pooled(sums, counts, axis):
         return sums.sum(axis) / counts.sum(axis)
 
-    found = bootstrap(
-        (sums, counts),
-        pooled,
-        paired=True,
-        vectorized=True,
-        confidence_level=level,
-        n_resamples=resamples,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high), len(sums))
+    random = np.random.default_rng(seed)
+    how = dict(paired=True, vectorized=True, confidence_level=level, n_resamples=resamples, method="percentile")
+    low, high = bootstrap((sums, counts), pooled, random_state=random, **how).confidence_interval
+    return Interval(mean, float(low), float(high), len(sums))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #9c5a212e
 @checked
@@ -99,11 +91,7 @@ def paired(
 
     Raises `ConfigError` for an unknown column or name, and if there are no pairs.
     """
-    for name in (column, by, *pair):
-        if name not in runs:
-            raise ConfigError(
-                f"there is no column {name!r} to compare by; there are {', '.join(map(str, runs.columns))}"
-            )
+    check_columns(runs, (column, by, *pair), "to compare by")
     sides = []
     for name in (first, second):
         side = runs[runs[by] == name].set_index(list(pair))[column]

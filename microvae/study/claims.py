@@ -62,12 +62,7 @@ def claim_from_interval(
         -1: "fails",
         0: "inconclusive (95 % CI includes 0)" if difference.n > 1 else "inconclusive (one value has no interval)",
     }[difference.sign]
-    return {
-        "claim": claim,
-        "source": source,
-        "here": f"{what}: {difference.text(digits)}, n = {difference.n}",
-        "holds here": verdict,
-    }
+    return claim_stated(claim, source, f"{what}: {difference.text(digits)}, n = {difference.n}", verdict)
 
 # %% ../../nbs/study/01_claims.ipynb #69147cbf
 def values_by(runs: pd.DataFrame, column: str, by: str = "model") -> dict:
@@ -165,10 +160,8 @@ def verdict(claims: pd.DataFrame, provenance: dict) -> str:
         text += f" {len(claims) - answered} cannot be decided; the table says why."
     if young:
         text += f" {UNDERTRAINED} Undertrained claims: {'; '.join(f'*{c}*' for c in young)}."
-    if failed:
-        text += " Claims that fail: " + "; ".join(f"*{c}*" for c in failed) + "."
-    if mixed:
-        text += " Claims that depend on the seed: " + "; ".join(f"*{c}*" for c in mixed) + "."
-    if undecided:
-        text += " Inconclusive: " + "; ".join(f"*{c}*" for c in undecided) + "."
+    headed = {"Claims that fail": failed, "Claims that depend on the seed": mixed, "Inconclusive": undecided}
+    for heading, some in headed.items():
+        if some:
+            text += f" {heading}: {'; '.join(f'*{c}*' for c in some)}."
     return text

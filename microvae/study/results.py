@@ -186,16 +186,10 @@ def compare_results(recorded, made) -> pd.DataFrame:
     for name in common:
         before = read_table(old[name])
         after = read_table(new[name])
-        rows += [
-            dict(
-                table=name,
-                column=str(column),
-                rows=len(before),
-                difference=difference_of(before[column], after[column]) if column in after else np.inf,
-            )
-            for column in before
-            if not str(column).startswith(VARYING)
-        ]
+        for column in before:
+            if not str(column).startswith(VARYING):
+                off = difference_of(before[column], after[column]) if column in after else np.inf
+                rows.append(dict(table=name, column=str(column), rows=len(before), difference=off))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/study/00_results.ipynb #65903dd5
@@ -205,8 +199,6 @@ def comparison_summary(found: pd.DataFrame, tolerance: float) -> str:
     lines = [
         f"{found.table.nunique()} tables with {len(found)} columns; the largest difference is {found.difference.max():.2g} of a column's range"
     ]
-    return "\n".join(
-        lines
-        + [f"{row.table}: {row.column} is off by {row.difference:.2g}" for row in off.head(20).itertuples()]
-        + ([f"and {len(off) - 20} more"] if len(off) > 20 else [])
-    )
+    lines += [f"{row.table}: {row.column} is off by {row.difference:.2g}" for row in off.head(20).itertuples()]
+    lines += [f"and {len(off) - 20} more"] * (len(off) > 20)
+    return "\n".join(lines)

@@ -29,12 +29,8 @@ def digest(*files, **values) -> str:
     "A hash of the content of files and of the files in folders, and of values."
     hasher = blake2b(json.dumps(values, sort_keys=True, default=str).encode(), digest_size=12)
     for file in map(Path, files):
-        inner = (
-            sorted(p for p in file.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-            if file.is_dir()
-            else [file]
-        )
-        for path in inner:
+        inner = sorted(p for p in file.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        for path in inner if file.is_dir() else [file]:
             hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
 
@@ -135,14 +131,12 @@ def failure_summary(failed: list[FailedCheck]) -> str:
     for first, *others in by_notebook.values():
         more = f" (and in {len(others)} later cell{'s' if len(others) > 1 else ''})" if others else ""
         lines.append(f"  {first}{more}; see {first.kept}")
-    return "\n".join(
-        [
-            *lines,
-            "All else was made; a page with a failed check shows it in a box.",
-            "What to do: see with  microvae doctor  whether something is missing or wrong on this machine; where nothing is,",
-            "please report the lines above and what  microvae doctor  and  make test  print.",
-        ]
-    )
+    lines += [
+        "All else was made; a page with a failed check shows it in a box.",
+        "What to do: see with  microvae doctor  whether something is missing or wrong on this machine; where nothing is,",
+        "please report the lines above and what  microvae doctor  and  make test  print.",
+    ]
+    return "\n".join(lines)
 
 # %% ../../nbs/study/04_runner.ipynb #e4e4ee15
 @contextmanager
@@ -274,12 +268,12 @@ def parameters_of(pairs: list[str]) -> dict:
 # %% ../../nbs/study/04_runner.ipynb #03462a7f
 def check_parameters(notebook: Path, names):
     "Raises `ConfigError` for a parameter that a notebook does not have; papermill would only warn."
-    known = [
-        cell
-        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    there = [
+        name
+        for cell in read_json(notebook)["cells"]
         if "parameters" in cell["metadata"].get("tags", [])
+        for name in re.findall(r"^(\w+) *=", "".join(cell["source"]), flags=re.M)
     ]
-    there = re.findall(r"^(\w+) *=", "".join("".join(cell["source"]) + "\n" for cell in known), flags=re.M)
     for name in names:
         if name not in there:
             raise ConfigError(

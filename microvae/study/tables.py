@@ -48,7 +48,6 @@ def show_table(table: pd.DataFrame, digits: int = 2):
 def show_figure(finding: str = ""):
     "Show the current figure, with an optional sentence that the book adds to its caption."
     from IPython.display import Markdown, display
-    from matplotlib import pyplot as plt
 
     plt.show()
     if finding:
@@ -65,12 +64,10 @@ def mean_and_range(
 
     def text(values):
         values = values.to_numpy(float)
-        mean = f"{values.mean():,.{digits}f}" if np.isfinite(values).all() else "∞"
-        return (
-            mean
-            if len(values) == 1 or not np.isfinite(values).all()
-            else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
-        )
+        if not np.isfinite(values).all():
+            return "∞"
+        mean = f"{values.mean():,.{digits}f}"
+        return mean if len(values) == 1 else f"{mean} ({values.min():,.{digits}f}–{values.max():,.{digits}f})"
 
     grouped = runs.groupby(by, sort=False)
     return pd.DataFrame({heading: grouped[column].apply(text) for column, heading in columns.items()}).reset_index()
@@ -118,15 +115,13 @@ def empirical_kl_table(
     rows = []
     for beta, seeds in runs.groupby("beta"):
         row = {"β": f"{beta:g}"}
-        for kind in ("means", "samples"):
-            values = np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1)[
-                :, ::-1
-            ].mean(0)
-            row |= {f"{kind}, larger": values[0], f"{kind}, smaller": values[1]}
-        rows.append(
-            row
-            | dict(zip(("thesis, larger", "thesis, smaller"), sorted(thesis.get(beta, (np.nan, np.nan)), reverse=True)))
-        )
+        found = {
+            kind: np.sort(seeds[[f"empirical_kl_{kind}_1", f"empirical_kl_{kind}_2"]].to_numpy(float), axis=1).mean(0)
+            for kind in ("means", "samples")
+        }
+        for kind, values in (found | {"thesis": sorted(thesis.get(beta, (np.nan, np.nan)))}).items():
+            row |= {f"{kind}, larger": values[1], f"{kind}, smaller": values[0]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 # %% ../../nbs/study/03_tables.ipynb #bcfe0a27
@@ -196,18 +191,9 @@ def plot_comparison(table: pd.DataFrame) -> Figure:
         fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.0))
         for i, (chapter, part) in enumerate(table.groupby("chapter", sort=False)):
             for axis, column in zip(axes, ("psnr", "variety")):
-                axis.scatter(
-                    part.compression,
-                    part[column],
-                    s=28,
-                    color=PALETTE[i % len(PALETTE)],
-                    label=chapter,
-                    marker="osD^vPX"[i % 7],
-                    alpha=0.85,
-                    lw=0,
-                )
+                mark = dict(color=PALETTE[i % len(PALETTE)], marker="osD^vPX"[i % 7], s=28, alpha=0.85, lw=0)
+                axis.scatter(part.compression, part[column], label=chapter, **mark)
         for axis, label in zip(axes, ("PSNR of held-out images (dB)", "variety of reconstructions")):
             axis.set(xscale="log", xlabel="compression (values of an image per latent dimension)", ylabel=label)
         axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
-        fig.tight_layout()
     return fig

@@ -52,27 +52,24 @@ class MLflow:
 
     def __init__(self, folder: Path, config: RunConfig):
         self.mlflow = require("mlflow", "mlflow")
+        place = None
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             self.mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+            place = (folder / "mlflow").resolve().as_uri()
         if self.mlflow.get_experiment_by_name("microvae") is None:
-            self.mlflow.create_experiment(
-                "microvae", None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "mlflow").resolve().as_uri()
-            )
-        self.run = self.mlflow.MlflowClient().create_run(
-            self.mlflow.get_experiment_by_name("microvae").experiment_id, run_name=config.identity()
-        )
+            self.mlflow.create_experiment("microvae", place)
+        experiment = self.mlflow.get_experiment_by_name("microvae").experiment_id
+        self.client = self.mlflow.MlflowClient()
+        self.run = self.client.create_run(experiment, run_name=config.identity())
         for name, value in settings_of(config).items():
-            self.mlflow.MlflowClient().log_param(self.run.info.run_id, name, value)
+            self.client.log_param(self.run.info.run_id, name, value)
 
     def row(self, row: dict):
-        self.mlflow.log_metrics(
-            {name: value for name, value in row.items() if name != "epoch"},
-            step=row["epoch"],
-            run_id=self.run.info.run_id,
-        )
+        losses = {name: value for name, value in row.items() if name != "epoch"}
+        self.mlflow.log_metrics(losses, step=row["epoch"], run_id=self.run.info.run_id)
 
     def close(self):
-        self.mlflow.MlflowClient().set_terminated(self.run.info.run_id)
+        self.client.set_terminated(self.run.info.run_id)
 
 # %% ../../nbs/training/06_loggers.ipynb #e58a216b
 class WandB:

@@ -37,19 +37,12 @@ def stackable(config: RunConfig) -> tuple | None:
         return None
     # the total correlation has a gradient for dimensions with zero weights
     size = None if objective.total_correlation == 1 else model.latent_dim
+    rates = dict(learning_rate=1.0, schedule="constant", learning_rate_warmup=0)
     return (
         config.data,
         replace(model, latent_dim=size),
         replace(objective, beta=0.0, kl_warmup=0, kl_cycles=0, capacity=objective.capacity and 1.0),
-        replace(
-            training,
-            seed=0,
-            learning_rate=1.0,
-            schedule="constant",
-            learning_rate_warmup=0,
-            early_stopping=None,
-            keep_best=False,
-        ),
+        replace(training, seed=0, early_stopping=None, keep_best=False, **rates),
     )
 
 # %% ../../nbs/training/08_stack.ipynb #b3f079ee

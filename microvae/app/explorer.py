@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MOST_LEVELS', 'IDENTITY', 'MOST_TEXT', 'POLICY', 'LARGEST_DECODER', 'DECODERS', 'Parts',
-           'levels', 'thumbnail_size', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json', 'decoder_kind',
-           'explorer_page', 'write_explorer', 'serve']
+           'levels', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset', 'as_json',
+           'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #02a0f59d
 import gzip
@@ -70,38 +70,13 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
     sheets = []
     for start in range(0, len(cells), across * down):
         part = cells[start : start + across * down]
-<<<<<<< /tmp/tmpiuxmii02.txt
-        tiles = np.concatenate(
-            [levels(part[i : i + 2000].resized(height, width).images[:], display) for i in range(0, len(part), 2000)]
-        )
-        sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
-        for k, tile in enumerate(tiles):
-            sheet[k // across * height : (k // across + 1) * height, k % across * width : (k % across + 1) * width] = (
-                tile
-            )
-        sheets.append(_webp(sheet, small))
-||||||| /tmp/tmpnldbhyg_.txt
-        tiles = np.concatenate(
-            [
-                levels(part[i : i + 2000].in_memory().resized(height, width).images, display)
-                for i in range(0, len(part), 2000)
-            ]
-        )
-        sheet = np.zeros((-(-len(tiles) // across) * height, across * width, 3), np.uint8)
-        for k, tile in enumerate(tiles):
-            sheet[k // across * height : (k // across + 1) * height, k % across * width : (k % across + 1) * width] = (
-                tile
-            )
-        sheets.append(_webp(sheet, small))
-=======
         rows = -(-len(part) // across)
         tiles = np.zeros((rows * across, height, width, 3), np.uint8)
         for i in range(0, len(part), 2000):
-            some = part[i : i + 2000].in_memory().resized(height, width).images
+            some = part[i : i + 2000].resized(height, width).images[:]
             tiles[i : i + len(some)] = levels(some, display)
         sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
         sheets.append(_webp(sheet.reshape(rows * height, across * width, 3), small))
->>>>>>> /tmp/tmpo9wshj3o.txt
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #b717d33e
@@ -234,30 +209,10 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
     codes = view.codes_at(lattice((low[0], high[0], low[1], high[1]), steps))
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
-<<<<<<< /tmp/tmpiuxmii02.txt
-    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width)
-    picture = (
-        levels(made.images[:], display)
-        .reshape(steps, steps, height, width, 3)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(steps * height, steps * width, 3)
-    )
-    return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
-||||||| /tmp/tmpnldbhyg_.txt
-    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images
-    picture = (
-        levels(made, display)
-        .reshape(steps, steps, height, width, 3)
-        .transpose(0, 2, 1, 3, 4)
-        .reshape(steps * height, steps * width, 3)
-    )
-    return dict(steps=steps, low=low.tolist(), high=high.tolist()), _webp(picture, False)
-=======
-    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images
+    made = CellImages(np.clip(decoded(model.network, codes), 0, 1)).resized(height, width).images[:]
     tiles = levels(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
     picture = _webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
->>>>>>> /tmp/tmpo9wshj3o.txt
 
 # %% ../../nbs/app/04_explorer.ipynb #5170399f
 def _first_colour(known: list[dict]) -> int:

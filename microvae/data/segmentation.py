@@ -135,11 +135,11 @@ def warn_of_pieces(suggested: list[float], fields: int):
             stacklevel=3,
         )
 
-# %% ../../nbs/data/12_segmentation.ipynb #0d7beee8
+# %% ../../nbs/data/12_segmentation.ipynb #a45f0cba
 #: How cells are found: above a threshold, where the image is curved as well, or by Cellpose.
 Method = Literal["threshold", "laplacian", "cellpose"]
 
-# %% ../../nbs/data/12_segmentation.ipynb #f784a9a1
+# %% ../../nbs/data/12_segmentation.ipynb #53371ef6
 @dataclass(frozen=True)
 class Segmentation:
     """Settings of the segmentation.

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['named', 'display_of', 'in_colours', 'composite', 'planes', 'classes', 'scatter_classes', 'plot_curves', 'draw_row',
-           'plot_reconstructions', 'plot_latent', 'plot_depth_rule', 'contact_sheet', 'plot_images', 'quality_plot',
-           'track_plot']
+           'plot_reconstructions', 'plot_against_parameters', 'plot_latent', 'plot_depth_rule', 'contact_sheet',
+           'plot_images', 'quality_plot', 'track_plot']
 
 # %% ../../nbs/evaluation/02_plots.ipynb #fca0d897
 from collections.abc import Sequence
@@ -208,39 +208,8 @@ def plot_against_parameters(
                 mean = seeds[value].mean()
                 spread = [[mean - seeds[value].min()], [seeds[value].max() - mean]]
                 x = seeds.parameters.iloc[0] / 1e3
-<<<<<<< /tmp/tmpw9w4ty_m.txt
-                axis.errorbar(
-                    x,
-                    mean,
-                    [[mean - seeds[value].min()], [seeds[value].max() - mean]],
-                    fmt="o",
-                    capsize=3,
-                    color=colours[model],
-                    label=model,
-                )
-            axis.set(
-                xlabel="parameters (thousands)",
-                title=title,
-            )
-||||||| /tmp/tmpbcmweh4e.txt
-                axis.errorbar(
-                    x,
-                    mean,
-                    [[mean - seeds[value].min()], [seeds[value].max() - mean]],
-                    fmt="o",
-                    capsize=3,
-                    color=colours[model],
-                    label=model,
-                )
-            axis.set(
-                xlabel="parameters (thousands)",
-                title="" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}",
-            )
-=======
                 axis.errorbar(x, mean, spread, fmt="o", capsize=3, color=colours[model], label=model)
-            title = "" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}"
             axis.set(xlabel="parameters (thousands)", title=title)
->>>>>>> /tmp/tmpl69r9kto.txt
             axis.margins(x=0.1)
         axes[0, 0].set_ylabel(label)
         shared_legend(fig, min(6, 3 * len(panels)), 9)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import microvae as mv
+from microvae.data.augment import INVARIANT
 from microvae.evaluation.invariance import code_movement
+from microvae.models.autoencoders import INVARIANCES
 
 SHORT = dict(epochs=12, random_state=0, verbose=False, device="cpu")
 
@@ -30,8 +32,10 @@ def difference(first, second) -> float:
 @pytest.mark.parametrize("factor", [0.1, 1 / 3, 10.0])
 def test_codes_do_not_depend_on_the_unit_of_brightness(cells, vae, factor):
     "Training multiplies rounding errors, some 10⁻⁷, by far less than ten thousand in 144 steps."
-    other = mv.MicroVAE(8, **SHORT).fit(cells * np.float32(factor))
-    assert difference(vae.transform(cells), other.transform(cells * np.float32(factor))) < 1e-3
+    scaled = cells * np.float32(factor)
+    other = mv.MicroVAE(8, **SHORT).fit(scaled)
+    assert difference(vae.transform(cells), other.transform(scaled)) < 1e-3
+    assert difference(vae.score_samples(cells), other.score_samples(scaled)) < 1e-2
 
 
 def test_one_saturated_pixel_does_not_change_the_map(cells, vae):
@@ -88,6 +92,18 @@ def test_a_default_run_is_not_said_to_collapse(cells):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mv.fit("adaptable", mv.CellImages(cells[:64]), progress=False, device="cpu", validation=0.2)
+
+
+def test_an_autoencoder_without_a_posterior_is_not_said_to_collapse(cells):
+    config = mv.RunConfig(objective=mv.Objective(avoid_collapse=True), training=mv.Training(30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = mv.fit("conv_ae", mv.CellImages(cells[:64]), config, progress=False, device="cpu")
+    assert (run.history.beta == 1).all()
+
+
+def test_words_of_invariance_are_the_same_everywhere():
+    assert tuple(INVARIANT) == INVARIANCES
 
 
 def test_fit_and_estimator_train_alike(cells):

@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from pyarrow.parquet import ParquetFile
@@ -31,7 +30,7 @@ from ..models.bottlenecks import kl_from_prior
 from ..training.config import RunConfig
 from ..training.engine import fit
 from ..training.model import Card, Model, card_tree, read_card, write_card
-from ..training.schedule import judged
+from ..training.schedule import kept_epoch
 
 # %% ../../nbs/app/01_card.ipynb #31e1f07c
 def measured(model: Model, held: CellImages) -> dict[str, float]:
@@ -122,10 +121,9 @@ def _losses_of(home: str, config: RunConfig) -> dict:
         if not 0 < file.metadata.num_rows <= config.training.epochs:
             raise ValueError(f"it has {file.metadata.num_rows} epochs, its config {config.training.epochs}")
         table = file.read(use_threads=False)
-        history = {name: table[name].to_numpy() for name in table.column_names}
-        totals = judged(history, config.objective.beta)
-        kept = int(np.argmin(totals)) if config.training.keep_best else len(totals) - 1
-        return {name: float(history[name][kept]) for name in LOSSES if name in history}
+        rows = table.to_pylist()
+        kept = kept_epoch(rows, config) if config.training.keep_best else -1
+        return {name: float(rows[kept][name]) for name in LOSSES if name in rows[kept]}
 
 # %% ../../nbs/app/01_card.ipynb #ebfcf8e8
 #: Columns of a list of runs that come from a config, and from a card.

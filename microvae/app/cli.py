@@ -201,7 +201,7 @@ def models(
     from microvae.models.catalogue import REPORTS, THESIS, build, count_parameters
 
     rows: list[dict] = []
-    for name in ["adaptable", *THESIS, *REPORTS]:
+    for name in ["adaptable", "thesis", *THESIS, *REPORTS]:
         try:
             model = build(name, (channels, height, width), latent_dim)
         except MicroVAEError as error:

@@ -342,7 +342,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self.form_.array(reconstruct(self.model_, self._cells(X))["reconstruction"])
 
     def score_samples(self, X) -> np.ndarray:
-        """Negative squared error and KL of each image `(N,)`, with β = 1; higher is more normal, low scores are outliers."""
+        """Negative error under the learned noise and KL of each image `(N,)`, in nats, with β = 1; higher is more normal, low scores are outliers."""
         return -anomaly_scores(self.model_, self._cells(X), "elbo")
 
     def score(self, X, y=None) -> float:

@@ -246,9 +246,9 @@ def summary_before(
     objective = config.objective
     names = f" ({', '.join(cells.channels)})" if channels < 6 else ""
     yield f"Images: {len(cells):,} of {cells.name}, {height}×{width} pixels, {channels} channel{'s' * (channels > 1)}{names}, {_range_of(cells)}"
-    yield f"Scaling: {_scaling_of(cells)}{_dark(cells)}"
+    yield f"Scaling: {_scaling_of(cells)}{'' if model.standardises else _dark(cells)}"
     blocks = f"{model.architecture.depth} block{'s' * (model.architecture.depth != 1)}"
-    why = f", by the rule for {height}×{width} pixels" if config.model.name == "adaptable" else ""
+    why = f", by the rule for {height}×{width} pixels" if config.model.name in ("adaptable", "thesis") else ""
     yield f"Network: {config.model.name}, {blocks}{why}, {count_parameters(model):,} parameters; each image becomes {model.latent_dim} number{'s' * (model.latent_dim > 1)} (--latent-dim)"
     if model.probabilistic:
         rise = (

@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ..core.errors import ConfigError, checked, unknown_name
 from ..core.style import PALETTE, styled
 from ..data.collection import CellImages
-from .reconstruction import embed, passes, ready
+from .reconstruction import Pass, embed, passes, ready
 from ..models.autoencoders import Autoencoder
 from ..models.bottlenecks import kl_from_prior
 from ..models.losses import squared_error
@@ -25,12 +26,21 @@ from ..training.model import Model
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
+# %% ../../nbs/evaluation/06_anomaly.ipynb #7397bac7
+def _error(network: Autoencoder, found: Pass) -> Tensor:
+    "Error of each image `(N,)`: squared, or what it costs in nats under the noise that the network has learned, whatever the brightness of a channel."
+    if network.noise_scale is None:
+        return squared_error(found.reconstruction, found.images)
+    scale = network.noise_scale[:, None, None]
+    return 0.5 * squared_error(found.reconstruction / scale, found.images / scale)
+
 # %% ../../nbs/evaluation/06_anomaly.ipynb #ef118693
 @checked
 def anomaly_scores(
     model: Autoencoder | Model,
     cells: CellImages,
-    # error: squared error; elbo: that and the KL of the posterior; distance: of the code from those of `normal`
+    # error: squared error, of a network with learned noise half of it in units of the noise; elbo: that and the KL of the posterior;
+    # distance: of the code from those of `normal`
     kind: str = "error",
     normal: CellImages | None = None,  # normal images, for `distance`
     beta: float = 1.0,  # weight of the KL
@@ -50,7 +60,7 @@ def anomaly_scores(
     scores = []
     with ready(model, "float64") as used, torch.inference_mode():
         for found in passes(used, cells):
-            score = squared_error(found.reconstruction, found.images)
+            score = _error(used, found)
             if kind == "elbo" and used.probabilistic:
                 score = score + beta * kl_from_prior(found.mean, found.log_variance)
             scores.append(score.cpu().numpy())

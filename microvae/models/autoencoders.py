@@ -378,6 +378,11 @@ class Autoencoder(nn.Module):
         "Whether channels are standardised, so that codes do not depend on how bright a channel is."
         return self.architecture.output == "linear"
 
+    @property
+    def noise_scale(self) -> Tensor | None:
+        "Standard deviation `(C,)` of each channel's noise around what is drawn; None where the network learns none."
+        return self.spread * self.decoder.log_scale.exp() if self.standardises else None
+
     @torch.no_grad()
     def fresh(self):
         "Set noise and standardisation to where a fresh network has them."
@@ -396,10 +401,10 @@ class Autoencoder(nn.Module):
         """Prepare a fresh network for images `(N, C, H, W)` like these: with the range, mean and spread of each channel where it
         standardises, otherwise with a decoder that gives their mean brightness instead of 0.5, which saves hundreds of steps.
         """
-        mean = images.mean((0, 2, 3))
         if not self.standardises:
-            self.decoder.start_from(mean)
+            self.decoder.start_from(images.mean((0, 2, 3)))
             return
+        images = images[:: max(1, len(images) // 4096)]
         values = images.transpose(0, 1).flatten(1)
         some = values[:, :: max(1, values.shape[1] // 2**20)].double()
         limits = torch.quantile(some, torch.tensor(RANGE, dtype=torch.float64) / 100, dim=1)
@@ -496,7 +501,7 @@ class Autoencoder(nn.Module):
         drawn = self.drawn(code.latent)
         if self.architecture.pose_normalised:
             drawn = restore_pose(drawn, pose_of(images))
-        return Output(drawn, code, self.spread * self.decoder.log_scale.exp() if self.standardises else None)
+        return Output(drawn, code, self.noise_scale)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         "Images `(n, C, H, W)` of `n` samples of the prior. Raises `ConfigError` if there is none."

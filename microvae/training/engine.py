@@ -47,12 +47,11 @@ from .model import Model, load_model, save_weights, versions
 from microvae.training.schedule import (
     COLLAPSED,
     RISE,
-    aimed_beta,
-    best_epoch,
     beta_at,
     capacity_at,
     collapses,
     epochs_without_gain,
+    kept_epoch,
     learning_rate_at,
     should_stop,
 )
@@ -201,12 +200,6 @@ class Loop:
                 stacklevel=2,
             )
 
-    def best_so_far(self) -> int:
-        "The best epoch, at the β that is aimed at; epochs before β was lowered do not count."
-        lowered = collapses(self.rows, self.config)
-        first = lowered[-1][0] if lowered and lowered[-1][0] < len(self.rows) else 0
-        return first + best_epoch(self.rows[first:], aimed_beta(self.rows, self.config))
-
     def record(self, trained: Tensor, n: int, held: Tensor | None = None, n_held: int = 0):
         "Add an epoch to the history, from its sums over batches. Raises `DivergenceError`."
         epoch = len(self.rows)
@@ -218,7 +211,7 @@ class Loop:
             row |= {f"validation_{name}": value for name, value in means(held, n_held, beta).items()}
         self.rows.append(row)
         self.notice_collapse()
-        if self.config.training.keep_best and self.best_so_far() == epoch:
+        if self.config.training.keep_best and kept_epoch(self.rows, self.config) == epoch:
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
@@ -320,7 +313,7 @@ def prepare(model, cells, validation, config) -> RunConfig:
             f'{network.name} learns codes that are invariant to {", ".join(network.architecture.invariant_to)} by drawing the canonical pose; alignment and fourier_magnitude need changes={{"invariant_to": ()}}'
         )
     if config.objective.likelihood == "gaussian" and not network.standardises:
-        raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "thesis"')
+        raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "adaptable"')
     if config.objective.likelihood == "bce" and network.standardises:
         raise ConfigError(
             f'{network.name} has a linear output, which "bce" cannot score; take likelihood="gaussian", or the network "thesis"'

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLLAPSED', 'RISE', 'LOWERED', 'LOWEST', 'PATIENCE', 'collapses', 'aimed_beta', 'lowered_beta', 'beta_at',
-           'capacity_at', 'judged', 'best_epoch', 'epochs_without_gain', 'should_stop', 'learning_rate_at']
+           'capacity_at', 'judged', 'best_epoch', 'kept_epoch', 'epochs_without_gain', 'should_stop',
+           'learning_rate_at']
 
 # %% ../../nbs/training/03_schedule.ipynb #5152c541
 from math import ceil, cos, pi, prod
@@ -22,10 +23,11 @@ LOWERED = 4
 def collapses(rows: list[dict], config: RunConfig) -> list[tuple[int, float]]:
     """Epochs from which on β is lowered, since the KL divergence stayed below `COLLAPSED` nats before, each with the new β.
 
-    Empty where the objective does not ask for it. A KL is watched for three epochs and 200 steps at least, after a warm-up.
+    Empty where the objective does not ask for it, and without a posterior, whose KL is zero. A KL is watched for three epochs and 200 steps at least, after a warm-up.
     """
     objective = config.objective
-    if not objective.avoid_collapse:
+    deterministic = config.model.bottleneck is not None and not config.model.probabilistic
+    if deterministic or not objective.avoid_collapse:
         return []
     steps = ceil(max(1, config.data.n_train) / config.training.batch_size)
     watched = max(3, ceil(200 / steps))
@@ -94,6 +96,13 @@ def judged(row: dict, beta: float) -> float:
 def best_epoch(rows: list[dict], beta: float) -> int:
     "The epoch with the lowest total loss, the first if several are equal."
     return min(range(len(rows)), key=lambda epoch: judged(rows[epoch], beta))
+
+# %% ../../nbs/training/03_schedule.ipynb #eebb5390
+def kept_epoch(rows: list[dict], config: RunConfig) -> int:
+    "The best epoch at the β that the run aims at; epochs before β was lowered do not count."
+    lowered = collapses(rows, config)
+    first = lowered[-1][0] if lowered and lowered[-1][0] < len(rows) else 0
+    return first + best_epoch(rows[first:], aimed_beta(rows, config))
 
 # %% ../../nbs/training/03_schedule.ipynb #27c88c21
 def epochs_without_gain(rows: list[dict], config: RunConfig) -> int:

@@ -148,7 +148,9 @@ def check_names(a: Architecture):
         if name not in INVARIANCES:
             raise ConfigError(f"invariant_to has {name!r}, it must be some of {', '.join(INVARIANCES)}")
     if a.invariant_to and (a.output != "linear" or a.pose_normalised):
-        raise ConfigError('a network that is invariant_to something needs output="linear" and no pose_normalised')
+        raise ConfigError(
+            'codes can be made invariant only by a network with a linear output and without pose_normalised; take the network "adaptable"'
+        )
     if not 0 <= a.dropout < 1:
         raise ConfigError(f"dropout is {a.dropout}, it must be at least 0 and below 1, e.g. 0.2")
     if not a.channels and not a.dense:

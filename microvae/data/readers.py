@@ -510,7 +510,8 @@ def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile
 def open_once(path: Path, axes: str | None = None, level: int = 0) -> ImageFile:
     "As `open_image`, for a file that is one of many and is not opened again: the four that stay open remain."
     try:
-        if path.is_file() and path.stat().st_size == 0:
+        # a pipe or a device would be waited for
+        if not path.is_dir() and regular_file(path).stat().st_size == 0:
             raise ImageError(f"{path} is empty: it has 0 bytes")
         reader = reader_of(path)
         if reader is None:

@@ -38,6 +38,11 @@ QUESTIONS = {
         {"runs", "history", "movement", "predicted", "quality"},
         3,
     ),
+    "codes": (
+        ("--data", "digits", "--cells", 90, "--set", "representations=pca,measures,microvae"),
+        {"runs", "history", "rows", "accuracies", "differences"},
+        2,
+    ),
 }
 
 

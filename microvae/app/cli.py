@@ -772,7 +772,7 @@ def explore(
             sys.stdout.flush()
             server.serve_forever()
 
-# %% ../../nbs/app/08_cli.ipynb #d8a5095b
+# %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
 @app.command()
 @stoppable("nothing was written; the same command starts again")
 @grouped
@@ -781,6 +781,15 @@ def report(
     cells: ForModel,
     out: Annotated[Path, typer.Argument(help="the page to write")] = Path("report.html"),
     colour: Colour = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="column, e.g. treatment: what codes predict of it beside PCA and measures of shape and texture"
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="column of what is held out together for --label, e.g. donor or plate")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
@@ -789,16 +798,29 @@ def report(
     Example: `microvae report runs`
 
     Example: `microvae report runs --table doses.csv --colour dose`
+
+    Example: `microvae report runs --table doses.csv --label treatment --group donor`
     """
     from microvae.app.explorer import check_colour
-    from microvae.app.outputs import embedding
+    from microvae.app.outputs import embedding, latent_columns
     from microvae.app.report import write_report
+    from microvae.evaluation.comparison import compare_codes, values_of
 
+    if group is not None and label is None:
+        raise ConfigError("--group says what is held out together for --label; give --label as well")
     free(out, overwrite)
     model, images = cells.open(run)
     check_colour(images.table, colour)
-    page = write_report(out, model, images, embedding(model, images, progress=True), colour, overwrite)
-    print_result(as_json, f"{page}\nopen {page.resolve().as_uri()}", file=page)
+    for column, what in ((label, "label"), (group, "group")):
+        if column is not None:
+            values_of(images, column, what)
+    codes = embedding(model, images, progress=True)
+    compared = None if label is None else compare_codes(codes[latent_columns(codes)].to_numpy(), images, label, group)
+    page = write_report(out, model, images, codes, colour, overwrite, compared)
+    answer = "" if compared is None else f"{compared.answer}\n"
+    text = f"{page}\n{answer}open {page.resolve().as_uri()}"
+    rows = None if compared is None else compared.table.to_dict("records")
+    print_result(as_json, text, file=page, answer=answer.strip() or None, compared=rows)
 
 # %% ../../nbs/app/08_cli.ipynb #62db975b
 @app.command()

@@ -33,6 +33,7 @@ from ..data.collection import CellImages
 from ..data.images import load_images
 from ..data.preprocessing import CUT, Clip, Percentile, Preprocessing, Scale, has_negatives, natural_maximum
 from ..evaluation.anomaly import anomaly_scores
+from ..evaluation.comparison import Comparison, compare_codes
 from ..evaluation.pictures import plot_map
 from ..evaluation.reconstruction import decoded, embed, reconstruct
 from ..training.config import Objective, RunConfig, adaptable_model, default_training
@@ -371,10 +372,29 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         cells = self._cells(X)
         return write_explorer(path, self.model_, cells, embedding(self.model_, cells), overwrite, **settings)
 
-    def report(self, path, X, colour: str | None = None, overwrite: bool = False) -> Path:
-        "Write the model's report as one page: curves, reconstructions, map, numbers."
+    def report(
+        self,
+        path,
+        X,
+        colour: str | None = None,
+        overwrite: bool = False,
+        label: str | None = None,
+        group: str | None = None,
+    ) -> Path:
+        "Write the model's report as one page: curves, reconstructions, map, numbers; with a label also what `compare` gives."
+        free(path, overwrite)
         cells = self._cells(X)
-        return write_report(path, self.model_, cells, embedding(self.model_, cells), colour, overwrite)
+        codes = embedding(self.model_, cells)
+        compared = None if label is None else self.compare(X, label, group)
+        return write_report(path, self.model_, cells, codes, colour, overwrite, compared)
+
+    def compare(self, X, label, group=None) -> Comparison:
+        """What the codes predict of a label beside PCA of as many columns and measures of shape and texture; `answer` says which is better, in a sentence.
+
+        Label and group are columns of the table of `CellImages`, or values, one an image. Raises `ConfigError` for a label of one value, or with missing values.
+        """
+        cells = self._cells(X)
+        return compare_codes(embed(self.model_, cells), cells, label, group)
 
     def save(self, folder, overwrite: bool = False) -> Path:
         """Write a folder with weights (safetensors), config, history, card and README; no pickle.

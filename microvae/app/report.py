@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plot_training', 'Figured', 'figures_of', 'tables_of', 'write_report']
 
-# %% ../../nbs/app/05_report.ipynb #e791c832
+# %% ../../nbs/app/05_report.ipynb #c03
 from base64 import b64encode
 from collections.abc import Iterator
 from io import BytesIO
@@ -23,6 +23,7 @@ from .outputs import latent_columns
 from ..core.files import free, replace_file
 from ..data.collection import CellImages
 from ..evaluation.anomaly import anomaly_scores
+from ..evaluation.comparison import Comparison, plot_comparison
 from ..evaluation.latent import empirical_kl
 from microvae.evaluation.pictures import (
     lattice,
@@ -36,6 +37,7 @@ from microvae.evaluation.pictures import (
 )
 from ..evaluation.plots import plot_curves, plot_images
 from ..evaluation.reconstruction import decoded, reconstruct
+from ..evaluation.statistics import Interval
 from ..training.model import Model
 
 # %% ../../nbs/app/05_report.ipynb #942f1f3e
@@ -60,8 +62,14 @@ class Figured(NamedTuple):
     caption: str
     figure: Figure
 
-# %% ../../nbs/app/05_report.ipynb #06aac46e
-def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str | None = None) -> Iterator[Figured]:
+# %% ../../nbs/app/05_report.ipynb #e0826d4b
+def figures_of(
+    model: Model,
+    cells: CellImages,
+    codes: pd.DataFrame,
+    colour: str | None = None,
+    compared: Comparison | None = None,  # codes and other representations
+) -> Iterator[Figured]:
     "Yield the figures of a report."
     values = codes[latent_columns(codes)].to_numpy()
     random = cells.sample(8)
@@ -86,6 +94,8 @@ def figures_of(model: Model, cells: CellImages, codes: pd.DataFrame, colour: str
         names = (f"{view.name} 1", f"{view.name} 2")
         grid = plot_grid(drawn, 0, cells.channels, names, bounds)
         yield Figured("Decoded", "What the model draws at each place of the map.", grid)
+    if compared is not None:
+        yield Figured(f"What predicts {compared.label}", compared.answer, plot_comparison(compared))
     most = widest(values, 6)
     along = traversals(model.network, 9, 2.5, axes=most)
     yield Figured(
@@ -112,8 +122,10 @@ def _picture(figure: Figure) -> str:
     plt.close(figure)
     return "data:image/png;base64," + b64encode(kept.getvalue()).decode()
 
-# %% ../../nbs/app/05_report.ipynb #9755266c
-def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+# %% ../../nbs/app/05_report.ipynb #85836bf6
+def tables_of(
+    model: Model, codes: pd.DataFrame, compared: Comparison | None = None
+) -> dict[str, list[tuple[str, str]]]:
     "Tables of the report: heading -> rows of name and value."
     values = codes[latent_columns(codes)].to_numpy()
     config = model.config
@@ -137,6 +149,7 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
     }
     return {
         "Quality on held-out cells": list(metrics.items()),
+        **({} if compared is None else _compared(compared)),
         "Data": list(data.items()),
         "Latent dimensions (empirical KL)": [
             (f"latent {k + 1}", f"{value:.2f} nats, variance {values[:, k].var():.2f}")
@@ -150,6 +163,16 @@ def tables_of(model: Model, codes: pd.DataFrame) -> dict[str, list[tuple[str, st
         ],
     }
 
+# %% ../../nbs/app/05_report.ipynb #22c6abc7
+def _compared(compared: Comparison) -> dict[str, list[tuple[str, str]]]:
+    "A comparison as a table of the report."
+    heading = f"Balanced accuracy of {compared.label}, {compared.cells:,} cells; intervals over {compared.groups}, 95 % for all together"
+    rows = [
+        (row.representation, Interval(row.balanced_accuracy, row.low, row.high, 0).text(3))
+        for row in compared.table.itertuples()
+    ]
+    return {heading: [*rows, ("chance", f"{compared.chance:.3f}")]}
+
 # %% ../../nbs/app/05_report.ipynb #abb07ba2
 def write_report(
     path,
@@ -158,13 +181,14 @@ def write_report(
     codes: pd.DataFrame,
     colour: str | None = None,
     overwrite: bool = False,
+    compared: Comparison | None = None,  # of `compare_codes`, whose answer the page gives
 ) -> Path:
     "Write a run's report as one page, atomically. Raises `ConfigError` if the file exists."
     path = Path(path)
     free(path, overwrite)
     figures = [
         dict(heading=item.heading, caption=item.caption, picture=_picture(item.figure))
-        for item in figures_of(model, cells, codes, colour)
+        for item in figures_of(model, cells, codes, colour, compared)
     ]
     page = (
         Environment(autoescape=True)
@@ -175,7 +199,7 @@ def write_report(
             style=asset("page.css"),
             summary=model.summary(),
             figures=figures,
-            tables=tables_of(model, codes),
+            tables=tables_of(model, codes, compared),
         )
     )
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))

@@ -356,7 +356,7 @@ SIZES = {
     "quick": dict(cells=200, side=24, columns=(8,), seeds=(0, 1), epochs=20, moved=30, representations=_FAST),
     "standard": dict(
         cells=6000,
-        side=64,
+        side=48,
         columns=(8, 32),
         seeds=(0, 1, 2, 3, 4),
         epochs=None,

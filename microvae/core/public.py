@@ -73,6 +73,7 @@ PUBLIC = {
         "cluster_agreement",
     ],
     "evaluation.invariance": ["code_movement"],
+    "evaluation.comparison": ["Comparison", "compare_codes"],
     "evaluation.batches": ["sphere", "batch_scores"],
     "evaluation.pictures": [
         "plot_marginals",

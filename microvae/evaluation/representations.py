@@ -88,9 +88,9 @@ def fit_pca(cells: CellImages, effort: Effort, posed: bool = False) -> Encoder:
     return Encoder(encode, reconstruct)
 
 # %% ../../nbs/evaluation/16_representations.ipynb #368338fb
-def fit_measures(cells: CellImages, effort: Effort) -> Encoder:
+def fit_measures(cells: CellImages, effort: Effort, package: str = "scikit-image") -> Encoder:
     "Measures of shape, intensity and texture, standardised; those that a cell cannot have are the median of the others."
-    learned = cell_measures(cells)
+    learned = cell_measures(cells, package)
     medians = learned.median()
     filled = learned.fillna(medians)
     varied = [name for name in learned if np.isfinite(medians[name]) and filled[name].std() > 1e-9]
@@ -101,7 +101,7 @@ def fit_measures(cells: CellImages, effort: Effort) -> Encoder:
         # a few cells with extreme ratios must not decide the scale
         return ((table.reindex(columns=varied).fillna(medians[varied]) - centre) / spread).clip(-10, 10).to_numpy()
 
-    return Encoder(lambda others: standardised(learned if others is cells else cell_measures(others)))
+    return Encoder(lambda others: standardised(learned if others is cells else cell_measures(others, package)))
 
 # %% ../../nbs/evaluation/16_representations.ipynb #a9ea602d
 def fit_factors(cells: CellImages, effort: Effort) -> Encoder:
@@ -221,6 +221,9 @@ RIVALS = {
         "principal components of images in the canonical pose", partial(fit_pca, posed=True), seeds=False
     ),
     "measures": Representation("measures of shape, intensity and texture", fit_measures, columns=False, seeds=False),
+    "cellprofiler": Representation(
+        "CellProfiler's measurements", partial(fit_measures, package="cp-measure"), columns=False, seeds=False
+    ),
     "factors": Representation(
         "true factors of simulated cells", fit_factors, columns=False, seeds=False, sets=tuple(FACTORS)
     ),

@@ -388,6 +388,12 @@ class Fitting:
             help="what codes do not depend on: some of rotation,mirror,shift,brightness, or nothing; the first three with adaptable if not given. Leave out mirror where cells are handed, and brightness where it means something"
         ),
     ] = None
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="column, e.g. donor or plate, that the decoder is conditioned on, so that codes need not hold it"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
@@ -395,10 +401,12 @@ class Fitting:
         "The config of a run with so many images."
         from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
-        changes = {}
+        changes: dict[str, str | tuple[str, ...]] = {}
         if self.invariant_to is not None:
             named = self.invariant_to.replace(" ", "")
             changes["invariant_to"] = () if named in ("", "nothing") else tuple(named.split(","))
+        if self.batch is not None:
+            changes["batch"] = self.batch
         return RunConfig(
             model=ModelConfig(self.model, self.latent_dim, changes=changes),
             objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),

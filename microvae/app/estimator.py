@@ -198,6 +198,8 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         augmentation: Augmentation
         | None = None,  # further random changes of training images, such as noise or blur, that codes shall not depend on
         kl_warmup: int = 0,  # epochs in which beta rises from 0, against a collapsed posterior
+        # column of the table, e.g. "donor" or "plate", that the decoder is conditioned on, so that codes need not hold it
+        batch: str | None = None,
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
         held_out: float = 0.1,  # fraction of the images that is held out for early stopping
         random_state=None,  # a seed makes training reproducible
@@ -220,6 +222,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.image_shape = image_shape
         self.held_out = held_out
         self.kl_warmup = kl_warmup
+        self.batch = batch
         self.random_state = random_state
         self.device = device
         self.folder = folder
@@ -259,7 +262,9 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             seed=int(seed),
         )
         return RunConfig(
-            model=adaptable_model(self.latent_dim, None if self.depth == "auto" else self.depth, self.invariant_to),
+            model=adaptable_model(
+                self.latent_dim, None if self.depth == "auto" else self.depth, self.invariant_to, self.batch
+            ),
             objective=Objective(self.likelihood, float(self.beta), kl_warmup=self.kl_warmup, avoid_collapse=True),
             training=training,
             augmentation=self.augmentation or Augmentation(),
@@ -426,6 +431,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             augmentation=c.augmentation if c.augmentation.active else None,
             invariant_to=dict(c.model.changes).get("invariant_to"),
             kl_warmup=c.objective.kl_warmup,
+            batch=model.network.architecture.batch or None,
             random_state=c.training.seed,
             device=device,
         )

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['psnr', 'ssim', 'ready', 'batches', 'Pass', 'passes', 'reconstruct', 'decoded', 'embed', 'write_predictions']
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #26f7f269
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c02
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.device import missing_operators, resolve_precision, true_float32
-from ..core.errors import ConfigError, checked
+from ..core.errors import ConfigError, checked, unknown_name
 from ..core.files import write_table
 from ..core.progress import progress_bar
 from ..data.collection import CellImages
@@ -107,13 +107,17 @@ def passes(
     batch_size: int | None = None,
 ) -> Iterator[Pass]:
     "Yield reconstructions and posteriors of all cells, batch by batch."
+    known = model.batch_of(cells.table)
+    done = 0
     for images in batches(model, cells.images, batch_size):
         if model.probabilistic:
             mean, log_variance = model.posterior(images)
         else:
             mean = model.encode(images)
             log_variance = torch.zeros_like(mean)
-        yield Pass(images, model.decode(mean, model.pose(images)), mean, log_variance)
+        mine = None if known is None else known[done : done + len(images)].to(mean.device)
+        done += len(images)
+        yield Pass(images, model.decode(mean, model.pose(images), mine), mean, log_variance)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #2a004073
 @checked
@@ -134,7 +138,7 @@ def reconstruct(
                 arrays.append(getattr(found, name).float().cpu().numpy())
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
-# %% ../../nbs/evaluation/00_reconstruction.ipynb #affcbd0d
+# %% ../../nbs/evaluation/00_reconstruction.ipynb #c08
 @checked
 @torch.inference_mode()
 def decoded(
@@ -142,10 +146,17 @@ def decoded(
     codes,  # (N, d) array or tensor
     batch_size: int | None = None,  # 32 on a CPU and 256 elsewhere if not given
     precision: str = "float64",  # as in `reconstruct`
+    batch: str | None = None,  # value of the batch, e.g. donor, to draw; the mean of all if not given
 ) -> np.ndarray:  # (N, C, H, W)
-    "The images of codes."
+    "The images of codes. Raises `UnknownNameError` for a batch that the model does not know."
+    known = network_of(model).architecture.batches
+    if batch is not None and batch not in known:
+        raise unknown_name("batch", batch, known)
+    parts = []
     with ready(model, precision) as used:
-        parts = [used.decode(batch).float().cpu().numpy() for batch in batches(used, codes, batch_size)]
+        for some in batches(used, codes, batch_size):
+            number = None if batch is None else torch.full((len(some),), known.index(batch), device=some.device)
+            parts.append(used.decode(some, batch=number).float().cpu().numpy())
     return np.concatenate(parts)
 
 # %% ../../nbs/evaluation/00_reconstruction.ipynb #3a93f6b4

@@ -66,6 +66,8 @@ class Architecture:
     residual: bool = False  # strided blocks with a residual block each, which has batch norm
     # of `INVARIANCES`: what a code does not depend on; the decoder learns the canonical pose from random views
     invariant_to: tuple[str, ...] = ()
+    batch: str = ""  # column of the cells' table, e.g. donor, whose value the decoder is conditioned on
+    batches: tuple[str, ...] = ()  # the values that it knows, found in the cells that are trained on
 
     def __post_init__(self):
         check_names(self)
@@ -153,6 +155,10 @@ def check_names(a: Architecture):
         )
     if not 0 <= a.dropout < 1:
         raise ConfigError(f"dropout is {a.dropout}, it must be at least 0 and below 1, e.g. 0.2")
+    if a.batches and a.latent == "maps":
+        raise ConfigError(
+            "a decoder whose latent is maps cannot be conditioned on a batch; leave batch out, or take a latent vector"
+        )
     if not a.channels and not a.dense:
         raise ConfigError(
             "channels and dense are both empty; a network needs at least one block or one fully connected layer"
@@ -227,6 +233,15 @@ def _fully_connected(widths: list[int], active: Activation) -> nn.Sequential:
         *[layer for pair in zip(widths, widths[1:]) for layer in (MapsToVector(*pair), activation(active))]
     )
 
+# %% ../../nbs/models/04_autoencoders.ipynb #8bceb2c9
+def _one_hot(batch: Tensor | None, batches: int, latent: Tensor) -> Tensor:
+    "Numbers of batches `(N,)` as `(N, batches)`, in the type of latents; equal parts of all for −1, and where none is given."
+    mean = torch.full_like(latent[:, :1], 1 / batches).expand(-1, batches)
+    if batch is None:
+        return mean
+    known = F.one_hot(batch.clamp(min=0), batches).to(latent)
+    return torch.where((batch < 0)[:, None], mean, known)
+
 # %% ../../nbs/models/04_autoencoders.ipynb #7bec5cd3
 class Decoder(nn.Module):
     """Latents `(N, d)` to images `(N, C, H, W)` in [0, 1].
@@ -245,7 +260,8 @@ class Decoder(nn.Module):
             self.log_scale = nn.Parameter(torch.zeros(channels))
         self.innermost = check_shape(image_shape, latent_dim, a)
         active = "none" if a.residual else a.decoder_activation or a.activation
-        dense = [latent_dim, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
+        self.batches = len(a.batches)
+        dense = [latent_dim + self.batches, *(a.dense[::-1] if a.decoder_dense is None else a.decoder_dense)]
         self.hidden = _fully_connected(dense, active)
         self.expand = nn.Unflatten(1, self.innermost) if a.latent == "maps" else VectorToMaps(dense[-1], self.innermost)
         inner = a.channels[-2::-1] if a.decoder_channels is None else a.decoder_channels
@@ -270,7 +286,9 @@ class Decoder(nn.Module):
         *_, bias = self.parameters()  # of the layer that makes the image
         bias.view(len(start), -1).copy_(start[:, None])
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, batch: Tensor | None = None) -> Tensor:
+        if self.batches:
+            latent = torch.cat([latent, _one_hot(batch, self.batches, latent)], 1)
         made = self.blocks(self.expand(self.hidden(latent)))
         made = made.to(torch.promote_types(made.dtype, torch.float32))
         images = self.bounded(made)
@@ -474,25 +492,43 @@ class Autoencoder(nn.Module):
         means, log_variances = zip(*found)
         return torch.stack(means).mean(0), torch.stack(log_variances).mean(0)
 
-    def decode(self, latent: Tensor, pose: Tensor | None = None) -> Tensor:
-        "Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`; in the canonical pose where none is given."
-        decoded = self.drawn(latent)
+    def batch_of(self, table) -> Tensor | None:
+        """The number of each cell's batch `(N,)` by its table, −1 for one that the decoder does not know; None for a decoder without batches."""
+        a = self.architecture
+        if not a.batches:
+            return None
+        if a.batch not in table:
+            return torch.full((len(table),), -1)
+        numbers = {name: number for number, name in enumerate(a.batches)}
+        return torch.tensor([numbers.get(str(name), -1) for name in table[a.batch]])
+
+    def decode(self, latent: Tensor, pose: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
+        """Images `(N, C, H, W)` in [0, 1] of latents `(N, d)`; in the canonical pose where none is given, and as the mean of all
+        batches where none is given.
+        """
+        decoded = self.drawn(latent, batch)
         if self.standardises:
             decoded = decoded.clamp(0, 1)
         return decoded if pose is None else restore_pose(decoded, pose)
 
-    def drawn(self, latent: Tensor) -> Tensor:
+    def drawn(self, latent: Tensor, batch: Tensor | None = None) -> Tensor:
         "Images of latents as they are compared with `target`: in the canonical pose, and with a linear output not limited to [0, 1]."
         if latent.ndim != 2 or latent.shape[1] != self.latent_dim:
             raise ShapeError(
                 f"latents of shape {tuple(latent.shape)} do not fit {self.name}, which has (N, {self.latent_dim})"
             )
-        decoded = self.decoder(latent)
+        decoded = self.decoder(latent, batch)
         if not self.standardises:
             return decoded
         return self.centre[:, None, None] + self.spread[:, None, None] * decoded
 
-    def forward(self, images: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None) -> Output:
+    def forward(
+        self,
+        images: Tensor,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Output:
         """A sample of each image's code and what the decoder draws of it, to be compared with `target`.
 
         Random numbers `(N, noise_width)` are drawn where `noise` is not given.
@@ -500,7 +536,7 @@ class Autoencoder(nn.Module):
         if noise is None:
             noise = _normal(len(images), self.bottleneck.noise_width, images, generator)
         code = self.bottleneck.code(self.features(images), noise)
-        drawn = self.drawn(code.latent)
+        drawn = self.drawn(code.latent, batch)
         if self.architecture.pose_normalised:
             drawn = restore_pose(drawn, pose_of(images))
         return Output(drawn, code, self.noise_scale)

@@ -261,6 +261,7 @@ def adaptable_model(
     latent_dim: int | None = None,  # numbers of a code; 32 if None
     depth: int | None = None,  # blocks; as many as the depth rule says if None
     invariant_to: Sequence[str] | None = None,  # some of `INVARIANCES`; rotation, mirror and shift if None
+    batch: str | None = None,  # column, e.g. donor, that the decoder is conditioned on
 ) -> ModelConfig:
     "The default network, and how it differs from the catalogue's."
     changes: dict[str, Any] = {}
@@ -268,6 +269,8 @@ def adaptable_model(
         changes["channels"] = residual_channels(depth)
     if invariant_to is not None:
         changes["invariant_to"] = tuple(invariant_to)
+    if batch is not None:
+        changes["batch"] = batch
     return ModelConfig("adaptable", latent_dim, changes=changes)
 
 # %% ../../nbs/training/00_config.ipynb #0dd136cb

@@ -33,7 +33,8 @@ def stackable(config: RunConfig) -> tuple | None:
         network = model.network(config.data.image_shape)
     has_state = any(True for _ in network.buffers()) or any(isinstance(layer, Dropout) for layer in network.modules())
     other_steps = training.optimizer != "adam" or training.weight_decay or training.quality
-    if has_state or other_steps or config.augmentation.active or not network.bottleneck.paddable:
+    conditional = bool(network.architecture.batches)
+    if has_state or other_steps or conditional or config.augmentation.active or not network.bottleneck.paddable:
         return None
     # the total correlation has a gradient for dimensions with zero weights
     size = None if objective.total_correlation == 1 else model.latent_dim

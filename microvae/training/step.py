@@ -61,18 +61,27 @@ class Batch(NamedTuple):
     seeds: Tensor | None = None  # (N,) int64 of dropout, None without training
     # (N, C, H, W): what is to be drawn, where that is not the images; with alignment a second augmentation of them
     pair: Tensor | None = None
+    batch: Tensor | None = None  # (N,) number of each cell's donor, plate or day, of a conditional decoder
+
+    def given(self) -> list[str]:
+        "Names of the fields that are given."
+        return [name for name, field in zip(self._fields, self) if field is not None]
 
     def tensors(self) -> list[Tensor]:
         "The fields that are given."
         return [field for field in self if field is not None]
 
+    def of(self, tensors) -> "Batch":
+        "Other tensors in the place of those that are given."
+        return Batch(**dict(zip(self.given(), tensors)))
+
     def split(self, size: int) -> list["Batch"]:
         "Parts of at most `size` images."
-        return [Batch(*part) for part in zip(*(field.split(size) for field in self.tensors()))]
+        return [self.of(part) for part in zip(*(field.split(size) for field in self.tensors()))]
 
     def part_of(self, group: Group) -> "Batch":
         "This process's part, in channels-last layout."
-        ours = Batch(*map(group.part, self.tensors()))
+        ours = self.of(map(group.part, self.tensors()))
         views = (ours.images, ours.pair)
         ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
         return ours._replace(images=ordered[0], pair=ordered[1])
@@ -135,6 +144,7 @@ class Step:
         self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
         self.drops = any(isinstance(layer, Dropout) for layer in model.modules())
         self.largest: int | None = None  # number of images that fit into memory; None if all do
+        self.given = list(Batch._fields)  # names of a batch's tensors
         self.gradient = replayed(self.backward, model, self.weights.grad)
 
     def autocast(self):
@@ -142,17 +152,20 @@ class Step:
         lower = self.dtype not in (torch.float32, torch.float64)
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=lower)
 
-    def predict(self, images: Tensor, noise: Tensor, seeds: Tensor | None = None) -> Output:
+    def predict(
+        self, images: Tensor, noise: Tensor, seeds: Tensor | None = None, batch: Tensor | None = None
+    ) -> Output:
         "Reconstructions and codes."
         if self.drops:
             seed_dropout(self.model, seeds)
         with self.autocast():
-            return self.model(images, noise=noise)
+            condition = {} if batch is None else {"batch": batch}
+            return self.model(images, noise=noise, **condition)
 
     def loss(self, batch: Batch, capacity: Tensor | None = None) -> ElboTerms:
         "The terms of the objective for each image."
         aligned = bool(self.config.objective.alignment)
-        output = self.predict(batch.images, batch.noise, batch.seeds)
+        output = self.predict(batch.images, batch.noise, batch.seeds, batch.batch)
         target = self.model.target(batch.images) if aligned or batch.pair is None else batch.pair
         terms = elbo_terms(output, target, **elbo_settings(self.config.objective, capacity))
         if not aligned or batch.pair is None:
@@ -170,7 +183,7 @@ class Step:
         Returns sums `(2,)` of reconstruction and KL.
         """
         with true_float32(self.dtype):
-            terms = self.loss(Batch(*tensors), weight[2])
+            terms = self.loss(Batch(**dict(zip(self.given, tensors))), weight[2])
             (weight[1] * terms.total(weight[0]).sum()).backward()
         return torch.stack([terms.reconstruction.detach().sum(), terms.kl.detach().sum()])
 
@@ -199,6 +212,7 @@ class Step:
     def accumulate(self, batch: Batch, weight: Tensor) -> Tensor:
         "Gradient and sums of a batch, in parts if memory is short."
         n = len(batch.images)
+        self.given = batch.given()
         while True:
             self.weights.grad.zero_()
             if not n:  # more processes than images in the last batch

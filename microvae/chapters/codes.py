@@ -25,16 +25,16 @@ from ..app.card import train_model
 from ..app.estimator import MicroVAE
 from ..core.errors import CollapseError, ConfigError, unknown_name
 from ..core.files import open_npz, read_json, replace_file, write_json
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, style_context
 from ..core.terminal import text_table
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..evaluation.invariance import changed_cells, relative_movement
-from ..evaluation.prediction import LABELLED, classes_of, judge_features, recognised_cells
+from ..evaluation.prediction import LABELLED, classes_of, predict_from_features, recognised_cells
 from ..evaluation.reconstruction import embed, reconstruct
 from ..evaluation.representations import RIVALS, Effort, Encoder, Representation
-from ..evaluation.statistics import Interval, crossed, interval
+from ..evaluation.statistics import Interval, crossed_bootstrap, interval
 from ..study.chapter import Chapter, Setting
 from ..study.claims import claim_from_interval
 from ..study.results import Results
@@ -211,10 +211,10 @@ class Benchmark:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #e5cc7430
 def judge_or_chance(values: np.ndarray, task: Task) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    "Numbers of `judge_features`, and its predictions; chance where all codes are the same, since the posterior has collapsed."
+    "Numbers of `predict_from_features`, and its predictions; chance where all codes are the same, since the posterior has collapsed."
     labels = task.labels
     if (values.std(0) > 1e-12).any():
-        judged = judge_features(values, labels, task.groups, task.number)
+        judged = predict_from_features(values, labels, task.groups, task.number)
         return judged.numbers, dict(predicted=judged.predicted, truth=judged.truth, groups=judged.groups)
     classes, truth = np.unique(labels, return_inverse=True)
     groups = np.arange(len(labels)) if task.groups is None else pd.factorize(task.groups)[0]
@@ -292,7 +292,7 @@ def accuracies(rows: pd.DataFrame) -> pd.DataFrame:
     key = ["set", "representation", "size"]
     found = []
     for names, part in rows.groupby(key, sort=False):
-        ours = crossed(*_recognised(part))
+        ours = crossed_bootstrap(*_recognised(part))
         means = part.drop(columns=[*key, "seed", "file", "run", "accuracy"]).mean()
         found.append(
             dict(zip(key, names))
@@ -331,7 +331,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
             if common.empty:
                 continue
             hits, cells = _recognised(common)
-            gain = crossed(hits, cells, _recognised(others)[0], level)
+            gain = crossed_bootstrap(hits, cells, _recognised(others)[0], level)
             found.append(dict(set=name, size=size, first=first, second=second, **gain._asdict()))
     return pd.DataFrame(found, columns=["set", "size", "first", "second", *Interval._fields])
 
@@ -465,7 +465,7 @@ def plot_accuracies(found: pd.DataFrame) -> Figure:
     sizes = sorted(found["size"].unique())
     across = min(3, len(names))
     down = -(-len(names) // across)
-    with styled():
+    with style_context():
         figure, axes = plt.subplots(
             down,
             across,
@@ -497,7 +497,7 @@ def plot_label_curves(found: pd.DataFrame) -> Figure:
     names = list(dict.fromkeys(largest["set"]))
     across = min(3, len(names))
     down = -(-len(names) // across)
-    with styled():
+    with style_context():
         figure, axes = plt.subplots(
             down, across, figsize=(3.4 * across + 0.6, 2.8 * down), squeeze=False, layout="constrained"
         )

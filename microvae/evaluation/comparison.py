@@ -15,11 +15,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import ConfigError, ShapeError, checked
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, style_context
 from ..data.collection import CellImages
 from .prediction import Predicted, classes_of, classify, recognised_cells
 from .representations import RIVALS, Effort
-from .statistics import Interval, crossed
+from .statistics import Interval, crossed_bootstrap
 
 # %% ../../nbs/evaluation/17_comparison.ipynb #q05
 def values_of(cells: CellImages, given, what: str = "label") -> np.ndarray:
@@ -135,8 +135,8 @@ def _table(label: str, features: dict, judged: dict[str, Predicted], group) -> C
     level = 1 - 0.05 / len(hits)
     rows = []
     for name, found in hits.items():
-        accuracy = crossed(found, cells, level=level)
-        gain = crossed(hits["codes"], cells, found, level)
+        accuracy = crossed_bootstrap(found, cells, level=level)
+        gain = crossed_bootstrap(hits["codes"], cells, found, level)
         rows.append((name, features[name].shape[1], *accuracy[:3], *gain[:3]))
     columns = ["representation", "width", "balanced_accuracy", "low", "high", "gain", "gain_low", "gain_high"]
     groups = "cells" if group is None else group if isinstance(group, str) else "groups"
@@ -146,7 +146,7 @@ def _table(label: str, features: dict, judged: dict[str, Predicted], group) -> C
 def plot_comparison(result: Comparison) -> Figure:
     "Balanced accuracy of each representation with its interval; the dotted line is chance."
     table = result.table[::-1]
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(7, 0.5 * len(table) + 1.1), layout="constrained")
         colours = [PALETTE[1] if "codes" in name else PALETTE[0] for name in table.representation]
         middle = table.balanced_accuracy

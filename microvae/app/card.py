@@ -71,7 +71,7 @@ CLASSES = 20
 
 # %% ../../nbs/app/01_card.ipynb #4f58fa49
 def warn_of_confounding(table: pd.DataFrame, batch: str):
-    "Warn of columns whose classes cannot be told from batches, since no batch has more than one of them."
+    "Warn of columns whose classes cannot be separated from batches, because no batch has more than one of them."
     for name in table.columns.difference([batch]):
         column = table[name]
         classes = column.nunique()

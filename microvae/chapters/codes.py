@@ -59,7 +59,7 @@ def fit_thesis(cells: CellImages, effort: Effort) -> Encoder:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #0e9875c7
 def fit_microvae(cells: CellImages, effort: Effort) -> Encoder:
-    "`MicroVAE` as it comes; only a quick look gives it a number of epochs."
+    "`MicroVAE` as it comes; with a given number of epochs in the quick profile only."
     vae = MicroVAE(effort.columns, random_state=effort.seed, device=effort.device, folder=effort.runs, verbose=False)
     if effort.epochs is not None:
         vae.set_params(epochs=effort.epochs)
@@ -115,7 +115,7 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        "Tells this choice of cells from another."
+        "Hash of this choice of cells."
         return self.cells.fingerprint()
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #4287297f
@@ -225,7 +225,7 @@ def judge_or_chance(values: np.ndarray, task: Task) -> tuple[dict[str, float], d
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #d3de02d2
 def explained_by(encoder: Encoder, cells: CellImages) -> float:
-    "Share of the images' variance that reconstructions have; NaN without a decoder."
+    "Fraction of the images' variance that reconstructions have; NaN without a decoder."
     if encoder.reconstruct is None:
         return float("nan")
     images = cells.images[:]
@@ -288,7 +288,7 @@ def _recognised(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #dc7aa1cf
 def accuracies(rows: pd.DataFrame) -> pd.DataFrame:
-    "A row a set, representation and size: balanced accuracy with its interval over seeds and cells, and the means of all other numbers."
+    "One row for each set, representation and size: balanced accuracy with its interval over seeds and cells, and the means of all other numbers."
     key = ["set", "representation", "size"]
     found = []
     for names, part in rows.groupby(key, sort=False):
@@ -316,7 +316,7 @@ COMPARED = (
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #1b251c89
 def differences(rows: pd.DataFrame) -> pd.DataFrame:
-    "A row a set, size and pair of `COMPARED`: difference of balanced accuracy with its interval over seeds and cells."
+    "One row for each set, size and pair of `COMPARED`: difference of balanced accuracy with its interval over seeds and cells."
     level = 1 - 0.05 / rows["set"].nunique()
     found = []
     for (name, size), ours in rows[rows["size"] > 0].groupby(["set", "size"], sort=False):
@@ -459,7 +459,7 @@ def claims(results: Results) -> pd.DataFrame:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #e14e2159
 def plot_accuracies(found: pd.DataFrame) -> Figure:
-    "Balanced accuracy with its interval, a panel a set; colours are numbers of columns."
+    "Balanced accuracy with its interval, a panel for each set; colours are numbers of columns."
     names = list(dict.fromkeys(found["set"]))
     kinds = list(dict.fromkeys(found.representation))
     sizes = sorted(found["size"].unique())
@@ -491,7 +491,7 @@ def plot_accuracies(found: pd.DataFrame) -> Figure:
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #7e958572
 def plot_label_curves(found: pd.DataFrame) -> Figure:
-    "Balanced accuracy against the number of labelled cells at the largest size, a panel a set, a line a representation."
+    "Balanced accuracy against the number of labelled cells at the largest size, a panel for each set and a line for each representation."
     columns = [f"labelled_{count}" for count in LABELLED if f"labelled_{count}" in found]
     largest = found[found["size"].isin([0, found["size"].max()])]
     names = list(dict.fromkeys(largest["set"]))

@@ -115,6 +115,7 @@ from microvae.app.estimator import MicroVAE as MicroVAE
 from microvae.app.card import list_runs as list_runs
 from microvae.app.annotation import annotate as annotate
 from microvae.app.outputs import embedding as embedding
+from microvae.app.outputs import with_sphered_codes as with_sphered_codes
 from microvae.app.outputs import write_embedding as write_embedding
 from microvae.app.outputs import read_embedding as read_embedding
 from microvae.app.export import napari_layer as napari_layer

@@ -550,6 +550,13 @@ def embed(
             help="float64: the same codes on any machine; float32 or auto: four times as fast, with last digits that depend on the machine"
         ),
     ] = "float64",
+    control: Annotated[
+        str | None,
+        typer.Option(help="COLUMN=VALUE of control cells: adds codes in units of their variation, as sphered_1, ..."),
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="column, e.g. plate, whose values are each centred on their own --control cells")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
@@ -559,13 +566,21 @@ def embed(
 
     Example: `microvae embed runs/3f2a81c09d4e codes.h5ad --images plate2.zarr --table doses.csv`
 
+    Example: `microvae embed runs codes.csv --control treatment=DMSO --batch Metadata_Plate`
+
     Example: `microvae embed runs codes.csv --images day2/ --channel "DNA=*_Ch1.tif" --channel "actin=*_Ch2.tif"`
     """
-    from microvae.app.outputs import check_kind, embedding, write_embedding
+    from microvae.app.outputs import check_kind, control_cells, embedding, with_sphered_codes, write_embedding
 
+    if batch is not None and control is None:
+        raise ConfigError("--batch says whose controls codes are centred on; give --control as well")
     check_replaceable(check_kind(out), overwrite)
     model, images = cells.open(run)
+    if control is not None:
+        control_cells(images.table, control, batch)
     codes = embedding(model, images, progress=True, precision=precision)
+    if control is not None:
+        codes = with_sphered_codes(codes, control, batch)
     file = write_embedding(codes, out, model)
     columns = list(map(str, codes.columns))
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"

@@ -89,7 +89,7 @@ PUBLIC = {
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],
     "app.annotation": ["annotate"],
-    "app.outputs": ["embedding", "write_embedding", "read_embedding"],
+    "app.outputs": ["embedding", "with_sphered_codes", "write_embedding", "read_embedding"],
     "app.export": ["napari_layer", "view_in_napari", "push", "pull"],
     "evaluation.layers": ["activations"],
     "evaluation.realism": ["real_or_reconstructed"],

@@ -24,10 +24,11 @@ import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -587,7 +588,7 @@ def read_json(path) -> dict:
     return found
 
 # %% ../../nbs/core/01_files.ipynb #b5058f59
-def write_json(path, content: dict, lasting: bool = True) -> Path:
+def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     "Write a dictionary as JSON, atomically."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting

@@ -7,6 +7,7 @@ __all__ = ['check_images', 'RescaledImages', 'CellImages', 'join_about', 'check_
 
 # %% ../../nbs/data/01_collection.ipynb #4ebbafae
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from html import escape
 from io import BytesIO
@@ -154,7 +155,7 @@ class CellImages:
         set's order otherwise.
         """
         rows = np.arange(len(self))[_row_index(rows, self.name)]
-        if self.stored and nbytes((len(rows), *self.image_shape)) > IN_MEMORY:
+        if isinstance(self.images, StoredImages) and nbytes((len(rows), *self.image_shape)) > IN_MEMORY:
             rows = np.sort(rows)
             return replace(self, images=self.images.subset(rows), table=self.table.iloc[rows])
         return replace(self, images=self.images[rows], table=self.table.iloc[rows])
@@ -183,15 +184,15 @@ class CellImages:
 
     def rescaled(self, factor: float) -> "CellImages":
         "The same cells with pixels multiplied by a factor and clipped at 1; a set on disk stays there."
-        if self.stored:
-            on_disk = self.images
+        on_disk = self.images
+        if isinstance(on_disk, StoredImages):
             rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
             return replace(self, images=rescaled)
-        return replace(self, images=np.minimum(self.images * np.float32(factor), 1))
+        return replace(self, images=np.minimum(on_disk * np.float32(factor), 1))
 
     def fingerprint(self) -> str:
         "A hash of the pixels: two collections with the same fingerprint train the same model."
-        if self.stored:
+        if isinstance(self.images, StoredImages):
             return self.images.fingerprint()
         return blake2b(repr(self.images.shape).encode() + self.images.tobytes(), digest_size=8).hexdigest()
 
@@ -201,12 +202,13 @@ class CellImages:
 
         rows = BytesIO()
         one_type_per_column(self.table).to_parquet(rows)
-        content = dict(
+        write = partial(
+            np.savez_compressed,
             images=to_levels(self.images[:]),
             table=np.frombuffer(rows.getvalue(), np.uint8),
             meta=np.array(json.dumps(self._meta())),
         )
-        return replace_file(Path(path).with_suffix(".npz"), lambda part: np.savez_compressed(part, **content))
+        return replace_file(Path(path).with_suffix(".npz"), write)
 
     def _meta(self) -> dict:
         return dict(channels=list(self.channels), name=self.name, about=self.about)
@@ -268,8 +270,12 @@ def _stored_description(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
     channels, name, about = (meta.get(part) for part in ("channels", "name", "about"))
-    named = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
-    if not (named and isinstance(name, str) and isinstance(about, dict)):
+    if not (
+        isinstance(channels, list)
+        and all(isinstance(channel, str) for channel in channels)
+        and isinstance(name, str)
+        and isinstance(about, dict)
+    ):
         raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 

@@ -252,7 +252,7 @@ class CropCollector:
     about: dict  # how cells were cut
     known: pd.DataFrame | None  # the table's row for each file and scene
     folder: str = "plate"  # how the column of folders is called
-    channels: tuple[str, ...] | None = None
+    channels: tuple[str, ...] = ()  # none before the first field
     done: int = 0  # fields
     kept: int = 0  # fields whose cells are written
     cuts: list[FieldCrops] = dataclass_field(default_factory=list)  # not yet written
@@ -272,7 +272,7 @@ class CropCollector:
             yield
 
     def _add(self, field: Field, result: FieldCrops | str):
-        if isinstance(result, FieldCrops) and self.channels is not None and len(result.channels) != len(self.channels):
+        if isinstance(result, FieldCrops) and self.channels and len(result.channels) != len(self.channels):
             result = f"{field.files[0]} has {len(result.channels)} channels, those before it {len(self.channels)}; all must have the same"
         if isinstance(result, str):
             self.failed.append((_frame_name(field), result))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -145,6 +145,11 @@ class StoredImages:
         if self.path is not None and mark_of(self.path) != self.mark:
             raise ImageError(f"{self.path} was replaced or taken away while it was read; load it again")
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        "One image after another; each chunk is read once."
+        for rows in self.chunks():
+            yield from self[rows]
+
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)
 
@@ -197,7 +202,7 @@ class StoredImages:
         return np.concatenate([self[rows] for rows in chunks])
 
 # %% ../../nbs/data/00_storage.ipynb #c08
-def _group(path: Path, mode: str):
+def _group(path: Path, mode: Literal["r", "r+", "a", "w", "w-"]):
     import zarr
 
     return zarr.open_group(str(path), mode=mode)

@@ -455,15 +455,17 @@ class Autoencoder(nn.Module):
 
     def target(self, images: Tensor) -> Tensor:
         "What `forward` is to draw: images, in the canonical pose where codes do not depend on it."
-        if self.architecture.invariant_to:
-            images = normalise_pose(images, self.pose(images))
+        pose = self.pose(images) if self.architecture.invariant_to else None
+        if pose is not None:
+            images = normalise_pose(images, pose)
         return self.clip_to_range(images) if self.standardises else images
 
     def views(self, images: Tensor) -> list[Tensor]:
         "Images whose codes are averaged to the code of an image: in the canonical pose, rotated and mirrored without interpolation."
-        if not self.architecture.invariant_to:
+        pose = self.pose(images) if self.architecture.invariant_to else None
+        if pose is None:
             return [images]
-        return lattice_views(normalise_pose(images, self.pose(images)), self.architecture.invariant_to)
+        return lattice_views(normalise_pose(images, pose), self.architecture.invariant_to)
 
     def encode(self, images: Tensor) -> Tensor:
         "Latents `(N, d)`: posterior means with a Gaussian bottleneck; the mean over `views`."

@@ -17,10 +17,11 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from microvae.core.device import (
     deterministic,
@@ -267,7 +268,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
     prints = [part.fingerprint() for part in (cells, validation) if part is not None]
     return Data(
         cells.name,
-        tuple(cells.image_shape),
+        cells.image_shape,
         len(cells),
         0 if validation is None else len(validation),
         "-".join(prints),
@@ -277,7 +278,7 @@ def describe(cells: CellImages, validation: CellImages | None) -> Data:
 # %% ../../nbs/training/07_engine.ipynb #b64c9558
 def check_model(model):
     "Raises `ConfigError` if the first argument of `fit` is neither a name nor a network, but e.g. the config."
-    if model is None or isinstance(model, str) or isinstance(model, nn.Module) and hasattr(model, "image_shape"):
+    if model is None or isinstance(model, (str, Autoencoder)):
         return
     raise ConfigError(
         f"model is {describe_value(model)}; it must be a name of mv.available(), a network of mv.build, or None for that of the config, as in mv.fit(None, cells, config)"
@@ -295,7 +296,7 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ShapeError(
             f"{validation.name} has images of shape {validation.image_shape}, {cells.name} of {cells.image_shape}; both parts must have one shape"
         )
-    if isinstance(model, nn.Module):
+    if isinstance(model, Autoencoder):
         network = model
     else:
         named = config.model if model is None else replace(config.model, name=model)
@@ -332,7 +333,7 @@ def start_or_resume(
 ) -> tuple[Loop, Path | None]:
     "A run at its first epoch, or in the state of its checkpoint; and the checkpoint's file, for the first process of a group."
     fresh = config.model.network(cells.image_shape, torch.Generator().manual_seed(config.training.seed))
-    sample = cells.sample(4096).images[:] if cells.stored else cells.images
+    sample = (cells.sample(4096) if cells.stored else cells).images[:]
     network = model if isinstance(model, Autoencoder) else fresh
     if network is fresh or network.standardises and not network.has_statistics:
         network.start_from(torch.from_numpy(sample))
@@ -386,7 +387,7 @@ def fit(
             ModelConfig()
             if model is None
             else ModelConfig.of(model)
-            if isinstance(model, nn.Module)
+            if isinstance(model, Autoencoder)
             else ModelConfig(model)
         )
         config = default_config(len(cells), named)
@@ -395,7 +396,7 @@ def fit(
     home = None if folder is None else Path(folder) / config.identity()
     if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists():
         return load_model(home)
-    settings = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
+    settings: dict[str, Any] = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
     if processes > 1:
         return _fit_together(
             model,
@@ -415,7 +416,7 @@ def fit(
             return load_model(home)
         loop, checkpoint = start_or_resume(model, cells, config, home, device, group)
         images = load_to_device(cells, device)
-        held = None if validation is None else load_to_device(validation.in_memory(), device)
+        held = None if validation is None else as_tensor(validation, device)
         with deterministic(), explain_missing_operators(device):
             train(loop, images, held, checkpoint, after=[call for call in (written, on_epoch) if call], **settings)
         return finish(loop, home, keep_state)
@@ -531,15 +532,17 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
         raise ConfigError("on_epoch cannot be called from other processes; leave it out, or take processes=1")
     if settings["log"] and folder is None:
         raise ConfigError("several processes log only what is kept; give folder=...")
-    weights = model.state_dict() if isinstance(model, nn.Module) else None
+    weights = model.state_dict() if isinstance(model, Autoencoder) else None
     with TemporaryDirectory() as shared:
-        parts = [share(part, Path(shared) / f"{name}.npy") for name, part in (("train", cells), ("held", validation))]
+        train = share(cells, Path(shared) / "train.npy")
+        held = None if validation is None else share(validation, Path(shared) / "held.npy")
         if weights is not None:
             save_tensors(Path(shared) / "start.safetensors", weights)
         trained, history, finished = data_parallel(
             _fit_part,
             processes,
-            *parts,
+            train,
+            held,
             config,
             str(folder or shared),
             device.type,
@@ -605,6 +608,6 @@ def train_longer(
 
 # %% ../../nbs/training/07_engine.ipynb #b55338a8
 @checked
-def as_tensor(cells: CellImages, device: str = "cpu") -> Tensor:
+def as_tensor(cells: CellImages, device: str | torch.device = "cpu") -> Tensor:
     "The images of a collection as a tensor `(N, C, H, W)` for a model."
     return torch.from_numpy(cells.images[:]).to(resolve_device(device))

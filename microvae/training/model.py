@@ -125,6 +125,7 @@ class Card(TypedDict):
     data: DataPart
     training: TrainingPart
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
+    arrays: NotRequired[dict[str, Any]]  # the form of the arrays that an estimator was given
 
 # %% ../../nbs/training/02_model.ipynb #a9de0e3f
 CARD = TypeAdapter(Card)
@@ -163,13 +164,13 @@ def read_card(folder) -> Card | None:
     return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
 # %% ../../nbs/training/02_model.ipynb #cbcaf466
-def advice(training: dict) -> str:
+def advice(beta: float, kl_warmup: int = 0) -> str:
     """Advice if latent dimensions are not active, relative to the settings of the training.
 
-    Parameters: training, the part of a card. Example: `advice(dict(beta=1.0))` names β = 0.1.
+    Parameters: beta and kl_warmup of the training. Example: `advice(1.0)` names β = 0.1.
     """
-    smaller = f"{training['beta'] / 10:g}"
-    warmup = max(10, 2 * training.get("kl_warmup", 0))
+    smaller = f"{beta / 10:g}"
+    warmup = max(10, 2 * kl_warmup)
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
 # %% ../../nbs/training/02_model.ipynb #8ca22d0d
@@ -194,14 +195,15 @@ def summary(card: Card) -> str:
     if not metrics:
         return "\n".join(lines)
     used = metrics["active_units"]
+    what_to_do = advice(training["beta"], training.get("kl_warmup", 0))
     lines.append(
         f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance "
         f"(PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {used} of {dimensions} latent dimensions."
     )
     if model["variational"] and used == 0:
-        lines.append(f"The posterior has collapsed: all images have the same code. {advice(training)}")
+        lines.append(f"The posterior has collapsed: all images have the same code. {what_to_do}")
     elif model["variational"] and used < min(dimensions, 2):
-        lines.append(f"It could use more latent dimensions. {advice(training)}")
+        lines.append(f"It could use more latent dimensions. {what_to_do}")
     return "\n".join(lines)
 
 # %% ../../nbs/training/02_model.ipynb #9f149371

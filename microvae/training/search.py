@@ -287,7 +287,7 @@ def search(
         raise ConfigError(
             f"validation is {validation}; it must be held-out cells or a share, e.g. 0.1 (a number of trials is given as trials={validation})"
         )
-    parts = with_validation(cells, validation)
+    trained_on, held_out = with_validation(cells, validation)
     storage = str(storage or Path(folder) / f"{name}.journal")
     study = open_study(storage, name, seed)
     sought = json.dumps(dict(config=config.as_dict(), space=space), sort_keys=True)
@@ -299,7 +299,8 @@ def search(
     first = seed + 1_009 * len(study.get_trials(deepcopy=False))
     chosen = kind if device == "auto" else device
     with TemporaryDirectory() as shared:
-        train, held = (share(part, Path(shared) / f"{which}.npy") for which, part in zip(("train", "held"), parts))
+        train = share(trained_on, Path(shared) / "train.npy")
+        held = None if held_out is None else share(held_out, Path(shared) / "held.npy")
         place = str(folder), name, storage, trials, prune
         each = [Trials(config, tuple(space.items()), train, held, *place, first + k, chosen) for k in range(workers)]
         with _progress_callback(study, name, trials, progress, progress_file) as show:

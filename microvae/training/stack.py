@@ -37,12 +37,19 @@ def stacking_key(config: RunConfig) -> tuple | None:
         return None
     # the total correlation has a gradient for dimensions with zero weights
     size = None if objective.total_correlation == 1 else model.latent_dim
-    rates = dict(learning_rate=1.0, schedule="constant", learning_rate_warmup=0)
     return (
         config.data,
         replace(model, latent_dim=size),
         replace(objective, beta=0.0, kl_warmup=0, kl_cycles=0, capacity=objective.capacity and 1.0),
-        replace(training, seed=0, early_stopping=None, keep_best=False, **rates),
+        replace(
+            training,
+            seed=0,
+            early_stopping=None,
+            keep_best=False,
+            learning_rate=1.0,
+            schedule="constant",
+            learning_rate_warmup=0,
+        ),
     )
 
 # %% ../../nbs/training/08_stack.ipynb #b3f079ee
@@ -63,7 +70,7 @@ class Rows:
         self.loops = loops
         like = loops[0].step.weights
         self.weights = torch.zeros(
-            len(loops), flatten_parameters(template).numel(), device=like.device, dtype=like.dtype
+            len(loops), flatten_parameters(template)[0].numel(), device=like.device, dtype=like.dtype
         )
         self.gradient = torch.zeros_like(self.weights)
         self.parameters = self._parameters()

@@ -218,25 +218,7 @@ class CellImages:
 
         Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another preprocessing than those that are there.
         """
-        return write_stored(path, self.images, self.table, lambda there: self._beside(there, path), append)
-
-    def _beside(self, there: dict, path) -> dict:
-        "What is known of a stored set when these cells have been appended to it, or are its first."
-        if not there:
-            return self._meta()
-        self._check_alike(there, path)
-        return there | {"about": join_about(there["about"], self.about)}
-
-    def _check_alike(self, there: dict, path):
-        "Whether these cells may stand beside those of a stored set."
-        if tuple(there["channels"]) != self.channels:
-            raise ConfigError(
-                f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}"
-            )
-        if there["about"].get("preprocessing") != self.about.get("preprocessing"):
-            raise ConfigError(
-                f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
-            )
+        return write_stored(path, self.images, self.table, lambda there: _merge_description(there, self, path), append)
 
     @classmethod
     def load(cls, path) -> "CellImages":
@@ -244,20 +226,39 @@ class CellImages:
         if Path(path).is_dir():
             there, table, meta = unchanged(path, _read_small)
             return cls(there, table, *_stored_description(path, meta))
-        try:
-            with open_npz(path) as stored:
-                meta = parse_json(str(stored["meta"]))
-                rows = stored["table"].tobytes()
-                check_parquet(BytesIO(rows), path, len(rows))
-                table = pd.read_parquet(BytesIO(rows))
-                images = from_levels(stored["images"])
-        except MicroVAEError:
-            raise
-        except Exception as error:
-            raise ImageError(
-                f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"
-            ) from error
+        images, table, meta = _read_npz(path)
         return cls(images, table, *_stored_description(path, meta))
+
+# %% ../../nbs/data/01_collection.ipynb #c0df6e68
+def _merge_description(there: dict, cells: CellImages, path) -> dict:
+    "The description of a stored set when cells have been appended to it, or are its first. Raises `ConfigError` for cells of another kind."
+    if not there:
+        return cells._meta()
+    if tuple(there["channels"]) != cells.channels:
+        raise ConfigError(
+            f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(cells.channels)}"
+        )
+    if there["about"].get("preprocessing") != cells.about.get("preprocessing"):
+        raise ConfigError(
+            f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
+        )
+    return there | {"about": join_about(there["about"], cells.about)}
+
+# %% ../../nbs/data/01_collection.ipynb #0864516a
+def _read_npz(path) -> tuple[np.ndarray, pd.DataFrame, dict]:
+    "Images, table and description of a file that `CellImages.save` wrote. Raises `ImageError` for anything else."
+    try:
+        with open_npz(path) as stored:
+            meta = parse_json(str(stored["meta"]))
+            rows = stored["table"].tobytes()
+            check_parquet(BytesIO(rows), path, len(rows))
+            return from_levels(stored["images"]), pd.read_parquet(BytesIO(rows)), meta
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise ImageError(
+            f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"
+        ) from error
 
 # %% ../../nbs/data/01_collection.ipynb #b3a71654
 def _read_small(path: Path) -> tuple:

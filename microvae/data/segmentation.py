@@ -175,7 +175,7 @@ class Segmentation:
             plane = plane.max() - plane
         if plane.max() == plane.min():
             return np.zeros(plane.shape, np.int32)
-        return self._cellpose(plane) if self.method == "cellpose" else self._divided(plane)
+        return _cellpose_labels(plane, self.diameter) if self.method == "cellpose" else self._label(plane)
 
     def pieces(self, field) -> list[float]:
         "The diameter that should be given for a field where it is not, and large cells come out in pieces; else nothing."
@@ -184,7 +184,8 @@ class Segmentation:
         suggested = suggested_diameter(as_field(field, self.channel))
         return [] if suggested is None else [suggested]
 
-    def _divided(self, plane: np.ndarray) -> np.ndarray:
+    def _label(self, plane: np.ndarray) -> np.ndarray:
+        "Labels of a plane with cells, by threshold and watershed."
         from scipy import ndimage
         from skimage.filters import threshold_otsu
 
@@ -198,31 +199,35 @@ class Segmentation:
         if self.method == "laplacian":
             mask &= ndimage.laplace(ndimage.gaussian_filter(level, self.curvature * diameter)) < 0
         mask = ndimage.binary_fill_holes(ndimage.binary_opening(mask))
-        labels = self._watershed(level, mask, diameter)
+        labels = _divide(level, mask, diameter, self.rounding, self.texture, self.separation)
         labels = _trim(labels, level, self.trim)
         return _filter_labels(labels, level, self.contrast * otsu, self.smallest, self.min_area)
 
-    def _watershed(self, level: np.ndarray, mask: np.ndarray, diameter: float) -> np.ndarray:
-        "The mask divided among cells."
-        from scipy import ndimage
-        from skimage.feature import peak_local_max
-        from skimage.segmentation import watershed
+# %% ../../nbs/data/12_segmentation.ipynb #607adeee
+def _divide(
+    level: np.ndarray, mask: np.ndarray, diameter: float, rounding: float, texture: float, separation: float
+) -> np.ndarray:
+    "The mask divided among cells by a watershed; the settings are those of `Segmentation`."
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
 
-        distance = np.minimum(ndimage.distance_transform_edt(mask).astype(np.float32), diameter)
-        shape = ndimage.gaussian_filter(distance, self.rounding * diameter) / (diameter / 2)
-        around = ndimage.uniform_filter(level, max(3, round(3 * diameter))) + 1e-3 * level.max()
-        height = shape + self.texture * ndimage.gaussian_filter(level, 1.5 * self.rounding * diameter) / around
-        apart = max(1, int(self.separation * diameter))
-        peaks = peak_local_max(height, min_distance=apart, labels=ndimage.label(mask)[0], exclude_border=False)
-        seeds = np.zeros(mask.shape, np.int32)
-        seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-        return watershed(-height, seeds, mask=mask).astype(np.int32)
+    distance = np.minimum(ndimage.distance_transform_edt(mask).astype(np.float32), diameter)
+    shape = ndimage.gaussian_filter(distance, rounding * diameter) / (diameter / 2)
+    around = ndimage.uniform_filter(level, max(3, round(3 * diameter))) + 1e-3 * level.max()
+    height = shape + texture * ndimage.gaussian_filter(level, 1.5 * rounding * diameter) / around
+    apart = max(1, int(separation * diameter))
+    peaks = peak_local_max(height, min_distance=apart, labels=ndimage.label(mask)[0], exclude_border=False)
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return watershed(-height, seeds, mask=mask).astype(np.int32)
 
-    def _cellpose(self, plane: np.ndarray) -> np.ndarray:
-        "Labels of Cellpose, whichever of its versions is installed."
-        models = require("cellpose.models", "cellpose")
-        model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
-        return np.asarray(model.eval(plane, diameter=self.diameter)[0]).astype(np.int32)
+# %% ../../nbs/data/12_segmentation.ipynb #dd9a3730
+def _cellpose_labels(plane: np.ndarray, diameter: float | None) -> np.ndarray:
+    "Labels of Cellpose, whichever of its versions is installed."
+    models = require("cellpose.models", "cellpose")
+    model = models.CellposeModel() if not hasattr(models, "Cellpose") else models.Cellpose(model_type="nuclei")
+    return np.asarray(model.eval(plane, diameter=diameter)[0]).astype(np.int32)
 
 # %% ../../nbs/data/12_segmentation.ipynb #519c7c99
 def _trim(labels: np.ndarray, level: np.ndarray, share: float) -> np.ndarray:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart', 'StepPart', 'NormalisationPart', 'DataPart',
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
-           'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
+           'save_weights', 'load_weights', 'versions', 'card_of_config', 'Model', 'newest_run', 'load_model',
+           'network_of']
 
 # %% ../../nbs/training/02_model.ipynb #3b6eb5fe
 import os
@@ -274,6 +275,43 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
+# %% ../../nbs/training/02_model.ipynb #0ce2573e
+def card_of_config(config: RunConfig, network: Autoencoder, epochs: int) -> Card:
+    "A card without metrics, from the config and the network of a run that was trained for some epochs."
+    channels = network.image_shape[0]
+    return Card(
+        format=FORMAT,
+        created=date.today().isoformat(),
+        versions=versions(),  # type: ignore[typeddict-item]
+        run=config.identity(),
+        model=dict(
+            name=config.model.name,
+            depth=network.architecture.depth,
+            image_shape=list(network.image_shape),
+            channels=[f"channel {i + 1}" for i in range(channels)],
+            latent_dim=network.latent_dim,
+            variational=network.probabilistic,
+            parameters=count_parameters(network),
+        ),
+        normalisation=dict(preprocessing=list(config.data.preprocessing), range=[0.0, 1.0]),
+        data=dict(
+            name=config.data.name,
+            images=config.data.n_train + config.data.n_validation,
+            held_out=config.data.n_validation,
+            columns=[],
+            source=None,
+        ),
+        training=dict(  # type: ignore[typeddict-unknown-key]
+            epochs=epochs,
+            asked=config.training.epochs,
+            beta=config.objective.beta,
+            likelihood=config.objective.likelihood,
+            kl_warmup=config.objective.kl_warmup,
+            seed=config.training.seed,
+        ),
+        metrics={},
+    )
+
 # %% ../../nbs/training/02_model.ipynb #4f298d66
 #: The file of a model's map.
 MAP = "map.safetensors"
@@ -295,43 +333,8 @@ class Model:
     @cached_property
     def card(self) -> Card:
         "The card in the model's folder, or one made from its config."
-        return (None if self.folder is None else read_card(self.folder)) or self._card_of_config()
-
-    def _card_of_config(self) -> Card:
-        config = self.config
-        network = self.network
-        channels = network.image_shape[0]
-        return Card(
-            format=FORMAT,
-            created=date.today().isoformat(),
-            versions=versions(),  # type: ignore[typeddict-item]
-            run=config.identity(),
-            model=dict(
-                name=config.model.name,
-                depth=network.architecture.depth,
-                image_shape=list(network.image_shape),
-                channels=[f"channel {i + 1}" for i in range(channels)],
-                latent_dim=network.latent_dim,
-                variational=network.probabilistic,
-                parameters=count_parameters(network),
-            ),
-            normalisation=dict(preprocessing=list(config.data.preprocessing), range=[0.0, 1.0]),
-            data=dict(
-                name=config.data.name,
-                images=config.data.n_train + config.data.n_validation,
-                held_out=config.data.n_validation,
-                columns=[],
-                source=None,
-            ),
-            training=dict(  # type: ignore[typeddict-unknown-key]
-                epochs=len(self.history),
-                asked=config.training.epochs,
-                beta=config.objective.beta,
-                likelihood=config.objective.likelihood,
-                kl_warmup=config.objective.kl_warmup,
-                seed=config.training.seed,
-            ),
-            metrics={},
+        return (None if self.folder is None else read_card(self.folder)) or card_of_config(
+            self.config, self.network, len(self.history)
         )
 
     @property

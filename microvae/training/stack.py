@@ -161,7 +161,7 @@ class Stack:
         "Noise `(runs, N, d)` of each run, 0 in dimensions that a run does not have."
         padded = []
         for loop in self.loops:
-            noise = loop.noise(images)
+            noise = loop.sampler.noise(images)
             padded.append(nn.functional.pad(noise, (0, self.widest - noise.shape[1])))
         return torch.stack(padded)
 
@@ -190,7 +190,7 @@ class Stack:
         beta, _, capacity = torch.tensor(rates, dtype=torch.float64).T.to(self.rows.weights.dtype).to(self.device)
         size = self.config.training.batch_size
         noise = self._noise(images).split(size, 1)
-        order = torch.stack([loop.order(images) for loop in self.loops]).split(size, 1)
+        order = torch.stack([loop.sampler.order(images) for loop in self.loops]).split(size, 1)
         sums = []
         for rows, some in zip(order, noise):
             weight = torch.stack([beta, torch.full_like(beta, 1 / rows.shape[1]), capacity], 1)

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,10 +148,8 @@ class Loop:
     rows: list[dict]  # of the history
     best: dict[str, Tensor] | None = None  # weights of the best epoch, if the config keeps them
 
-    @cached_property
-    def sampler(self) -> Sampler:
-        "What draws its batches and random numbers."
-        return Sampler(self.step, self.generator)
+    def __post_init__(self):
+        self.sampler = Sampler(self.step, self.generator)
 
     @property
     def config(self) -> RunConfig:

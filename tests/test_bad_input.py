@@ -150,12 +150,12 @@ def test_negative_integers_keep_their_values(kind, channels, tmp_path):
     rng = np.random.default_rng(0)
     given = rng.integers(-top, top // 2, (12, channels, 16, 16)).astype(kind)
     for number, image in enumerate(given):
-        tifffile.imwrite(tmp_path / f"{number:02d}.tif", image, photometric="minisblack")
+        tifffile.imwrite(tmp_path / f"{number:02d}.tif", image, photometric="minisblack", metadata={"axes": "CYX"})
         np.save(tmp_path / f"{number:02d}.npy", image)
     found = {
         "images": mv.MicroVAE(depth=1, epochs=1, verbose=False).fit(given)._cells(given).images,
         "tif": mv.load_images(str(tmp_path / "*.tif")).images,
-        "npy": mv.load_images(str(tmp_path / "*.npy")).images,
+        "npy": mv.load_images(str(tmp_path / "*.npy"), axes="CYX").images,
     }
     scaled = given.astype(float)
     low = scaled.min((0, 2, 3), keepdims=True)

@@ -219,8 +219,8 @@ def test_a_step_is_pytorch_s_own():
     loop, _ = start_or_resume(None, cells, config, None, torch.device("cpu"))
     model = loop.model
     images = torch.from_numpy(cells.images)
-    noise = loop.noise(images)
-    batch = images[loop.order(images)]
+    noise = loop.sampler.noise(images)
+    batch = images[loop.sampler.order(images)]
     mean, log_variance = model.posterior(batch)
     made = model.decode(mean + noise * (0.5 * log_variance).exp())
     loss = (

@@ -119,9 +119,9 @@ def _features(field: Field, objects: Objects, rows: pd.DataFrame, by: str) -> It
         }
 
 # %% ../../nbs/app/02_annotation.ipynb #5aed56c0
-def _own_features(labels: Path) -> dict[str, dict]:
+def _own_features(labels: Path | None) -> dict[str, dict]:
     "Features of a GeoJSON by their `id`; none of another file."
-    if labels.suffix.lower() != ".geojson":
+    if labels is None or labels.suffix.lower() != ".geojson":
         return {}
     found = parse_json(labels.read_bytes())
     features = found.get("features", [found]) if isinstance(found, dict) else found
@@ -227,6 +227,8 @@ def _write_annotations(folder: Path, codes: pd.DataFrame, kind: str, by: str, so
 # %% ../../nbs/app/02_annotation.ipynb #cde4fb79
 def _draw(file: Path, field: Field, rows: pd.DataFrame, values: pd.Series, by: str):
     "Write one field of view."
+    if field.labels is None:
+        raise ConfigError(f"{field.name} has no label image; its cells have no outlines to colour")
     opened = field.open()
     shape = (opened[0].size("Y"), opened[0].size("X"))
     objects = read_objects(field.labels, shape, field.files, field.frame if opened[0].frames > 1 else None)

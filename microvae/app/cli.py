@@ -466,9 +466,17 @@ def train(
     config = fitting.config(len(cells))
     if not as_json:
         print("\n".join(training_summary(cells, config, held_out)), file=sys.stderr, flush=True)
-    settings = dict(folder=out, device=device, processes=processes, log=log)
-    settings["time_budget"] = None if time_budget is None else 60 * time_budget
-    trained = train_model(cells, config, held_out, source.source(images), **settings)
+    trained = train_model(
+        cells,
+        config,
+        held_out,
+        source.source(images),
+        folder=out,
+        device=device,
+        processes=processes,
+        log=log,
+        time_budget=None if time_budget is None else 60 * time_budget,
+    )
     done = len(trained.history)
     about = dict(folder=trained.folder, finished=trained.finished, epochs=done)
     if not trained.finished:
@@ -520,8 +528,15 @@ def search(
     from microvae.training.search import search as look
 
     config = RunConfig(model=ModelConfig(model), training=Training(epochs))
-    settings = dict(trials=trials, folder=out, name=name, device=device)
-    found = look(config, source.load(images), parse_search_space(tried), **settings)
+    found = look(
+        config,
+        source.load(images),
+        parse_search_space(tried),
+        trials=trials,
+        folder=out,
+        name=name,
+        device=device,
+    )
     best = found.study.best_trial
     run = out / best.user_attrs.get("run", "")
     shown = found.table.sort_values("value").head(10).drop(columns="run").round(4)

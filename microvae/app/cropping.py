@@ -17,7 +17,7 @@ from ..core.files import check_replaceable
 from ..data.collection import CellImages
 from ..data.crops import BEYOND_FIELD
 from ..data.plates import crop_fields
-from ..data.preprocessing import Denoise, FlatField, Percentile, Preprocessing, Scale, SubtractBackground
+from ..data.preprocessing import Preprocessing
 from ..data.segmentation import Segmentation
 from ..models.depth import interpolated_depth
 
@@ -46,14 +46,18 @@ def preprocessing_of(
     """
     if stretch is not None and maximum is not None:
         raise ConfigError(f"--stretch {stretch} and --maximum {maximum:g} both say what becomes 1; give one of them")
-    steps = [FlatField()] * flat_field
+    steps: list[dict] = []
+    if flat_field:
+        steps.append(dict(step="FlatField"))
     if background is not None:
-        steps.append(SubtractBackground(background))
+        steps.append(dict(step="SubtractBackground", radius=background))
     if denoise is not None:
-        steps.append(Denoise(denoise))
+        steps.append(dict(step="Denoise", method=denoise))
     if maximum is not None or stretch is None and not steps:
-        return Preprocessing((*steps, Scale(maximum)))
-    return Preprocessing((*steps, Percentile(over=stretch or "set")))
+        steps.append(dict(step="Scale", maximum=maximum))
+    else:
+        steps.append(dict(step="Percentile", over=stretch or "set"))
+    return Preprocessing.from_list(steps)
 
 # %% ../../nbs/app/00_cropping.ipynb #a08f697d
 class Cropped(NamedTuple):

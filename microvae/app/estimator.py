@@ -263,15 +263,15 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         )
         training = default_training(
             ceil(images * (1 - self.held_out)),
-            epochs=None if self.epochs == "auto" else self.epochs,
+            epochs=None if isinstance(self.epochs, str) else self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            early_stopping=self.early_stopping,
+            early_stopping="auto" if isinstance(self.early_stopping, str) else self.early_stopping,
             seed=int(seed),
         )
         return RunConfig(
             model=adaptable_model(
-                self.latent_dim, None if self.depth == "auto" else self.depth, self.invariant_to, self.batch
+                self.latent_dim, None if isinstance(self.depth, str) else self.depth, self.invariant_to, self.batch
             ),
             objective=Objective(self.likelihood, float(self.beta), kl_warmup=self.kl_warmup, avoid_collapse=True),
             training=training,
@@ -428,7 +428,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         c = model.config
         architecture = model.network.architecture
         est = cls(
-            c.model.latent_dim,
+            model.latent_dim,
             c.objective.beta,
             architecture.depth if "channels" in dict(c.model.changes) or c.model.name.startswith("depth") else "auto",
             epochs=c.training.epochs,

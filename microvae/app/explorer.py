@@ -73,7 +73,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
         rows = -(-len(part) // across)
         tiles = np.zeros((rows * across, height, width, 3), np.uint8)
         for i in range(0, len(part), 2000):
-            some = part[i : i + 2000].in_memory().resized(height, width).images
+            some = part[i : i + 2000].resized(height, width).images[:]
             tiles[i : i + len(some)] = to_8_bit(some, display)
         sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
         sheets.append(_encode_webp(sheet.reshape(rows * height, across * width, 3), small))
@@ -204,7 +204,7 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
     codes = view.codes_at(lattice((low[0], high[0], low[1], high[1]), steps))
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
-    made = CellImages(np.clip(decode_codes(model.network, codes), 0, 1)).resized(height, width).images
+    made = CellImages(np.clip(decode_codes(model.network, codes), 0, 1)).resized(height, width).images[:]
     tiles = to_8_bit(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
     picture = _encode_webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture

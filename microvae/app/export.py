@@ -63,7 +63,9 @@ class DecoderGraph(nn.Module):
         return self.model.decode(latent, pose)
 
 # %% ../../nbs/app/03_export.ipynb #a2731cee
-def graphs(model: Autoencoder, canonical: bool = False) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+def graphs(
+    model: Autoencoder, canonical: bool = False
+) -> dict[str, tuple[EncoderGraph | DecoderGraph, tuple[Tensor, ...]]]:
     "Both graphs of a copy of a model on the CPU, each with example inputs; with `canonical` the decoder takes no pose."
     model = deepcopy(model).eval().cpu()
     generator = torch.Generator().manual_seed(0)
@@ -125,9 +127,18 @@ def write_onnx(
         with warnings.catch_warnings(), redirect_stdout(StringIO()):  # the exporter prints each of its steps
             warnings.simplefilter("ignore")
             count = {0: torch.export.Dim("n")}
-            names = dict(input_names=list(graph.inputs), output_names=list(graph.outputs))
             shapes = (count,) * len(inputs)
-            torch.onnx.export(graph, inputs, dynamic_shapes=shapes, dynamo=True, verbose=False, **names).save(path)
+            program = torch.onnx.export(
+                graph,
+                inputs,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=shapes,
+                dynamo=True,
+                verbose=False,
+            )
+            assert program is not None  # only the old exporter, without dynamo, gives none
+            program.save(path)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
         def run(given: tuple[Tensor, ...]) -> list:

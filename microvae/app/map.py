@@ -26,7 +26,7 @@ HELD_OUT = 0.25
 # %% ../../nbs/app/09_map.ipynb #a1375b7b
 def train_map(out="results/map", cells: int = 4000, epochs: int = 60) -> Path:
     "Train the network on simulated lung cancer cells, and store it with its card."
-    source = dict(data="lung_fret", n=cells, size=None, data_folder=None)
+    source: dict = dict(data="lung_fret", n=cells, size=None, data_folder=None)
     config = RunConfig(
         model=ModelConfig("thesis", 2),
         objective=Objective(beta=0.1),

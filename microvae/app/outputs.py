@@ -9,6 +9,7 @@ __all__ = ['MAP_COLUMNS', 'KINDS', 'HDF5_FILTERS', 'HDF5_OBJECTS', 'latent_colum
 
 # %% ../../nbs/app/02_outputs.ipynb #b2e83b6b
 import json
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -307,9 +308,9 @@ def find_outliers(
         raise unknown_name("anomaly score", kind, SCORES)
     if not 0 < quantile < 1:
         raise ConfigError(f"quantile is {quantile}, it must lie between 0 and 1, e.g. 0.95")
-    settings = dict(kind=kind, normal=normal, beta=model.config.objective.beta)
-    scores = anomaly_scores(model, cells, **settings)
-    threshold = float(np.quantile(anomaly_scores(model, normal, **settings), quantile))
+    score = partial(anomaly_scores, model, kind=kind, normal=normal, beta=model.config.objective.beta)
+    scores = score(cells)
+    threshold = float(np.quantile(score(normal), quantile))
     found = pd.DataFrame({"row_id": range(len(cells)), "score": scores, "outlier": scores > threshold})
     table = _with_results(cells, found)
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True), threshold

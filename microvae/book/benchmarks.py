@@ -58,7 +58,7 @@ def plain_watershed(plane: np.ndarray) -> np.ndarray:
     return labels
 
 # %% ../../nbs/book/02_benchmarks.ipynb #c53228dc
-CHANGES = {
+CHANGES: dict[str, dict] = {
     "as shipped": {},
     "threshold": dict(method="threshold"),
     "smoothing 1": dict(smoothing=1.0),

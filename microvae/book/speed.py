@@ -26,7 +26,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
 from .benchmarks import median_seconds, peak_memory, save_tables
-from ..core.device import resolve_device, resolve_precision
+from ..core.device import Precision, resolve_device, resolve_precision
 from ..core.errors import require, unknown_name
 from ..core.progress import progress_bar
 from ..core.style import style_context
@@ -120,7 +120,7 @@ class Clock:
         return images / median(np.diff(self.times))
 
 # %% ../../nbs/book/04_speed.ipynb #58ef7f29
-def train_microvae(case: Case, epochs: int, device: str, clock: Clock, precision: str = "auto"):
+def train_microvae(case: Case, epochs: int, device: str, clock: Clock, precision: Precision = "auto"):
     "This library."
     config = RunConfig(training=Training(epochs, case.batch_size, precision=precision))
     fit(case.network, CellImages(case.pixels()), config, validation=None, device=device, progress=False, on_epoch=clock)
@@ -353,7 +353,7 @@ def more_settings(epochs: int = 20, device: str = "auto") -> pd.DataFrame:
 # %% ../../nbs/book/04_speed.ipynb #d7dcf4bd
 def scaling(epochs: int = 3, device: str = "auto") -> pd.DataFrame:
     "Seconds per epoch of the adaptable model against images, pixels, latent size, and the number of models in a sweep."
-    settings = dict(device=device, progress=False)
+    settings: dict = dict(device=device, progress=False)
 
     def seconds(images=2048, side=20, latent_dim=2):
         case = Case("thesis", (1, side, side), 64, images)

@@ -19,7 +19,7 @@ from ..study.claims import after_training, claim_by_seed, claim_stated
 from ..study.results import Results, sample_groups
 from ..study.runner import digest
 from ..training.config import ModelConfig, Objective, RunConfig
-from ..training.search import Search, search
+from ..training.search import Search, Space, search
 
 # %% ../../nbs/chapters/10_brain/study.ipynb #c05
 #: Profile -> size: images, trials of the search for the autoencoder and for the VAE, choices of epochs. `paper` is the report's: 2,870 and 394 images, 17 and 61 trials.
@@ -39,7 +39,7 @@ REPORT = {
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 # %% ../../nbs/chapters/10_brain/study.ipynb #4d747fa8
-def space_of(epochs: tuple[int, ...]) -> dict[str, list]:
+def space_of(epochs: tuple[int, ...]) -> Space:
     "The report's choices (Tables 1 and 2), with the profile's epochs."
     return {
         "learning_rate": [1e-3, 5e-4, 1e-4],

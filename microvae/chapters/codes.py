@@ -15,6 +15,7 @@ from functools import cached_property
 from math import ceil
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def check_names(sets, representations):
 # %% ../../nbs/chapters/13_codes/study.ipynb #c83e6534
 def task_of(name: str, cells: int, side: int, data_folder: str | None = None) -> Task:
     "The cells of a set; simulators draw at a side, other sets keep theirs."
-    drawn = dict(size=side, rendered=True) if name in ("memory_b", "phase_contrast") else {}
+    drawn: dict[str, Any] = dict(size=side, rendered=True) if name in ("memory_b", "phase_contrast") else {}
     return Task(name, load(name, min(cells, MOST.get(name, cells)), data_folder=data_folder, **drawn))
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #e1a13fd8
@@ -210,7 +211,7 @@ class Benchmark:
         return np.concatenate([codes for codes, _ in found], 1), dict(seconds=seconds, run="")
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #e5cc7430
-def judge_or_chance(values: np.ndarray, task: Task) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def judge_or_chance(values: np.ndarray, task: Task) -> tuple[dict[str, float], dict[str, Any]]:
     "Numbers of `predict_from_features`, and its predictions; chance where all codes are the same, since the posterior has collapsed."
     labels = task.labels
     if (values.std(0) > 1e-12).any():

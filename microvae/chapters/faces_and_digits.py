@@ -29,7 +29,7 @@ from ..training.config import ModelConfig, RunConfig, Training
 DIGITS = dict(digits="digits", digits_folder="")
 
 #: Profile -> size: images (all if None), epochs on faces, steps on digits.
-SIZES = {
+SIZES: dict[str, dict] = {
     "quick": dict(cells=None, epochs=150, steps=2400, **DIGITS, seeds=(0,)),
     "standard": dict(cells=None, epochs=600, steps=2400, **DIGITS, seeds=(0, 1, 2, 3, 4)),
     "paper": dict(cells=None, epochs=2000, steps=2400, **DIGITS, seeds=tuple(range(10))),

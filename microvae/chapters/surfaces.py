@@ -104,7 +104,7 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
         training=Training(setting.size["fold_epochs"], 32, 5e-4, weight_decay=1e-5).of_means(values),
     )
     parts = [(fold["train"], fold["validation"]) for fold in folds]
-    settings = dict(progress_file=setting.progress_file, label="folds")
+    settings: dict = dict(progress_file=setting.progress_file, label="folds")
     runs = (
         sweep([config] * len(folds), cells, None, setting.runs, setting.device, parts=parts, **settings)
         if folds

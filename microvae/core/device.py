@@ -20,7 +20,7 @@ import torch
 from .errors import ConfigError, DeviceError
 
 # %% ../../nbs/core/07_device.ipynb #14fb3e55
-def resolve_device(device: str = "auto") -> torch.device:
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
     "`auto` is a GPU if there is one. Raises `DeviceError` for a device that this machine does not have."
     if device == "auto":
         return torch.device(

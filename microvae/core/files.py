@@ -24,10 +24,11 @@ import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -424,23 +425,27 @@ def stored_bytes(path: Path, enough: float = float("inf")) -> int:
 
 # %% ../../nbs/core/01_files.ipynb #92abec8b
 def check_decoded_size(
-    path, promised: int, held: int | None = None, believed: int = UNCHECKED_BYTES, packed: int = MAX_COMPRESSION
+    path,
+    stated: int,
+    stored: int | None = None,
+    unchecked: int = UNCHECKED_BYTES,
+    max_compression: int = MAX_COMPRESSION,
 ):
     """Raise `ImageError` if a file states more bytes than it can contain, or than there is memory for.
 
-    `held`, the bytes on the disk, is computed if not given.
+    `stored`, the bytes on the disk, is computed if not given.
     """
-    if promised <= believed:
+    if stated <= unchecked:
         return
-    held = stored_bytes(Path(path), promised / packed) if held is None else held
-    if promised > packed * held:
+    stored = stored_bytes(Path(path), stated / max_compression) if stored is None else stored
+    if stated > max_compression * stored:
         raise ImageError(
-            f"{path} promises {_size(promised)} of content and has {held:,} bytes; it is damaged, or packed to fill the memory"
+            f"{path} promises {_size(stated)} of content and has {stored:,} bytes; it is damaged, or packed to fill the memory"
         )
     free = free_memory()
-    if promised > free:
+    if stated > free:
         raise ImageError(
-            f"{path} needs {_size(promised)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
+            f"{path} needs {_size(stated)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
         )
 
 # %% ../../nbs/core/01_files.ipynb #f7029d47
@@ -493,14 +498,14 @@ def parse_json(text: bytes | str):
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 # %% ../../nbs/core/01_files.ipynb #48c325cc
-def check_archive(path, believed: int = UNCHECKED_BYTES, packed: int = MAX_COMPRESSION, file=None):
+def check_archive(path, unchecked: int = UNCHECKED_BYTES, max_compression: int = MAX_COMPRESSION, file=None):
     "Raise `ImageError` if an archive contains more than its size allows, or uses another compression method than NumPy."
     with ZipFile(file or path) as archive:
         members = archive.infolist()
     other = next((member for member in members if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED)), None)
     if other is not None:
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
-    check_decoded_size(path, sum(member.file_size for member in members), None, believed, packed)
+    check_decoded_size(path, sum(member.file_size for member in members), None, unchecked, max_compression)
 
 # %% ../../nbs/core/01_files.ipynb #30c6d96d
 #: Version of NumPy's format -> function that reads the header of an array.
@@ -587,7 +592,7 @@ def read_json(path) -> dict:
     return found
 
 # %% ../../nbs/core/01_files.ipynb #b5058f59
-def write_json(path, content: dict, lasting: bool = True) -> Path:
+def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     "Write a dictionary as JSON, atomically."
     return replace_file(
         path, lambda part: part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"), lasting

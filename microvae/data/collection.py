@@ -7,6 +7,7 @@ __all__ = ['check_images', 'RescaledImages', 'CellImages', 'join_about', 'check_
 
 # %% ../../nbs/data/01_collection.ipynb #4ebbafae
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from html import escape
 from io import BytesIO
@@ -154,7 +155,7 @@ class CellImages:
         set's order otherwise.
         """
         rows = np.arange(len(self))[_row_index(rows, self.name)]
-        if self.stored and nbytes((len(rows), *self.image_shape)) > IN_MEMORY:
+        if isinstance(self.images, StoredImages) and nbytes((len(rows), *self.image_shape)) > IN_MEMORY:
             rows = np.sort(rows)
             return replace(self, images=self.images.subset(rows), table=self.table.iloc[rows])
         return replace(self, images=self.images[rows], table=self.table.iloc[rows])
@@ -183,15 +184,15 @@ class CellImages:
 
     def rescaled(self, factor: float) -> "CellImages":
         "The same cells with pixels multiplied by a factor and clipped at 1; a set on disk stays there."
-        if self.stored:
-            on_disk = self.images
+        on_disk = self.images
+        if isinstance(on_disk, StoredImages):
             rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
             return replace(self, images=rescaled)
-        return replace(self, images=np.minimum(self.images * np.float32(factor), 1))
+        return replace(self, images=np.minimum(on_disk * np.float32(factor), 1))
 
     def fingerprint(self) -> str:
         "A hash of the pixels: two collections with the same fingerprint train the same model."
-        if self.stored:
+        if isinstance(self.images, StoredImages):
             return self.images.fingerprint()
         return blake2b(repr(self.images.shape).encode() + self.images.tobytes(), digest_size=8).hexdigest()
 
@@ -201,12 +202,13 @@ class CellImages:
 
         rows = BytesIO()
         one_type_per_column(self.table).to_parquet(rows)
-        content = dict(
+        write = partial(
+            np.savez_compressed,
             images=to_levels(self.images[:]),
             table=np.frombuffer(rows.getvalue(), np.uint8),
             meta=np.array(json.dumps(self._meta())),
         )
-        return replace_file(Path(path).with_suffix(".npz"), lambda part: np.savez_compressed(part, **content))
+        return replace_file(Path(path).with_suffix(".npz"), write)
 
     def _meta(self) -> dict:
         return dict(channels=list(self.channels), name=self.name, about=self.about)
@@ -216,25 +218,7 @@ class CellImages:
 
         Who appends to a set to which another process appends waits for it; who reads it keeps what it was. Raises `ConfigError` for images of other channels or another preprocessing than those that are there.
         """
-        return write_stored(path, self.images, self.table, lambda there: self._beside(there, path), append)
-
-    def _beside(self, there: dict, path) -> dict:
-        "What is known of a stored set when these cells have been appended to it, or are its first."
-        if not there:
-            return self._meta()
-        self._check_alike(there, path)
-        return there | {"about": join_about(there["about"], self.about)}
-
-    def _check_alike(self, there: dict, path):
-        "Whether these cells may stand beside those of a stored set."
-        if tuple(there["channels"]) != self.channels:
-            raise ConfigError(
-                f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(self.channels)}"
-            )
-        if there["about"].get("preprocessing") != self.about.get("preprocessing"):
-            raise ConfigError(
-                f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
-            )
+        return write_stored(path, self.images, self.table, lambda there: _merge_description(there, self, path), append)
 
     @classmethod
     def load(cls, path) -> "CellImages":
@@ -242,20 +226,39 @@ class CellImages:
         if Path(path).is_dir():
             there, table, meta = unchanged(path, _read_small)
             return cls(there, table, *_stored_description(path, meta))
-        try:
-            with open_npz(path) as stored:
-                meta = parse_json(str(stored["meta"]))
-                rows = stored["table"].tobytes()
-                check_parquet(BytesIO(rows), path, len(rows))
-                table = pd.read_parquet(BytesIO(rows))
-                images = from_levels(stored["images"])
-        except MicroVAEError:
-            raise
-        except Exception as error:
-            raise ImageError(
-                f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"
-            ) from error
+        images, table, meta = _read_npz(path)
         return cls(images, table, *_stored_description(path, meta))
+
+# %% ../../nbs/data/01_collection.ipynb #c0df6e68
+def _merge_description(there: dict, cells: CellImages, path) -> dict:
+    "The description of a stored set when cells have been appended to it, or are its first. Raises `ConfigError` for cells of another kind."
+    if not there:
+        return cells._meta()
+    if tuple(there["channels"]) != cells.channels:
+        raise ConfigError(
+            f"{path} has channels {', '.join(there['channels'])}, those to be appended have {', '.join(cells.channels)}"
+        )
+    if there["about"].get("preprocessing") != cells.about.get("preprocessing"):
+        raise ConfigError(
+            f"{path} was preprocessed otherwise than the images to be appended; read them with preprocessing=mv.Preprocessing.from_list(cells.about['preprocessing']) of the stored set"
+        )
+    return there | {"about": join_about(there["about"], cells.about)}
+
+# %% ../../nbs/data/01_collection.ipynb #0864516a
+def _read_npz(path) -> tuple[np.ndarray, pd.DataFrame, dict]:
+    "Images, table and description of a file that `CellImages.save` wrote. Raises `ImageError` for anything else."
+    try:
+        with open_npz(path) as stored:
+            meta = parse_json(str(stored["meta"]))
+            rows = stored["table"].tobytes()
+            check_parquet(BytesIO(rows), path, len(rows))
+            return from_levels(stored["images"]), pd.read_parquet(BytesIO(rows)), meta
+    except MicroVAEError:
+        raise
+    except Exception as error:
+        raise ImageError(
+            f"{path} is not a collection that CellImages.save wrote, or it is damaged ({type(error).__name__})"
+        ) from error
 
 # %% ../../nbs/data/01_collection.ipynb #b3a71654
 def _read_small(path: Path) -> tuple:
@@ -268,8 +271,12 @@ def _stored_description(path, meta: dict) -> tuple[tuple[str, ...], str, dict]:
     "Channels, name, and what is known of a set that was written. Raises `ImageError` where they are missing."
     meta = meta if isinstance(meta, dict) else {}
     channels, name, about = (meta.get(part) for part in ("channels", "name", "about"))
-    named = isinstance(channels, list) and all(isinstance(channel, str) for channel in channels)
-    if not (named and isinstance(name, str) and isinstance(about, dict)):
+    if not (
+        isinstance(channels, list)
+        and all(isinstance(channel, str) for channel in channels)
+        and isinstance(name, str)
+        and isinstance(about, dict)
+    ):
         raise ImageError(f"{path} is damaged: its channels, name and description are missing")
     return tuple(channels), name, about
 

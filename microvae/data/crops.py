@@ -321,7 +321,7 @@ def cut_field(
 ) -> FieldCrops:
     "All cells of one field, kept and dropped; none of either where it is empty."
     read = isinstance(field, Field)
-    opened = field.open() if read else None
+    opened = field.open() if read else []
     planes = as_field(field.preprocessed(preprocessing, opened) if read else field)
     if labels is None and read:
         labels = field.labels

@@ -117,7 +117,7 @@ def _field(index: Index, planes: list[Plane], first: ImageFile) -> ImageFile:
         "TCZYX",
         names if all(names) else (),
         pixel_size=index.pixel_size,
-        held=int(np.prod(shape)) * first.dtype.itemsize,  # each TIFF is checked when it is opened
+        file_bytes=int(np.prod(shape)) * first.dtype.itemsize,  # each TIFF is checked when it is opened
         scene=f"{well} field {number}",
         site=Site(index.plate, well, str(number)),
     )

@@ -106,7 +106,7 @@ def _image(tiff, path: Path, whole, level: int, close: Callable, about: dict) ->
         samples=samples,
         first=begins,
         parts=frozenset(map(Path, parts)),
-        held=sum(map(stored_bytes, files)),
+        file_bytes=sum(map(stored_bytes, files)),
         **about,
     )
 

@@ -328,7 +328,7 @@ def _column(table: pd.DataFrame, ending: str, path: Path) -> str | None:
 # %% ../../nbs/data/07_objects.ipynb #5d70fb67
 def _cellprofiler_objects(
     path: Path, table: pd.DataFrame, images: pd.DataFrame, files: tuple[Path, ...]
-) -> tuple[list[Outline], str]:
+) -> tuple[list[Outline], Literal["size", "centre"]]:
     "Objects of one image of CellProfiler's, and what is known of them: size or centre."
     number, x, y, area = (
         _column(table, name, path)

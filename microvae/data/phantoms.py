@@ -31,7 +31,7 @@ _WAVELENGTH = 1.026
 _PIXEL = 0.0625
 
 # %% ../../nbs/data/19_phantoms.ipynb #8214af4d
-def _stripes(place: tuple[np.ndarray, np.ndarray], direction: float, period: float, wander: float, rng) -> np.ndarray:
+def _stripes(place: np.ndarray, direction: float, period: float, wander: float, rng) -> np.ndarray:
     "Waves of a period in pixels along a direction, whose phase wanders."
     y, x = place
     phase = 2 * pi * (x * np.cos(direction) + y * np.sin(direction)) / period + rng.uniform(0, 2 * pi)

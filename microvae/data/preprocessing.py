@@ -400,7 +400,7 @@ class Preprocessing:
         return [{"step": type(step).__name__} | asdict(step) for step in self.steps]
 
     @classmethod
-    def from_list(cls, steps: list[dict]) -> "Preprocessing":
+    def from_list(cls, steps: Iterable[dict]) -> "Preprocessing":
         "The preprocessing that `as_list` was made from."
         made = []
         for step in steps:

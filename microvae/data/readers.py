@@ -198,7 +198,7 @@ class ImageFile:
     samples: Samples | None = None  # what becomes of the samples of a pixel, where they are not channels as they are
     guessed: bool = False  # whether the file leaves open what its axes are
     parts: frozenset[Path] = frozenset()  # other files that hold parts of it
-    held: int | None = None  # bytes of its files, found on the disk if not given
+    file_bytes: int | None = None  # bytes of its files, found on the disk if not given
 
     def size(self, letter: str) -> int:
         "Length of an axis, 1 where there is none."
@@ -572,7 +572,7 @@ def _check_size(opened: ImageFile):
     planes = opened.frames * opened.size("Z")
     values = prod(map(int, opened.shape))
     promised = values * max(4, opened.dtype.itemsize)
-    held = opened.held
+    held = opened.file_bytes
     if held is None:
         held = stored_bytes(opened.path, max(promised / MAX_COMPRESSION, planes * FRAME))
     check_decoded_size(opened.path, promised // planes, held)

@@ -55,9 +55,10 @@ def _folds(cells: CellImages, k: int, by: str | None, stratify, bins: int, seed:
         (False, True): StratifiedKFold,
         (True, True): StratifiedGroupKFold,
     }[groups is not None, classes is not None]
-    if kind is StratifiedKFold and np.bincount(classes).min() < k:
+    rarest = np.bincount(classes).min() if groups is None and classes is not None else k
+    if rarest < k:
         raise ConfigError(
-            f"cannot spread {' and '.join(names)} over {k} folds: its rarest value has {np.bincount(classes).min()} image(s) of {cells.name}; take fewer folds or bins"
+            f"cannot spread {' and '.join(names)} over {k} folds: its rarest value has {rarest} image(s) of {cells.name}; take fewer folds or bins"
         )
     fold = np.empty(n, int)
     for i, (_, held) in enumerate(kind(k, shuffle=True, random_state=seed).split(np.zeros(n), classes, groups)):

@@ -7,6 +7,7 @@ __all__ = ['LEVELS', 'IN_MEMORY', 'Mark', 'About', 'to_levels', 'from_levels', '
            'is_stored', 'numbered_tables', 'write_lock', 'write_stored', 'describe_stored', 'read_stored']
 
 # %% ../../nbs/data/00_storage.ipynb #c03
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,17 @@ def unchanged(path, read: Callable[[Path], Any]):
                 return found
     raise ImageError(f"{path} is replaced again and again; load it when it is finished")
 
+# %% ../../nbs/data/00_storage.ipynb #a4ea4f7a
+def _prefetch(read: Callable, items: list, ahead: int) -> Iterator:
+    "What `read` gives for each item, in order, while the next ones are read in the background."
+    with ThreadPoolExecutor(1) as reader:
+        waiting = deque(reader.submit(read, item) for item in items[:ahead])
+        for number in range(len(items)):
+            found = waiting.popleft().result()
+            if number + ahead < len(items):
+                waiting.append(reader.submit(read, items[number + ahead]))
+            yield found
+
 # %% ../../nbs/data/00_storage.ipynb #c06
 @dataclass(frozen=True)
 class StoredImages:
@@ -145,6 +157,11 @@ class StoredImages:
         if self.path is not None and mark_of(self.path) != self.mark:
             raise ImageError(f"{self.path} was replaced or taken away while it was read; load it again")
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        "One image after another; each chunk is read once."
+        for rows in self.chunks():
+            yield from self[rows]
+
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)
 
@@ -177,19 +194,14 @@ class StoredImages:
             chunks = [chunks[i] for i in random.permutation(len(chunks))]
         groups = [chunks[i : i + mixed] for i in range(0, len(chunks), mixed)]
         left = np.zeros((0, *self.shape[1:]), np.float32)
-        with ThreadPoolExecutor(1) as reader:
-            waiting = [reader.submit(self._group, group) for group in groups[:ahead]]
-            for upcoming in [*groups[ahead:], *[None] * min(ahead, len(groups))]:
-                images = waiting.pop(0).result()
-                if upcoming is not None:
-                    waiting.append(reader.submit(self._group, upcoming))
-                if seed is not None:
-                    images = images[random.permutation(len(images))]
-                images = np.concatenate([left, images]) if len(left) else images
-                whole = len(images) // batch_size * batch_size
-                for start in range(0, whole, batch_size):
-                    yield images[start : start + batch_size]
-                left = images[whole:]
+        for images in _prefetch(self._group, groups, ahead):
+            if seed is not None:
+                images = images[random.permutation(len(images))]
+            images = np.concatenate([left, images]) if len(left) else images
+            whole = len(images) // batch_size * batch_size
+            for start in range(0, whole, batch_size):
+                yield images[start : start + batch_size]
+            left = images[whole:]
         if len(left):
             yield left
 
@@ -197,7 +209,7 @@ class StoredImages:
         return np.concatenate([self[rows] for rows in chunks])
 
 # %% ../../nbs/data/00_storage.ipynb #c08
-def _group(path: Path, mode: str):
+def _group(path: Path, mode: Literal["r", "r+", "a", "w", "w-"]):
     import zarr
 
     return zarr.open_group(str(path), mode=mode)

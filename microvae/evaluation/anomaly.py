@@ -125,7 +125,7 @@ def plot_scores(
     anomalous = np.asarray(anomalous, bool)
     with style_context():
         fig, axis = plt.subplots(figsize=(5.4, 3.0))
-        edges = np.linspace(scores.min(), scores.max(), 30)
+        edges = np.linspace(scores.min(), scores.max(), 30).tolist()
         for i, (name, some) in enumerate(zip(names, (scores[~anomalous], scores[anomalous]))):
             axis.hist(some, edges, alpha=0.65, color=PALETTE[i], label=f"{name} ({len(some):,})")
         axis.axvline(threshold, color="0.3", ls="--", lw=1, label="threshold")

@@ -70,7 +70,7 @@ def denoise(
             ssim_after=ssim(made, clean.images),
         )
         if masks is not None:
-            for name, images in (("true", clean.images), ("before", given.images), ("after", made)):
+            for name, images in (("true", clean.images[:]), ("before", given.images[:]), ("after", made)):
                 rows[f"contrast_{name}"] = contrast(images, *masks)
         found.append(pd.DataFrame(rows))
     return pd.concat(found, ignore_index=True)

@@ -322,7 +322,7 @@ def plot_map(
     if line:  # codes of one number are spread so that points do not overlap
         places = np.stack([places[:, 0], np.random.default_rng(0).uniform(-1, 1, len(cells))], 1)
     rows, extent = nearest_to_lattice(places, steps)
-    drawn = composite(cells[np.unique(rows[rows >= 0])].in_memory().images, cells.channels)
+    drawn = composite(cells[np.unique(rows[rows >= 0])].images[:], cells.channels)
     number = {row: k for k, row in enumerate(np.unique(rows[rows >= 0]))}
     (height, width) = cells.image_shape[1:]
     side = max(height, width)

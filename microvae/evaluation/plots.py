@@ -196,18 +196,20 @@ def plot_against_parameters(
     group: str | None = None,  # a panel for each value of this column
 ) -> Figure:
     "Plot mean and range over seeds of a loss against the number of parameters, with a point for each model."
-    panels = [(None, runs)] if group is None else list(runs.groupby(group))
+    panels = [("", runs)]
+    if group is not None:
+        label_of_group = group.replace("latent_dim", "latent size")
+        panels = [(f"{label_of_group} {name}", part) for name, part in runs.groupby(group)]
     with style_context():
         size = max(4.8, 3.4 * len(panels)), 3.6
         fig, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained")
         colours = {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(sorted(runs.model.unique()))}
-        for axis, (name, part) in zip(axes[0], panels):
+        for axis, (title, part) in zip(axes[0], panels):
             for model, seeds in part.groupby("model"):
                 mean = seeds[value].mean()
                 spread = [[mean - seeds[value].min()], [seeds[value].max() - mean]]
                 x = seeds.parameters.iloc[0] / 1e3
                 axis.errorbar(x, mean, spread, fmt="o", capsize=3, color=colours[model], label=model)
-            title = "" if name is None else f"{group.replace('latent_dim', 'latent size')} {name}"
             axis.set(xlabel="parameters (thousands)", title=title)
             axis.margins(x=0.1)
         axes[0, 0].set_ylabel(label)

@@ -100,8 +100,13 @@ def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: s
         for number in trials[trials.state == "pruned"].number:
             axis.plot(*_curve(curves, number), color="0.75", lw=0.9)
         for i, row in enumerate(done.itertuples()):
-            line = dict(color=PALETTE[i % len(PALETTE)], ls="-" if i < len(PALETTE) else "--", lw=1.4)
-            axis.plot(*_curve(curves, row.number), label=f"trial {row.number}: {row.value:,.4g}", **line)
+            axis.plot(
+                *_curve(curves, row.number),
+                label=f"trial {row.number}: {row.value:,.4g}",
+                color=PALETTE[i % len(PALETTE)],
+                ls="-" if i < len(PALETTE) else "--",
+                lw=1.4,
+            )
         values = curves[curves.number.isin(done.number)].value
         if len(values) and np.isfinite(values).all():
             axis.set_ylim(values.min() - 0.05 * np.ptp(values), np.quantile(values, 0.98) + 0.05 * np.ptp(values))

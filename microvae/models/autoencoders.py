@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['INVARIANCES', 'RANGE', 'RANGE_MARGIN', 'INITIAL_STATISTICS', 'Architecture', 'check_names', 'check_lengths',
-           'check_shape', 'Encoder', 'Decoder', 'Output', 'Autoencoder']
+           'check_shape', 'Encoder', 'Decoder', 'Output', 'channel_ranges', 'Autoencoder']
 
 # %% ../../nbs/models/04_autoencoders.ipynb #0be31b29
 from dataclasses import dataclass
@@ -330,6 +330,15 @@ class Output(NamedTuple):
 RANGE = (0.1, 99.9)
 RANGE_MARGIN = 0.5
 
+# %% ../../nbs/models/04_autoencoders.ipynb #760fb985
+def channel_ranges(images: Tensor) -> tuple[Tensor, Tensor]:
+    "Low and high end `(C,)` of each channel's values, by the percentiles of `RANGE`, in float64; both extremes where fewer than one pixel in a thousand differs."
+    values = images.transpose(0, 1).flatten(1)
+    some = values[:, :: max(1, values.shape[1] // 2**20)].double()
+    low, high = torch.quantile(some, torch.tensor(RANGE, dtype=torch.float64) / 100, dim=1)
+    flat = high <= low
+    return torch.where(flat, some.amin(1), low), torch.where(flat, some.amax(1), high)
+
 # %% ../../nbs/models/04_autoencoders.ipynb #4c1c727b
 #: What a network knows of its images' channels before it has seen any.
 INITIAL_STATISTICS = {"low": 0.0, "high": 1.0, "centre": 0.0, "spread": 1.0}
@@ -427,12 +436,9 @@ class Autoencoder(nn.Module):
             self.decoder.start_from(images.mean((0, 2, 3)))
             return
         images = images[:: max(1, len(images) // 4096)]
-        values = images.transpose(0, 1).flatten(1)
-        some = values[:, :: max(1, values.shape[1] // 2**20)].double()
-        limits = torch.quantile(some, torch.tensor(RANGE, dtype=torch.float64) / 100, dim=1)
-        flat = limits[1] <= limits[0]  # fewer than one pixel in a thousand differs
-        self.low.copy_(torch.where(flat, some.amin(1), limits[0]))
-        self.high.copy_(torch.where(flat, some.amax(1), limits[1]))
+        low, high = channel_ranges(images)
+        self.low.copy_(low)
+        self.high.copy_(high)
         self.high.copy_(torch.where(self.high > self.low, self.high, self.low + 1))
         limited = self.clip_to_range(images)
         self.centre.copy_(limited.mean((0, 2, 3)))
@@ -473,15 +479,17 @@ class Autoencoder(nn.Module):
 
     def target(self, images: Tensor) -> Tensor:
         "What `forward` is to draw: images, in the canonical pose where codes do not depend on it."
-        if self.architecture.invariant_to:
-            images = normalise_pose(images, self.pose(images))
+        pose = self.pose(images) if self.architecture.invariant_to else None
+        if pose is not None:
+            images = normalise_pose(images, pose)
         return self.clip_to_range(images) if self.standardises else images
 
     def views(self, images: Tensor) -> list[Tensor]:
         "Images whose codes are averaged to the code of an image: in the canonical pose, rotated and mirrored without interpolation."
-        if not self.architecture.invariant_to:
+        pose = self.pose(images) if self.architecture.invariant_to else None
+        if pose is None:
             return [images]
-        return lattice_views(normalise_pose(images, self.pose(images)), self.architecture.invariant_to)
+        return lattice_views(normalise_pose(images, pose), self.architecture.invariant_to)
 
     def encode(self, images: Tensor) -> Tensor:
         "Latents `(N, d)`: posterior means with a Gaussian bottleneck; the mean over `views`."

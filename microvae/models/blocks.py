@@ -241,7 +241,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         output_padding: int | tuple[int, int] = 0,
         stride: int = 2,
     ):
-        padding = transposed_padding(kernel) if isinstance(kernel, int) else tuple(map(transposed_padding, kernel))
+        padding = (
+            transposed_padding(kernel)
+            if isinstance(kernel, int)
+            else (transposed_padding(kernel[0]), transposed_padding(kernel[1]))
+        )
         super().__init__(in_channels, out_channels, kernel, stride, padding, output_padding)
 
     def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
@@ -297,7 +301,7 @@ class ResidualBlock(nn.Module):
         return maps + self.conv(F.silu(self.norm(maps)))
 
 # %% ../../nbs/models/01_blocks.ipynb #5c4743e6
-def _in_memory_order(table: Tensor, maps: tuple[int, int, int]) -> Tensor:
+def _in_memory_order(table: Tensor, maps: tuple[int, ...]) -> Tensor:
     "Rows of a `(C·H·W, d)` table in channels-last order."
     return table.unflatten(0, maps).permute(1, 2, 0, *range(3, table.ndim + 2)).flatten(0, 2)
 

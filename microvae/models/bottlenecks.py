@@ -197,7 +197,7 @@ class Gaussian(Bottleneck):
 BOTTLENECKS: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "deterministic": Deterministic}
 
 # %% ../../nbs/models/03_bottlenecks.ipynb #f5dd2d54
-def bottleneck_class(name: str) -> type[Bottleneck]:
+def bottleneck_class(name: str | None) -> type[Bottleneck]:
     "A bottleneck by its name. Raises `ConfigError` that lists the names."
     if name not in BOTTLENECKS:
         raise ConfigError(f"bottleneck is {name!r}, it must be {' or '.join(map(repr, BOTTLENECKS))}")

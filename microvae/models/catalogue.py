@@ -165,10 +165,10 @@ def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
             # drawn in the order of a contiguous tensor, for any memory layout
             weight = nn.init.kaiming_uniform_(torch.empty(layer.weight.shape), a=5**0.5, generator=generator)
             bound = weight[0].numel() ** -0.5
-            bias = nn.init.uniform_(torch.empty(layer.bias.shape), -bound, bound, generator=generator)
             with torch.no_grad():
                 layer.weight.copy_(weight)
-                layer.bias.copy_(bias)
+                if layer.bias is not None:
+                    layer.bias.copy_(torch.empty(layer.bias.shape).uniform_(-bound, bound, generator=generator))
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
         elif isinstance(layer, Bottleneck):
@@ -183,9 +183,10 @@ def _changed(base: Architecture, changes: dict[str, Any]) -> Architecture:
     for name in changes:
         if name not in known:
             raise ConfigError(f"an architecture has no {name!r}; it has {', '.join(known)}")
-    return replace(
-        base, **{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
-    )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+    }
+    return replace(base, **values)
 
 # %% ../../nbs/models/05_catalogue.ipynb #67380fa8
 @checked

@@ -10,7 +10,7 @@ __all__ = ['FEW', 'THESIS', 'evaluate_run', 'objective_of', 'run_row', 'run_tabl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -18,6 +18,7 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ..core.errors import ConfigError, ShapeError, unknown_name
 from ..core.files import open_npz, read_json, replace_file, write_json
@@ -53,12 +54,12 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
         **quality(held.images[:], made),
     )
     for kind, latents in (("means", made["mean"]), ("samples", samples)) if made["mean"].shape[1] <= FEW else ():
-        numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(empirical_kl(latents).tolist())}
+        axes = empirical_kl(torch.from_numpy(latents)).tolist()
+        numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(axes)}
     if kept is not None:
-        arrays = dict(
-            mean=made["mean"][:, :FEW], reconstruction=np.round(made["reconstruction"][:64] * 255).astype(np.uint8)
-        )
-        replace_file(kept.with_suffix(".npz"), lambda part: np.savez_compressed(part, **arrays))
+        means = made["mean"][:, :FEW]
+        levels = np.round(made["reconstruction"][:64] * 255).astype(np.uint8)
+        replace_file(kept.with_suffix(".npz"), partial(np.savez_compressed, mean=means, reconstruction=levels))
         write_json(kept, numbers)
     return numbers
 
@@ -189,9 +190,18 @@ class Setting:
     def sweep(self, configs: list[RunConfig], train: CellImages, held: CellImages) -> dict[RunConfig, Model]:
         "Finished, evaluated runs by their configs; those that exist are loaded."
         unique = list(dict.fromkeys(configs))
-        progress = dict(progress_file=self.progress_file, label=self.label)
         with _advice_on_size(unique):
-            return dict(zip(unique, sweep(unique, train, held, self.runs, self.device, after=evaluate_run, **progress)))
+            trained = sweep(
+                unique,
+                train,
+                held,
+                self.runs,
+                self.device,
+                after=evaluate_run,
+                progress_file=self.progress_file,
+                label=self.label,
+            )
+        return dict(zip(unique, trained))
 
     def train(
         self, named: dict[str, RunConfig], train: CellImages, held: CellImages, seeds: tuple[int, ...] | None = None

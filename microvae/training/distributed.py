@@ -115,12 +115,10 @@ class SharedArrays:
         )
 
 # %% ../../nbs/training/04_distributed.ipynb #7112cbbb
-def share(cells: CellImages | None, file: Path | None = None) -> SharedArrays | None:
+def share(cells: CellImages, file: Path | None = None) -> SharedArrays:
     """A handle of a collection for other processes of this machine, while `file` exists; without a file the handle
     contains the pixels, for other machines.
     """
-    if cells is None:
-        return None
     known = dict(table=cells.table, channels=cells.channels, name=cells.name, about=cells.about)
     if cells.stored or file is None:
         return SharedArrays(cells.images, known)

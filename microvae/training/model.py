@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart', 'StepPart', 'NormalisationPart', 'DataPart',
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
-           'save_weights', 'load_weights', 'versions', 'Model', 'newest_run', 'load_model', 'network_of']
+           'save_weights', 'load_weights', 'versions', 'card_of_config', 'Model', 'newest_run', 'load_model',
+           'network_of']
 
 # %% ../../nbs/training/02_model.ipynb #3b6eb5fe
 import os
@@ -125,6 +126,7 @@ class Card(TypedDict):
     data: DataPart
     training: TrainingPart
     metrics: Annotated[dict[str, float], AfterValidator(_all_or_none)]
+    arrays: NotRequired[dict[str, Any]]  # the form of the arrays that an estimator was given
 
 # %% ../../nbs/training/02_model.ipynb #a9de0e3f
 CARD = TypeAdapter(Card)
@@ -163,13 +165,13 @@ def read_card(folder) -> Card | None:
     return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
 # %% ../../nbs/training/02_model.ipynb #cbcaf466
-def advice(training: dict) -> str:
+def advice(beta: float, kl_warmup: int = 0) -> str:
     """Advice if latent dimensions are not active, relative to the settings of the training.
 
-    Parameters: training, the part of a card. Example: `advice(dict(beta=1.0))` names β = 0.1.
+    Parameters: beta and kl_warmup of the training. Example: `advice(1.0)` names β = 0.1.
     """
-    smaller = f"{training['beta'] / 10:g}"
-    warmup = max(10, 2 * training.get("kl_warmup", 0))
+    smaller = f"{beta / 10:g}"
+    warmup = max(10, 2 * kl_warmup)
     return f"Let β rise over the first epochs, with --kl-warmup {warmup} (in Python kl_warmup={warmup}), or train with a tenth of this β, --beta {smaller} (beta={smaller}), or with both."
 
 # %% ../../nbs/training/02_model.ipynb #8ca22d0d
@@ -194,14 +196,15 @@ def summary(card: Card) -> str:
     if not metrics:
         return "\n".join(lines)
     used = metrics["active_units"]
+    what_to_do = advice(training["beta"], training.get("kl_warmup", 0))
     lines.append(
         f"On {data['held_out']:,} held-out images it explains {metrics['explained']:.0%} of the variance "
         f"(PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f}) and uses {used} of {dimensions} latent dimensions."
     )
     if model["variational"] and used == 0:
-        lines.append(f"The posterior has collapsed: all images have the same code. {advice(training)}")
+        lines.append(f"The posterior has collapsed: all images have the same code. {what_to_do}")
     elif model["variational"] and used < min(dimensions, 2):
-        lines.append(f"It could use more latent dimensions. {advice(training)}")
+        lines.append(f"It could use more latent dimensions. {what_to_do}")
     return "\n".join(lines)
 
 # %% ../../nbs/training/02_model.ipynb #9f149371
@@ -272,6 +275,43 @@ def versions() -> dict[str, str]:
             found[name] = "not installed"
     return found
 
+# %% ../../nbs/training/02_model.ipynb #0ce2573e
+def card_of_config(config: RunConfig, network: Autoencoder, epochs: int) -> Card:
+    "A card without metrics, from the config and the network of a run that was trained for some epochs."
+    channels = network.image_shape[0]
+    return Card(
+        format=FORMAT,
+        created=date.today().isoformat(),
+        versions=versions(),  # type: ignore[typeddict-item]
+        run=config.identity(),
+        model=dict(
+            name=config.model.name,
+            depth=network.architecture.depth,
+            image_shape=list(network.image_shape),
+            channels=[f"channel {i + 1}" for i in range(channels)],
+            latent_dim=network.latent_dim,
+            variational=network.probabilistic,
+            parameters=count_parameters(network),
+        ),
+        normalisation=dict(preprocessing=list(config.data.preprocessing), range=[0.0, 1.0]),
+        data=dict(
+            name=config.data.name,
+            images=config.data.n_train + config.data.n_validation,
+            held_out=config.data.n_validation,
+            columns=[],
+            source=None,
+        ),
+        training=dict(  # type: ignore[typeddict-unknown-key]
+            epochs=epochs,
+            asked=config.training.epochs,
+            beta=config.objective.beta,
+            likelihood=config.objective.likelihood,
+            kl_warmup=config.objective.kl_warmup,
+            seed=config.training.seed,
+        ),
+        metrics={},
+    )
+
 # %% ../../nbs/training/02_model.ipynb #4f298d66
 #: The file of a model's map.
 MAP = "map.safetensors"
@@ -293,43 +333,8 @@ class Model:
     @cached_property
     def card(self) -> Card:
         "The card in the model's folder, or one made from its config."
-        return (None if self.folder is None else read_card(self.folder)) or self._card_of_config()
-
-    def _card_of_config(self) -> Card:
-        config = self.config
-        network = self.network
-        channels = network.image_shape[0]
-        return Card(
-            format=FORMAT,
-            created=date.today().isoformat(),
-            versions=versions(),  # type: ignore[typeddict-item]
-            run=config.identity(),
-            model=dict(
-                name=config.model.name,
-                depth=network.architecture.depth,
-                image_shape=list(network.image_shape),
-                channels=[f"channel {i + 1}" for i in range(channels)],
-                latent_dim=network.latent_dim,
-                variational=network.probabilistic,
-                parameters=count_parameters(network),
-            ),
-            normalisation=dict(preprocessing=list(config.data.preprocessing), range=[0.0, 1.0]),
-            data=dict(
-                name=config.data.name,
-                images=config.data.n_train + config.data.n_validation,
-                held_out=config.data.n_validation,
-                columns=[],
-                source=None,
-            ),
-            training=dict(  # type: ignore[typeddict-unknown-key]
-                epochs=len(self.history),
-                asked=config.training.epochs,
-                beta=config.objective.beta,
-                likelihood=config.objective.likelihood,
-                kl_warmup=config.objective.kl_warmup,
-                seed=config.training.seed,
-            ),
-            metrics={},
+        return (None if self.folder is None else read_card(self.folder)) or card_of_config(
+            self.config, self.network, len(self.history)
         )
 
     @property

@@ -38,12 +38,19 @@ def stacking_key(config: RunConfig) -> tuple | None:
         return None
     # the total correlation has a gradient for dimensions with zero weights
     size = None if objective.total_correlation == 1 else model.latent_dim
-    rates = dict(learning_rate=1.0, schedule="constant", learning_rate_warmup=0)
     return (
         config.data,
         replace(model, latent_dim=size),
         replace(objective, beta=0.0, kl_warmup=0, kl_cycles=0, capacity=objective.capacity and 1.0),
-        replace(training, seed=0, early_stopping=None, keep_best=False, **rates),
+        replace(
+            training,
+            seed=0,
+            early_stopping=None,
+            keep_best=False,
+            learning_rate=1.0,
+            schedule="constant",
+            learning_rate_warmup=0,
+        ),
     )
 
 # %% ../../nbs/training/08_stack.ipynb #b3f079ee
@@ -64,7 +71,7 @@ class Rows:
         self.loops = loops
         like = loops[0].step.weights
         self.weights = torch.zeros(
-            len(loops), flatten_parameters(template).numel(), device=like.device, dtype=like.dtype
+            len(loops), flatten_parameters(template)[0].numel(), device=like.device, dtype=like.dtype
         )
         self.gradient = torch.zeros_like(self.weights)
         self.parameters = self._parameters()
@@ -155,7 +162,7 @@ class Stack:
         "Noise `(runs, N, d)` of each run, 0 in dimensions that a run does not have."
         padded = []
         for loop in self.loops:
-            noise = loop.noise(images)
+            noise = loop.sampler.noise(images)
             padded.append(nn.functional.pad(noise, (0, self.widest - noise.shape[1])))
         return torch.stack(padded)
 
@@ -184,7 +191,7 @@ class Stack:
         beta, _, capacity = torch.tensor(rates, dtype=torch.float64).T.to(self.rows.weights.dtype).to(self.device)
         size = self.config.training.batch_size
         noise = self._noise(images).split(size, 1)
-        order = torch.stack([loop.order(images) for loop in self.loops]).split(size, 1)
+        order = torch.stack([loop.sampler.order(images) for loop in self.loops]).split(size, 1)
         sums = []
         for rows, some in zip(order, noise):
             weight = torch.stack([beta, torch.full_like(beta, 1 / rows.shape[1]), capacity], 1)

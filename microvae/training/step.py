@@ -18,7 +18,7 @@ from ..core.device import is_out_of_memory, without_tf32
 from ..core.errors import DeviceError
 from ..models.autoencoders import Autoencoder, Output
 from ..models.blocks import Dropout, seed_dropout
-from ..models.bottlenecks import kl_between
+from ..models.bottlenecks import Posterior, kl_between
 from ..models.losses import ElboTerms, elbo_terms
 from .config import Objective, RunConfig
 from .distributed import Group
@@ -34,16 +34,17 @@ def views(whole: Tensor, model: nn.Module) -> list[Tensor]:
     return found
 
 # %% ../../nbs/training/05_step.ipynb #cbf8bf7b
-def flatten_parameters(model: nn.Module) -> nn.Parameter:
+def flatten_parameters(model: nn.Module) -> tuple[nn.Parameter, Tensor]:
     "Move all parameters into one vector, and their gradients into another; parameters and gradients become views."
     parameters = list(model.parameters())
     size = sum(p.numel() for p in parameters)
     vector = nn.Parameter(torch.empty(size, device=parameters[0].device, dtype=parameters[0].dtype))
-    vector.grad = torch.zeros_like(vector)
-    for p, place, slope in zip(parameters, views(vector.detach(), model), views(vector.grad, model)):
+    gradient = torch.zeros_like(vector)
+    vector.grad = gradient
+    for p, place, slope in zip(parameters, views(vector.detach(), model), views(gradient, model)):
         p.data = place.copy_(p.data)
         p.grad = slope
-    return vector
+    return vector, gradient
 
 # %% ../../nbs/training/05_step.ipynb #594d1d56
 def unflatten_parameters(model: nn.Module):
@@ -82,9 +83,11 @@ class Batch(NamedTuple):
     def part_of(self, group: Group) -> "Batch":
         "This process's part, in channels-last layout."
         ours = self.of(map(group.part, self.tensors()))
-        views = (ours.images, ours.pair)
-        ordered = [None if view is None else view.contiguous(memory_format=torch.channels_last) for view in views]
-        return ours._replace(images=ordered[0], pair=ordered[1])
+        pair = ours.pair
+        return ours._replace(
+            images=ours.images.contiguous(memory_format=torch.channels_last),
+            pair=None if pair is None else pair.contiguous(memory_format=torch.channels_last),
+        )
 
 # %% ../../nbs/training/05_step.ipynb #d85a0ba6
 class Rates(NamedTuple):
@@ -139,13 +142,13 @@ class Step:
         self.config = config
         self.dtype = dtype
         self.group = group
-        self.weights = flatten_parameters(model)
+        self.weights, self.flat_gradient = flatten_parameters(model)
         self.device = self.weights.device
         self.optimizer = optimizer_of([self.weights], config, fused=self.device.type in ("cpu", "cuda"))
         self.drops = any(isinstance(layer, Dropout) for layer in model.modules())
         self.largest: int | None = None  # number of images that fit into memory; None if all do
         self.given = list(Batch._fields)  # names of a batch's tensors
-        self.gradient = capture_if_supported(self.backward, model, self.weights.grad)
+        self.gradient = capture_if_supported(self.backward, model, self.flat_gradient)
 
     def autocast(self):
         "The precision of convolutions."
@@ -168,13 +171,14 @@ class Step:
         output = self.predict(batch.images, batch.noise, batch.seeds, batch.batch)
         target = self.model.target(batch.images) if aligned or batch.pair is None else batch.pair
         terms = elbo_terms(output, target, **elbo_settings(self.config.objective, capacity))
-        if not aligned or batch.pair is None:
+        first = output.code
+        if not aligned or batch.pair is None or not isinstance(first, Posterior):  # `fit` aligns only posteriors
             return terms
         if self.drops:
             seed_dropout(self.model, None if batch.seeds is None else batch.seeds + 1)
         with self.autocast():
             second = self.model.posterior(batch.pair)
-        terms.extra = self.config.objective.alignment * kl_between(second, (output.mean, output.log_variance))
+        terms.extra = self.config.objective.alignment * kl_between(second, (first.mean, first.log_variance))
         return terms
 
     def backward(self, weight: Tensor, *tensors: Tensor) -> Tensor:
@@ -196,7 +200,7 @@ class Step:
         sums = self.accumulate(
             batch.part_of(self.group), torch.tensor(weight, device=self.device, dtype=self.weights.dtype)
         )
-        for tensor in (self.weights.grad, sums):
+        for tensor in (self.flat_gradient, sums):
             self.group.add_up(tensor)
         if self.config.training.gradient_clip:
             nn.utils.clip_grad_norm_([self.weights], self.config.training.gradient_clip)
@@ -214,7 +218,7 @@ class Step:
         n = len(batch.images)
         self.given = batch.given()
         while True:
-            self.weights.grad.zero_()
+            self.flat_gradient.zero_()
             if not n:  # more processes than images in the last batch
                 return torch.zeros(2, device=self.device, dtype=self.weights.dtype)
             try:

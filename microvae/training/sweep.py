@@ -28,9 +28,9 @@ from .config import RunConfig
 from .distributed import SharedArrays, share
 from microvae.training.engine import (
     Loop,
+    as_tensor,
     finish,
     fit,
-    load_to_device,
     prepare,
     run_lock,
     start_or_resume,
@@ -220,8 +220,8 @@ def _train_in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar:
             if not (homes[job.number] / "model.safetensors").exists():
                 runs.add(job.number, start_or_resume(None, cells, configs[job.number], homes[job.number], device)[0])
         if runs.numbers:
-            images = load_to_device(cells, device)
-            evaluated = None if held is None else load_to_device(held.in_memory(), device)
+            images = as_tensor(cells, device)
+            evaluated = None if held is None else as_tensor(held, device)
             with deterministic():
                 train_stacked(runs.loops, images, evaluated, runs.after_epoch)
     for job in jobs:

@@ -73,7 +73,7 @@ def test_images_that_do_not_fit_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("microvae.data.images.free_memory", lambda: 10**6)
     np.save(tmp_path / "a.npy", np.zeros((50, 100, 100), np.uint8))
     with pytest.raises(mv.ImageError, match="microvae crop"):
-        mv.load_images(tmp_path / "a.npy")
+        mv.load_images(tmp_path / "a.npy", axes="TYX")
 
 
 @pytest.mark.parametrize(

@@ -473,7 +473,8 @@ def test_file_names_are_matched_as_text(tmp_path, kind):
     for name in names:
         tifffile.imwrite(tmp_path / f"{name}.tif", noise(16, 20))
     table = pd.DataFrame({"file": names[::-1], "dose": ["DMSO", 1, 2.5]})
-    cells = mv.load_images(tmp_path, table=written(tmp_path / "t.xlsx", table))
+    cells, told = heard(lambda: mv.load_images(tmp_path, table=written(tmp_path / "t.xlsx", table)))
+    assert "numbers and words in column 'dose', such as 2.5 and DMSO; all are kept as text" in told[0]
     assert cells.table.dose.tolist() == ["2.5", "1", "DMSO"]
     assert mv.load_images(cells.to_zarr(tmp_path / "cells.zarr")).table.dose.tolist() == ["2.5", "1", "DMSO"]
 

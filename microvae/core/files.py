@@ -9,7 +9,7 @@ __all__ = ['BEGINNINGS', 'HERE', 'PATIENT', 'KINDS_OF_FILE', 'BELIEVED', 'PACKED
            'replace_file', 'replace_folder', 'exclusive', 'free', 'regular_file', 'held_bytes', 'check_promise',
            'free_memory', 'parsed_json', 'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures',
            'read_json', 'write_json', 'parsed_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet',
-           'read_table', 'one_type_a_column']
+           'read_table', 'numbers_and_words', 'one_type_a_column']
 
 # %% ../../nbs/core/01_files.ipynb #1b05ff2b
 import csv
@@ -749,6 +749,16 @@ def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
         return True
     plain = [word.replace(decimal, ".") for word in found]
     return all(_NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word) for word in plain)
+
+# %% ../../nbs/core/01_files.ipynb #76266916
+def numbers_and_words(column: pd.Series) -> tuple[str, str] | None:
+    "A number and a word of a column of text that holds both, such as `1` and `DMSO`; None for any other column."
+    if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
+        return None
+    found = [word for word in column.dropna().astype(str).str.strip().unique() if word not in MISSING]
+    numbers = [word for word in found if _NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word)]
+    words = [word for word in found if not _NUMBER.fullmatch(word)]
+    return (numbers[0], words[0]) if numbers and words else None
 
 # %% ../../nbs/core/01_files.ipynb #e552f7c7
 def _encoding(path: Path) -> str:

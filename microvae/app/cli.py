@@ -388,6 +388,12 @@ class Fitting:
             help="what codes do not depend on: some of rotation,mirror,shift,brightness, or nothing; the first three with adaptable if not given. Leave out mirror where cells are handed, and brightness where it means something"
         ),
     ] = None
+    mask_channel: Annotated[
+        str | None,
+        typer.Option(
+            help="name of the channel with each cell's mask, e.g. mask, which `microvae crop --mask add` makes; errors of other channels are then counted inside the cell only"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
@@ -401,7 +407,9 @@ class Fitting:
             changes["invariant_to"] = () if named in ("", "nothing") else tuple(named.split(","))
         return RunConfig(
             model=ModelConfig(self.model, self.latent_dim, changes=changes),
-            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),
+            objective=Objective(
+                beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True, mask_channel=self.mask_channel
+            ),
             training=default_training(
                 images,
                 self.model,

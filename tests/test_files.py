@@ -321,8 +321,37 @@ def test_axes_that_a_file_leaves_open_are_told(tmp_path, name, shape, axes, read
         tifffile.imwrite(tmp_path / name, pixels, photometric="minisblack")
     _, told = heard(lambda: mv.load_images(tmp_path / name))
     assert f"is read as {read} of 16×20" in told[0]
-    assert "--axes" in told[0]
+    assert f"{axes.replace('C', 'Z') if 'C' in axes else 'ZYX'}" in told[0]
+    assert "slices of a z-stack" in told[0]
     assert heard(lambda: mv.load_images(tmp_path / name, axes=axes))[1] == []
+
+
+def test_a_stack_is_read_by_the_option_that_the_notice_gives(tmp_path):
+    pixels = noise(4, 16, 20)
+    np.save(tmp_path / "a.npy", pixels)
+    _, told = heard(lambda: mv.load_images(tmp_path / "a.npy"))
+    option = re.search(r"--axes (\w+) \(axes='\w+'\) for 4 slices of a z-stack", told[0])[1]
+    cells = mv.load_images(tmp_path / "a.npy", axes=option, maximum=4000)
+    np.testing.assert_allclose(cells.images[0, 0], pixels.max(0) / 4000, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [2, 9])
+@pytest.mark.parametrize("count", [2, 5, 6, 30, 200])
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+def test_slices_are_not_read_as_channels(tmp_path, name, first, count):
+    "Of an axis that nobody names up to five planes are channels; more are asked about."
+    pixels = noise(first, count, 16, 20)
+    if name == "a.npy":
+        np.save(tmp_path / name, pixels)
+    else:
+        tifffile.imwrite(tmp_path / name, pixels, photometric="minisblack")
+    if count <= 5:
+        assert heard(lambda: mv.load_images(tmp_path / name))[0].image_shape == (count, 16, 20)
+        return
+    sentence = refused(lambda: mv.load_images(tmp_path / name))
+    assert f"{count} slices of a z-stack; give --axes TZYX" in sentence
+    assert len(mv.load_images(tmp_path / name, axes="TZYX")) == first
+    assert mv.load_images(tmp_path / name, axes="TCYX").image_shape == (count, 16, 20)
 
 
 @pytest.mark.parametrize("shape, option", [((64, 64, 7), "YXC"), ((64, 48, 12), "YXC"), ((3, 64, 64, 6), "TYXC")])

@@ -478,13 +478,18 @@ class Listed:
 
 # %% ../../nbs/data/08_fields.ipynb #b1744d88
 def _warn_of_guess(image: ImageFile):
-    "A warning how the axes of a file that does not name them are read, and how others are given."
+    "A warning how the axes of a file that does not name them are read, and how others are given: slices of a z-stack first."
     words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
     read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
-    others = [image.axes.replace(a, b) for a in "CT" for b in "TZC" if a in image.axes and b not in image.axes]
-    options = " or ".join(f"--axes {axes} (axes={axes!r})" for axes in others[:2])
+    options = []
+    for other in "ZTC":
+        for letter in "CT":
+            if letter in image.axes and other not in image.axes and image.size(letter) > 1:
+                axes = image.axes.replace(letter, other)
+                what = "slices of a z-stack" if other == "Z" else words[other]
+                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {what}")
     warnings.warn(
-        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {options}",
+        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}",
         stacklevel=5,
     )
 

@@ -29,7 +29,7 @@ from microvae.data.segmentation import Segmentation as Segmentation
 from microvae.data.segmentation import segment_cells as segment_cells
 from microvae.data.crops import crop_cells as crop_cells
 from microvae.data.crops import crop_boxes as crop_boxes
-from microvae.data.crops import pooled as pooled
+from microvae.data.crops import concatenate_cells as concatenate_cells
 from microvae.data.plates import crop_fields as crop_fields
 from microvae.data.tracks import track_cells as track_cells
 from microvae.data.patches import cut_patches as cut_patches
@@ -83,7 +83,7 @@ from microvae.evaluation.anomaly import anomaly_scores as anomaly_scores
 from microvae.evaluation.anomaly import detection as detection
 from microvae.evaluation.statistics import interval as interval
 from microvae.evaluation.statistics import paired as paired
-from microvae.evaluation.statistics import against as against
+from microvae.evaluation.statistics import compare_to_baseline as compare_to_baseline
 from microvae.evaluation.disentanglement import true_factors as true_factors
 from microvae.evaluation.disentanglement import disentanglement as disentanglement
 from microvae.evaluation.disentanglement import mig as mig

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import (
 from tolerance import assert_one_rounding
 
 import microvae as mv
-from microvae.evaluation.reconstruction import decoded
+from microvae.evaluation.reconstruction import decode_codes
 
 #: Images of each network: more than one batch of 32, which is what a CPU takes at once.
 COUNT = 40
@@ -157,9 +157,9 @@ def test_an_image_gives_its_numbers_in_any_company(folder, name):
 def test_a_code_gives_its_image_in_any_company(folder, name):
     model, _ = read_model(folder, name)
     codes = np.random.default_rng(5).normal(size=(COUNT, model.latent_dim)).astype(np.float32)
-    expected = decoded(model, codes)
-    assert_one_rounding(decoded(model, codes[::-1].copy())[::-1], expected, "reversed")
-    assert_one_rounding(np.concatenate([decoded(model, code[None]) for code in codes]), expected, "one by one")
+    expected = decode_codes(model, codes)
+    assert_one_rounding(decode_codes(model, codes[::-1].copy())[::-1], expected, "reversed")
+    assert_one_rounding(np.concatenate([decode_codes(model, code[None]) for code in codes]), expected, "one by one")
 
 
 @pytest.mark.numerics

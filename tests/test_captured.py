@@ -14,7 +14,7 @@ import microvae as mv
 from microvae.models.blocks import Dropout
 from microvae.models.catalogue import REPORTS, THESIS
 from microvae.training.config import ModelConfig, Objective, RunConfig, Training
-from microvae.training.step import CAPTURES, Batch, Replayed, Step
+from microvae.training.step import CAPTURES, Batch, CapturedGradient, Step
 
 CELLS = mv.lung_fret(44)
 LARGE = mv.CellImages(np.random.default_rng(0).random((11, 1, 32, 32), dtype=np.float32))
@@ -220,7 +220,7 @@ def test_a_replay_repeats_what_was_captured_and_nothing_else():
 
 def test_each_set_of_shapes_has_a_graph_of_its_own():
     "A stack of runs has as many rows in its last batch as in the others, but fewer images."
-    graphs = Replayed(lambda images: images.sum((1, 2)), nn.Linear(1, 1), torch.zeros(1), emulated)
+    graphs = CapturedGradient(lambda images: images.sum((1, 2)), nn.Linear(1, 1), torch.zeros(1), emulated)
     for width in (5, 3, 5):
         assert graphs(torch.ones(2, width, 4)).tolist() == [4.0 * width] * 2
     assert len(graphs.captured) == 2

@@ -9,10 +9,10 @@ import pytest
 
 import microvae as mv
 from microvae.app.card import train_model
-from microvae.app.explorer import levels, serve, write_explorer
+from microvae.app.explorer import serve, to_8_bit, write_explorer
 from microvae.app.outputs import embedding
-from microvae.evaluation.plots import display_of
-from microvae.evaluation.reconstruction import decoded
+from microvae.evaluation.plots import display_settings
+from microvae.evaluation.reconstruction import decode_codes
 from microvae.training.config import ModelConfig, Objective, RunConfig, Training
 
 
@@ -122,7 +122,7 @@ def test_hover_shows_the_cell_and_its_row(made, open_page):
         ),
         np.uint8,
     ).reshape(32, 32, 4)[..., :3]
-    expected = levels(cells.images[[cell]], display_of(cells.sample(500).images, cells.channels))[0]
+    expected = to_8_bit(cells.images[[cell]], display_settings(cells.sample(500).images, cells.channels))[0]
     assert np.abs(drawn.astype(int) - expected).max() <= 1
     page.mouse.move(5, 300)
 
@@ -146,7 +146,9 @@ def test_the_ring_draws_what_pytorch_draws(made, open_page):
         values.mean(0) if cell < 0 else values[cell].copy()
     )  # a double click on a cell takes it: its third number is kept
     code[:2] = x, y
-    expected = levels(decoded(run.network, code[None]), display_of(cells.sample(500).images, cells.channels))[0]
+    expected = to_8_bit(
+        decode_codes(run.network, code[None]), display_settings(cells.sample(500).images, cells.channels)
+    )[0]
     drawn = picture(page, "probe-picture")
     assert drawn.shape == (32, 32, 3)
     assert np.abs(drawn.astype(int) - expected).max() <= 1
@@ -170,15 +172,15 @@ def test_a_place_of_the_map_is_what_python_decodes_there(made, open_page, kind):
     )
     assert np.allclose(abs(unit), abs(unit).mean(), rtol=1e-3)
     assert np.isfinite(at_a_cell).all()
-    display = display_of(cells.sample(500).images, cells.channels)
+    display = display_settings(cells.sample(500).images, cells.channels)
     drawn = picture(page, "probe-picture").astype(int)
     if kind == "onnx":
-        expected = levels(decoded(run.network, view.codes_at(place)), display)[0]
+        expected = to_8_bit(decode_codes(run.network, view.codes_at(place)), display)[0]
         assert np.abs(drawn - expected).max() <= 1
         return
     low, high = np.quantile(codes[["map_1", "map_2"]].to_numpy(), [0.005, 0.995], axis=0)
     nearest = low + (high - low) / 23 * np.clip(np.round((place - low) / (high - low) * 23), 0, 23)
-    expected = levels(decoded(run.network, view.codes_at(nearest)), display)[0]
+    expected = to_8_bit(decode_codes(run.network, view.codes_at(nearest)), display)[0]
     assert np.abs(drawn - expected).mean() < 8  # WebP is not exact
 
 
@@ -193,9 +195,9 @@ def test_a_click_shows_original_reconstruction_and_error(made, open_page):
         "document.getElementById('error').width === 32 && document.getElementById('error-caption').textContent !== ''"
     )
     assert page.inner_text("#cell-title") == f"Cell {cell}"
-    expected = levels(
+    expected = to_8_bit(
         mv.reconstruct(run.network, cells[[cell]])["reconstruction"],
-        display_of(cells.sample(500).images, cells.channels),
+        display_settings(cells.sample(500).images, cells.channels),
     )[0]
     assert np.abs(picture(page, "remade").astype(int) - expected).max() <= 1
     assert picture(page, "error").std() > 5

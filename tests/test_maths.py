@@ -205,7 +205,7 @@ def test_every_network_fits_or_says_why_not(name, height, width, channels, depth
 @pytest.mark.numerics
 def test_a_step_is_pytorch_s_own():
     "One epoch of the engine is a plain loop of PyTorch over the same batches: the engine's speed changes no number."
-    from microvae.training.engine import begin, prepare
+    from microvae.training.engine import prepare, start_or_resume
 
     cells = mv.lung_fret(64)
     rate = 1e-4
@@ -217,7 +217,7 @@ def test_a_step_is_pytorch_s_own():
     run = mv.fit("MP2_64", cells, mv.RunConfig(training=training), None, device="cpu", progress=False)
 
     config = prepare("MP2_64", cells, None, run.config)
-    loop, _ = begin(None, cells, config, None, torch.device("cpu"))
+    loop, _ = start_or_resume(None, cells, config, None, torch.device("cpu"))
     model = loop.model
     images = torch.from_numpy(cells.images)
     noise = loop.noise(images)

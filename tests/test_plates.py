@@ -91,7 +91,7 @@ class DiesOnce:
 @pytest.mark.parametrize("times, lost", [(1, 0), (99, 1)])
 def test_a_worker_that_dies_costs_time_only(plate, tmp_path, times, lost):
     fields = list_fields(plate, CHANNELS)
-    results = [result for _, result in map_jobs(DiesOnce(tmp_path / "died", times), fields, 2, lost=plates._dead)]
+    results = [result for _, result in map_jobs(DiesOnce(tmp_path / "died", times), fields, 2, lost=plates._lost_field)]
     assert [r for r in results if "ended its worker" not in r] == [
         f.name for i, f in enumerate(fields) if not (lost and i == 3)
     ]

@@ -14,7 +14,7 @@ from test_app import here, said, write_tiffs
 
 import microvae as mv
 from microvae.app.card import images_for, train_model
-from microvae.core.errors import fits
+from microvae.core.errors import fits_hint
 from microvae.core.public import PUBLIC
 
 
@@ -170,7 +170,7 @@ def test_an_argument_of_another_type_costs_a_sentence(name):
     needed = {p.name: None for p in single if p.default is p.empty}
     wrong = object()
     for parameter in single:
-        if parameter.name not in hints or fits(wrong, hints[parameter.name]):
+        if parameter.name not in hints or fits_hint(wrong, hints[parameter.name]):
             continue
         given = {other: wanted(hints.get(other)) for other in needed}
         with pytest.raises(mv.ConfigError, match="is an object; it must be") as error:
@@ -186,7 +186,7 @@ def samples() -> list:
 
 def wanted(hint):
     "Something of a type, so that another argument is the first that is wrong."
-    found = [value for value in samples() if hint is None or fits(value, hint)]
+    found = [value for value in samples() if hint is None or fits_hint(value, hint)]
     if found:
         return found[0]
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..core.errors import ConfigError
-from ..core.files import free
+from ..core.files import check_replaceable
 from ..data.collection import CellImages
 from ..data.crops import BEYOND_FIELD
 from ..data.plates import crop_fields
@@ -119,7 +119,7 @@ def crop_to(
 
     pictures = [out.with_name(out.stem + ending) for ending in ("_cells.png", "_quality.png")]
     for picture in pictures:
-        free(picture, settings.get("overwrite", False))
+        check_replaceable(picture, settings.get("overwrite", False))
     cells = crop_fields(
         source,
         size,

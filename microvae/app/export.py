@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .outputs import embedding
-from ..core.errors import ConfigError, FileError, MicroVAEError, checked, in_a_line, require
+from ..core.errors import ConfigError, FileError, MicroVAEError, checked, one_line, require
 from ..core.files import replace_file, replace_folder
 from ..data.collection import CellImages
 from ..data.readers import read_array
@@ -77,7 +77,7 @@ def graphs(model: Autoencoder, canonical: bool = False) -> dict[str, tuple[nn.Mo
     }
 
 # %% ../../nbs/app/03_export.ipynb #7ec2c484
-def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
+def _resize_batch(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
     "The same inputs for another number of images."
     return tuple(part[torch.arange(n) % len(part)].contiguous() for part in inputs)
 
@@ -87,12 +87,14 @@ def _more_of(inputs: tuple[Tensor, ...], n: int = 5) -> tuple[Tensor, ...]:
 TOLERANCE = 1e-4
 
 # %% ../../nbs/app/03_export.ipynb #d67445d0
-def _agree(name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]) -> float:
+def _check_agreement(
+    name: str, graph: nn.Module, inputs: tuple[Tensor, ...], run: Callable[[tuple[Tensor, ...]], list]
+) -> float:
     """The largest difference between the outputs of an exported graph and of PyTorch, for another number of images.
 
     Raises `ConfigError` if it is too large.
     """
-    inputs = _more_of(inputs)
+    inputs = _resize_batch(inputs)
     with torch.no_grad():
         expected = graph(*inputs)
     pairs = zip(expected if isinstance(expected, tuple) else (expected,), run(inputs))
@@ -131,7 +133,7 @@ def write_onnx(
         def run(given: tuple[Tensor, ...]) -> list:
             return session.run(list(graph.outputs), {part: t.numpy() for part, t in zip(graph.inputs, given)})
 
-        off[name] = _agree(name, graph, inputs, run)
+        off[name] = _check_agreement(name, graph, inputs, run)
     return off
 
 # %% ../../nbs/app/03_export.ipynb #1cf4abd3
@@ -143,7 +145,7 @@ def write_programs(model: Autoencoder, folder: Path) -> dict[str, float]:
         torch.export.save(torch.export.export(graph, inputs, dynamic_shapes=(count,) * len(inputs)), path)
         return torch.export.load(path).module()
 
-    return _written(model, folder, "pt2", write)
+    return _write_graphs(model, folder, "pt2", write)
 
 # %% ../../nbs/app/03_export.ipynb #a246dd77
 def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
@@ -155,10 +157,10 @@ def write_torchscript(model: Autoencoder, folder: Path) -> dict[str, float]:
             torch.jit.save(torch.jit.trace(graph, inputs), path)
             return torch.jit.load(path)
 
-    return _written(model, folder, "ts", write)
+    return _write_graphs(model, folder, "ts", write)
 
 # %% ../../nbs/app/03_export.ipynb #f86a8845
-def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
+def _write_graphs(model: Autoencoder, folder: Path, ending: str, write: Callable) -> dict[str, float]:
     "Write both graphs by `write(graph, inputs, path)`, which reads each again; how far that is from PyTorch."
     off = {}
     for name, (graph, inputs) in graphs(model).items():
@@ -169,7 +171,7 @@ def _written(model: Autoencoder, folder: Path, ending: str, write: Callable) -> 
                 found = again(*given)
             return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
-        off[name] = _agree(name, graph, inputs, run)
+        off[name] = _check_agreement(name, graph, inputs, run)
     return off
 
 # %% ../../nbs/app/03_export.ipynb #4da62408
@@ -286,7 +288,7 @@ def push(
         except MicroVAEError:
             raise
         except Exception as error:
-            raise FileError(f"{name} cannot be uploaded: {in_a_line(error)}") from error
+            raise FileError(f"{name} cannot be uploaded: {one_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #3b00b7d3
 def _push_to_folder(model: Model, name: str, folder: Path) -> Path:
@@ -312,7 +314,7 @@ def pull(
     except MicroVAEError:
         raise
     except Exception as error:
-        raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {in_a_line(error)}") from error
+        raise FileError(f"{name} cannot be had from {folder or 'the hub'}: {one_line(error)}") from error
 
 # %% ../../nbs/app/03_export.ipynb #8e33beb6
 #: Format -> a file by which its folder is recognised, and a function that writes a model, its cells and their codes to a folder.

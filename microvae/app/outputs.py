@@ -16,12 +16,19 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import preprocessed_alike
-from ..core.errors import ConfigError, ImageError, checked, in_a_line, require, unknown_name
-from ..core.files import check_promise, read_table, reading, regular_file, replace_file, write_table
+from .card import match_preprocessing
+from ..core.errors import ConfigError, ImageError, checked, one_line, require, unknown_name
+from microvae.core.files import (
+    check_decoded_size,
+    read_table,
+    regular_file,
+    replace_file,
+    translate_read_errors,
+    write_table,
+)
 from ..core.style import write_figure
 from ..data.collection import CellImages
-from ..data.tables import beside
+from ..data.tables import add_columns
 from ..evaluation.anomaly import SCORES, anomaly_scores
 from ..evaluation.pictures import plot_errors
 from ..evaluation.plots import plot_images
@@ -36,7 +43,7 @@ def latent_columns(table) -> list[str]:
 # %% ../../nbs/app/02_outputs.ipynb #9f38f914
 def _with_results(cells: CellImages, made: pd.DataFrame) -> pd.DataFrame:
     "The table of cells with results, row by row; nothing in it is overwritten."
-    joined = beside(made, cells.table, (), f"the table of {cells.name}")
+    joined = add_columns(made, cells.table, (), f"the table of {cells.name}")
     return joined[[*(name for name in joined if name not in made), *made]]
 
 # %% ../../nbs/app/02_outputs.ipynb #f23d8d1f
@@ -60,7 +67,7 @@ def embedding(
 
     Warns where the table has columns of these names already, which get other names.
     """
-    codes = embed(model, preprocessed_alike(cells, model), precision=precision, progress=progress)
+    codes = embed(model, match_preprocessing(cells, model), precision=precision, progress=progress)
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])])
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
     return _with_results(cells, made.assign(model=model.config.identity()))
@@ -134,7 +141,7 @@ def check_hdf5(path: Path):
             group = left.pop()
             for name in group:
                 if not isinstance(group.get(name, getlink=True), (h5py.HardLink, h5py.SoftLink)):
-                    raise ImageError(f"{path} refers to another file, at {in_a_line(name)}; it is not read")
+                    raise ImageError(f"{path} refers to another file, at {one_line(name)}; it is not read")
                 part = group.get(name)
                 if part is None or (address := h5py.h5o.get_info(part.id).addr) in seen:
                     continue
@@ -146,19 +153,19 @@ def check_hdf5(path: Path):
                 elif isinstance(part, h5py.Dataset):
                     _check_dataset(path, part)
                     promised += (part.size or 0) * max(4, part.dtype.itemsize)
-    check_promise(path, promised)
+    check_decoded_size(path, promised)
 
 # %% ../../nbs/app/02_outputs.ipynb #e0cd0ca7
 def _check_dataset(path: Path, part):
     if part.external or part.is_virtual:
-        raise ImageError(f"{path} refers to another file, at {in_a_line(part.name)}; it is not read")
+        raise ImageError(f"{path} refers to another file, at {one_line(part.name)}; it is not read")
     settings = part.id.get_create_plist()
     filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
     if not filters <= HDF5_FILTERS:
         raise ImageError(
             f"{path} names filter {min(filters - HDF5_FILTERS)} of HDF5; read are gzip, szip, LZF and those beside them"
         )
-    check_promise(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
+    check_decoded_size(path, prod(part.chunks or (1,)) * part.dtype.itemsize)
 
 # %% ../../nbs/app/02_outputs.ipynb #68a1e3db
 @checked
@@ -170,7 +177,7 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
     path = Path(path)
     if path.suffix == ".h5ad":
         anndata = require("anndata", "anndata")
-        with reading(path):
+        with translate_read_errors(path):
             check_hdf5(regular_file(path))
             data = anndata.read_h5ad(path)
         codes = data.obs.reset_index(drop=True)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COMMON', 'SIZES', 'COLLAPSED', 'Rule', 'RULES', 'CASE', 'CHAPTER', 'epochs_for', 'run', 'regrets', 'regret_table',
-           'halves', 'line', 'fitted_line', 'judged', 'plot_depths', 'claims']
+           'split_cases', 'anchors_of_depths', 'fitted_line', 'holdout_regrets', 'plot_depths', 'claims']
 
 # %% ../../nbs/chapters/04_depth_rule/study.ipynb #d5fb95fb
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import ConfigError
-from ..core.style import PALETTE, shared_legend, styled
+from ..core.style import PALETTE, shared_legend, style_context
 from ..data.catalogue import CATALOGUE
 from ..data.splits import hold_out
 from ..evaluation.statistics import Interval, interval, paired
@@ -160,13 +160,13 @@ def regret_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 # %% ../../nbs/chapters/04_depth_rule/study.ipynb #4bb9202c
-def halves(depths: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_cases(depths: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     "Two halves of the cases, with each side and each set in both as evenly as possible."
     number = pd.factorize(depths.set)[0] + pd.factorize(depths.side, sort=True)[0]
     return depths[number % 2 == 0], depths[number % 2 == 1]
 
 # %% ../../nbs/chapters/04_depth_rule/study.ipynb #1da2c0d6
-def line(shallow: float, deep: float) -> tuple:
+def anchors_of_depths(shallow: float, deep: float) -> tuple:
     "Anchors of a line with given depths at the thesis' two sizes."
     return tuple((pixels, depth) for (pixels, _), depth in zip(THESIS_ANCHORS, (shallow, deep)))
 
@@ -177,19 +177,19 @@ def fitted_line(depths: pd.DataFrame, step: float = 0.5) -> tuple:
     """
     choices = [(a, b) for a in np.arange(1, 5 + step, step) for b in np.arange(a, 7 + step, step)]
     lost = (
-        regrets(depths, {f"{a},{b}": partial(interpolated_depth, anchors=line(a, b)) for a, b in choices})
+        regrets(depths, {f"{a},{b}": partial(interpolated_depth, anchors=anchors_of_depths(a, b)) for a, b in choices})
         .groupby("rule", sort=False)
         .percent.mean()
         .round(6)
     )
     near = {f"{a},{b}": abs(a - THESIS_ANCHORS[0][1]) + abs(b - THESIS_ANCHORS[1][1]) for a, b in choices}
     best = min(lost.index, key=lambda key: (lost[key], near[key]))
-    return line(*map(float, best.split(",")))
+    return anchors_of_depths(*map(float, best.split(",")))
 
 # %% ../../nbs/chapters/04_depth_rule/study.ipynb #6d973dc5
-def judged(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
+def holdout_regrets(depths: pd.DataFrame) -> tuple[tuple, pd.DataFrame]:
     "Anchors fitted on the first half of the cases, and the regret of all rules on the second."
-    first, second = halves(depths)
+    first, second = split_cases(depths)
     if second.empty:
         raise ConfigError("there is one case, and a fitted line needs at least two: give two sides, or two sets")
     anchors = fitted_line(first)
@@ -208,7 +208,7 @@ def plot_depths(depths: pd.DataFrame, anchors: tuple | None = None) -> Figure:
     cost = 100 * (cost / cost.groupby(CASE).transform("min") - 1)
     top = max(1.0, float(cost.quantile(0.9)))
     size = 3.6 * len(sets) + 1.2, 0.42 * len(tried) + 1.6
-    with styled(grid=False):
+    with style_context(grid=False):
         fig, axes = plt.subplots(1, len(sets), figsize=size, squeeze=False, sharey=True, layout="constrained")
         for axis, name in zip(axes[0], sets):
             grid = cost[name].unstack("side").reindex(index=tried, columns=sides)
@@ -295,7 +295,7 @@ def _regret_claims(found: pd.DataFrame) -> list[dict]:
 
 # %% ../../nbs/chapters/04_depth_rule/study.ipynb #35c95081
 def _fitted_claim(depths: pd.DataFrame) -> dict:
-    anchors, other_half = judged(depths)
+    anchors, other_half = holdout_regrets(depths)
     ends = f"{anchors[0][1]:g} blocks at 20×20, {anchors[1][1]:g} at 140×140"
     return claim_from_interval(
         f"A line fitted to one half of the cases ({ends}) loses less on the other half",

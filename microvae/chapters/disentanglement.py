@@ -12,7 +12,7 @@ import pandas as pd
 from ..core.errors import CollapseError
 from ..data.splits import hold_out
 from ..evaluation.disentanglement import SCORES, axis_table, disentanglement, rank_correlations, true_factors
-from ..evaluation.pictures import traversals, widest
+from ..evaluation.pictures import most_varying_dims, traversals
 from ..evaluation.reconstruction import embed
 from ..evaluation.statistics import interval, paired
 from ..study.chapter import Chapter, Setting, run_table
@@ -51,7 +51,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
     codes = {key: embed(run.network, held, precision="float32") for key, run in runs.items()}
     rows = [
         dict(name=label, objective=labels[label][0], weight=labels[label][1], seed=seed)
-        | _scored(run, codes[label, seed], truth, seed)
+        | _score_run(run, codes[label, seed], truth, seed)
         for (label, seed), run in runs.items()
     ]
     use = run_table(setting.trained)[["name", "seed", "active_units", "psnr"]]
@@ -64,7 +64,7 @@ def run(setting: Setting) -> tuple[dict, dict]:
         "related": rank_correlations(mine, truth).rename_axis("axis").reset_index(),
         "best": pd.DataFrame([dict(name=best)]),
     }
-    path = traversals(runs[best, setting.first].network, 9, 2.5, axes=widest(mine, 8))
+    path = traversals(runs[best, setting.first].network, 9, 2.5, axes=most_varying_dims(mine, 8))
     return tables, {"traversals": path.reshape(-1, *held.image_shape)}
 
 # %% ../../nbs/chapters/06_disentanglement/study.ipynb #bfddec2c
@@ -80,7 +80,7 @@ def configs_of(size: dict) -> dict[str, tuple[str, float, RunConfig]]:
     return found
 
 # %% ../../nbs/chapters/06_disentanglement/study.ipynb #d4f41579
-def _scored(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
+def _score_run(run: Model, codes: np.ndarray, truth: pd.DataFrame, seed: int) -> dict:
     "Losses of a network, and scores of disentanglement, which are 0 for a code that is constant."
     last = run.history.iloc[-1]
     try:

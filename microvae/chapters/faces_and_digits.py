@@ -75,10 +75,12 @@ def study_faces(setting: Setting) -> tuple[dict, dict]:
         {name: RunConfig(model=ModelConfig(name), training=training) for name in NETWORKS}, train, aside
     )
     outliers = None if normal.all() else cells[~normal]
-    return _detected(runs, test, outliers, aside, setting.first), _drawn(runs, test, outliers, setting.first)
+    return _detect_outliers(runs, test, outliers, aside, setting.first), _sample_pictures(
+        runs, test, outliers, setting.first
+    )
 
 # %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #c2a9546b
-def _detected(
+def _detect_outliers(
     runs: dict, test: CellImages, outliers: CellImages | None, aside: CellImages, first: int
 ) -> dict[str, pd.DataFrame]:
     "Errors of normal images and outliers, the threshold from other normal images, and detection at that threshold."
@@ -105,7 +107,7 @@ def _detected(
     }
 
 # %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #2f205c96
-def _drawn(runs: dict, test: CellImages, outliers: CellImages | None, first: int) -> dict[str, np.ndarray]:
+def _sample_pictures(runs: dict, test: CellImages, outliers: CellImages | None, first: int) -> dict[str, np.ndarray]:
     "A few images and their reconstructions; samples of the prior of each VAE, and lines between images."
     few = {"normal": test[:8]} | ({} if outliers is None else {"outlier": outliers[:8]})
     pictures = {kind: some.images[:] for kind, some in few.items()}

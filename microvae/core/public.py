@@ -31,7 +31,7 @@ PUBLIC = {
     "data.simulate": ["memory_b", "lung_fret", "phase_contrast"],
     "data.phantoms": ["laser_surfaces", "head_phantoms", "mucosa"],
     "data.segmentation": ["Segmentation", "segment_cells"],
-    "data.crops": ["crop_cells", "crop_boxes", "pooled"],
+    "data.crops": ["crop_cells", "crop_boxes", "concatenate_cells"],
     "data.plates": ["crop_fields"],
     "data.tracks": ["track_cells"],
     "data.patches": ["cut_patches", "write_parts"],
@@ -54,7 +54,7 @@ PUBLIC = {
     "evaluation.projection": ["project", "projections", "plot_projections"],
     "evaluation.denoising": ["denoise"],
     "evaluation.anomaly": ["anomaly_scores", "detection"],
-    "evaluation.statistics": ["interval", "paired", "against"],
+    "evaluation.statistics": ["interval", "paired", "compare_to_baseline"],
     "evaluation.disentanglement": [
         "true_factors",
         "disentanglement",

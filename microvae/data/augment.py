@@ -72,18 +72,18 @@ class Augmentation:
             raise ShapeError(f"images have shape {tuple(images.shape)}; they must be (number, channels, height, width)")
         draw = _Draw(images, generator)
         if self.flip:
-            images = _flipped(images, draw)
+            images = _flip(images, draw)
         if self.quarter_turns:
-            images = _quarter_turned(images, draw)
+            images = _quarter_turn(images, draw)
         if self.rotation or self.shift or self.crop < 1:
-            images = self._moved(images, draw)
+            images = self._move(images, draw)
         if self.contrast:
             mean = images.mean((1, 2, 3), keepdim=True)
             images = mean + (images - mean) * draw.uniform(1 - self.contrast, 1 + self.contrast)
         if self.brightness:
             images = images * draw.uniform(1 - self.brightness, 1 + self.brightness)
         if self.blur:
-            images = _blurred(images, draw.uniform(0, self.blur).flatten(), self.blur)
+            images = _blur(images, draw.uniform(0, self.blur).flatten(), self.blur)
         images = images.clamp(0, 1)
         if self.poisson_photons:
             images = draw.poisson(images * self.poisson_photons) / self.poisson_photons
@@ -91,7 +91,7 @@ class Augmentation:
             images = images + self.gaussian_noise * draw.normal(images.shape)
         return fourier_magnitude(images) if self.fourier_magnitude else images.clamp(0, 1)
 
-    def _moved(self, images: Tensor, draw: "_Draw") -> Tensor:
+    def _move(self, images: Tensor, draw: "_Draw") -> Tensor:
         "Rotation, shift and zoom in one interpolation; what comes in from outside is the mirrored edge."
         angle = draw.uniform(-self.rotation, self.rotation).flatten() * (math.pi / 180)
         zoom = draw.uniform(self.crop, 1).flatten()
@@ -146,13 +146,13 @@ class _Draw:
         return torch.poisson(means.to(self.device), own).to(means)
 
 # %% ../../nbs/data/16_augment.ipynb #84a1c152
-def _flipped(images: Tensor, draw: _Draw) -> Tensor:
+def _flip(images: Tensor, draw: _Draw) -> Tensor:
     for axis in (2, 3):
         images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
     return images
 
 # %% ../../nbs/data/16_augment.ipynb #ca10c9b2
-def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
+def _quarter_turn(images: Tensor, draw: _Draw) -> Tensor:
     if images.shape[2] != images.shape[3]:
         raise ShapeError(
             f"images are {images.shape[2]}×{images.shape[3]}; quarter turns need square ones, take rotation=180 instead"
@@ -164,7 +164,7 @@ def _quarter_turned(images: Tensor, draw: _Draw) -> Tensor:
     return turned
 
 # %% ../../nbs/data/16_augment.ipynb #294aac89
-def _blurred(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
+def _blur(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     "Each image with its own Gaussian: its rows, then its columns, as one grouped convolution."
     n, channels, height, width = images.shape
     reach = min(max(1, math.ceil(3 * largest)), height - 1, width - 1)

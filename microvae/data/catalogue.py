@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from ..core.arrays import packed_more
-from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, in_a_line, require, unknown_name
+from ..core.arrays import exceeds_when_decoded
+from ..core.errors import ConfigError, ImageError, MicroVAEError, checked, one_line, require, unknown_name
 from ..core.files import read_table, regular_file
 from ..core.geometry import rotated
 from .collection import CellImages
-from .crops import crop_boxes, crop_cells, pooled
+from .crops import concatenate_cells, crop_boxes, crop_cells
 from .fields import Field, list_fields
 from .images import load_images
 from .patches import cut_patches
@@ -72,7 +72,7 @@ def textures(size: int = 32, n: int = 400) -> CellImages:
                 pd.DataFrame({"texture": kind, "row": places[:, 0], "column": places[:, 1]}),
             )
         )
-    return pooled(parts, "textures")
+    return concatenate_cells(parts, "textures")
 
 # %% ../../nbs/data/20_catalogue.ipynb #acaba215
 def faces() -> CellImages:
@@ -109,7 +109,7 @@ def _fetched(name: str, fetch: Callable):
         return fetch()
     except Exception as error:
         raise ImageError(
-            f"{name} must be fetched once, and that did not work ({in_a_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()"
+            f"{name} must be fetched once, and that did not work ({one_line(error)}); connect to the network and try again, or take a set that needs none: see available_data()"
         ) from error
 
 # %% ../../nbs/data/20_catalogue.ipynb #5982cb7a
@@ -190,7 +190,7 @@ def _idx(folder: Path, name: str):
         try:
             if packed.exists():
                 content = regular_file(packed, MNIST_BYTES).read_bytes()
-                if packed_more("gzip", content, MNIST_BYTES):
+                if exceeds_when_decoded("gzip", content, MNIST_BYTES):
                     raise ImageError(f"{packed} would become more than {MNIST_BYTES:,} bytes; it is no file of MNIST")
                 plain = Path(place) / name
                 plain.write_bytes(gzip.decompress(content))
@@ -242,7 +242,7 @@ def _dsb2018(folder, kinds: tuple[str, ...], n: int | None, size: int, colour: b
         for row in rows.itertuples()
         if (part := _nuclei_of_field(folder / row.kind, row, size, colour)) is not None
     ]
-    cells = pooled(parts, name)
+    cells = concatenate_cells(parts, name)
     return cells if n is None else cells.sample(n)
 
 # %% ../../nbs/data/20_catalogue.ipynb #13f61e6b
@@ -699,7 +699,7 @@ def catalogue_table() -> pd.DataFrame:
     )
 
 # %% ../../nbs/data/20_catalogue.ipynb #5baaf546
-def _some(cells: CellImages, n: int | None, seed: int) -> CellImages:
+def _sample(cells: CellImages, n: int | None, seed: int) -> CellImages:
     "At most n cells at random; where that leaves some out, `about['taken_of']` is the number of all."
     if n is None:
         return cells
@@ -730,7 +730,7 @@ def load(
     if entry is None:
         if not any(c in str(data) for c in "/\\*.") and not Path(data).exists():
             raise unknown_name("data set", data, CATALOGUE)
-        return _some(load_images(data, size=size, table=table, on=on, part=part, **reading), n, seed)
+        return _sample(load_images(data, size=size, table=table, on=on, part=part, **reading), n, seed)
     if reading:
         raise ConfigError(
             f"{data} is a set by name, which has no reading options; {', '.join(reading)} can be given for image files"
@@ -755,7 +755,7 @@ def _by_name(
             )
         return entry.load(data_folder, n, **({} if size is None else {"size": size}))
     else:
-        cells = _some(
+        cells = _sample(
             entry.load(**({"folder": data_folder} if "folder" in signature(entry.load).parameters else {})), n, seed
         )
     return cells if size is None else cells.resized(size)

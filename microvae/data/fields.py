@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLATE_COLUMNS', 'Field', 'list_images',
-           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files', 'Listed',
-           'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows', 'with_plate_columns']
+           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
+           'ListedFiles', 'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows',
+           'with_plate_columns']
 
 # %% ../../nbs/data/08_fields.ipynb #4dab7f8d
 import os
@@ -29,7 +30,7 @@ from microvae.data.readers import (
     EXPORTED_BY,
     ImageFile,
     Site,
-    not_read,
+    explain_unread,
     open_image,
     reader_of,
     readers,
@@ -126,16 +127,16 @@ def _one_plane(part: np.ndarray, file: Path) -> np.ndarray:
     raise ShapeError(f"{file} has {len(part)} channels that differ; it must have 1")
 
 # %% ../../nbs/data/08_fields.ipynb #ee34523d
-def _in_any_case(pattern: str) -> tuple[str, str]:
+def _split_ending(pattern: str) -> tuple[str, str]:
     "A pattern without its ending, and the ending, which fits in any case; an ending has letters only."
     ending = pattern.rpartition(".")[2] if "." in pattern else ""
     return (pattern[: -len(ending)], ending) if ending.isalpha() else (pattern, "")
 
 # %% ../../nbs/data/08_fields.ipynb #38d42d8d
 @cache
-def _fitting(pattern: str) -> re.Pattern:
+def _pattern_regex(pattern: str) -> re.Pattern:
     "What fits a pattern; its groups are what stars, question marks and choices stand for."
-    stem, ending = _in_any_case(pattern)
+    stem, ending = _split_ending(pattern)
     words = []
     for part in re.split(r"(\*|\?|\[[^]]+\])", stem):
         inside = part[1:-1].replace("\\", r"\\")
@@ -153,10 +154,10 @@ def _place_of(pattern: Path) -> Path:
     return next(folder for folder in pattern.parents if folder.exists())
 
 # %% ../../nbs/data/08_fields.ipynb #63fc6dbf
-def _found_by(pattern: Path) -> list[Path]:
+def _glob(pattern: Path) -> list[Path]:
     "Paths that fit a pattern."
     folder = _place_of(pattern)
-    stem, ending = _in_any_case(pattern.relative_to(folder).as_posix())
+    stem, ending = _split_ending(pattern.relative_to(folder).as_posix())
     either = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in ending)
     return sorted(folder / name for name in glob(stem + either, root_dir=folder, recursive=True))
 
@@ -173,7 +174,7 @@ def list_images(source) -> list[Path]:
     elif Path(source).exists():
         found = [Path(source)]
     else:
-        found = _readable(_found_by(Path(source)))
+        found = _readable(_glob(Path(source)))
     found = [image for path in found for image in _images_of(path)]
     if not found:
         raise ImageError(
@@ -209,11 +210,11 @@ def _walk(folder: Path) -> list[Path]:
         found += [Path(place) / name for name in files]
         found += [Path(place) / n for n in folders if n.lower().endswith(".zarr") and not is_stored(Path(place) / n)]
         folders[:] = [n for n in folders if not n.lower().endswith(".zarr") and not n.startswith(".")]
-        folders[:] = [n for n in folders if _is_new(os.path.join(place, n), seen)]
+        folders[:] = [n for n in folders if _first_visit(os.path.join(place, n), seen)]
     return _readable(sorted(found))
 
 # %% ../../nbs/data/08_fields.ipynb #d5798653
-def _is_new(folder: str, seen: set[str]) -> bool:
+def _first_visit(folder: str, seen: set[str]) -> bool:
     "Whether a folder has not been seen; then it has. A link can lead back to where it lies."
     place = os.path.realpath(folder)
     if place in seen:
@@ -236,9 +237,9 @@ def _readable(paths: list[Path]) -> list[Path]:
         found += sorted(indices)[-1:] or readable  # two indices of one folder describe the same files
     others = [path for path in named if path not in readers and path.suffix.lower() in EXPORTED_BY]
     if others and not found:
-        raise ImageError(not_read(others[0]))
+        raise ImageError(explain_unread(others[0]))
     if others:
-        warnings.warn(f"{len(others)} files are left out, first: {not_read(others[0])}", stacklevel=6)
+        warnings.warn(f"{len(others)} files are left out, first: {explain_unread(others[0])}", stacklevel=6)
     return found
 
 # %% ../../nbs/data/08_fields.ipynb #732e87ca
@@ -273,11 +274,11 @@ def list_labels(
     folders = {f.parent for f in files} if root is None else {root}
     here = list(dict.fromkeys([*files, *(f for folder in sorted(folders) for f in list_objects(folder))]))
     below = {f: "/" + (f.relative_to(root) if root else f).as_posix() for f in here}
-    found = [f for f in here if _fitting(asked).fullmatch(f.name)]
-    found = found or [f for f in here if _fitting(f"*/{asked}").fullmatch(below[f])]
-    found = found or [f for f in here if _fitting(f"*/{asked}/*").fullmatch(below[f])]
+    found = [f for f in here if _pattern_regex(asked).fullmatch(f.name)]
+    found = found or [f for f in here if _pattern_regex(f"*/{asked}").fullmatch(below[f])]
+    found = found or [f for f in here if _pattern_regex(f"*/{asked}/*").fullmatch(below[f])]
     for place in [Path(asked)] if root is None else [Path(asked), root / asked]:
-        found = found or (list_images(place) if _leads_somewhere(place) else []) or list_objects(place)
+        found = found or (list_images(place) if _has_images(place) else []) or list_objects(place)
     if not found:
         raise ImageError(
             f"no file matches {labels!r}, the pattern of the labels: not by name and not by path among {len(files)} files, of which the first is {files[0]}, and it is no path from here{_label_folder(files, root)}"
@@ -285,7 +286,7 @@ def list_labels(
     return found
 
 # %% ../../nbs/data/08_fields.ipynb #4c3715a8
-def _leads_somewhere(place: Path) -> bool:
+def _has_images(place: Path) -> bool:
     "Whether a path or pattern names a readable file, or a folder with some."
     try:
         return bool(list_images(place))
@@ -431,7 +432,7 @@ def group_files(
     patterns = dict(channels) if isinstance(channels, dict) else {"image": "*"}
     fields = []
     unmatched: list[tuple[str, str]] = []
-    for first, group, mask in _joined(images, masks, patterns, labels, unmatched):
+    for first, group, mask in _join_files(images, masks, patterns, labels, unmatched):
         name = str(first.relative_to(base)) if base else first.name
         plate = str(Path(name).parent)
         alone = "" if root else first.parent.name
@@ -446,7 +447,7 @@ def group_files(
 
 # %% ../../nbs/data/08_fields.ipynb #864cc17c
 @dataclass
-class Listed:
+class ListedFiles:
     "What is known of the files of a source after their heads were read: which are parts of others."
 
     parts: set[Path] = dataclass_field(default_factory=set)  # files whose pixels belong to an image in another file
@@ -512,7 +513,7 @@ def list_fields(
     file, and `channels` does not join them.
     """
     fields = []
-    listed = Listed()
+    listed = ListedFiles()
     for whole in group_files(source, channels, z, level, axes, labels, unreadable):
         try:
             fields += listed.frames(whole, open_image(whole.files[0], axes, level))
@@ -524,7 +525,7 @@ def list_fields(
     return [field for field in fields if listed.own(field)]
 
 # %% ../../nbs/data/08_fields.ipynb #94f36fd0
-def _joined(
+def _join_files(
     rest: list[Path], masks: list[Path], patterns: dict[str, str], labels: str | None, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
     """Files joined to fields: the first channel's, those of all channels, and the labels'.
@@ -542,7 +543,7 @@ def _joined(
         return [(group[0], group, masks[0]) for group in groups.values()]
     keyed = {_stem(f.name, labels, f): f for f in masks}
     if not set(keyed) & set(groups):
-        return _paired(groups, masks, labels, unmatched)
+        return _pair_labels(groups, masks, labels, unmatched)
     for key, file in keyed.items():
         if key not in groups:
             unmatched.append(
@@ -559,7 +560,7 @@ def _joined(
 # %% ../../nbs/data/08_fields.ipynb #fd038fcb
 def _fits(name: str, pattern: str) -> bool:
     "Whether a pattern fits a file name, with its unique number or without."
-    return any(_fitting(pattern).fullmatch(text) for text in (name, without_unique(name)))
+    return any(_pattern_regex(pattern).fullmatch(text) for text in (name, without_unique(name)))
 
 # %% ../../nbs/data/08_fields.ipynb #2d6128af
 def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) -> dict[tuple, tuple[Path, ...]]:
@@ -591,11 +592,11 @@ def _by_channel(files: list[Path], patterns: dict[str, str], unmatched: list) ->
 # %% ../../nbs/data/08_fields.ipynb #0b840e0d
 def _stem(name: str, pattern: str, file: Path) -> tuple[str, str]:
     "What a file's name shares with its partners: what the stars, question marks and choices of the pattern stand for."
-    match = _fitting(pattern).fullmatch(name)
+    match = _pattern_regex(pattern).fullmatch(name)
     return (str(file.parent), "*".join(filter(None, match.groups())) if match else name)
 
 # %% ../../nbs/data/08_fields.ipynb #a2882c9a
-def _paired(
+def _pair_labels(
     groups: dict[tuple, tuple[Path, ...]], masks: list[Path], labels: str, unmatched: list
 ) -> list[tuple[Path, tuple[Path, ...], Path | None]]:
     "Fields joined to label images of the same names in other folders, or to the only one that was given."
@@ -635,7 +636,7 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
     def likeness(mask: Path) -> int:
         mine = image.resolve().parent.parts
         theirs = mask.resolve().parent.parts
-        return _alike(mine, theirs) + _alike(mine[::-1], theirs[::-1])
+        return _common_length(mine, theirs) + _common_length(mine[::-1], theirs[::-1])
 
     best = sorted(set(masks), key=likeness)[-2:]
     if not best or len(best) == 2 and likeness(best[0]) == likeness(best[1]):
@@ -643,7 +644,7 @@ def _nearest(image: Path, masks: list[Path]) -> Path | None:
     return best[-1]
 
 # %% ../../nbs/data/08_fields.ipynb #6cb1056b
-def _alike(first: tuple, second: tuple) -> int:
+def _common_length(first: tuple, second: tuple) -> int:
     "How many parts two tuples begin with that are the same."
     differing = (k for k, (a, b) in enumerate(zip(first, second)) if a != b)
     return next(differing, min(len(first), len(second)))
@@ -689,11 +690,11 @@ def sites_of_rows(table: pd.DataFrame) -> pd.DataFrame:
         return table.reindex(columns=list(PLATE_COLUMNS)).fillna("").astype(str)
     none = pd.Series("", index=table.index)
     names = pd.DataFrame({"file": table.get("file", none), "scene": table.get("scene", none)}).astype(str)
-    known = {pair: _of_either(*pair) for pair in names.drop_duplicates().itertuples(index=False, name=None)}
+    known = {pair: _site_of_row(*pair) for pair in names.drop_duplicates().itertuples(index=False, name=None)}
     return sites_table([known[pair] for pair in names.itertuples(index=False, name=None)])
 
 # %% ../../nbs/data/08_fields.ipynb #5d892936
-def _of_either(file: str, scene: str) -> Site:
+def _site_of_row(file: str, scene: str) -> Site:
     "The site that the name of a scene shows, or that of its file."
     site = site_of_name(file)
     return site if site.well or not scene else replace(site_of_name(scene), plate=site.plate)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ImageError
-from .readers import ImageFile, Pixels, VendorReader
+from .readers import ImageFile, LazyPixels, VendorReader
 
 # %% ../../nbs/data/22_format_lif.ipynb #42597b18
 def lif_axes(dimensions: tuple[str, ...]) -> str:
@@ -67,7 +67,7 @@ def _named(image, axes: str, letter: str) -> list[str]:
     return [name] if len(image.coords.get(name, ())) > 1 else []
 
 # %% ../../nbs/data/22_format_lif.ipynb #c3f7e072
-def _pixels(image, asarray: Callable, axes: str, tile: int | None) -> Pixels:
+def _pixels(image, asarray: Callable, axes: str, tile: int | None) -> LazyPixels:
     "The pixels of an image or a tile; those of a large one stay in the file until they are sliced."
     at = tuple(tile if letter == "M" else slice(None) for letter in axes)
     shape = tuple(length for letter, length in zip(axes, image.shape) if letter != "M")
@@ -78,7 +78,7 @@ def _pixels(image, asarray: Callable, axes: str, tile: int | None) -> Pixels:
     # colours may be stored backwards, and are turned in memory
     mapped = None if "S" in axes else partial(read, out="memmap")
     # other scenes need the file too, which is closed with the last of them
-    return Pixels(shape, image.dtype, read, int, mapped)
+    return LazyPixels(shape, image.dtype, read, int, mapped)
 
 # %% ../../nbs/data/22_format_lif.ipynb #a780b5f6
 class LifReader(VendorReader):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ImageError
-from .readers import ImageFile, Planes, Site, VendorReader, well_name
+from .readers import ImageFile, LazyPlanes, Site, VendorReader, well_name
 
 # %% ../../nbs/data/23_format_nd2.ipynb #2f72de74
 def _positions(file) -> list[str]:
@@ -29,7 +29,7 @@ def position_site(name: str) -> Site:
     return Site(well=well_name(found[1]), site=str(int(found[2] or 1))) if found else Site()
 
 # %% ../../nbs/data/23_format_nd2.ipynb #ec2eab07
-def _known(file) -> dict:
+def _metadata(file) -> dict:
     "Names of channels, largest value and pixel size, as far as they are stated."
     channels = file.metadata.channels or [] if hasattr(file.metadata, "channels") else []
     names = tuple(channel.channel.name for channel in channels)
@@ -72,11 +72,11 @@ def _scenes(path: Path, file) -> list[ImageFile]:
     return [
         ImageFile(
             path,
-            Planes(shape, file.dtype, reader(position)),
+            LazyPlanes(shape, file.dtype, reader(position)),
             "TCZYX" + "S" * len(colour),
             scene=name,
             site=position_site(name),
-            **_known(file),
+            **_metadata(file),
         )
         for position, name in enumerate(names)
     ]

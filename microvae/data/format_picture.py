@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..core.errors import ImageError
-from ..core.files import check_promise, unreadable
-from .readers import FileReader, ImageFile, Pixels
+from ..core.files import check_decoded_size, read_error
+from .readers import FileReader, ImageFile, LazyPixels
 
 # %% ../../nbs/data/06_format_picture.ipynb #r01
 def _decoders() -> dict[str, Any]:
@@ -93,15 +93,15 @@ class PictureReader(FileReader):
             mode = _mode(picture)
             one = np.asarray(Image.new(mode, (1, 1)))
             shape = (picture.height, picture.width, *one.shape[2:])
-            check_promise(path, prod(shape) * max(4, one.itemsize))
+            check_decoded_size(path, prod(shape) * max(4, one.itemsize))
         except SyntaxError as error:  # which is what Pillow raises for another format
             content.close()
-            raise unreadable(path, error) from error
+            raise read_error(path, error) from error
         except BaseException:
             content.close()
             raise
 
-        pixels = Pixels(shape, one.dtype, partial(_pixels, picture, mode, path), content.close)
+        pixels = LazyPixels(shape, one.dtype, partial(_pixels, picture, mode, path), content.close)
         return ImageFile(path, pixels, "YX" if len(shape) == 2 else "YXS")
 
 # %% ../../nbs/data/06_format_picture.ipynb #3042fb69

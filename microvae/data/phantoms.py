@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..core.errors import ConfigError, checked
 from .collection import CellImages
-from .simulate import check_count, expose, outline, random_stream, random_waves, smooth, soft_edge
+from .simulate import check_count, expose, random_stream, random_waves, smooth, soft_edge, wavy_outline
 
 # %% ../../nbs/data/19_phantoms.ipynb #6eef71d8
 #: Values of the settings: angle between the beams in degrees, polarisation of the first pulse, number of pulses, energy of the first pulse in µJ.
@@ -113,12 +113,12 @@ def _check_shares(shares: dict[str, float], known: dict[str, float], what: str, 
         raise ConfigError(f"shares are {shares}; none may be below 0, and at least one must be above")
 
 # %% ../../nbs/data/19_phantoms.ipynb #b99460ce
-def _drawn(shares: dict[str, float], rng) -> str:
+def _draw_kind(shares: dict[str, float], rng) -> str:
     "A kind at random, by the shares."
     return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
 
 # %% ../../nbs/data/19_phantoms.ipynb #f3cb25fc
-def _simulated(
+def _simulate(
     name: str, n: int, seed: int, stream: int, channels: tuple[str, ...], factors: Callable, image: Callable
 ) -> CellImages:
     "`n` images with their factors, each from random numbers of its own."
@@ -213,7 +213,7 @@ def _with_tumour(image: np.ndarray, row: dict, middle: tuple[float, float], size
     glioma = row["tumour"] == "glioma"
     scale = size / 128
     place = (middle[0] + row["tumour_row"], middle[1] + row["tumour_column"]), row["tumour_radius"], 0.4
-    distance, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 5, 0.10 if glioma else 0.03))
+    distance, _ = wavy_outline(size, *place, rng.uniform(0, pi), random_waves(rng, 5, 0.10 if glioma else 0.03))
     if glioma:
         image = image * (1 - 0.35 * soft_edge(distance - 0.5 * row["tumour_radius"], 6 * scale))
     mass = soft_edge(distance, 1.5 * scale)
@@ -226,7 +226,7 @@ def _head_factors(shares: dict[str, float], scale: float, rng) -> dict:
     view = ("above", "side")[rng.integers(2)]
     sizes = {"above": ((55, 2.5), (44, 2)), "side": ((48, 2), (54, 2))}[view]
     half = tuple(rng.normal(*size) * scale for size in sizes)
-    kind = _drawn(shares, rng)
+    kind = _draw_kind(shares, rng)
     return dict(
         view=view,
         tumour=kind,
@@ -261,7 +261,7 @@ def head_phantoms(
     shares = tumours or TUMOURS
     _check_shares(shares, TUMOURS, "tumour", size)
     factors = partial(_head_factors, shares, size / 128)
-    return _simulated("head_phantoms", n, seed, 7, ("MRI",), factors, partial(_head_image, size=size))
+    return _simulate("head_phantoms", n, seed, 7, ("MRI",), factors, partial(_head_image, size=size))
 
 # %% ../../nbs/data/19_phantoms.ipynb #2e6e857f
 def tumour_mask(cells: CellImages, wide: float = 1.0) -> np.ndarray:
@@ -306,7 +306,7 @@ def _relief(row: dict, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
     height = rings + 1.2 * scale * smooth(rng.standard_normal((size, size), dtype=np.float32), 3 * scale) * 3 * scale
     if row["place"] == "polyp":
         place = (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35
-        dome, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 4, 0.04))
+        dome, _ = wavy_outline(size, *place, rng.uniform(0, pi), random_waves(rng, 4, 0.04))
         height = height + 1.0 * np.sqrt(np.clip(-dome, 0, None) * row["polyp_radius"])
     return height, hole
 
@@ -326,14 +326,14 @@ def _mucosa_image(row: dict, rng, size: int) -> np.ndarray:
     colour = np.broadcast_to(tissue[:, None, None], (3, size, size)).copy()
     if row["place"] == "z-line":
         place = (row["lumen_y"], row["lumen_x"]), 0.3 * size, 0.3
-        border, _ = outline(size, *place, rng.uniform(0, pi), random_waves(rng, 7, 0.10))
+        border, _ = wavy_outline(size, *place, rng.uniform(0, pi), random_waves(rng, 7, 0.10))
         pale = np.array([0.95, 0.72, 0.64], np.float32)[:, None, None]
         outside = soft_edge(-border, 3 * scale)
         colour = colour * (1 - outside) + pale * outside
     blood = np.array([0.25, 0.6, 0.5], np.float32)[:, None, None]
     colour = colour * (1 - row["vessels"] * _vessels(size, int(row["vessel_count"]), rng) * blood)
     if row["place"] == "polyp":
-        dome, _ = outline(size, (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35, 0.0, np.zeros(0))
+        dome, _ = wavy_outline(size, (row["polyp_y"], row["polyp_x"]), row["polyp_radius"], 0.35, 0.0, np.zeros(0))
         on = soft_edge(dome, 4 * scale)
         red = np.array([0.92, 0.42, 0.36], np.float32)[:, None, None]
         grain = 0.1 * smooth(rng.standard_normal((size, size), dtype=np.float32), 1.0) * 3
@@ -352,7 +352,7 @@ def _mucosa_image(row: dict, rng, size: int) -> np.ndarray:
 # %% ../../nbs/data/19_phantoms.ipynb #b81fd7fe
 def _mucosa_factors(shares: dict[str, float], scale: float, rng) -> dict:
     "The true factors of one view."
-    place = _drawn(shares, rng)
+    place = _draw_kind(shares, rng)
     lumen = {"cecum": (9, 18), "pylorus": (5, 10), "z-line": (8, 15), "polyp": (7, 16)}[place]
     return dict(
         place=place,
@@ -390,4 +390,4 @@ def mucosa(
     shares = places or PLACES
     _check_shares(shares, PLACES, "place", size)
     factors = partial(_mucosa_factors, shares, size / 96)
-    return _simulated("mucosa", n, seed, 8, ("red", "green", "blue"), factors, partial(_mucosa_image, size=size))
+    return _simulate("mucosa", n, seed, 8, ("red", "green", "blue"), factors, partial(_mucosa_image, size=size))

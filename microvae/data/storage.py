@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEVELS', 'IN_MEMORY', 'Mark', 'About', 'to_levels', 'from_levels', 'nbytes', 'mark_of', 'unchanged', 'StoredImages',
-           'is_stored', 'numbered', 'writing', 'write_stored', 'describe_stored', 'read_stored']
+           'is_stored', 'numbered_tables', 'write_lock', 'write_stored', 'describe_stored', 'read_stored']
 
 # %% ../../nbs/data/00_storage.ipynb #c03
 from collections.abc import Callable, Iterator
@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core.arrays import OPENINGS, CheckedArray, open_checked, read_attributes, read_layout
+from ..core.arrays import MAX_ATTEMPTS, CheckedArray, open_checked, read_attributes, read_layout
 from ..core.errors import FileError, ImageError, MicroVAEError, ShapeError
 from microvae.core.files import (
-    exclusive,
-    followed,
-    not_written,
+    exclusive_lock,
+    read_error,
     read_table,
     replace_folder,
-    to_disk,
-    unreadable,
+    resolve_output,
+    sync_to_disk,
+    write_error,
     write_table,
 )
 
@@ -73,7 +73,7 @@ def unchanged(path, read: Callable[[Path], Any]):
     Raises `ImageError` if that happens repeatedly.
     """
     path = Path(path)
-    for _ in range(OPENINGS):
+    for _ in range(MAX_ATTEMPTS):
         before = mark_of(path)
         try:
             found = read(path)
@@ -136,7 +136,7 @@ class StoredImages:
             self._check_same()
             if isinstance(error, MicroVAEError):
                 raise
-            raise unreadable(self.array.folder, error) from error
+            raise read_error(self.array.folder, error) from error
         self._check_same()
         return found
 
@@ -216,17 +216,17 @@ def is_stored(path) -> bool:
         return False
 
 # %% ../../nbs/data/00_storage.ipynb #0f998623
-def numbered(folder: Path) -> dict[int, Path]:
+def numbered_tables(folder: Path) -> dict[int, Path]:
     "Complete tables of a folder by the number in their name, in order."
     return {int(path.stem): path for path in sorted(folder.glob("[0-9]*.parquet"))}
 
 # %% ../../nbs/data/00_storage.ipynb #9467d75d
-def writing(path: Path) -> AbstractContextManager[Path]:
+def write_lock(path: Path) -> AbstractContextManager[Path]:
     """A lock for one writer at a time that appends to a stored set, or replaces it.
 
     The file of the lock is inside the set.
     """
-    return exclusive(path / ".writer", f"writes to {path.name}", stays=True)
+    return exclusive_lock(path / ".writer", f"writes to {path.name}", stays=True)
 
 # %% ../../nbs/data/00_storage.ipynb #6eb727e1
 #: What is known of a set, or what becomes of what was known of the one that is appended to ({} where there is none).
@@ -239,13 +239,13 @@ def write_stored(path, images, table: pd.DataFrame, about: About, append: bool =
     A set appears when it is whole, and one that was appended to has all that is new, or nothing of it. One writer at a time appends, others
     wait. Raises `FileError` for a full disk or a set that is there already, `ShapeError` for images of another shape.
     """
-    path, place = Path(path), followed(path)
+    path, place = Path(path), resolve_output(path)
     while not place.exists():
         try:
             replace_folder(place, lambda part: _fill(part, images, table, about), replace=False)
         except FileError as error:
             if not place.exists():
-                raise not_written(path, error) from error
+                raise write_error(path, error) from error
         else:
             return path
     if not append:
@@ -253,10 +253,10 @@ def write_stored(path, images, table: pd.DataFrame, about: About, append: bool =
     if not is_stored(place):
         raise ImageError(f"{path} is not a set that to_zarr wrote, so nothing can be appended to it; give another name")
     try:
-        with writing(place):
+        with write_lock(place):
             _append(place, images, table, about)
     except (OSError, FileError) as error:
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error
     return path
 
 # %% ../../nbs/data/00_storage.ipynb #e3831095
@@ -279,7 +279,7 @@ def _append(path: Path, images, table: pd.DataFrame, about: About):
 
     if not is_stored(path):
         raise FileError(f"{path} was taken away while this waited to write to it")
-    known = about(_known(path)) if callable(about) else about
+    known = about(_stored_about(path)) if callable(about) else about
     read_layout(path / "images")  # before Zarr sees it
     group = _group(path, "a")
     array = zarr.open_array(str(path / "images"), mode="a")
@@ -292,7 +292,7 @@ def _append(path: Path, images, table: pd.DataFrame, about: About):
     began = time()
     # of a writer that died
     for left in [
-        *(part for first, part in numbered(path / "table").items() if first >= start),
+        *(part for first, part in numbered_tables(path / "table").items() if first >= start),
         *path.rglob("*.partial"),
         *(path / "table").glob(".*"),
     ]:
@@ -303,11 +303,11 @@ def _append(path: Path, images, table: pd.DataFrame, about: About):
     for low, high in zip(edges, edges[1:]):
         array[start + low : start + high] = to_levels(images[low:high])
     write_table(path / "table" / f"{start:09d}.parquet", table)
-    to_disk(path / "images", began - 2)  # before they count as written
+    sync_to_disk(path / "images", began - 2)  # before they count as written
     group.attrs["microvae"] = {"n": start + len(images), **known}
 
 # %% ../../nbs/data/00_storage.ipynb #a4848b69
-def _known(path: Path) -> dict:
+def _stored_about(path: Path) -> dict:
     "What is known of a set that holds images; nothing of one that is being made."
     return read_stored(path)[2] if _group(path, "r").attrs["microvae"]["n"] else {}
 
@@ -333,7 +333,7 @@ def _open_stored(path: Path) -> tuple[StoredImages, pd.DataFrame, dict]:
         about = dict(read_attributes(path)["microvae"])
         array = open_checked(path / "images")
         n = about.pop("n")
-        parts = [part for first, part in numbered(path / "table").items() if first < n]
+        parts = [part for first, part in numbered_tables(path / "table").items() if first < n]
         table = pd.concat([read_table(p) for p in parts], ignore_index=True)
     except MicroVAEError:
         raise

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FILE_COLUMNS', 'FILE_KEYS', 'WELL_COLUMNS', 'BARCODE_COLUMNS', 'FROM_TABLE', 'column_among', 'file_column',
-           'unrolled', 'beside', 'join_table']
+           'unroll_grid', 'add_columns', 'join_table']
 
 # %% ../../nbs/data/09_tables.ipynb #a96799e7
 import re
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ..core.errors import ConfigError, checked
-from ..core.files import numbers_and_words, read_table
+from ..core.files import find_number_and_word, read_table
 from .fields import PLATE_COLUMNS, sites_of_rows
 from .readers import well_name
 
@@ -76,7 +76,7 @@ BARCODE_COLUMNS = (
 )
 
 # %% ../../nbs/data/09_tables.ipynb #42c32b97
-def unrolled(table: pd.DataFrame, name: str = "value") -> pd.DataFrame:
+def unroll_grid(table: pd.DataFrame, name: str = "value") -> pd.DataFrame:
     """A grid as a row for each well, in columns `well` and what the grid's corner says, or `name`; other tables as they are.
 
     Wells without a value are left out. Example: a grid with rows A and B, columns 1 to 3 and "dose" in its corner
@@ -148,15 +148,15 @@ def _well_column(table: pd.DataFrame, other: pd.DataFrame, on: str | None) -> st
 FROM_TABLE = " (table)"
 
 # %% ../../nbs/data/09_tables.ipynb #0f741f86
-def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], source: str) -> pd.DataFrame:
+def add_columns(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], source: str) -> pd.DataFrame:
     """A table with a user's columns beside its own, row by row. Columns whose name is taken are kept under another, with
     a warning; `made` are names that will be taken later.
 
     Raises `ConfigError` where that other name is taken as well.
     """
     given = given.rename(columns=str)
-    same = [name for name in given if name in table and _says_the_same(table[name], given[name])]
-    table = table.drop(columns=[name for name in given if name in table and _says_nothing(table[name])])
+    same = [name for name in given if name in table and _is_equal(table[name], given[name])]
+    table = table.drop(columns=[name for name in given if name in table and _is_empty(table[name])])
     given = given.drop(columns=[name for name in same if name in table])
     taken = [name for name in given if name in table or name in made]
     renamed = {name: name + FROM_TABLE for name in taken}
@@ -171,12 +171,12 @@ def beside(table: pd.DataFrame, given: pd.DataFrame, made: tuple[str, ...], sour
     return pd.concat([table, given.rename(columns=renamed)], axis=1)
 
 # %% ../../nbs/data/09_tables.ipynb #cf768cf3
-def _says_nothing(column: pd.Series) -> bool:
+def _is_empty(column: pd.Series) -> bool:
     "Whether a column has no value in any row."
     return bool((column.isna() | (column.astype(str) == "")).all())
 
 # %% ../../nbs/data/09_tables.ipynb #05f23aa9
-def _says_the_same(first: pd.Series, second: pd.Series) -> bool:
+def _is_equal(first: pd.Series, second: pd.Series) -> bool:
     "Whether two columns have equal values, as they are written."
     return first.astype(str).tolist() == second.astype(str).tolist()
 
@@ -202,7 +202,7 @@ def join_table(
         raise ConfigError(
             f"{name} cannot be joined: these images have no file names, only {', '.join(map(str, table.columns))}; a table needs images that were read from files"
         )
-    other = unrolled(read_table(other).dropna(how="all"), Path(name).stem if Path(name).suffix else "value")
+    other = unroll_grid(read_table(other).dropna(how="all"), Path(name).stem if Path(name).suffix else "value")
     well = _well_column(table, other, on)
     if well is None:
         on = file_column(other, name, on)
@@ -229,9 +229,9 @@ def join_table(
         )
     rest = other.drop(columns=on).set_index(theirs).loc[mine].reset_index(drop=True)
     for column in rest:
-        if both := numbers_and_words(rest[column]):
+        if both := find_number_and_word(rest[column]):
             warnings.warn(
                 f"{name} has numbers and words in column {column!r}, such as {both[0]} and {both[1]}; all are kept as text",
                 stacklevel=3,
             )
-    return beside(table.reset_index(drop=True), rest, made, name)
+    return add_columns(table.reset_index(drop=True), rest, made, name)

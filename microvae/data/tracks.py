@@ -51,14 +51,14 @@ def link_positions(
                 f"search_range of {search_range} pixels is too large for cells that lie so close; take about half their distance"
             ) from error
         tracks = linked.particle.reindex(part.index).astype(int)
-        parents = _divided(part, tracks, search_range) if divisions else pd.Series(-1, index=part.index)
+        parents = _assign_parents(part, tracks, search_range) if divisions else pd.Series(-1, index=part.index)
         out.loc[part.index, "track"] = tracks + first
         out.loc[part.index, "parent"] = parents.where(parents < 0, parents + first)
         first += int(tracks.max()) + 1
     return out
 
 # %% ../../nbs/data/14_tracks.ipynb #d07825d8
-def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
+def _assign_parents(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     "The parent of each cell; `tracks` are renumbered in place where a division ends one."
     parents = {}
     following = int(tracks.max()) + 1
@@ -67,7 +67,7 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
         before = part[part.time == time - 1]
         known = set(tracks[part.time < time])
         for row in now[~tracks[now.index].isin(known)].itertuples():
-            mother = _mother(row, before, now, tracks, reach)
+            mother = _find_mother(row, before, now, tracks, reach)
             if mother is None:
                 continue
             # the sister that went on under the mother's number gets her own
@@ -79,7 +79,7 @@ def _divided(part: pd.DataFrame, tracks: pd.Series, reach: float) -> pd.Series:
     return tracks.map(lambda track: parents.get(track, -1))
 
 # %% ../../nbs/data/14_tracks.ipynb #d683711b
-def _mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
+def _find_mother(row, before: pd.DataFrame, now: pd.DataFrame, tracks: pd.Series, reach: float) -> int | None:
     """The track that a new cell has split from: its nearest neighbour a frame ago, if its track continues, and is larger than
     each daughter.
     """

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..core.errors import ConfigError, checked, unknown_name
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, style_context
 from ..data.collection import CellImages
-from .reconstruction import Pass, embed, passes, ready
+from .reconstruction import ReconstructedBatch, embed, inference_model, reconstructed_batches
 from ..models.autoencoders import Autoencoder
 from ..models.bottlenecks import kl_from_prior
 from ..models.losses import mask_weights, squared_error
@@ -26,8 +26,8 @@ from ..training.model import Model
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #7397bac7
-def _error(network: Autoencoder, found: Pass, mask_channel: int | None = None) -> Tensor:
+# %% ../../nbs/evaluation/06_anomaly.ipynb #864ea77f
+def _error(network: Autoencoder, found: ReconstructedBatch, mask_channel: int | None = None) -> Tensor:
     """Error of each image `(N,)`: squared, or what it costs in nats under the noise that the network has learned, whatever the brightness of a channel.
 
     Inside the mask only, where the network was trained inside it.
@@ -64,8 +64,8 @@ def anomaly_scores(
         return LedoitWolf().fit(embed(model, normal)).mahalanobis(embed(model, cells))
     mask_channel = model.config.objective.mask_channel if isinstance(model, Model) else None
     scores = []
-    with ready(model, "float64") as used, torch.inference_mode():
-        for found in passes(used, cells):
+    with inference_model(model, "float64") as used, torch.inference_mode():
+        for found in reconstructed_batches(used, cells):
             score = _error(used, found, mask_channel)
             if kind == "elbo" and used.probabilistic:
                 score = score + beta * kl_from_prior(found.mean, found.log_variance)
@@ -106,7 +106,7 @@ def plot_roc(curves: pd.DataFrame, by: str = "model") -> Figure:
     "Plot ROC curves, columns false_positive and true_positive, with a line for each value of a column."
     from sklearn.metrics import auc as area_below
 
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(4.4, 3.9))
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
             area = area_below(curve.false_positive, curve.true_positive)
@@ -129,7 +129,7 @@ def plot_scores(
     "Plot histograms of normal and anomalous scores, and the threshold."
     scores = np.asarray(scores)
     anomalous = np.asarray(anomalous, bool)
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(5.4, 3.0))
         edges = np.linspace(scores.min(), scores.max(), 30)
         for i, (name, some) in enumerate(zip(names, (scores[~anomalous], scores[anomalous]))):

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..core.errors import CollapseError, ConfigError, checked
 from ..core.geometry import resampled, rotated, rotation_matrices
-from ..core.style import PALETTE, draw_range, styled
+from ..core.style import PALETTE, draw_range, style_context
 from ..data.collection import CellImages
 from .reconstruction import embed
 from ..models.autoencoders import Autoencoder
@@ -94,7 +94,7 @@ def changed_cells(cells: CellImages, seed: int = 0) -> dict[str, CellImages]:
 # %% ../../nbs/evaluation/13_invariance.ipynb #03847150
 def plot_movement(movement: pd.DataFrame, by: str = "model") -> Figure:
     "Plot movement against the angle, with a line for each value of a column: mean over seeds and their range."
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(5.6, 3.4))
         for i, (name, part) in enumerate(movement.groupby(by, sort=False)):
             colour = PALETTE[i % len(PALETTE)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.errors import ShapeError, checked
 from ..data.collection import CellImages
-from .reconstruction import decoded, embed
+from .reconstruction import decode_codes, embed
 
 # %% ../../nbs/evaluation/01_latent.ipynb #09aa8fa2
 @checked
@@ -72,4 +72,4 @@ def interpolate(
     first, last = (embed(model, CellImages(images), precision="float32")[:, None] for images in (start, end))
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     path = first + share * (last - first)
-    return decoded(model, path.reshape(-1, model.latent_dim)).reshape(len(start), steps, *model.image_shape)
+    return decode_codes(model, path.reshape(-1, model.latent_dim)).reshape(len(start), steps, *model.image_shape)

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SHAPE', 'CLASSIFIERS', 'STRENGTHS', 'LABELLED', 'FEW_COLUMNS', 'NEIGHBOURS', 'pixels', 'object_mask',
            'shape_features', 'cell_measures', 'Predicted', 'classify', 'area_under_roc', 'area_interval', 'calibration',
-           'scored', 'balanced_accuracy', 'label_curve', 'classes_of', 'predict_number', 'plot_areas',
-           'plot_calibration', 'cluster_agreement', 'purity', 'cluster_scores', 'Judged', 'judge_features',
-           'recognised_cells']
+           'classification_scores', 'balanced_accuracy', 'label_curve', 'classes_of', 'predict_number', 'plot_areas',
+           'plot_calibration', 'cluster_agreement', 'purity', 'cluster_scores', 'FeaturePredictions',
+           'predict_from_features', 'recognised_cells']
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8ffde7de
 import warnings
@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import ConfigError, ShapeError, checked, unknown_name
-from ..core.style import PALETTE, shared_legend, styled
+from ..core.style import PALETTE, shared_legend, style_context
 from ..data.collection import CellImages
 from ..data.splits import strata
 from .statistics import Interval
@@ -198,7 +198,7 @@ def _parts(truth: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list
     return list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(truth)), truth, groups))
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #2da08b78
-def _few(train: np.ndarray, truth: np.ndarray, number: int, random: np.random.Generator) -> np.ndarray:
+def _sample_rows(train: np.ndarray, truth: np.ndarray, number: int, random: np.random.Generator) -> np.ndarray:
     "So many of the training rows at random, one of each class among them."
     mixed = random.permutation(train)
     _, first = np.unique(truth[mixed], return_index=True)
@@ -257,7 +257,7 @@ def classify(
     with threadpool_limits(1):  # tables of cells are small: threads would wait for one another
         for train, test in _parts(truth, groups, folds, seed):
             if labelled is not None:
-                train = _few(train, truth, labelled, random)
+                train = _sample_rows(train, truth, labelled, random)
             kept = None if components is None else min(components, features.shape[1], len(train) - 1)
             if classifier == "logistic regression" and strength is None:
                 model = _with_chosen_strength(truth[train], groups[train], kept, seed)
@@ -362,7 +362,9 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #cb1e1581032b452c9409d6c6813c49d1
-def scored(features, labels, groups=None, classifier: str = "logistic regression", **settings) -> dict[str, float]:
+def classification_scores(
+    features, labels, groups=None, classifier: str = "logistic regression", **settings
+) -> dict[str, float]:
     "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
     predicted = classify(features, labels, groups, classifier, **settings)
     area = area_interval(predicted)
@@ -444,7 +446,7 @@ def plot_areas(
     across = min(3, len(tasks))
     down = -(-len(tasks) // across)
     size = 3.6 * across + 0.6, 2.9 * down + 0.5
-    with styled():
+    with style_context():
         fig, axes = plt.subplots(down, across, figsize=size, squeeze=False, sharey=True, layout="constrained")
         for axis, task in zip(axes.ravel(), tasks):
             _draw_areas(axis, scores[scores.task == task], scores.features.unique(), kinds)
@@ -479,7 +481,7 @@ def plot_calibration(curves: pd.DataFrame, by: str = "features") -> Figure:
     """Plot predicted probability against observed frequency, with a line for each value of a column; the size of a point
     is its number of cells.
     """
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(4.3, 3.9))
         axis.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
         for i, (name, curve) in enumerate(curves.groupby(by, sort=False)):
@@ -551,7 +553,7 @@ FEW_COLUMNS = 64
 NEIGHBOURS = 15
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #c8c3762e
-class Judged(NamedTuple):
+class FeaturePredictions(NamedTuple):
     "What a table of features predicts."
 
     numbers: dict[
@@ -563,18 +565,18 @@ class Judged(NamedTuple):
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #b68bc8d6
 @checked
-def judge_features(
+def predict_from_features(
     features,  # (N, k)
     labels,  # (N,) classes, or a number, whose thirds are the classes
     groups=None,  # (N,) what must not be split
     number=None,  # (N,) a number to be predicted as well
     folds: int = 5,
-) -> Judged:
+) -> FeaturePredictions:
     """Balanced accuracy of logistic regression and of nearest neighbours on held-out cells, agreement of k-means with the classes,
     accuracy with few labels, and the correlation of a predicted number with the true one; higher is better for all.
 
     Raises `ConfigError` for labels that are missing or all the same, and for fewer cells or groups of a class than two folds need.
-    Example: `judge_features(codes, cells.table.cohort, cells.table.donor).numbers["accuracy"]`.
+    Example: `predict_from_features(codes, cells.table.cohort, cells.table.donor).numbers["accuracy"]`.
     """
     features = np.asarray(features, float)
     classes = classes_of(labels)
@@ -586,11 +588,11 @@ def judge_features(
     numbers |= {f"labelled_{k}": value for k, value in label_curve(features, classes, groups, folds=folds).items()}
     if number is not None:
         numbers["number_r"] = float(np.corrcoef(predict_number(features, number, groups, folds), number)[0, 1])
-    return Judged(numbers, linear.probability.argmax(1), linear.truth, linear.groups)
+    return FeaturePredictions(numbers, linear.probability.argmax(1), linear.truth, linear.groups)
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8afe72cc
 def recognised_cells(predicted: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "Cells recognised, and cells that there are, by group and class, each `(groups, classes)`: what `crossed` draws from."
+    "Cells recognised, and cells that there are, by group and class, each `(groups, classes)`: what `crossed_bootstrap` draws from."
     place = pd.factorize(groups)[0]
     shape = place.max() + 1, truth.max() + 1
     hits = np.zeros(shape)

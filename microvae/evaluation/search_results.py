@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ..core.errors import ConfigError, require
-from ..core.style import PALETTE, styled
+from ..core.style import PALETTE, style_context
 from ..training.search import Space, distribution
 
 # %% ../../nbs/evaluation/09_search_results.ipynb #3f15f01f
@@ -69,7 +69,10 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
         raise ConfigError(f"picture is {picture!r}, it must be one of {', '.join(kinds)}")
     draw, settings, size = kinds[picture]
     study = study_of(trials, space)
-    with warnings.catch_warnings(), styled(**{"figure.figsize": size, "font.size": 9, "figure.autolayout": False}):
+    with (
+        warnings.catch_warnings(),
+        style_context(**{"figure.figsize": size, "font.size": 9, "figure.autolayout": False}),
+    ):
         warnings.simplefilter("ignore")  # that these pictures may change
         axis = draw(study, **settings)
         figure = axis.figure
@@ -92,7 +95,7 @@ def plot_search(trials: pd.DataFrame, space: Space, picture: str, label: str = "
 def plot_top(curves: pd.DataFrame, trials: pd.DataFrame, top: int = 10, label: str = "held-out loss") -> Figure:
     """Plot the loss after each epoch of the best trials, columns number, epoch, value; pruned trials are grey."""
     done = trials[trials.state == "complete"].nsmallest(top, "value")
-    with styled():
+    with style_context():
         fig, axis = plt.subplots(figsize=(6.4, 3.5))
         for number in trials[trials.state == "pruned"].number:
             axis.plot(*_curve(curves, number), color="0.75", lw=0.9)

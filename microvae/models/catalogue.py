@@ -173,7 +173,7 @@ def initialised(model: Autoencoder, generator: torch.Generator) -> Autoencoder:
             layer.reset_parameters()
         elif isinstance(layer, Bottleneck):
             layer.initialise(generator)
-    model.fresh()
+    model.reset_statistics()
     return model
 
 # %% ../../nbs/models/05_catalogue.ipynb #03c642e4

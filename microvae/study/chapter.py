@@ -29,7 +29,7 @@ from ..evaluation.quality import MEASURES, quality
 from ..evaluation.reconstruction import reconstruct
 from ..models.catalogue import count_parameters
 from ..models.losses import LIKELIHOODS, own_likelihood
-from .results import Results, provenance, spread_over, taken_of, thinned
+from .results import Results, provenance, sample_groups, sampling_note, thin_history
 from ..training.config import ModelConfig, RunConfig, Training
 from ..training.model import Model, save_weights
 from ..training.sweep import grid, sweep, with_values
@@ -127,7 +127,7 @@ def histories(trained: list[tuple[str, Model, CellImages]]) -> pd.DataFrame:
         )
         for measure in ("psnr", "ssim"):
             part[measure] = h.get(f"validation_{measure}")
-        parts.append(thinned(part).assign(name=name, seed=run.config.training.seed))
+        parts.append(thin_history(part).assign(name=name, seed=run.config.training.seed))
     return pd.concat(parts, ignore_index=True)
 
 # %% ../../nbs/study/02_chapter.ipynb #6c798af6
@@ -152,7 +152,7 @@ class Setting:
     trained: list[tuple[str, Model, CellImages]] = field(default_factory=list)
     # models whose weights are kept with the results, by the name of their file
     kept_models: dict[str, Model] = field(default_factory=dict)
-    # sets of which only some images were taken, entries of `taken_of`
+    # sets of which only some images were taken, entries of `sampling_note`
     taken: list[dict] = field(default_factory=list)
 
     @cached_property
@@ -172,7 +172,7 @@ class Setting:
         number = self.size["cells"]
         asked = number if n is None else n
         cells = load(name, asked, side, seed, data_folder=self._folder(name), rendered=rendered)
-        self.taken += [part for part in taken_of(name, cells, asked, number) if part not in self.taken]
+        self.taken += [part for part in sampling_note(name, cells, asked, number) if part not in self.taken]
         return cells
 
     def _folder(self, name: str) -> str | None:
@@ -369,7 +369,7 @@ def compare_networks(
             run for config, run in runs.items() if (config.model.name, config.model.latent_dim) == (kept, smallest)
         )
         setting.kept_models[kept] = next(chosen)
-    shown = spread_over(held[:64], known[0] if known else None, 8)
+    shown = sample_groups(held[:64], known[0] if known else None, 8)
     rows = []
     history = []
     latents = []
@@ -379,7 +379,7 @@ def compare_networks(
         for run in (runs[config] for config in configs):
             key = _key(run, experiment)
             rows.append(run_row(run.config.model.name, run, held) | key | _final(run) | evaluate_run(run, held))
-            history.append(thinned(run.history).assign(weighted_kl=lambda h: h.kl * h.beta, **key))
+            history.append(thin_history(run.history).assign(weighted_kl=lambda h: h.kl * h.beta, **key))
             if key["seed"] == setting.first:
                 means, drawn = _stored(run)
                 latents.append(pd.concat([means, held.table[known].reset_index(drop=True)], axis=1).assign(**key))

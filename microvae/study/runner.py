@@ -19,10 +19,10 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from ..core.errors import ConfigError, MicroVAEError, require
-from ..core.files import beside, followed, read_json, replace_file, take_place, write_json
+from ..core.files import move_into_place, read_json, replace_file, resolve_output, temporary_path, write_json
 from ..core.progress import progress_bar
 from .chapter import THESIS, chapter_named, chapters
-from .tables import some_taken
+from .tables import sampled_sets
 
 # %% ../../nbs/study/04_runner.ipynb #de732523
 def digest(*files, **values) -> str:
@@ -191,7 +191,7 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
     # papermill writes after each cell, and may be killed while it does
     with (
         nullcontext() if engine else environment("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
-        beside(output) as part,
+        temporary_path(output) as part,
     ):
         try:
             papermill.execute_notebook(
@@ -214,7 +214,7 @@ def _run(notebook: Path, output: Path, parameters: dict, kernel: str, keep_going
             keep_error(part if part.exists() else notebook, part, error)
         finally:
             if part.exists():
-                take_place(part, output)
+                move_into_place(part, output)
 
 # %% ../../nbs/study/04_runner.ipynb #d4b4509b
 class NotebookError(MicroVAEError):
@@ -350,7 +350,7 @@ def run_chapter(
     check_parameters(source, values)
     made = home / "notebook.ipynb"
     for place in (made, Path(runs) / "run"):
-        followed(place)
+        resolve_output(place)
     stamp = home / "stamp.json"
     mark = digest(source, library_folder(), **values)
     if stamp.exists() and read_json(stamp).get("digest") == mark:
@@ -391,7 +391,7 @@ def run_chapters(
         if status is not None:
             status(f"{name}: {home / 'notebook.ipynb'}" + ("" if executed else " is up to date"))
             written = home / "results" / "provenance.json"
-            if written.exists() and (notice := some_taken(read_json(written))):
+            if written.exists() and (notice := sampled_sets(read_json(written))):
                 status(notice)
     if failed:
         raise NotebookError("; ".join(failed))

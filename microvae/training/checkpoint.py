@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..core.errors import ImageError, MicroVAEError
-from ..core.files import check_promise, parsed_json, read_json, regular_file, replace_file, unreadable
+from ..core.files import check_decoded_size, parse_json, read_error, read_json, regular_file, replace_file
 
 # %% ../../nbs/training/01_checkpoint.ipynb #c04
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = None) -> Path:
@@ -40,7 +40,7 @@ def _check_head(path: Path):
         length = int.from_bytes(file.read(8), "little")
     if length > HEAD:
         raise ImageError(f"{path} cannot be read as saved weights: its header has {length:,} bytes, it may be damaged")
-    check_promise(path, path.stat().st_size)
+    check_decoded_size(path, path.stat().st_size)
 
 # %% ../../nbs/training/01_checkpoint.ipynb #ca19c191
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -48,12 +48,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         _check_head(regular_file(path))
         with safe_open(path, "pt") as stored:
-            about = parsed_json(stored.metadata()["about"])
+            about = parse_json(stored.metadata()["about"])
             return {name: stored.get_tensor(name) for name in stored.keys()}, about
     except MicroVAEError:
         raise
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise read_error(path, error) from error
     except Exception as error:
         raise ImageError(
             f"{path} cannot be read as saved weights ({type(error).__name__}); it may be damaged, delete it to train anew"

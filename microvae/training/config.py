@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from torch import Generator
 
 from ..core.device import Precision
-from ..core.errors import ConfigError, check_fields, in_a_line
+from ..core.errors import ConfigError, check_fields, one_line
 from ..data.augment import Augmentation
 from ..models.autoencoders import Autoencoder
 from ..models.bottlenecks import bottleneck_class
@@ -41,7 +41,7 @@ class Settings:
     def require(self, name: str, good: bool, right: str):
         "Raise `ConfigError` for a field with an invalid value; `right` says what is valid."
         if not good:
-            raise ConfigError(f"{name} is {in_a_line(repr(getattr(self, name)))}, it must be {right}")
+            raise ConfigError(f"{name} is {one_line(repr(getattr(self, name)))}, it must be {right}")
 
     def whole(self, name: str, least: int):
         "Raise `ConfigError` for a field that is not a whole number of at least `least`."
@@ -266,7 +266,7 @@ class RunConfig(Settings):
             raise
         except Exception as error:
             raise ConfigError(
-                f"this is no run's config ({type(error).__name__}: {in_a_line(error)}); it must be what RunConfig.as_dict() gives"
+                f"this is no run's config ({type(error).__name__}: {one_line(error)}); it must be what RunConfig.as_dict() gives"
             ) from error
 
 # %% ../../nbs/training/00_config.ipynb #ee52ea51

@@ -24,7 +24,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from ..core.errors import ConfigError, FileError, ImageError, checked, in_a_line
+from ..core.errors import ConfigError, FileError, ImageError, checked, one_line
 from ..core.files import read_json, read_table, replace_file, write_json, write_table
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import count_parameters
@@ -136,7 +136,7 @@ def card_tree(path) -> dict:
         card = read_json(path)
     except ImageError as error:
         raise ConfigError(
-            f"{path} is no model card; it must be the JSON file that microvae wrote ({in_a_line(error)})"
+            f"{path} is no model card; it must be the JSON file that microvae wrote ({one_line(error)})"
         ) from error
     form = card.get("format")
     if type(form) is int and form > FORMAT:
@@ -156,9 +156,9 @@ def read_card(folder) -> Card | None:
         CARD.validate_python(card)
     except ValidationError as error:
         first = error.errors()[0]
-        place = in_a_line(".".join(map(str, first["loc"])))
+        place = one_line(".".join(map(str, first["loc"])))
         raise ConfigError(
-            f"{path} is no model card: {place}: {in_a_line(first['msg'])}; it must be the JSON file that microvae wrote"
+            f"{path} is no model card: {place}: {one_line(first['msg'])}; it must be the JSON file that microvae wrote"
         ) from error
     return cast(Card, card)  # the content of the file, because validation would convert every metric to a float
 
@@ -258,7 +258,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
         network = config.model.network(config.data.image_shape)
         network.load_state_dict(weights)
     except Exception as error:
-        raise ImageError(f"{path} holds no model of this library ({in_a_line(error)}); it may be damaged") from error
+        raise ImageError(f"{path} holds no model of this library ({one_line(error)}); it may be damaged") from error
     return network.eval(), config
 
 # %% ../../nbs/training/02_model.ipynb #bb47cd0e

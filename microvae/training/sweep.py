@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ..core.device import deterministic, resolve_device
-from ..core.errors import ConfigError, DeviceError, checked, kind_of
+from ..core.errors import ConfigError, DeviceError, checked, describe_value
 from ..core.files import replace_file, write_json
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
@@ -26,9 +26,18 @@ from ..data.collection import CellImages
 from .checkpoint import save_tensors
 from .config import RunConfig
 from .distributed import SharedArrays, share
-from .engine import Loop, begin, finish, fit, prepare, resident, with_validation, writing
+from microvae.training.engine import (
+    Loop,
+    finish,
+    fit,
+    load_to_device,
+    prepare,
+    run_lock,
+    start_or_resume,
+    with_validation,
+)
 from .model import Model, load_model
-from .stack import stackable, train_stacked
+from .stack import stacking_key, train_stacked
 
 # %% ../../nbs/training/09_sweep.ipynb #6ad28cbe
 def with_values(config: RunConfig, **values) -> RunConfig:
@@ -62,7 +71,9 @@ def grid(
     """
     for name, choices in values.items():
         if isinstance(choices, str) or not hasattr(choices, "__len__"):
-            raise ConfigError(f"{name} is {kind_of(choices)}; give a list of values to try, e.g. {name}=[{choices!r}]")
+            raise ConfigError(
+                f"{name} is {describe_value(choices)}; give a list of values to try, e.g. {name}=[{choices!r}]"
+            )
         if not len(choices):
             raise ConfigError(f"{name} has no values to try")
     bases = [config] if isinstance(config, RunConfig) else config
@@ -165,9 +176,9 @@ def sweep(
         if scheduler is not None:
             folders = _on_cluster(jobs, shared, scheduler, bar)
         elif parts is None and (stacked or stacked is None and not on_cpu):
-            folders = _in_stacks(jobs, shared, resolve_device(device), bar)
+            folders = _train_in_stacks(jobs, shared, resolve_device(device), bar)
         else:
-            folders = _separately(jobs, shared, workers or None if on_cpu else 0, bar)
+            folders = _train_separately(jobs, shared, workers or None if on_cpu else 0, bar)
         bar.close()
     return [load_model(folders[number]) for number in range(len(jobs))]
 
@@ -177,40 +188,40 @@ def one_thread():
     torch.set_num_threads(1)
 
 # %% ../../nbs/training/09_sweep.ipynb #c417bcf8
-def _lost(job: Job):
+def _raise_lost_run(job: Job):
     raise DeviceError(
         f"workers have died {ATTEMPTS} times while {job} was trained; memory may be short, try fewer workers"
     )
 
 # %% ../../nbs/training/09_sweep.ipynb #d15de1e0
-def _separately(jobs: list[Job], shared: Shared, workers: int | None, bar: "_Progress") -> dict[int, str]:
+def _train_separately(jobs: list[Job], shared: Shared, workers: int | None, bar: "_Progress") -> dict[int, str]:
     "Folders of runs that do not share their steps, by number; trained on the cores of this machine, or in this process."
     folders: dict[int, str] = {}
     show = lambda: bar.show(len(folders))
     for number, folder in map_jobs(
-        train_job, jobs, workers, shared=shared, setup=one_thread, lost=_lost, watch=show, ordered=False
+        train_job, jobs, workers, shared=shared, setup=one_thread, lost=_raise_lost_run, watch=show, ordered=False
     ):
         folders[number] = folder
         show()
     return folders
 
 # %% ../../nbs/training/09_sweep.ipynb #86e42eca
-def _in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar: "_Progress") -> dict[int, str]:
+def _train_in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar: "_Progress") -> dict[int, str]:
     "Folders of all runs by number, trained by this process, with runs stacked that can share their steps."
     cells, held = jobs[0].parts(*shared)
     configs = [prepare(job.config.model.name, cells, held, job.config) for job in jobs]
     homes = [Path(job.folder) / config.identity() for job, config in zip(jobs, configs)]
-    together = [job for job in jobs if not cells.stored and stackable(configs[job.number]) is not None]
+    together = [job for job in jobs if not cells.stored and stacking_key(configs[job.number]) is not None]
     with ExitStack() as locks:
         for home in sorted({homes[job.number] for job in together}):
-            locks.enter_context(writing(home))
+            locks.enter_context(run_lock(home))
         runs = _StackedRuns(jobs, homes, held, bar)
         for job in together:
             if not (homes[job.number] / "model.safetensors").exists():
-                runs.add(job.number, begin(None, cells, configs[job.number], homes[job.number], device)[0])
+                runs.add(job.number, start_or_resume(None, cells, configs[job.number], homes[job.number], device)[0])
         if runs.numbers:
-            images = resident(cells, device)
-            evaluated = None if held is None else resident(held.in_memory(), device)
+            images = load_to_device(cells, device)
+            evaluated = None if held is None else load_to_device(held.in_memory(), device)
             with deterministic():
                 train_stacked(runs.loops, images, evaluated, runs.after_epoch)
     for job in jobs:
@@ -284,7 +295,7 @@ def _on_cluster(jobs: list[Job], shared: Shared, scheduler: str, bar: "_Progress
     left = [job for job in jobs if job.number not in folders]
     show = lambda: bar.show(len(folders))
     for place, (name, files) in map_jobs(
-        train_elsewhere, left, scheduler=scheduler, shared=shared, lost=_lost, watch=show, ordered=False
+        train_elsewhere, left, scheduler=scheduler, shared=shared, lost=_raise_lost_run, watch=show, ordered=False
     ):
         home = Path(left[place].folder) / name
         for file in sorted(

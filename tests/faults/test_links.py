@@ -11,7 +11,7 @@ import pytest
 from harness import contents
 
 import microvae as mv
-from microvae.core.files import free, write_json, write_pictures, write_table
+from microvae.core.files import check_replaceable, write_json, write_pictures, write_table
 from microvae.core.style import write_figure
 from microvae.study.runner import run_chapter
 
@@ -130,7 +130,7 @@ def test_pipes_and_devices_are_not_replaced(tmp_path):
         if name == "null.json":
             (tmp_path / name).symlink_to(os.devnull)
         with pytest.raises(mv.FileError, match="neither a file nor a folder"):
-            free(tmp_path / name, overwrite=True)
+            check_replaceable(tmp_path / name, overwrite=True)
         with pytest.raises(mv.FileError, match="neither a file nor a folder"):
             write_json(tmp_path / name, {})
 

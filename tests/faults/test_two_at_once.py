@@ -15,7 +15,7 @@ import pytest
 from harness import context, run, so_many, unfinished
 
 import microvae as mv
-from microvae.core.files import exclusive, take_place
+from microvae.core.files import exclusive_lock, move_into_place
 from microvae.data.storage import read_stored, write_stored
 
 BLOCKS = so_many(40, 4)
@@ -41,14 +41,14 @@ def replace(place: Path, values: range):
         part = place.with_name(f"next{value}.zarr")
         images = np.full((40, 1, 16, 16), value / 1000, np.float32)
         write_stored(part, images, pd.DataFrame({"value": [value / 1000] * 40}), cells_of(0)._meta())
-        take_place(part, place)
+        move_into_place(part, place)
         shutil.rmtree(part)
 
 
 def count(counter: Path, times: int):
     "Read, wait and write: the number is right only where nobody else does so meanwhile."
     for _ in range(times):
-        with exclusive(counter.with_name(".lock"), "counts"):
+        with exclusive_lock(counter.with_name(".lock"), "counts"):
             found = int(counter.read_text())
             time.sleep(0.001)
             counter.write_text(str(found + 1))
@@ -56,7 +56,7 @@ def count(counter: Path, times: int):
 
 def end_while_locked(lock: Path):
     "End like a process that is killed, without releasing what is held."
-    with exclusive(lock, "ends"):
+    with exclusive_lock(lock, "ends"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -136,7 +136,7 @@ def test_a_writer_that_is_killed_blocks_nobody(tmp_path):
     assert len(cells) == 14
     assert mixed(cells) == 0
     ended(started(end_while_locked, tmp_path / ".lock"))
-    with exclusive(tmp_path / ".lock", "works"):
+    with exclusive_lock(tmp_path / ".lock", "works"):
         pass
     assert not (tmp_path / ".lock").exists()
 

@@ -574,3 +574,48 @@ def test_the_output_of_a_pattern_has_no_star_and_replaces_nothing(tmp_path):
         "plate_cells.png",
         "plate_quality.png",
     ]
+
+
+# 6: stacks that are larger than memory
+
+
+STACK = """
+import resource, sys
+import numpy as np
+import microvae as mv
+from microvae.data.fields import list_fields
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+fields = list_fields(sys.argv[1], axes="TYX")
+cells = mv.crop_cells(fields[0], 32, sys.argv[2])
+before = peak()
+brightest = [int(field.read().max()) for field in fields[::6]]
+print(len(fields), len(cells), brightest[0], brightest[-1], sum(brightest), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files and the module resource")
+@pytest.mark.parametrize("ending", ["npy", "tif"])
+def test_a_stack_of_two_gigabytes_is_read_by_frames_in_flat_memory(tmp_path, ending):
+    "44 of its 260 frames, 370 MB, are read in the memory of a few; most of the file is a hole."
+    path = tmp_path / f"a.{ending}"
+    shape = (260, 2048, 2048)
+    if ending == "npy":
+        stack = np.lib.format.open_memmap(path, "w+", np.uint16, shape)
+    else:
+        settings = dict(bigtiff=True, metadata={"axes": "TYX"}, photometric="minisblack")
+        stack = tifffile.memmap(path, shape=shape, dtype=np.uint16, **settings)
+    for frame, value in ((0, 3000), (6, 700), (258, 1000)):
+        stack[frame] = noise(2048, 2048, top=value)
+        stack[frame, 0, 0] = value
+    stack.flush()
+    del stack
+    assert path.stat().st_size > 2e9
+    labels = np.zeros(shape[1:], np.uint8)
+    labels[100:120, 100:120] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    command = [sys.executable, "-W", "ignore", "-c", STACK, path, tmp_path / "labels.tif"]
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-2000:]
+    *read, grown = map(int, made.stdout.split())
+    assert read == [260, 1, 3000, 1000, 4700]
+    assert grown < 100

@@ -3,11 +3,13 @@
 import json
 from zipfile import ZipFile
 
+import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 import torch
+from PIL import Image
 from test_newcomers import done, refused
 from torch.distributions import Normal
 
@@ -181,6 +183,40 @@ def test_masks_at_the_command_line(images, tmp_path):
     cells = mv.load_images(tmp_path / "images.zarr")
     assert cells.channels == ("channel 1", "mask")
     assert cells.table.object.tolist() == list(BOXES) * 2
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif"])
+def test_labels_with_a_palette_are_its_numbers(images, ending):
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint8)
+    colours[:, 3] = colours[:, 1]  # two labels of one colour
+    (images.parent / "labels").mkdir()
+    for file in ("one", "two"):
+        path = images.parent / "labels" / f"{file}.{ending}"
+        if ending == "tif":
+            table = colours.astype(np.uint16) * 257
+            tifffile.imwrite(path, label_image().astype(np.uint8), photometric="palette", colormap=table)
+        else:
+            picture = Image.fromarray(label_image().astype(np.uint8), "P")
+            picture.putpalette(colours.T.tobytes())
+            picture.save(path)
+    cells = mv.crop_fields(images, 24, labels=str(images.parent / "labels"), workers=1, progress=False)
+    assert cells.table.label.tolist() == [1, 2, 3] * 2
+    np.testing.assert_array_equal(mv.open_image(path).read(), colours[:, label_image()])
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_labels_in_colours_are_refused_and_in_grey_are_read(images, ending):
+    folder = images.parent / "labels"
+    folder.mkdir()
+    for file in ("one", "two"):
+        grey = np.stack([label_image().astype(np.uint8)] * 3, -1)
+        imageio.imwrite(folder / f"{file}.{ending}", grey)
+    cells = mv.crop_fields(images, 24, labels=str(folder), workers=1, progress=False)
+    assert cells.table.label.tolist() == [1, 2, 3] * 2
+    for file in ("one", "two"):
+        imageio.imwrite(folder / f"{file}.{ending}", grey * np.array([1, 7, 50], np.uint8))
+    with pytest.raises(mv.MicroVAEError, match="is a colour picture, and labels are one whole number a pixel"):
+        mv.crop_fields(images, 24, labels=str(folder), workers=1, progress=False)
 
 
 def masked_cells(channels=("DNA", "actin", "mask")):

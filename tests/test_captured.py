@@ -18,6 +18,7 @@ from microvae.training.step import CAPTURES, Batch, CapturedGradient, Step
 
 CELLS = mv.lung_fret(44)
 LARGE = mv.CellImages(np.random.default_rng(0).random((11, 1, 32, 32), dtype=np.float32))
+MASKED = mv.CellImages(np.concatenate([CELLS.images, (CELLS.images[:, :1] > 0.3).astype(np.float32)], 1))
 RGB = mv.CellImages(np.random.default_rng(1).random((11, 3, 17, 23), dtype=np.float32))
 
 
@@ -42,6 +43,7 @@ RUNS = {
     "pose-normalised": (CELLS, config("thesis", changes={"pose_normalised": True})),
     "bfloat16": (CELLS, config(precision="bfloat16")),
     "bce": (CELLS, config(objective=dict(likelihood="bce"))),
+    "inside masks": (MASKED, config(objective=dict(mask_channel=MASKED.image_shape[0] - 1))),
     "free bits": (CELLS, config(latent_dim=4, objective=dict(free_bits=0.5))),
     "total correlation": (CELLS, config(latent_dim=4, objective=dict(total_correlation=6.0))),
     "capacity": (CELLS, config(latent_dim=4, objective=dict(capacity=5.0))),

@@ -321,8 +321,37 @@ def test_axes_that_a_file_leaves_open_are_told(tmp_path, name, shape, axes, read
         tifffile.imwrite(tmp_path / name, pixels, photometric="minisblack")
     _, told = heard(lambda: mv.load_images(tmp_path / name))
     assert f"is read as {read} of 16×20" in told[0]
-    assert "--axes" in told[0]
+    assert f"{axes.replace('C', 'Z') if 'C' in axes else 'ZYX'}" in told[0]
+    assert "slices of a z-stack" in told[0]
     assert heard(lambda: mv.load_images(tmp_path / name, axes=axes))[1] == []
+
+
+def test_a_stack_is_read_by_the_option_that_the_notice_gives(tmp_path):
+    pixels = noise(4, 16, 20)
+    np.save(tmp_path / "a.npy", pixels)
+    _, told = heard(lambda: mv.load_images(tmp_path / "a.npy"))
+    option = re.search(r"--axes (\w+) \(axes='\w+'\) for 4 slices of a z-stack", told[0])[1]
+    cells = mv.load_images(tmp_path / "a.npy", axes=option, maximum=4000)
+    np.testing.assert_allclose(cells.images[0, 0], pixels.max(0) / 4000, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [2, 9])
+@pytest.mark.parametrize("count", [2, 5, 6, 30, 200])
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+def test_slices_are_not_read_as_channels(tmp_path, name, first, count):
+    "Of an axis that nobody names up to five planes are channels; more are asked about."
+    pixels = noise(first, count, 16, 20)
+    if name == "a.npy":
+        np.save(tmp_path / name, pixels)
+    else:
+        tifffile.imwrite(tmp_path / name, pixels, photometric="minisblack")
+    if count <= 5:
+        assert heard(lambda: mv.load_images(tmp_path / name))[0].image_shape == (count, 16, 20)
+        return
+    sentence = refused(lambda: mv.load_images(tmp_path / name))
+    assert f"{count} slices of a z-stack; give --axes TZYX" in sentence
+    assert len(mv.load_images(tmp_path / name, axes="TZYX")) == first
+    assert mv.load_images(tmp_path / name, axes="TCYX").image_shape == (count, 16, 20)
 
 
 @pytest.mark.parametrize("shape, option", [((64, 64, 7), "YXC"), ((64, 48, 12), "YXC"), ((3, 64, 64, 6), "TYXC")])
@@ -473,7 +502,8 @@ def test_file_names_are_matched_as_text(tmp_path, kind):
     for name in names:
         tifffile.imwrite(tmp_path / f"{name}.tif", noise(16, 20))
     table = pd.DataFrame({"file": names[::-1], "dose": ["DMSO", 1, 2.5]})
-    cells = mv.load_images(tmp_path, table=written(tmp_path / "t.xlsx", table))
+    cells, told = heard(lambda: mv.load_images(tmp_path, table=written(tmp_path / "t.xlsx", table)))
+    assert "numbers and words in column 'dose', such as 2.5 and DMSO; all are kept as text" in told[0]
     assert cells.table.dose.tolist() == ["2.5", "1", "DMSO"]
     assert mv.load_images(cells.to_zarr(tmp_path / "cells.zarr")).table.dose.tolist() == ["2.5", "1", "DMSO"]
 
@@ -544,3 +574,48 @@ def test_the_output_of_a_pattern_has_no_star_and_replaces_nothing(tmp_path):
         "plate_cells.png",
         "plate_quality.png",
     ]
+
+
+# 6: stacks that are larger than memory
+
+
+STACK = """
+import resource, sys
+import numpy as np
+import microvae as mv
+from microvae.data.fields import list_fields
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+fields = list_fields(sys.argv[1], axes="TYX")
+cells = mv.crop_cells(fields[0], 32, sys.argv[2])
+before = peak()
+brightest = [int(field.read().max()) for field in fields[::6]]
+print(len(fields), len(cells), brightest[0], brightest[-1], sum(brightest), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files and the module resource")
+@pytest.mark.parametrize("ending", ["npy", "tif"])
+def test_a_stack_of_two_gigabytes_is_read_by_frames_in_flat_memory(tmp_path, ending):
+    "44 of its 260 frames, 370 MB, are read in the memory of a few; most of the file is a hole."
+    path = tmp_path / f"a.{ending}"
+    shape = (260, 2048, 2048)
+    if ending == "npy":
+        stack = np.lib.format.open_memmap(path, "w+", np.uint16, shape)
+    else:
+        settings = dict(bigtiff=True, metadata={"axes": "TYX"}, photometric="minisblack")
+        stack = tifffile.memmap(path, shape=shape, dtype=np.uint16, **settings)
+    for frame, value in ((0, 3000), (6, 700), (258, 1000)):
+        stack[frame] = noise(2048, 2048, top=value)
+        stack[frame, 0, 0] = value
+    stack.flush()
+    del stack
+    assert path.stat().st_size > 2e9
+    labels = np.zeros(shape[1:], np.uint8)
+    labels[100:120, 100:120] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    command = [sys.executable, "-W", "ignore", "-c", STACK, path, tmp_path / "labels.tif"]
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-2000:]
+    *read, grown = map(int, made.stdout.split())
+    assert read == [260, 1, 3000, 1000, 4700]
+    assert grown < 100

@@ -48,7 +48,8 @@ def test_gradients(name, call, shapes):
 
 @pytest.mark.numerics
 @pytest.mark.parametrize(
-    "settings_of", [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}]
+    "settings_of",
+    [{}, {"likelihood": "bce"}, {"free_bits": 0.2}, {"total_correlation": 3.0}, {"capacity": 2.0}, {"mask_channel": 0}],
 )
 def test_gradients_of_the_whole_objective(settings_of):
     "Through encoder, sampling and decoder of a small network, to every weight and to the image."

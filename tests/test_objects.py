@@ -3,13 +3,18 @@
 import json
 from zipfile import ZipFile
 
+import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
+from PIL import Image
 from test_newcomers import done, refused
+from torch.distributions import Normal
 
 import microvae as mv
+from microvae.training.config import ModelConfig
 
 SIDE = 64
 # left, top, right and bottom of three cells, in corners of pixels
@@ -178,6 +183,115 @@ def test_masks_at_the_command_line(images, tmp_path):
     cells = mv.load_images(tmp_path / "images.zarr")
     assert cells.channels == ("channel 1", "mask")
     assert cells.table.object.tolist() == list(BOXES) * 2
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif"])
+def test_labels_with_a_palette_are_its_numbers(images, ending):
+    colours = np.random.default_rng(0).integers(0, 256, (3, 256)).astype(np.uint8)
+    colours[:, 3] = colours[:, 1]  # two labels of one colour
+    (images.parent / "labels").mkdir()
+    for file in ("one", "two"):
+        path = images.parent / "labels" / f"{file}.{ending}"
+        if ending == "tif":
+            table = colours.astype(np.uint16) * 257
+            tifffile.imwrite(path, label_image().astype(np.uint8), photometric="palette", colormap=table)
+        else:
+            picture = Image.fromarray(label_image().astype(np.uint8), "P")
+            picture.putpalette(colours.T.tobytes())
+            picture.save(path)
+    cells = mv.crop_fields(images, 24, labels=str(images.parent / "labels"), workers=1, progress=False)
+    assert cells.table.label.tolist() == [1, 2, 3] * 2
+    np.testing.assert_array_equal(mv.open_image(path).read(), colours[:, label_image()])
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_labels_in_colours_are_refused_and_in_grey_are_read(images, ending):
+    folder = images.parent / "labels"
+    folder.mkdir()
+    for file in ("one", "two"):
+        grey = np.stack([label_image().astype(np.uint8)] * 3, -1)
+        imageio.imwrite(folder / f"{file}.{ending}", grey)
+    cells = mv.crop_fields(images, 24, labels=str(folder), workers=1, progress=False)
+    assert cells.table.label.tolist() == [1, 2, 3] * 2
+    for file in ("one", "two"):
+        imageio.imwrite(folder / f"{file}.{ending}", grey * np.array([1, 7, 50], np.uint8))
+    with pytest.raises(mv.MicroVAEError, match="is a colour picture, and labels are one whole number a pixel"):
+        mv.crop_fields(images, 24, labels=str(folder), workers=1, progress=False)
+
+
+def masked_cells(channels=("DNA", "actin", "mask")):
+    "Ellipses of two channels in noise, and their masks, as `crop --mask add` keeps them."
+    random = np.random.default_rng(0)
+    images = random.random((24, 3, 24, 24), np.float32)
+    rows, columns = np.mgrid[-12:12, -12:12]
+    for image in images:
+        across, along = random.uniform(3, 9, 2)
+        image[2] = (rows / across) ** 2 + (columns / along) ** 2 < 1
+    return mv.CellImages(images, channels=channels)
+
+
+@pytest.mark.parametrize("name", ["thesis", "adaptable"])
+def test_the_error_outside_a_mask_is_not_counted(name):
+    "The recorded loss is that of pixels in the mask, and of the mask; with `adaptable` in the canonical pose."
+    cells = masked_cells()
+    objective = mv.Objective(mask_channel="mask")
+    training = mv.Training(epochs=1, learning_rate=1e-30, precision="float32")
+    config = mv.RunConfig(model=ModelConfig(name, 4, "deterministic"), objective=objective, training=training)
+    model = mv.fit(None, cells, config, validation=cells, device="cpu", progress=False)
+    assert model.config.objective.mask_channel == 2
+    images = torch.from_numpy(cells.images)
+    network = model.network.eval()
+    with torch.no_grad():
+        output = network(images)
+        target = network.target(images)
+    noise = Normal(output.reconstruction, torch.ones(3, 1, 1) if output.scale is None else output.scale[:, None, None])
+    error = (output.reconstruction - target) ** 2 if output.scale is None else -noise.log_prob(target)
+    inside = (target[:, 2:] >= 0.5).expand(-1, 2, -1, -1)
+    expected = error[:, 2].sum() + error[:, :2][inside].sum()
+    assert float(model.history.validation_reconstruction[0]) == pytest.approx(float(expected) / len(images), rel=1e-4)
+
+
+def test_outliers_inside_masks_do_not_depend_on_what_is_outside():
+    cells = masked_cells()
+    training = mv.Training(epochs=1, precision="float32")
+    config = mv.RunConfig(model=ModelConfig("thesis", 2), objective=mv.Objective(mask_channel=2), training=training)
+    model = mv.fit(None, cells, config, device="cpu", progress=False)
+    found = mv.reconstruct(model, cells)["reconstruction"]
+    error = (found - cells.images) ** 2
+    expected = error[:, 2].sum((1, 2)) + (error[:, :2] * cells.images[:, 2:]).sum((1, 2, 3))
+    np.testing.assert_allclose(mv.anomaly_scores(model, cells), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "channels, named, sentence",
+    [
+        (("DNA", "actin", "ER"), "mask", "has no channel 'mask' with a mask, only DNA, actin, ER"),
+        (("DNA", "actin", "mask"), 3, "has no channel 3 with a mask"),
+        (("DNA", "actin", "mask"), "DNA", "channel 'DNA' of cells is no mask"),
+    ],
+)
+def test_a_channel_that_is_no_mask_is_refused(channels, named, sentence):
+    config = mv.RunConfig(objective=mv.Objective(mask_channel=named))
+    with pytest.raises(mv.MicroVAEError, match=sentence):
+        mv.fit("thesis", masked_cells(channels), config, progress=False)
+
+
+def test_a_mask_alone_and_changed_values_are_refused():
+    shapes = mv.CellImages(masked_cells().images[:, 2:], channels=("mask",))
+    config = mv.RunConfig(objective=mv.Objective(mask_channel="mask"))
+    with pytest.raises(mv.MicroVAEError, match="no other channel"):
+        mv.fit("thesis", shapes, config, progress=False)
+    with pytest.raises(mv.MicroVAEError, match="would change the mask too"):
+        mv.RunConfig(objective=config.objective, augmentation=mv.Augmentation(brightness=0.1))
+    mv.RunConfig(objective=config.objective, augmentation=mv.Augmentation(rotation=180, flip=True))
+
+
+def test_training_inside_masks_at_the_command_line(tmp_path):
+    masked_cells().to_zarr(tmp_path / "cells.zarr")
+    settings = ("--model", "thesis", "--epochs", 1, "--mask-channel")
+    done("train", "cells.zarr", *settings, "mask", cwd=tmp_path)
+    assert mv.load_model(tmp_path / "runs").config.objective.mask_channel == 2
+    assert "has no channel 'ER'" in refused("train", "cells.zarr", *settings, "ER", cwd=tmp_path)
 
 
 def test_clusters_find_their_way_back_to_qupath(images, tmp_path):

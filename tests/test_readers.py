@@ -179,3 +179,20 @@ def test_each_scene_is_cut_on_its_own(tmp_path, offered):
     cells = mv.crop_fields(tmp_path / "a.scenes", 20, progress=False, segmentation=mv.Segmentation(method="threshold"))
     assert cells.table.scene.tolist() == ["right"]
     assert [failure["file"] for failure in cells.about["failed"]] == ["a.scenes, left"]
+
+
+def test_fields_are_opened_once_to_be_cut(tmp_path, opened):
+    "Counting frames, finding cells and cutting them share one opening of each field, and of each label image."
+    random = np.random.default_rng(0)
+    (tmp_path / "masks").mkdir()
+    for i in range(6):
+        plane = random.integers(0, 500, (160, 160)).astype(np.uint16)
+        labels = np.zeros((160, 160), np.uint16)
+        for number, (row, column) in enumerate([(40, 40), (40, 110), (110, 40)], 1):
+            labels[row - 8 : row + 8, column - 8 : column + 8] = number
+        tifffile.imwrite(tmp_path / f"f{i}.tif", plane + 2000 * (labels > 0).astype(np.uint16))
+        tifffile.imwrite(tmp_path / "masks" / f"f{i}_mask.tif", labels)
+    opened.clear()
+    cells = mv.crop_fields(tmp_path, 32, labels="masks", workers=1, progress=False)
+    assert len(cells) == 18
+    assert opened == {name: 1 for i in range(6) for name in (f"f{i}.tif", f"f{i}_mask.tif")}

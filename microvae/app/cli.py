@@ -394,6 +394,12 @@ class TrainingOptions:
             help="column, e.g. donor or plate, that the decoder is conditioned on, so that codes need not hold it"
         ),
     ] = None
+    mask_channel: Annotated[
+        str | None,
+        typer.Option(
+            help="name of the channel with each cell's mask, e.g. mask, which `microvae crop --mask add` makes; errors of other channels are then counted inside the cell only"
+        ),
+    ] = None
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
@@ -409,7 +415,9 @@ class TrainingOptions:
             changes["batch"] = self.batch
         return RunConfig(
             model=ModelConfig(self.model, self.latent_dim, changes=changes),
-            objective=Objective(beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True),
+            objective=Objective(
+                beta=self.beta, kl_warmup=self.kl_warmup, avoid_collapse=True, mask_channel=self.mask_channel
+            ),
             training=default_training(
                 images,
                 self.model,

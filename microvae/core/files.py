@@ -7,10 +7,11 @@ __all__ = ['FILE_SIGNATURES', 'MACHINE', 'SECONDS_BEFORE_MESSAGE', 'KINDS_OF_FIL
            'MAX_JSON_BYTES', 'MAX_JSON_MEMORY', 'NPY_HEADERS', 'MAX_COLUMNS', 'UNCHECKED_CELLS', 'MAX_CELLS_PER_BYTE',
            'EXCEL_UNCHECKED_BYTES', 'EXCEL_MAX_COMPRESSION', 'MISSING_VALUES', 'cause_of', 'write_error', 'read_error',
            'translate_read_errors', 'resolve_output', 'is_being_written', 'temporary_path', 'sync_to_disk',
-           'move_into_place', 'replace_file', 'replace_folder', 'exclusive_lock', 'check_replaceable', 'regular_file',
-           'stored_bytes', 'check_decoded_size', 'free_memory', 'parse_json', 'check_archive', 'open_npy', 'open_npz',
-           'write_pictures', 'read_pictures', 'read_json', 'write_json', 'parse_xml', 'check_table', 'write_table',
-           'check_cells', 'check_parquet', 'read_table', 'one_type_per_column']
+           'move_into_place', 'replace_file', 'replace_folder', 'exclusive_lock', 'check_replaceable', 'regular_status',
+           'regular_file', 'stored_bytes', 'check_decoded_size', 'free_memory', 'parse_json', 'check_archive',
+           'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'parse_xml',
+           'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table', 'find_number_and_word',
+           'one_type_per_column']
 
 # %% ../../nbs/core/01_files.ipynb #1b05ff2b
 import csv
@@ -379,8 +380,8 @@ KINDS_OF_FILE = {
 }
 
 # %% ../../nbs/core/01_files.ipynb #0bf1ad02
-def regular_file(path, most: int | None = None) -> Path:
-    """The path, if it is a regular file of at most `most` bytes; nothing is opened.
+def regular_status(path, most: int | None = None) -> os.stat_result:
+    """What the system knows of a regular file of at most `most` bytes; nothing is opened.
 
     Raises `ImageError` for a missing file, a folder, a pipe, a socket, a device, a link to one of these, and a file that is too large.
     """
@@ -393,7 +394,13 @@ def regular_file(path, most: int | None = None) -> Path:
         raise ImageError(f"{path} is {kind}; it must be a regular file")
     if most is not None and about.st_size > most:
         raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
-    return Path(path)
+    return about
+
+# %% ../../nbs/core/01_files.ipynb #e07dfdc0
+def regular_file(path, most: int | None = None) -> Path:
+    "The path of a regular file. Raises `ImageError` as `regular_status`."
+    regular_status(path, most)
+    return path if isinstance(path, Path) else Path(path)
 
 # %% ../../nbs/core/01_files.ipynb #c40887a3
 #: Stated size in bytes that is accepted for any file; beyond it, the largest ratio of stated size to size on the disk.
@@ -406,7 +413,8 @@ def stored_bytes(path: Path, enough: float = float("inf")) -> int:
 
     A sparse file has fewer bytes on the disk than its length.
     """
-    if path.is_dir():
+    about = path.stat()
+    if stat.S_ISDIR(about.st_mode):
         total = 0
         for place, _, names in os.walk(path):
             for name in names:
@@ -417,7 +425,6 @@ def stored_bytes(path: Path, enough: float = float("inf")) -> int:
                 if total >= enough:
                     return total
         return total
-    about = path.stat()
     if not hasattr(about, "st_blocks") or about.st_blocks * 512 >= about.st_size or about.st_size < UNCHECKED_BYTES:
         return about.st_size
     _sync(path)  # some file systems count blocks only when they are written
@@ -755,6 +762,16 @@ def _are_numbers(words: pd.Series, decimal: str = ".") -> bool:
         return True
     plain = [word.replace(decimal, ".") for word in found]
     return all(_NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word) for word in plain)
+
+# %% ../../nbs/core/01_files.ipynb #76266916
+def find_number_and_word(column: pd.Series) -> tuple[str, str] | None:
+    "A number and a word of a column of text that holds both, such as `1` and `DMSO`; None for any other column."
+    if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
+        return None
+    found = [word for word in column.dropna().astype(str).str.strip().unique() if word not in MISSING_VALUES]
+    numbers = [word for word in found if _NUMBER.fullmatch(word) and not _IDENTIFIER.fullmatch(word)]
+    words = [word for word in found if not _NUMBER.fullmatch(word)]
+    return (numbers[0], words[0]) if numbers and words else None
 
 # %% ../../nbs/core/01_files.ipynb #e552f7c7
 def _encoding(path: Path) -> str:

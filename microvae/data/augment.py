@@ -8,7 +8,7 @@ __all__ = ['INVARIANT', 'Augmentation', 'invariance', 'fourier_magnitude']
 # %% ../../nbs/data/16_augment.ipynb #78f95236
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,6 +55,12 @@ class Augmentation:
     def active(self) -> bool:
         "Whether anything is changed at all."
         return self != Augmentation()
+
+    @property
+    def changes_values(self) -> bool:
+        "Whether pixels change in value, not only in place."
+        moves = ("flip", "quarter_turns", "rotation", "shift", "crop")
+        return replace(self, **{name: getattr(Augmentation, name) for name in moves}).active
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images `(N, C, H, W)` in [0, 1], each changed at random, still in [0, 1].

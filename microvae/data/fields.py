@@ -18,7 +18,7 @@ from dataclasses import field as dataclass_field
 from functools import cache
 from glob import glob
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from microvae.data.readers import (
     Site,
     explain_unread,
     open_image,
+    open_known,
     reader_of,
     readers,
     well_at,
@@ -63,7 +64,7 @@ class Field:
 
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
-        return self.in_scene([open_image(f, self.axes, self.level) for f in self.files])
+        return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
 
     def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
         "Of opened files the image of its scene."
@@ -78,6 +79,8 @@ class Field:
 
     def at_frame(self, image: ImageFile, frame: int) -> "Field":
         "The field of a frame of an opened image."
+        if (frame, image.scene) == (self.frame, self.scene) and image.site == Site():
+            return self
         stated = replace(image.site, plate=image.site.plate or Path(self.name).stem)
         site = stated if image.site.well else self.site
         return replace(self, frame=frame, scene=image.scene, site=site, plate=image.site.plate or self.plate)
@@ -207,8 +210,9 @@ def _walk(folder: Path) -> list[Path]:
     found = []
     seen = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, onerror=closed, followlinks=True):
-        found += [Path(place) / name for name in files]
-        found += [Path(place) / n for n in folders if n.lower().endswith(".zarr") and not is_stored(Path(place) / n)]
+        here = Path(place)
+        found += [here / name for name in files]
+        found += [here / n for n in folders if n.lower().endswith(".zarr") and not is_stored(here / n)]
         folders[:] = [n for n in folders if not n.lower().endswith(".zarr") and not n.startswith(".")]
         folders[:] = [n for n in folders if _first_visit(os.path.join(place, n), seen)]
     return _readable(sorted(found))
@@ -380,11 +384,11 @@ def site_of_name(name: str) -> Site:
 
     Example: `site_of_name("P1_B03_s2_w1.TIF")` is `Site("P1", "B03", "2")`.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    folders = [folder for folder in path.parts[:-1] if not _STEPS.fullmatch(folder)]
-    stem = without_unique(path.name).removesuffix(path.suffix).removesuffix(".ome")
+    *parents, last = name.replace("\\", "/").split("/")
+    folders = [folder for folder in parents if folder and not _STEPS.fullmatch(folder)]
+    stem = os.path.splitext(without_unique(last))[0].removesuffix(".ome")
     for pattern in PLATE_NAMES.values():
-        found = pattern.fullmatch(stem) or pattern.fullmatch(path.as_posix())
+        found = pattern.fullmatch(stem) or parents and pattern.fullmatch("/".join([*parents, last]))
         if found:
             parts = {part: text for part, text in found.groupdict().items() if text}
             well = parts.get("well") or well_at(int(parts["row"]), int(parts["column"]))
@@ -434,9 +438,8 @@ def group_files(
     unmatched: list[tuple[str, str]] = []
     for first, group, mask in _join_files(images, masks, patterns, labels, unmatched):
         name = str(first.relative_to(base)) if base else first.name
-        plate = str(Path(name).parent)
         alone = "" if root else first.parent.name
-        where = alone if plate == "." else plate
+        where = os.path.dirname(name) or alone
         site = site_of_name(name)
         fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site))
     if unreadable is not None:
@@ -468,7 +471,7 @@ class ListedFiles:
 
     def own(self, field: Field) -> bool:
         "Whether a field begins in its own file."
-        return Path(os.path.realpath(field.files[0])) not in self.parts
+        return not self.parts or Path(os.path.realpath(field.files[0])) not in self.parts
 
     def check_some(self, fields: list[Field], source):
         "Raise `ImageError` where there are parts of images only."
@@ -479,13 +482,18 @@ class ListedFiles:
 
 # %% ../../nbs/data/08_fields.ipynb #b1744d88
 def _warn_of_guess(image: ImageFile):
-    "A warning how the axes of a file that does not name them are read, and how others are given."
+    "A warning how the axes of a file that does not name them are read, and how others are given: slices of a z-stack first."
     words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
     read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
-    others = [image.axes.replace(a, b) for a in "CT" for b in "TZC" if a in image.axes and b not in image.axes]
-    options = " or ".join(f"--axes {axes} (axes={axes!r})" for axes in others[:2])
+    options = []
+    for other in "ZTC":
+        for letter in "CT":
+            if letter in image.axes and other not in image.axes and image.size(letter) > 1:
+                axes = image.axes.replace(letter, other)
+                what = "slices of a z-stack" if other == "Z" else words[other]
+                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {what}")
     warnings.warn(
-        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {options}",
+        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}",
         stacklevel=5,
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.errors import ImageError
 from ..core.files import check_decoded_size, read_error
-from .readers import FileReader, ImageFile, LazyPixels
+from .readers import FileReader, ImageFile, LazyPixels, Samples
 
 # %% ../../nbs/data/06_format_picture.ipynb #r01
 def _decoders() -> dict[str, Any]:
@@ -59,12 +59,18 @@ PLAIN_MODES = {
 
 # %% ../../nbs/data/06_format_picture.ipynb #d6b5970f
 def _mode(picture) -> str:
-    "How pixels are decoded: colours instead of inks or numbers of a palette, no opacity, and 16 bits where there are no more."
-    if picture.mode == "P":
-        return PLAIN_MODES.get(picture.palette.mode, picture.palette.mode)
+    "How pixels are decoded: colours instead of inks, no opacity, numbers of a palette as they are, and 16 bits where there are no more."
     if picture.format == "PNG" and picture.mode == "I":
         return "I;16"
     return PLAIN_MODES.get(picture.mode, picture.mode)
+
+# %% ../../nbs/data/06_format_picture.ipynb #4c5e4568
+def _palette(picture) -> Samples:
+    "The colours that the numbers of a picture's palette stand for."
+    colours = np.zeros((3, 256), np.uint8)
+    listed = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3).T
+    colours[:, : listed.shape[1]] = listed
+    return Samples(1, 3, lambda planes: colours[:, planes[0]])
 
 # %% ../../nbs/data/06_format_picture.ipynb #65ebe85c
 def _pixels(picture, mode: str, path: Path) -> np.ndarray:
@@ -102,6 +108,8 @@ class PictureReader(FileReader):
             raise
 
         pixels = LazyPixels(shape, one.dtype, partial(_pixels, picture, mode, path), content.close)
+        if mode == "P":
+            return ImageFile(path, pixels, "YX", ("red", "green", "blue"), samples=_palette(picture))
         return ImageFile(path, pixels, "YX" if len(shape) == 2 else "YXS")
 
 # %% ../../nbs/data/06_format_picture.ipynb #3042fb69

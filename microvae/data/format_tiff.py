@@ -64,11 +64,12 @@ def _open_images(tiff, path: Path, level: int) -> ImageFile:
     tiff.pages.cache = tiff.filehandle.size <= WHOLE  # the pages of a larger file would take much memory
     for other in path.parent.glob("*_MMStack*.tif") if tiff.is_mmstack else ():
         regular_file(other)
-    known = _ome(tiff, path) if tiff.is_ome else [_imagej(tiff)] if tiff.is_imagej else []
+    is_ome = tiff.is_ome
+    known = _ome(tiff, path) if is_ome else [_imagej(tiff)] if tiff.is_imagej else []
     tiff.is_ndtiff = False  # which would open whatever files an index beside it names
     whole = [series for series in tiff.series if not (series.keyframe.is_reduced or series.keyframe.is_mask)]
     images = whole or tiff.series[:1]
-    if tiff.is_ome:
+    if is_ome:
         _warn_of_pages(tiff, path)
     close = _close_after(tiff.close, len(images))
     scenes = []
@@ -91,13 +92,14 @@ def _image(tiff, path: Path, whole, level: int, close: Callable, about: dict) ->
     pixels = LazyPixels(series.shape, series.dtype, series.asarray, close, partial(_pages, series))
     shape, axes = series.shape, series.axes
     array: Any = pixels
-    if tiff.is_imagej and series.kind != "imagej":
+    imagej = tiff.is_imagej
+    if imagej and series.kind != "imagej":
         array, axes = _whole_frames(pixels, axes, tiff.imagej_metadata or {}, path)
         shape = array.shape
-    samples, axes = _samples(series.keyframe, axes, shape, tiff.is_imagej)
-    own = {os.path.realpath(path)}
-    parts = {os.path.realpath(file) for file in files} - own
-    begins = about.pop("first", None) or (None if os.path.realpath(first) in own else first)
+    samples, axes = _samples(series.keyframe, axes, shape, imagej)
+    own = tiff.filehandle.path  # as of the other files, without links
+    begins = about.pop("first", None) or (None if first == own else Path(first))
+    parts = frozenset(Path(file) for file in files if file != own)
     return ImageFile(
         path,
         array,
@@ -105,8 +107,8 @@ def _image(tiff, path: Path, whole, level: int, close: Callable, about: dict) ->
         scene=str(about.pop("scene", "") or ""),
         samples=samples,
         first=begins,
-        parts=frozenset(map(Path, parts)),
-        file_bytes=sum(map(stored_bytes, files)),
+        parts=parts,
+        file_bytes=sum(map(stored_bytes, parts)) + (stored_bytes(path) if own in files else 0),
         **about,
     )
 
@@ -289,7 +291,7 @@ EXPANDING_CODECS = {8: "zlib", 32946: "zlib", 50013: "zlib", 34925: "lzma", 3492
 ALLOWED_EXCESS = 65_536
 
 # %% ../../nbs/data/04_format_tiff.ipynb #c56b73cc
-def _check_whole(series) -> tuple[Path, set[Path]]:
+def _check_whole(series) -> tuple[str, list[str]]:
     """The first file and all files of a series; each page is looked at once, and its parts are checked as they are
     decompressed.
 
@@ -307,8 +309,7 @@ def _check_whole(series) -> tuple[Path, set[Path]]:
         if id(page.keyframe) not in guarded:
             guarded.add(id(page.keyframe))
             _check_before_decoding(page.keyframe)
-    found = [Path(file) for file in files]
-    return found[0], set(found)
+    return next(iter(files)), list(files)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #66dee3aa
 def _check_page(page):

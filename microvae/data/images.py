@@ -39,11 +39,13 @@ class PixelValues:
     low: float = np.inf
     high: float = -np.inf
 
-    def add(self, planes: np.ndarray):
-        "Take down the type and range of planes."
-        self.dtype = str(planes.dtype)
+    def add(self, planes: np.ndarray) -> float:
+        "Take down the type and range of planes; returns their largest value."
+        self.dtype = planes.dtype.name
         self.low = min(self.low, float(planes.min()))
-        self.high = max(self.high, float(planes.max()))
+        highest = float(planes.max())
+        self.high = max(self.high, highest)
+        return highest
 
 # %% ../../nbs/data/10_images.ipynb #eb49c478
 @dataclass
@@ -78,18 +80,20 @@ class LoadedFields:
 
     def without(self, numbers: list[int]) -> "LoadedFields":
         "The same without some fields. Raises `ImageError` where none is left."
+        if not numbers:
+            return self
         left = LoadedFields([], [], [], PixelValues(), self.channels)
         for number in sorted({*range(len(self.fields))} - {*numbers}):
             left.add(self.fields[number], self.planes[number], self.samples[number])
-        return left if numbers else self
+        return left
 
     def add(self, field: Field, planes: np.ndarray, sample: Sample):
         "Take a field that was read. Warns where its pixels are brighter than its file says that they can be."
-        self.values.add(planes)
+        highest = self.values.add(planes)
         stated = sample.maximum
-        if stated is not None and planes.dtype.kind in "iu" and planes.max() > stated:
+        if stated is not None and planes.dtype.kind in "iu" and highest > stated:
             warnings.warn(
-                f"{field.files[0]} states that no pixel is above {stated:g}, and some are {planes.max():g}; what it states is not used, and --maximum (maximum=) says what becomes 1",
+                f"{field.files[0]} states that no pixel is above {stated:g}, and some are {highest:g}; what it states is not used, and --maximum (maximum=) says what becomes 1",
                 stacklevel=6,
             )
             sample = sample._replace(maximum=None)

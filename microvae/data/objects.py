@@ -31,7 +31,7 @@ from microvae.core.files import (
     read_table,
     regular_file,
 )
-from .readers import open_image, read_array
+from .readers import ImageFile, open_image, read_array
 
 # %% ../../nbs/data/07_objects.ipynb #e6b90922
 @dataclass(frozen=True)
@@ -425,7 +425,19 @@ def read_objects(
 # %% ../../nbs/data/07_objects.ipynb #f1ce753c
 def _label_image(path: Path, frame: int | None) -> np.ndarray:
     "A label image, or that of one frame where there are several."
-    opened = open_image(path)
+    opened = replace(open_image(path), samples=None)  # numbers of a palette are labels
+    if opened.size("S") > 1:
+        return _grey_labels(opened)
     if frame is not None and opened.frames > 1:
         return opened.read(frame)
     return read_array(path)
+
+# %% ../../nbs/data/07_objects.ipynb #a2c156a3
+def _grey_labels(opened: ImageFile) -> np.ndarray:
+    "The labels of a picture that was saved in colours, where all are grey. Raises `ImageError` for other colours, which say nothing of numbers."
+    red, *others = opened.read()[:3]
+    if all(np.array_equal(red, other) for other in others):
+        return red
+    raise ImageError(
+        f"{opened.path} is a colour picture, and labels are one whole number a pixel; save the label image itself, as a TIFF or PNG with 16 bits"
+    )

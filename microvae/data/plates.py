@@ -208,14 +208,14 @@ def _with_samples(fields: list[Field], preprocessing: Preprocessing, failed: lis
     if not preprocessing.learns(samples):
         return good, samples
     readable = []
-    for field in good:
+    for field, sample in zip(good, samples):
         try:
             check_finite(field.read(), str(field.files[0]))
         except MicroVAEError as error:
             failed.append((field.name, str(error)))
         else:
-            readable.append(field)
-    return readable, [field.sample() for field in readable]
+            readable.append((field, sample))
+    return [field for field, _ in readable], [sample for _, sample in readable]
 
 # %% ../../nbs/data/18_plates.ipynb #3f016f1b
 def _window(

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ..core.errors import ConfigError, checked
-from ..core.files import read_table
+from ..core.files import find_number_and_word, read_table
 from .fields import PLATE_COLUMNS, sites_of_rows
 from .readers import well_name
 
@@ -228,4 +228,10 @@ def join_table(
             f"{name} has {len(extra)} rows without an image, first {extra[0]}; give --part (part=True) if the images are only a part"
         )
     rest = other.drop(columns=on).set_index(theirs).loc[mine].reset_index(drop=True)
+    for column in rest:
+        if both := find_number_and_word(rest[column]):
+            warnings.warn(
+                f"{name} has numbers and words in column {column!r}, such as {both[0]} and {both[1]}; all are kept as text",
+                stacklevel=3,
+            )
     return add_columns(table.reset_index(drop=True), rest, made, name)

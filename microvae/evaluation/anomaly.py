@@ -19,20 +19,24 @@ from ..data.collection import CellImages
 from .reconstruction import ReconstructedBatch, embed, inference_model, reconstructed_batches
 from ..models.autoencoders import Autoencoder
 from ..models.bottlenecks import kl_from_prior
-from ..models.losses import squared_error
+from ..models.losses import mask_weights, squared_error
 from ..training.model import Model
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #63bd1d72
 #: The anomaly scores.
 SCORES = ("error", "elbo", "distance")
 
-# %% ../../nbs/evaluation/06_anomaly.ipynb #7397bac7
-def _error(network: Autoencoder, found: ReconstructedBatch) -> Tensor:
-    "Error of each image `(N,)`: squared, or what it costs in nats under the noise that the network has learned, whatever the brightness of a channel."
+# %% ../../nbs/evaluation/06_anomaly.ipynb #864ea77f
+def _error(network: Autoencoder, found: ReconstructedBatch, mask_channel: int | None = None) -> Tensor:
+    """Error of each image `(N,)`: squared, or what it costs in nats under the noise that the network has learned, whatever the brightness of a channel.
+
+    Inside the mask only, where the network was trained inside it.
+    """
+    weights = None if mask_channel is None else mask_weights(found.images, mask_channel)
     if network.noise_scale is None:
-        return squared_error(found.reconstruction, found.images)
+        return squared_error(found.reconstruction, found.images, weights)
     scale = network.noise_scale[:, None, None]
-    return 0.5 * squared_error(found.reconstruction / scale, found.images / scale)
+    return 0.5 * squared_error(found.reconstruction / scale, found.images / scale, weights)
 
 # %% ../../nbs/evaluation/06_anomaly.ipynb #ef118693
 @checked
@@ -47,7 +51,8 @@ def anomaly_scores(
 ) -> np.ndarray:  # (N,), higher is more anomalous
     """Anomaly score of each image; higher is more unlike the training data.
 
-    `distance` is the Mahalanobis distance with the Ledoit–Wolf estimate of the covariance of normal codes.
+    `distance` is the Mahalanobis distance with the Ledoit–Wolf estimate of the covariance of normal codes. The error of a `Model`
+    that was trained inside the cells' masks (`mask_channel`) is counted inside them.
     """
     if kind not in SCORES:
         raise unknown_name("anomaly score", kind, SCORES)
@@ -57,10 +62,12 @@ def anomaly_scores(
         from sklearn.covariance import LedoitWolf
 
         return LedoitWolf().fit(embed(model, normal)).mahalanobis(embed(model, cells))
+    given = model.config.objective.mask_channel if isinstance(model, Model) else None
+    mask_channel = given if isinstance(given, int) else None  # a trained model has the number of the channel
     scores = []
     with inference_model(model, "float64") as used, torch.inference_mode():
         for found in reconstructed_batches(used, cells):
-            score = _error(used, found)
+            score = _error(used, found, mask_channel)
             if kind == "elbo" and used.probabilistic:
                 score = score + beta * kl_from_prior(found.mean, found.log_variance)
             scores.append(score.cpu().numpy())

@@ -132,6 +132,9 @@ class Objective(Settings):
     capacity: float | None = None  # nats of KL, reached at half of the epochs; β weighs the distance from them
     avoid_collapse: bool = False  # lower β where the codes of all images become equal in the first epochs
     alignment: float = 0.0  # weight of the KL between the posteriors of two augmentations of an image
+    # name or number of the channel with each cell's mask: errors of other channels are counted inside it only; the config of
+    # a run holds the number
+    mask_channel: int | str | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -148,6 +151,8 @@ class Objective(Settings):
         both = self.free_bits and self.capacity is not None
         self.require("free_bits", not both, "0 where there is a capacity: both set how large the KL is")
         self.require("alignment", self.alignment >= 0, "at least 0, e.g. 1")
+        if isinstance(self.mask_channel, int):
+            self.whole("mask_channel", 0)
 
 # %% ../../nbs/training/00_config.ipynb #493a4776
 @dataclass(frozen=True, repr=False)
@@ -215,6 +220,11 @@ class RunConfig(Settings):
             not self.objective.alignment or self.augmentation.active,
             "0 without an augmentation; Augmentation(rotation=180) aligns rotated images",
         )
+        self.objective.require(
+            "mask_channel",
+            self.objective.mask_channel is None or not self.augmentation.changes_values,
+            "None with an augmentation that changes values, which would change the mask too; flip, quarter_turns, rotation, shift and crop move the mask with its image",
+        )
 
     def as_dict(self) -> dict:
         "The tree as plain dictionaries, the content of `config.json`."
@@ -222,7 +232,10 @@ class RunConfig(Settings):
 
     def identity(self) -> str:
         "The name of the run's folder: 12 hexadecimal digits of the config's hash."
-        canonical = json.dumps(self.as_dict(), sort_keys=True)
+        tree = self.as_dict()
+        if self.objective.mask_channel is None:  # runs without a mask keep the name that they had before there was one
+            del tree["objective"]["mask_channel"]
+        canonical = json.dumps(tree, sort_keys=True)
         return blake2b(canonical.encode(), digest_size=6).hexdigest()
 
     @classmethod

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_BATCH', 'means', 'check_finite', 'Sampler', 'Loop', 'environment', 'describe', 'check_model',
-           'with_validation', 'batches_of', 'prepare', 'batch_numbers', 'start_or_resume', 'load_to_device', 'fit',
-           'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
+           'with_validation', 'find_mask_channel', 'batches_of', 'prepare', 'batch_numbers', 'start_or_resume',
+           'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
 
 # %% ../../nbs/training/07_engine.ipynb #6be505e0
 import platform
@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -38,6 +39,7 @@ from ..core.files import exclusive_lock, write_json, write_table
 from ..core.progress import progress_bar
 from ..data.augment import invariance
 from ..data.collection import CellImages
+from ..data.crops import MASK
 from ..data.splits import hold_out
 from ..data.storage import StoredImages
 from ..models.autoencoders import Autoencoder
@@ -312,6 +314,27 @@ def with_validation(cells: CellImages, validation: CellImages | float | None) ->
     "Training cells and held-out cells; a number is the fraction of cells to hold out, by whole groups."
     return hold_out(cells, validation) if isinstance(validation, (int, float)) else (cells, validation)
 
+# %% ../../nbs/training/07_engine.ipynb #5be2a4b3
+def find_mask_channel(wanted: int | str | None, cells: CellImages) -> int | None:
+    "The number of the channel that holds each cell's mask, of its name or number. Raises `ConfigError` if there is no such mask."
+    if wanted is None:
+        return None
+    names = cells.channels
+    found = names.index(wanted) if wanted in names else wanted
+    advice = f'crop with mask="add" (--mask add), which keeps each cell\'s mask as the channel {MASK!r}'
+    if not isinstance(found, int) or found >= len(names):
+        raise ConfigError(f"{cells.name} has no channel {wanted!r} with a mask, only {', '.join(names)}; {advice}")
+    if len(names) == 1:
+        raise ConfigError(
+            f"{cells.name} has its mask and no other channel whose error could be counted inside it; {advice}"
+        )
+    values = np.unique(cells.sample(64).images[:][:, found])
+    if names[found] != MASK and not np.isin(values, (0, 1)).all():
+        raise ConfigError(
+            f"channel {names[found]!r} of {cells.name} is no mask, it has other values than 0 and 1; {advice}"
+        )
+    return found
+
 # %% ../../nbs/training/07_engine.ipynb #c08b
 def batches_of(cells: CellImages, column: str) -> tuple[str, ...]:
     "The batches, e.g. donors, that a decoder will be conditioned on. Raises `ConfigError` for a column that cannot be one."
@@ -372,7 +395,12 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ConfigError(
             f"the network has the column {network.architecture.batch!r} for its batches, but not their values; give its name instead of the network, and fit finds them"
         )
-    return replace(config, model=ModelConfig.of(network), data=describe(cells, validation))
+    return replace(
+        config,
+        model=ModelConfig.of(network),
+        data=describe(cells, validation),
+        objective=replace(config.objective, mask_channel=find_mask_channel(config.objective.mask_channel, cells)),
+    )
 
 # %% ../../nbs/training/07_engine.ipynb #217a94bd
 def _has_same_images(data: Data, expected: Data) -> bool:

@@ -114,6 +114,7 @@ def elbo_settings(objective: Objective, capacity: Tensor | None) -> dict:
         free_bits=objective.free_bits,
         total_correlation=objective.total_correlation,
         capacity=None if objective.capacity is None else capacity,
+        mask_channel=objective.mask_channel,
     )
 
 # %% ../../nbs/training/05_step.ipynb #e19f075e

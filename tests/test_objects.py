@@ -242,6 +242,7 @@ def test_the_error_outside_a_mask_is_not_counted(name):
     images = torch.from_numpy(cells.images)
     network = model.network.eval()
     with torch.no_grad():
+        images = network.canonical(images)
         output = network(images)
         target = network.target(images)
     noise = Normal(output.reconstruction, torch.ones(3, 1, 1) if output.scale is None else output.scale[:, None, None])

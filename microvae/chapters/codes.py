@@ -87,7 +87,14 @@ JOINED = {"microvae+measures": ("microvae", "measures")}
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #6954f230
 #: Set -> how many of its cells are taken at most.
-MOST = {"memory_b": 2000, "phase_contrast": 1500, "lung_fret": 3000, "blood_cells": 3000, "dsb2018_kinds": 3000}
+MOST = {
+    "memory_b": 1000,
+    "phase_contrast": 1000,
+    "lung_fret": 1500,
+    "rotated_digits": 3000,
+    "blood_cells": 1500,
+    "dsb2018_kinds": 1500,
+}
 
 # %% ../../nbs/chapters/13_codes/study.ipynb #0067ddf5
 @dataclass(frozen=True)

@@ -100,20 +100,25 @@ class Augmentation:
         return resampled(images, matrices, move, "reflection")
 
 # %% ../../nbs/data/16_augment.ipynb #2bd52ecb
-#: What a code may be invariant to, as the largest change of a training image.
+#: What a code may be invariant to, as the largest change of a training image in the canonical pose.
 INVARIANT: dict[str, dict[str, Any]] = {
-    "rotation": dict(rotation=180.0),
+    "rotation": dict(rotation=15.0, quarter_turns=True),
     "mirror": dict(flip=True),
-    "shift": dict(shift=0.1),
+    "shift": dict(shift=0.05),
     "brightness": dict(brightness=0.3),
 }
 
 # %% ../../nbs/data/16_augment.ipynb #5eb2a505
-def invariance(names: Sequence[str]) -> Augmentation:
-    "The random changes to which codes are made invariant; names are those of `INVARIANT`."
+def invariance(
+    names: Sequence[str],  # of `INVARIANT`
+    square: bool = True,  # whether images are as high as wide
+) -> Augmentation:
+    "The random changes of images in the canonical pose to which codes are made invariant."
     changes: dict[str, Any] = {}
     for name in names:
         changes |= INVARIANT[name]
+    if not square and "rotation" in names:
+        changes |= dict(rotation=180.0, quarter_turns=False)
     return Augmentation(**changes)
 
 # %% ../../nbs/data/16_augment.ipynb #eb6e54a9

@@ -64,7 +64,7 @@ class Architecture:
     bottleneck: str = "gaussian"  # of `BOTTLENECKS`
     pose_normalised: bool = False  # the encoder sees images in a canonical pose, the decoder's are brought back
     residual: bool = False  # strided blocks with a residual block each, which has batch norm
-    # of `INVARIANCES`: what a code does not depend on; the decoder learns the canonical pose from random views
+    # of `INVARIANCES`: what a code does not depend on; encoder and decoder see the canonical pose
     invariant_to: tuple[str, ...] = ()
     batch: str = ""  # column of the cells' table, e.g. donor, whose value the decoder is conditioned on
     batches: tuple[str, ...] = ()  # the values that it knows, found in the cells that are trained on
@@ -477,19 +477,20 @@ class Autoencoder(nn.Module):
         # each channel by its range: a bright spot weighs more than the texture of a background
         return pose_of(self.clip_to_range(images) / (self.high - self.low)[:, None, None], invariant_to)
 
-    def target(self, images: Tensor) -> Tensor:
-        "What `forward` is to draw: images, in the canonical pose where codes do not depend on it."
+    def canonical(self, images: Tensor) -> Tensor:
+        "Images in the canonical pose, as the encoder sees them; unchanged where the network is not `invariant_to` anything."
         pose = self.pose(images) if self.architecture.invariant_to else None
-        if pose is not None:
-            images = normalise_pose(images, pose)
+        return images if pose is None else normalise_pose(images, pose)
+
+    def target(self, images: Tensor) -> Tensor:
+        "What `forward` is to draw of `canonical` images: within the range of their channels where these are standardised."
         return self.clip_to_range(images) if self.standardises else images
 
     def views(self, images: Tensor) -> list[Tensor]:
         "Images whose codes are averaged to the code of an image: in the canonical pose, rotated and mirrored without interpolation."
-        pose = self.pose(images) if self.architecture.invariant_to else None
-        if pose is None:
+        if not self.architecture.invariant_to:
             return [images]
-        return lattice_views(normalise_pose(images, pose), self.architecture.invariant_to)
+        return lattice_views(self.canonical(images), self.architecture.invariant_to)
 
     def encode(self, images: Tensor) -> Tensor:
         "Latents `(N, d)`: posterior means with a Gaussian bottleneck; the mean over `views`."

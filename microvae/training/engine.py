@@ -111,7 +111,8 @@ class Sampler:
         """
         size = self.step.config.training.batch_size
         augment = self.step.config.augmentation
-        move = invariance(self.step.model.architecture.invariant_to)
+        model = self.step.model
+        move = invariance(model.architecture.invariant_to, model.image_shape[1] == model.image_shape[2])
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2**31, (1,), generator=self.generator))
             stored = (torch.from_numpy(batch).to(self.step.device) for batch in images.batches(size, seed))
@@ -121,12 +122,13 @@ class Sampler:
             order = self.order(images).split(size)
             batches = ((images[rows], None if known is None else known[rows]) for rows in order)
         for batch, numbers in batches:
-            moved = move(batch, self.generator) if move.active else batch
+            with torch.no_grad(), without_tf32(self.step.dtype):
+                canonical = model.canonical(batch)
+            moved = move(canonical, self.generator) if move.active else canonical
             first = augment(moved, self.generator) if augment.active else moved
             second = None
             if move.active:
-                with torch.no_grad(), without_tf32(self.step.dtype):
-                    second = self.step.model.target(batch)
+                second = model.target(canonical)
             elif self.step.config.objective.alignment:
                 second = augment(batch, self.generator)
             yield first, second, numbers
@@ -195,7 +197,7 @@ class Loop:
         for some, drawn, number in zip(images.split(EVALUATION_BATCH), noise, numbers):
             batch = Batch(some.contiguous(memory_format=torch.channels_last), drawn, batch=number)
             with without_tf32(self.step.dtype):
-                terms = self.step.loss(batch)
+                terms = self.step.loss(batch._replace(images=self.model.canonical(batch.images)))
             sums.append(torch.stack([terms.reconstruction.sum(), terms.kl.sum(), *self.quality(batch)]))
         return torch.stack(sums)
 

@@ -117,3 +117,44 @@ def test_fit_and_estimator_train_alike(cells):
     run = mv.fit("adaptable", mv.CellImages(cells), **one_epoch)
     assert not run.finished
     assert (run.config.training, run.config.objective) == (config.training, config.objective)
+
+
+def plates() -> mv.CellImages:
+    "Cells of three plates with another lamp and another background each; the radius of a cell has nothing to do with its plate."
+    drawn = mv.memory_b(500, seed=0, size=24)
+    plate = np.random.default_rng(0).integers(0, 3, 500)
+    gain = np.array([[1, 1], [0.6, 0.8], [0.8, 0.6]])[plate]
+    background = np.array([[0, 0], [0.1, 0.05], [0.05, 0.15]])[plate]
+    images = drawn.images * gain[:, :, None, None] + background[:, :, None, None]
+    size = np.digitize(drawn.table.radius, np.quantile(drawn.table.radius, [1 / 3, 2 / 3]))
+    table = drawn.table[["radius"]].assign(plate=[f"plate {number}" for number in plate], size=size)
+    return mv.CellImages(images.clip(0, 1).astype(np.float32), table, channels=drawn.channels)
+
+
+def test_a_conditional_decoder_mixes_plates_and_keeps_biology():
+    pytest.importorskip("scib_metrics")
+    cells = plates()
+    scores = []
+    for batch in (None, "plate"):
+        vae = mv.MicroVAE(8, batch=batch, epochs=30, random_state=0, device="cpu", verbose=False).fit(cells)
+        scores.append(mv.batch_scores(vae.transform(cells), cells.table.plate, cells.table["size"]))
+    plain, conditional = scores
+    assert conditional["mixing"] > plain["mixing"] + 0.05
+    assert conditional["biology"] > plain["biology"] - 0.05
+    # a plate that was not there in training has codes as well, and is drawn as the mean of those that were
+    other = mv.CellImages(cells.images[:5], cells.table[:5].assign(plate="plate 9"), channels=cells.channels)
+    np.testing.assert_allclose(vae.transform(other), vae.transform(cells[:5]), atol=1e-5)
+    assert vae.reconstruct(other).shape == other.images.shape
+
+
+def test_sphering_on_controls_mixes_plates():
+    pytest.importorskip("scib_metrics")
+    cells = plates()
+    vae = mv.MicroVAE(8, epochs=10, random_state=0, device="cpu", verbose=False).fit(cells)
+    codes = vae.embed(cells)
+    control = np.where(np.arange(len(cells)) % 3 == 0, "DMSO", "drug")
+    sphered = mv.with_sphered_codes(codes.assign(treatment=control), "treatment=DMSO", "plate")
+    names = [name for name in sphered if name.startswith("sphered_")]
+    before = mv.batch_scores(vae.transform(cells), cells.table.plate, cells.table["size"])
+    after = mv.batch_scores(sphered[names].to_numpy(), cells.table.plate, cells.table["size"])
+    assert after["mixing"] > before["mixing"] + 0.2

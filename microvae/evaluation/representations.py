@@ -148,7 +148,8 @@ def fit_pyroved(cells: CellImages, effort: Effort) -> Encoder:
 
     def encode(others: CellImages) -> np.ndarray:
         images = torch.from_numpy(np.ascontiguousarray(_at_most(others, 28).images[:]))
-        parts = [model.encode(images[:, i])[0][:, -width:] for i, (model, width) in enumerate(models)]
+        with torch.random.fork_rng():
+            parts = [model.encode(images[:, i])[0][:, -width:] for i, (model, width) in enumerate(models)]
         return torch.cat(parts, 1).detach().cpu().numpy()
 
     return Encoder(encode)

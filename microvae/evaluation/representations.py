@@ -8,8 +8,8 @@ __all__ = ['EPOCHS', 'OPERATIONS', 'RIVALS', 'Encoder', 'Effort', 'Representatio
 
 # %% ../../nbs/evaluation/16_representations.ipynb #65c7e615
 import logging
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -136,7 +136,7 @@ def fit_pyroved(cells: CellImages, effort: Effort) -> Encoder:
     epochs = epochs_within(effort, channels * len(cells), work)
     device = resolve_device(effort.device).type
     models = []
-    with torch.random.fork_rng(), redirect_stdout(StringIO()):
+    with torch.random.fork_rng(), _silenced():
         for channel, width in enumerate(columns):
             images = torch.from_numpy(np.ascontiguousarray(small.images[:, channel]))
             model = pyroved.models.iVAE(small.image_shape[1:], width, ["r", "t"], seed=effort.seed, device=device)
@@ -175,7 +175,7 @@ def fit_pythae(cells: CellImages, effort: Effort, kind: str) -> Encoder:
     epochs = epochs_within(effort, len(cells), 4 * 512 * values)
     config = {"VAE": models.VAEConfig, "WAE_MMD": models.WAE_MMD_Config}[kind]
     device = resolve_device(effort.device).type
-    with torch.random.fork_rng(), TemporaryDirectory() as folder, _silent():
+    with torch.random.fork_rng(), TemporaryDirectory() as folder, _silenced():
         torch.manual_seed(effort.seed)
         model = getattr(models, kind)(config(input_dim=cells.image_shape, latent_dim=effort.columns))
         settings = BaseTrainerConfig(
@@ -199,21 +199,16 @@ def fit_pythae(cells: CellImages, effort: Effort, kind: str) -> Encoder:
     )
 
 # %% ../../nbs/evaluation/16_representations.ipynb #5e214fd6
-class _silent:
+@contextmanager
+def _silenced() -> Iterator[None]:
     "While it lasts, other libraries neither print nor log."
-
-    def __enter__(self):
-        self.level = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-        self.out = redirect_stdout(StringIO())
-        self.err = redirect_stderr(StringIO())
-        self.out.__enter__()
-        self.err.__enter__()
-
-    def __exit__(self, *problem):
-        self.err.__exit__(*problem)
-        self.out.__exit__(*problem)
-        logging.disable(self.level)
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(level)
 
 # %% ../../nbs/evaluation/16_representations.ipynb #bff77e83
 #: Representations that a code is compared with.

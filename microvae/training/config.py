@@ -211,7 +211,7 @@ class RunConfig(Settings):
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    format: int = 7
+    format: int = 8
 
     def __post_init__(self):
         super().__post_init__()
@@ -232,10 +232,7 @@ class RunConfig(Settings):
 
     def identity(self) -> str:
         "The name of the run's folder: 12 hexadecimal digits of the config's hash."
-        tree = self.as_dict()
-        if self.objective.mask_channel is None:  # runs without a mask keep the name that they had before there was one
-            del tree["objective"]["mask_channel"]
-        canonical = json.dumps(tree, sort_keys=True)
+        canonical = json.dumps(self.as_dict(), sort_keys=True)
         return blake2b(canonical.encode(), digest_size=6).hexdigest()
 
     @classmethod

@@ -221,7 +221,7 @@ def models(
 # %% ../../nbs/app/08_cli.ipynb #396315b4
 @app.command()
 def depth(height: Annotated[int, typer.Argument(help="pixels")], width: Annotated[int, typer.Argument(help="pixels")]):
-    """Print how many blocks the depth rule gives for an image size.
+    """Print how many blocks the thesis' depth rule gives for an image size; `--model thesis` takes so many.
 
     Example: `microvae depth 80 80`
     """

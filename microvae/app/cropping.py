@@ -19,7 +19,6 @@ from ..data.crops import BEYOND_FIELD
 from ..data.plates import crop_fields
 from ..data.preprocessing import Preprocessing
 from ..data.segmentation import Segmentation
-from ..models.depth import interpolated_depth
 
 # %% ../../nbs/app/00_cropping.ipynb #516fa355
 def channels_of(words: list[str]) -> dict[str, str] | tuple[str, ...]:
@@ -89,8 +88,7 @@ class Cropped(NamedTuple):
         "Lines of text for the terminal, including the files that could not be used."
         cells = self.cells
         side = self.cells.image_shape[1]
-        depth = interpolated_depth(side, side)
-        yield f"{self.folder}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels: the adaptable model takes {depth} block{'s' * (depth > 1)}"
+        yield f"{self.folder}: {len(cells):,} cells of {cells.table.file.nunique():,} files, channels {', '.join(cells.channels)}, windows of {side}×{side} pixels"
         dropped = self.dropped()
         if dropped:
             found = len(cells) + sum(dropped.values())

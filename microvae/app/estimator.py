@@ -192,7 +192,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self,
         latent_dim: int = 32,  # numbers that an image becomes; 2 are a map of their own
         beta: float = 1.0,  # weight of the KL; smaller draws better, larger orders the map more
-        depth: int | str = "auto",  # blocks of the network; "auto" asks the rule
+        depth: int | str = "auto",  # blocks of the network, each halves the image; "auto" leaves at most 4×4 pixels
         *,
         epochs: int | str = "auto",  # at most; "auto" by the number of images
         # epochs without a better total loss after which training stops and keeps the best; None trains all

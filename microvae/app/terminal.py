@@ -248,7 +248,7 @@ def training_summary(
     yield f"Images: {len(cells):,} of {cells.name}, {height}×{width} pixels, {channels} channel{'s' * (channels > 1)}{names}, {_range_of(cells)}"
     yield f"Scaling: {_scaling_of(cells)}{'' if model.standardises else _darkness_notice(cells)}"
     blocks = f"{model.architecture.depth} block{'s' * (model.architecture.depth != 1)}"
-    why = f", by the rule for {height}×{width} pixels" if config.model.name in ("adaptable", "thesis") else ""
+    why = f" for {height}×{width} pixels" if config.model.name in ("adaptable", "thesis") else ""
     yield f"Network: {config.model.name}, {blocks}{why}, {count_parameters(model):,} parameters; each image becomes {model.latent_dim} number{'s' * (model.latent_dim > 1)} (--latent-dim)"
     if model.probabilistic:
         rise = (

@@ -211,7 +211,7 @@ class RunConfig(Settings):
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    format: int = 8
+    format: int = 9
 
     def __post_init__(self):
         super().__post_init__()
@@ -269,7 +269,7 @@ class RunConfig(Settings):
 # %% ../../nbs/training/00_config.ipynb #ee52ea51
 def adaptable_model(
     latent_dim: int | None = None,  # numbers of a code; 32 if None
-    depth: int | None = None,  # blocks; as many as the depth rule says if None
+    depth: int | None = None,  # blocks; as many as leave at most 4×4 pixels if None
     invariant_to: Sequence[str] | None = None,  # some of `INVARIANCES`; rotation, mirror and shift if None
     batch: str | None = None,  # column, e.g. donor, that the decoder is conditioned on
 ) -> ModelConfig:

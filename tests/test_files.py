@@ -3,8 +3,10 @@
 Expected pixels are those that were drawn, or that Pillow makes of the same file.
 """
 
+import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -102,6 +104,126 @@ def test_a_description_of_more_planes_than_there_are(tmp_path, held, right):
     pixels, told = heard(lambda: stored(tmp_path / "a.tif"))
     np.testing.assert_allclose(pixels, planes.reshape(right), atol=0.01)
     assert f"3 frames and holds {held // 2}" in told[0]
+
+
+def metamorph(path, planes):
+    "A stack of MetaMorph: one page, whose planes follow one another, and tags that say how many they are."
+    count = len(planes)
+    numbers = {33628: [1, 1] * count, 33629: [value for i in range(count) for value in (i, 1, 0, 0, 0, 0)]}
+    extratags = [(tag, 4, len(values), values, True) for tag, values in numbers.items()]
+    tifffile.imwrite(path, planes[0], metadata=None, rowsperstrip=planes.shape[1], extratags=extratags)
+    content = path.read_bytes()
+    for tag, values in numbers.items():  # fractions, of which tifffile writes no such number
+        content = content.replace(struct.pack("<HHI", tag, 4, len(values)), struct.pack("<HHI", tag, 5, count))
+    path.write_bytes(content + planes[1:].tobytes())
+
+
+def imagej(path, planes, about):
+    "A stack as ImageJ saves a large one: one page, whose planes follow one another, and a text that says what they are."
+    description = f"ImageJ=1.53c\nimages={len(planes)}\n{about}\nloop=false\n"
+    tifffile.imwrite(path, planes[0], metadata=None, description=description, software="")
+    with open(path, "ab") as file:
+        file.write(planes[1:].tobytes())
+
+
+def cut(path, share):
+    "Leave a share of a file."
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+WRITERS = {
+    "metamorph": metamorph,
+    "imagej": lambda path, planes: imagej(path, planes, f"frames={len(planes)}\nhyperstack=true"),
+    "fiji": lambda path, planes: tifffile.imwrite(path, planes, imagej=True, metadata={"axes": "TYX"}),
+    "pages": lambda path, planes: tifffile.imwrite(path, planes, metadata={"axes": "TYX"}),
+    "one page": lambda path, planes: tifffile.imwrite(path, planes, truncate=True, metadata={"axes": "TYX"}),
+    "ome": lambda path, planes: tifffile.imwrite(path, planes, ome=True, metadata={"axes": "TYX"}),
+    "plain": lambda path, planes: tifffile.imwrite(path, planes, metadata=None),
+}
+
+
+@pytest.mark.parametrize("share", [1, 0.9, 0.5, 0.25])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_stack_that_was_cut_off_is_no_shorter_stack(tmp_path, writer, share):
+    planes = noise(8, 64, 64)
+    path = tmp_path / "a.tif"
+    WRITERS[writer](path, planes)
+    cut(path, share)
+    if share == 1:
+        np.testing.assert_allclose(heard(lambda: stored(path))[0], planes[:, None], atol=0.01)
+        return
+    sentence = refused(lambda: mv.load_images(path))
+    assert str(path) in sentence
+    assert "truncated" in sentence or "cut off" in sentence
+
+
+@pytest.mark.parametrize("about, read", [("slices=6", "6 slices"), ("", None)])
+def test_planes_that_a_program_names_whatever_they_are_are_told(tmp_path, about, read):
+    "ImageJ calls the planes of any plain stack slices; MetaMorph has planes, which are frames or slices."
+    planes = noise(6, 16, 20)
+    if read:
+        imagej(tmp_path / "a.tif", planes, about)
+    else:
+        metamorph(tmp_path / "a.tif", planes)
+    pixels, told = heard(lambda: stored(tmp_path / "a.tif"))
+    np.testing.assert_allclose(pixels, planes.max(0)[None, None] if read else planes[:, None], atol=0.01)
+    other = "TYX" if read else "ZYX"
+    assert f"is read as {read or '6 frames'} of 16×20; for another reading give --axes {other}" in told[0]
+    assert heard(lambda: mv.load_images(tmp_path / "a.tif", axes=other))[1] == []
+
+
+def test_pictures_that_a_slide_scanner_adds_are_no_images(tmp_path):
+    slide = noise(64, 80, 3, top=255, dtype=np.uint8)
+    about = "Aperio Image Library v11.2.1\r\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for pixels, words, kind in [
+            (slide, "80x64 [0,0 80x64] (240x240) JPEG/RGB Q=70|AppMag = 20", 0),
+            (slide[::4, ::4], "80x64 -> 20x16 - |AppMag = 20", 0),
+            (slide[::2, ::2], "80x64 -> 40x32", 0),
+            (slide[:10, :12], "label 12x10", 1),
+            (slide[:10, :30], "macro 30x10", 9),
+        ]:
+            tile = (16, 16) if len(pixels) in (64, 32) else None
+            options = {"subfiletype": kind, "description": about + words, "tile": tile}
+            tiff.write(pixels, photometric="rgb", metadata=None, **options)
+    np.testing.assert_allclose(stored(tmp_path / "a.tif"), slide.transpose(2, 0, 1)[None], atol=0.01)
+
+
+def test_a_pixel_of_a_smaller_copy_is_larger(tmp_path):
+    plane = noise(64, 80)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        about = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+        tiff.write(plane, subifds=1, tile=(16, 16), metadata=about)
+        tiff.write(plane[::4, ::4], subfiletype=1, tile=(16, 16))
+    assert mv.open_image(tmp_path / "a.ome.tif").pixel_size == (0.25, 0.5)
+    small = mv.open_image(tmp_path / "a.ome.tif", level=1)
+    assert small.pixel_size == (1, 2)
+    np.testing.assert_array_equal(small.read()[0], plane[::4, ::4])
+
+
+def test_parts_without_pixels_are_told(tmp_path):
+    "Programs leave out tiles that hold background; so do some that were stopped."
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(64, 80), tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tags = tiff.pages[0].tags
+        for name in ("TileOffsets", "TileByteCounts"):
+            tags[name].overwrite([0, *tags[name].value[1:]])
+    images, told = heard(lambda: mv.load_images(path).images)
+    assert images[0, 0, :16, :16].max() == 0
+    assert "has parts without pixels, which are read as 0" in told[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.svs", "a.ndpi", "a.scn", "a.qptiff", "a.gif", "a.webp", "a.jp2", "a.heic", "a.mrc", "a.mp4", "a.oib"]
+)
+def test_other_formats_beside_images_are_named(tmp_path, name):
+    tifffile.imwrite(tmp_path / "b.tif", noise(16, 20))
+    (tmp_path / name).write_bytes(b"123")
+    _, told = heard(lambda: mv.load_images(tmp_path))
+    assert f"{name} is a" in told[0]
+    assert "export it as OME-TIFF" in told[0]
 
 
 def in_parts(folder, planes, companion="Z0.ome.tif"):
@@ -301,6 +423,136 @@ def test_other_colour_spaces_are_refused_by_name(tmp_path, kind):
     assert "damaged" not in sentence
 
 
+def packed(path, planes, bits):
+    "A TIFF whose numbers have so many bits, one behind the other."
+    rows = ["".join(f"{value:0{bits}b}" for value in row) for row in planes]
+    content = np.array([[int(row[i : i + 8], 2) for i in range(0, len(row), 8)] for row in rows], np.uint8)
+    tifffile.imwrite(path, content, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["BitsPerSample"].overwrite(bits)
+        tiff.pages[0].tags["ImageWidth"].overwrite(planes.shape[1])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 10, 12, 14])
+def test_numbers_of_any_bits_end_at_one(tmp_path, bits):
+    pytest.importorskip("imagecodecs")
+    plane = noise(16, 24, top=2**bits)
+    packed(tmp_path / "a.tif", plane, bits)
+    np.testing.assert_allclose(mv.load_images(tmp_path / "a.tif").images[0, 0], plane / (2**bits - 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples, opacity", [(2, True), (3, False)])
+def test_inverted_grey_of_several_samples(tmp_path, samples, opacity):
+    pixels = noise(16, 20, samples, top=255, dtype=np.uint8)
+    extra = {"extrasamples": ["unassalpha"]} if opacity else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="miniswhite", planarconfig="contig", metadata=None, **extra
+    )
+    right = 255 - pixels.transpose(2, 0, 1)[: 1 if opacity else samples]
+    np.testing.assert_array_equal(mv.open_image(tmp_path / "a.tif").read(), right)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_inverted_grey_whose_white_is_unknown_is_refused(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20).astype(dtype), photometric="miniswhite", metadata=None)
+    assert "inverted grey of type" in refused(lambda: mv.load_images(tmp_path / "a.tif"))
+
+
+def test_opacity_beside_inks_is_left_out(tmp_path):
+    pixels = noise(16, 20, 5, top=255, dtype=np.uint8)
+    options = {"photometric": "separated", "extrasamples": ["unassalpha"], "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    right = np.array(Image.fromarray(np.ascontiguousarray(pixels[..., :4]), "CMYK").convert("RGB"))
+    assert np.abs(stored(tmp_path / "a.tif")[0] - right.transpose(2, 0, 1)).max() < 2
+
+
+@pytest.mark.parametrize("samples, colours", [(1, 1), (2, 1), (3, 3), (4, 3)])
+def test_pngs_of_sixteen_bits_keep_them(tmp_path, samples, colours):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    pixels = noise(16, 20, samples)
+    if samples in (2, 4):
+        pixels[..., -1] = 65535
+        pixels[0, 0, -1] = 0
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels[..., 0] if samples == 1 else pixels))
+    found, told = heard(lambda: stored(tmp_path / "a.png"))
+    np.testing.assert_allclose(found[0], pixels.transpose(2, 0, 1)[:colours], atol=0.01)
+    assert ["transparent" in notice for notice in told] == [True] * (samples in (2, 4))
+
+
+def test_transparent_colours_of_a_palette_are_told_and_a_grey_palette_is_grey(tmp_path):
+    numbers = noise(16, 20, top=4, dtype=np.uint8)
+    for name, palette in {"colours": [255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9], "grey": [0] * 3 + [80] * 3}.items():
+        picture = Image.fromarray(numbers % (len(palette) // 3), "P")
+        picture.putpalette(palette)
+        picture.save(tmp_path / f"{name}.png", **({"transparency": 3} if name == "colours" else {}))
+    _, told = heard(lambda: mv.load_images(tmp_path / "colours.png"))
+    assert "transparent" in told[0]
+    np.testing.assert_allclose(stored(tmp_path / "grey.png")[0, 0], numbers % 2 * 80, atol=0.01)
+
+
+@pytest.mark.parametrize("orientation", range(9))
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+def test_a_stated_orientation_is_followed_and_told(tmp_path, name, orientation):
+    pixels = np.zeros((16, 24), np.uint8)
+    pixels[:8, :8] = 250
+    pixels[8:, :8] = 120
+    if name == "a.tif":
+        tag = (274, 3, 1, orientation, True)
+        tifffile.imwrite(tmp_path / name, pixels, metadata=None, extratags=[tag])
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif, **({"quality": 100} if name == "a.jpg" else {}))
+    turns = [0, 2, 3, 4, 5, 6, 7, 8]
+    shown = Image.fromarray(pixels)
+    if orientation in turns[1:]:
+        kinds = [Image.Transpose(k) for k in (0, 3, 1, 5, 4, 6, 2)]
+        shown = shown.transpose(kinds[turns.index(orientation) - 1])
+    found, told = heard(lambda: stored(tmp_path / name)[0, 0])
+    assert found.shape == np.array(shown).shape
+    assert np.abs(found - np.array(shown)).max() < 4
+    assert [("states that it is shown" in notice) for notice in told] == [True] * (orientation > 1)
+
+
+@pytest.mark.parametrize(
+    "array, said",
+    [
+        (np.zeros(20), "is not that of an image"),
+        (np.zeros((2, 2, 2, 2, 16, 20), np.uint8), "is not that of an image"),
+        (np.full((16, 20), "a"), "must be real numbers"),
+        (np.ones((16, 20), complex), "must be real numbers"),
+        (np.array([np.ones(3), np.ones(4)], object), "its type is object"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(tmp_path, array, said):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.npy"))
+    assert said in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize("axes", ["TTYX", "YXYX", "TCY", "ABYX"])
+def test_axes_that_fit_no_array_are_refused(tmp_path, axes):
+    np.save(tmp_path / "a.npy", noise(2, 3, 16, 20))
+    assert "--axes" in refused(lambda: mv.load_images(tmp_path / "a.npy", axes=axes))
+
+
+def test_axes_of_an_ome_zarr_are_known_by_type(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    pixels = noise(3, 2, 16, 20)
+    folder = tmp_path / "a.zarr"
+    group = zarr.open_group(str(folder), mode="w")
+    for path in ("0", "1"):
+        zarr.save_array(str(folder / path), pixels)
+    axes = [{"name": "Zeit", "type": "time"}, {"name": "Kanal", "type": "channel"}]
+    axes += [{"name": name, "type": "space"} for name in "yx"]
+    scales = [{"axes": axes, "datasets": [{"path": path}], "name": f"image {path}"} for path in ("0", "1")]
+    group.attrs["multiscales"] = scales
+    found, told = heard(lambda: stored(folder))
+    np.testing.assert_allclose(found, pixels, atol=0.01)
+    assert "the first is read, and not image 1" in told[0]
+
+
 @pytest.mark.parametrize(
     "shape, axes, read",
     [
@@ -421,6 +673,35 @@ def test_another_format_under_a_wrong_name(tmp_path, name, content, kind):
     assert (kind in sentence) or path.suffix == endings.get(kind)
 
 
+@pytest.mark.parametrize("cut", [0, 20, 300, -3])
+@pytest.mark.parametrize(
+    "codec", ["", "Blosc", "Blosc zstd", "Blosc noise", "Zstd", "LZ4", "Zlib", "GZip", "BZ2", "LZMA"]
+)
+def test_a_chunk_that_was_cut_off_is_no_chunk(tmp_path, codec, cut):
+    "Blosc reads on behind the end of its chunk, and makes pixels of what lies in memory there."
+    numcodecs = pytest.importorskip("numcodecs")
+    name, _, kind = codec.partition(" ")
+    packer = getattr(numcodecs, name)(*[kind] * (kind == "zstd")) if codec else None
+    planes = noise(2, 64, 64, top=65535 if kind == "noise" else 4000)
+    array = {"zarr_format": 2, "shape": [2, 64, 64], "chunks": [1, 64, 64], "dtype": "<u2", "fill_value": 0}
+    array |= {"compressor": packer.get_config() if packer else None, "filters": None, "order": "C"}
+    scales = [{"axes": list("cyx"), "datasets": [{"path": "0"}]}]
+    folder = tmp_path / "a.zarr"
+    for place, content in {
+        ".zgroup": {"zarr_format": 2},
+        ".zattrs": {"multiscales": scales},
+        "0/.zarray": array,
+    }.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(json.dumps(content))
+    packed = [bytes(packer.encode(plane.tobytes())) if packer else plane.tobytes() for plane in planes]
+    for number, chunk in enumerate(packed):
+        (folder / "0" / f"{number}.0.0").write_bytes(chunk)
+    np.testing.assert_allclose(stored(folder)[0], planes, atol=0.1)
+    (folder / "0" / "1.0.0").write_bytes(packed[1][:cut])
+    assert str(folder) in refused(lambda: mv.load_images(folder))
+
+
 def test_a_decoder_without_end_in_a_tiff_is_refused(tmp_path):
     pytest.importorskip("imagecodecs")
     path = tmp_path / "a.tif"
@@ -480,6 +761,54 @@ def test_another_encoding_is_named_and_not_guessed(tmp_path, encoding):
     sentence = refused(lambda: read_table(tmp_path / "t.csv"))
     assert "UTF-8" in sentence
     assert "damaged" not in sentence
+
+
+def test_utf_16_without_its_mark_is_named(tmp_path):
+    (tmp_path / "t.csv").write_bytes("file,dose\na,1\n".encode("utf-16-le"))
+    assert "not encoded in UTF-8" in refused(lambda: read_table(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("text", ["dose,file\n1,5,a\n2,5,b\n", "file,dose\na,1\nb,2,5\n", "file,dose\n1,a,5\n2,b,6\n"])
+def test_cells_without_a_name_do_not_move_the_others(tmp_path, text):
+    "A decimal comma in a table with commas, or names of rows without a name of their own."
+    (tmp_path / "t.csv").write_text(text)
+    sentence = refused(lambda: read_table(tmp_path / "t.csv"))
+    assert "3 cells in line" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize(
+    "text", ["file,dose\na,1,\nb,2,,\n", "sep=;\nfile;dose\na;1\nb;2\n", '"sep=,"\nfile,dose\na,1\nb,2\n']
+)
+def test_what_programs_add_to_a_table_is_no_data(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    read = read_table(tmp_path / "t.csv")
+    assert read.to_dict("list") == {"file": ["a", "b"], "dose": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_table_is_called_empty(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert "is empty" in refused(lambda: read_table(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize(
+    "rows, merged, said",
+    [
+        ([["file", "drug"], ["a", "x"], ["b", None]], "B2:B3", "merged cells (B2:B3)"),
+        ([["file", "drug", None], ["a", "x", 1]], "B1:C1", "merged cells (B1:C1)"),
+        ([["file", "dose"], ["a", "=1+1"], ["b", 2]], None, "a formula without a result in B2"),
+    ],
+)
+def test_cells_of_excel_that_show_what_the_file_does_not_have(tmp_path, rows, merged, said):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    if merged:
+        book.active.merge_cells(merged)
+    book.save(tmp_path / "t.xlsx")
+    assert said in refused(lambda: read_table(tmp_path / "t.xlsx"))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.xlsx"])

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLATE_COLUMNS', 'Field', 'list_images',
            'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
-           'ListedFiles', 'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows',
-           'with_plate_columns']
+           'ListedFiles', 'explain_guess', 'list_fields', 'folder_column', 'fields_table', 'sites_table',
+           'sites_of_rows', 'with_plate_columns']
 
 # %% ../../nbs/data/08_fields.ipynb #4dab7f8d
 import os
@@ -454,7 +454,7 @@ class ListedFiles:
     "What is known of the files of a source after their heads were read: which are parts of others."
 
     parts: set[Path] = dataclass_field(default_factory=set)  # files whose pixels belong to an image in another file
-    told: bool = False  # whether it was said how open axes are read
+    told: set[str] = dataclass_field(default_factory=set)  # what was said of how files are read
     begins: Path | None = None  # where an image begins of which a file is a part
 
     def frames(self, group: Field, first: ImageFile) -> list[Field]:
@@ -464,10 +464,18 @@ class ListedFiles:
         found = group.each_frame(first)
         if found:
             self.parts.update(part for image in images for part in image.parts)
-        if first.guessed and not self.told and len(group.names) != first.channels:
-            self.told = True
-            _warn_of_guess(first)
+        self.tell(first, group)
         return found
+
+    def tell(self, image: ImageFile, group: Field):
+        "Warnings of how an image of a group is read, each once for all files."
+        notices = {notice: notice for notice in image.notices}
+        if image.guessed and len(group.names) != image.channels:
+            notices["axes"] = explain_guess(image)
+        for topic, notice in notices.items():
+            if topic not in self.told:
+                self.told.add(topic)
+                warnings.warn(f"{image.path} {notice}", stacklevel=5)
 
     def own(self, field: Field) -> bool:
         "Whether a field begins in its own file."
@@ -481,21 +489,21 @@ class ListedFiles:
             )
 
 # %% ../../nbs/data/08_fields.ipynb #b1744d88
-def _warn_of_guess(image: ImageFile):
-    "A warning how the axes of a file that does not name them are read, and how others are given: slices of a z-stack first."
-    words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
-    read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
+def explain_guess(image: ImageFile) -> str:
+    "How the axes of a file that leaves them open are read, and how others are given: slices of a z-stack first."
+    words = {"T": "frames", "C": "channels", "Z": "slices of a z-stack", "S": "colours"}
+    read = ", ".join(f"{image.size(a)} {words[a].removesuffix(' of a z-stack')}" for a in image.axes if a in words)
     options = []
     for other in "ZTC":
-        for letter in "CT":
+        for letter in "CTZ":
             if letter in image.axes and other not in image.axes and image.size(letter) > 1:
                 axes = image.axes.replace(letter, other)
-                what = "slices of a z-stack" if other == "Z" else words[other]
-                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {what}")
-    warnings.warn(
-        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}",
-        stacklevel=5,
-    )
+                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {words[other]}")
+    # all three letters are taken
+    for pair in ("CZ", "TC") if set("TZC") <= set(image.axes) else ():
+        axes = image.axes.translate(str.maketrans(pair, pair[::-1]))
+        options.append(f"--axes {axes} (axes={axes!r}) for {image.size(pair[0])} {words[pair[1]]}")
+    return f"does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}"
 
 # %% ../../nbs/data/08_fields.ipynb #8aac98b6
 def list_fields(

@@ -211,6 +211,11 @@ def _common_size(sides: np.ndarray) -> tuple[int, int]:
     )
     return height, width
 
+# %% ../../nbs/data/10_images.ipynb #89605aae
+def _place(field: Field) -> str:
+    "The file of a field, and its scene where the file has several."
+    return f"{field.files[0]}, {field.scene}," if field.scene else str(field.files[0])
+
 # %% ../../nbs/data/10_images.ipynb #6aaf3de5
 def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     "Images of one shape, resized first if a size is given."
@@ -222,6 +227,6 @@ def _stack(fields: list[Field], images: list[np.ndarray], size) -> np.ndarray:
     for field, image in zip(fields, images):
         if len(image) != len(images[0]):
             raise ShapeError(
-                f"{field.files[0]} has {len(image)} channels but {fields[0].files[0]} has {len(images[0])}; all must have the same"
+                f"{_place(field)} has {len(image)} channels but {_place(fields[0])} has {len(images[0])}; all must have the same"
             )
     return np.stack(images)

@@ -13,6 +13,7 @@ import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache
@@ -31,7 +32,6 @@ from microvae.data.readers import (
     ImageFile,
     Site,
     explain_unread,
-    open_image,
     open_known,
     reader_of,
     readers,
@@ -56,6 +56,7 @@ class Field:
     labels: Path | None = None  # the label image that goes with it
     scene: str = ""  # of a file that holds several images
     site: Site = Site()  # where on a plate it was taken, as far as it is known
+    maximum: float | None = None  # largest value of a pixel, where its files were opened and all state it
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -65,6 +66,11 @@ class Field:
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
         return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
+
+    def stated_maximum(self, opened: list[ImageFile]) -> float | None:
+        "The largest value of a pixel, where all its opened files state it."
+        stated = [file.maximum for file in opened if file.maximum]
+        return max(stated) if len(stated) == len(opened) else None
 
     def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
         "Of opened files the image of its scene."
@@ -111,9 +117,7 @@ class Field:
 
     def sample(self, opened: list[ImageFile] | None = None) -> Sample:
         "What a preprocessing is fitted to."
-        files = opened or self.open()
-        stated = [file.maximum for file in files if file.maximum]
-        return Sample(self.plate, self.read, max(stated) if len(stated) == len(files) else None)
+        return Sample(self.plate, self.read, self.stated_maximum(opened or self.open()))
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
@@ -477,9 +481,30 @@ class ListedFiles:
                 self.told.add(topic)
                 warnings.warn(f"{image.path} {notice}", stacklevel=5)
 
+    def each(self, groups: list[Field], unreadable: list | None = None) -> Iterator[tuple[Field, list[ImageFile]]]:
+        """The fields of groups one after the other, with their open files. What cannot be opened goes to `unreadable`,
+        with the reason, or raises `ImageError` without it.
+        """
+        for group in groups:
+            try:
+                opened = group.open()
+                found = [(field, field.in_scene(opened)) for field in self.frames(group, opened[0])]
+            except MicroVAEError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append((group.name, str(error)))
+                continue
+            for field, files in found:
+                yield replace(field, maximum=field.stated_maximum(files)), files
+
     def own(self, field: Field) -> bool:
         "Whether a field begins in its own file."
         return not self.parts or Path(os.path.realpath(field.files[0])) not in self.parts
+
+    def own_fields(self, fields: list[Field], source) -> list[Field]:
+        "Those of all fields that begin in their own file. Raises `ImageError` where there are parts of images only."
+        self.check_some(fields, source)
+        return [field for field in fields if self.own(field)]
 
     def check_some(self, fields: list[Field], source):
         "Raise `ImageError` where there are parts of images only."
@@ -523,17 +548,9 @@ def list_fields(
     Raises `ImageError` for files that are no images, or files without a partner. Warns where names show one channel a
     file, and `channels` does not join them.
     """
-    fields = []
     listed = ListedFiles()
-    for whole in group_files(source, channels, z, level, axes, labels, unreadable):
-        try:
-            fields += listed.frames(whole, open_image(whole.files[0], axes, level))
-        except MicroVAEError as error:
-            if unreadable is None:
-                raise
-            unreadable.append((whole.name, str(error)))
-    listed.check_some(fields, source)
-    return [field for field in fields if listed.own(field)]
+    groups = group_files(source, channels, z, level, axes, labels, unreadable)
+    return listed.own_fields([field for field, _ in listed.each(groups, unreadable)], source)
 
 # %% ../../nbs/data/08_fields.ipynb #94f36fd0
 def _join_files(

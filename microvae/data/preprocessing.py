@@ -100,7 +100,7 @@ class Scale:
                 ranges.append(_range_of(planes))
         if any(signed for signed, _, _ in ranges):
             return _whole_range([(low, high) for _, low, high in ranges])
-        return Scale(max(tops))
+        return Scale(max(tops)) if tops else self
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or default_maximum(planes))
@@ -370,8 +370,15 @@ class Preprocessing:
         scales = any(type(s) is Scale and s.maximum is None for s in self.steps)
         return any(open_ended) or scales and not all(s.maximum for s in samples)
 
+    @property
+    def streams(self) -> bool:
+        "Whether all that is learned is learned in one pass over the set, an image at a time."
+        return len(self.steps) == 1 and type(self.steps[0]) is Scale
+
     def fitted(self, samples: Iterable[Sample]) -> "Preprocessing":
         "The same preprocessing with each step fitted to the samples after the steps before it."
+        if len(self.steps) == 1:
+            return Preprocessing((self.steps[0].fitted(samples),))  # which may be read as they come
         samples = list(samples)
         done: list = []
         for step in self.steps:

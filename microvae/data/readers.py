@@ -10,6 +10,7 @@ __all__ = ['MAX_CHANNELS_GUESSED', 'MAX_CHANNELS_LAST', 'NARROW', 'OTHER_AXES', 
            'readers', 'reader_of', 'explain_unread', 'open_known', 'open_image', 'open_once', 'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #d66d534f
+import os
 import re
 import threading
 import warnings
@@ -638,7 +639,7 @@ _LOCK = threading.Lock()
 # %% ../../nbs/data/03_readers.ipynb #62500c91
 def _opened(path: Path, axes: str | None, level: int, state: tuple) -> ImageFile:
     "A file in its present state."
-    key = (path, axes, level, state)
+    key = (os.path.abspath(path), axes, level, state)
     with _LOCK:
         kept = _KEPT.pop(key, None)
     found = open_once(path, axes, level) if kept is None else kept[0]

@@ -339,6 +339,32 @@ def test_a_stated_range_that_pixels_exceed_is_not_used(tmp_path):
     assert "255 is to become 1" in refused(lambda: mv.crop_fields(tmp_path, 8, progress=False, workers=1))
 
 
+@pytest.mark.parametrize("dtype, top", [(np.float32, 3239.4543), (np.float64, 1e7 / 3), (np.uint32, 1_234_564)])
+@pytest.mark.parametrize("given", [None, 100])
+def test_the_maximum_that_is_advised_is_enough(tmp_path, dtype, top, given):
+    "Advice is in the units of the file, with all digits."
+    pixels = (RNG.random((16, 20)) * top / 2).astype(dtype)
+    pixels[0, 0] = top
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    if given is None and dtype == np.uint32:
+        return  # the largest value of the set becomes 1
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.tif", maximum=given))
+    advised = float(re.search(r"--maximum ([\d.]+)", sentence)[1])
+    images = mv.load_images(tmp_path / "a.tif", maximum=advised).images
+    np.testing.assert_allclose(images[0, 0], pixels / top, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("other", [np.uint8, np.float32, bool])
+def test_types_that_one_value_does_not_scale_are_refused(tmp_path, other):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20))
+    tifffile.imwrite(tmp_path / "b.tif", (RNG.random((16, 20)) * 2).astype(other))
+    for read in (mv.load_images, lambda folder: mv.crop_fields(folder, 8, progress=False, workers=1)):
+        sentence = refused(lambda read=read: read(tmp_path))
+        assert "a.tif has pixels of type uint16" in sentence
+        assert f"b.tif of {np.dtype(other).name}" in sentence
+    assert len(mv.load_images(tmp_path, preprocessing=[mv.Percentile()])) == 2
+
+
 # 3: axes, samples, colours
 
 COLOURS = np.zeros((16, 20, 3), np.uint8)
@@ -531,6 +557,11 @@ def test_arrays_that_are_no_images_are_refused(tmp_path, array, said):
     assert "damaged" not in sentence
 
 
+def test_letters_of_axes_may_be_small(tmp_path):
+    np.save(tmp_path / "a.npy", noise(4, 16, 20))
+    assert len(mv.load_images(tmp_path / "a.npy", axes="tyx")) == 4
+
+
 @pytest.mark.parametrize("axes", ["TTYX", "YXYX", "TCY", "ABYX"])
 def test_axes_that_fit_no_array_are_refused(tmp_path, axes):
     np.save(tmp_path / "a.npy", noise(2, 3, 16, 20))
@@ -621,6 +652,35 @@ def test_channels_of_one_name_are_numbered(tmp_path):
     )
     assert mv.load_images(tmp_path / "a.ome.tif").channels == ("GFP (1)", "GFP (2)")
     assert "a name of its own" in refused(lambda: mv.load_images(tmp_path / "a.ome.tif", channels=("a", "a")))
+
+
+def cells_and_labels(folder, labels, name):
+    "A field of three cells, and a label image beside it."
+    numbers = np.zeros((80, 100), np.uint8)
+    for number, column in enumerate((20, 50, 80), 1):
+        numbers[32:48, column - 8 : column + 8] = number
+    tifffile.imwrite(folder / "a.tif", noise(80, 100, top=500) + 3000 * (numbers > 0).astype(np.uint16))
+    Image.fromarray(labels(numbers)).save(folder / f"a_mask.{name}")
+    return lambda: mv.crop_fields(folder, 24, labels="*_mask.*", progress=False, workers=1)
+
+
+@pytest.mark.parametrize("value", [1, 255, True])
+def test_a_mask_is_no_label_image(tmp_path, value):
+    labels = lambda numbers: numbers > 0 if value is True else (numbers > 0) * np.uint8(value)
+    assert f"are one number, {int(value)}, in 3 places" in refused(cells_and_labels(tmp_path, labels, "png"))
+
+
+def test_a_cell_with_a_chip_is_one_cell(tmp_path):
+    def labels(numbers):
+        numbers = (numbers == 2).astype(np.uint8)
+        numbers[20:22, 50:52] = 1
+        return numbers
+
+    assert cells_and_labels(tmp_path, labels, "png")().table.area.tolist() == [260]
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    assert "changes numbers" in refused(cells_and_labels(tmp_path, lambda numbers: numbers * 80, "jpg"))
 
 
 # 4: four sentences

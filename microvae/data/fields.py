@@ -57,6 +57,7 @@ class Field:
     scene: str = ""  # of a file that holds several images
     site: Site = Site()  # where on a plate it was taken, as far as it is known
     maximum: float | None = None  # largest value of a pixel, where its files were opened and all state it
+    dtype: str = ""  # of its pixels, where its files were opened
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -67,10 +68,11 @@ class Field:
         "Its files, opened and not yet read."
         return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
 
-    def stated_maximum(self, opened: list[ImageFile]) -> float | None:
-        "The largest value of a pixel, where all its opened files state it."
+    def described(self, opened: list[ImageFile]) -> "Field":
+        "The same with what its opened files state of all its pixels."
         stated = [file.maximum for file in opened if file.maximum]
-        return max(stated) if len(stated) == len(opened) else None
+        maximum = max(stated) if len(stated) == len(opened) else None
+        return replace(self, maximum=maximum, dtype=np.result_type(*(file.dtype for file in opened)).name)
 
     def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
         "Of opened files the image of its scene."
@@ -117,7 +119,8 @@ class Field:
 
     def sample(self, opened: list[ImageFile] | None = None) -> Sample:
         "What a preprocessing is fitted to."
-        return Sample(self.plate, self.read, self.stated_maximum(opened or self.open()))
+        known = self if self.dtype else self.described(opened or self.open())
+        return Sample(self.plate, self.read, known.maximum, known.dtype, str(self.files[0]))
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
@@ -495,7 +498,7 @@ class ListedFiles:
                 unreadable.append((group.name, str(error)))
                 continue
             for field, files in found:
-                yield replace(field, maximum=field.stated_maximum(files)), files
+                yield field.described(files), files
 
     def own(self, field: Field) -> bool:
         "Whether a field begins in its own file."

@@ -218,7 +218,7 @@ def _read_samples(preprocessing: Preprocessing, found: Found, good: list[Field],
     "Samples of fields, read where the preprocessing learns from them; those that can be used go to `good`, the others to `failed`."
     for given, opened in found:
         field = _absolute(given)
-        sample = Sample(field.plate, field.read, field.maximum)
+        sample = field.sample()
         if preprocessing.learns([sample]):
             try:
                 planes = check_finite(field.read(opened), str(field.files[0]))
@@ -239,7 +239,7 @@ def _fitted(preprocessing: Preprocessing, found: Found, failed: list) -> tuple[l
         deque(stream, maxlen=0)  # what a preprocessing that has nothing to learn did not ask for
         return good, preprocessing
     fields = [_absolute(field) for field, _ in found]
-    samples = [Sample(field.plate, field.read, field.maximum) for field in fields]
+    samples = [field.sample() for field in fields]
     if not preprocessing.learns(samples):
         return fields, preprocessing.fitted(samples)
     for field in fields:
@@ -249,7 +249,7 @@ def _fitted(preprocessing: Preprocessing, found: Found, failed: list) -> tuple[l
             failed.append((field.name, str(error)))
         else:
             good.append(field)
-    return good, preprocessing.fitted([Sample(field.plate, field.read, field.maximum) for field in good])
+    return good, preprocessing.fitted([field.sample() for field in good])
 
 # %% ../../nbs/data/18_plates.ipynb #3f016f1b
 def _window(

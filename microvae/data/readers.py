@@ -688,6 +688,7 @@ def _unique_names(names: Sequence[str]) -> list[str]:
 def _complete(found: ImageFile, axes: str | None) -> ImageFile:
     "An image that was opened, with its axes, largest value and names checked and completed."
     path = found.path
+    axes = axes and axes.upper()
     if not all(isinstance(side, (int, np.integer)) for side in found.shape):  # which older versions of zarr let pass
         raise ImageError(f"{path} is damaged: a length of its axes is no number")
     if 0 in found.shape:

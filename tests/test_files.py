@@ -226,6 +226,40 @@ def test_other_formats_beside_images_are_named(tmp_path, name):
     assert "export it as OME-TIFF" in told[0]
 
 
+def slices_in_folders(folder, planes):
+    "A z-stack of two channels as MetaXpress writes it."
+    for z, pair in enumerate(planes, 1):
+        place = folder / "P7" / "TimePoint_1" / f"ZStep_{z}"
+        place.mkdir(parents=True)
+        for channel, plane in enumerate(pair, 1):
+            unique = f"{z:08X}-0000-0000-0000-{channel:012X}"
+            tifffile.imwrite(place / f"P7_B03_s2_w{channel}{unique}.TIF", plane)
+
+
+@pytest.mark.parametrize("z", ["max", "focus", 10])
+def test_slices_in_folders_of_their_own_are_one_stack(tmp_path, z):
+    planes = noise(12, 2, 16, 20)
+    planes[3] *= 3  # the most detail
+    slices_in_folders(tmp_path, planes)
+    channels = {"DNA": "*_w1.TIF", "actin": "*_w2.TIF"}
+    right = {"max": planes.max(0), "focus": planes[3]}.get(z, planes[10])
+    cells = mv.load_images(tmp_path, channels=channels, z=z, maximum=12_000, plate_columns=True)
+    np.testing.assert_allclose(cells.images[0] * 12_000, right, atol=0.1)
+    assert cells.table.loc[0, "Metadata_Well"] == "B03"
+    sentence = refused(lambda: mv.crop_fields(tmp_path, 8, channels=channels, z=z, progress=False, workers=1))
+    assert "no field gave a cell" in sentence
+
+
+def test_slices_that_are_not_of_one_stack_are_refused(tmp_path):
+    slices_in_folders(tmp_path, noise(3, 2, 16, 20))
+    [last] = tmp_path.rglob("ZStep_3/*_w2*.TIF")
+    tifffile.imwrite(last, noise(20, 16))
+    channels = {"DNA": "*_w1.TIF", "actin": "*_w2.TIF"}
+    assert "cannot be a slice of the stack" in refused(lambda: mv.load_images(tmp_path, channels=channels))
+    last.unlink()
+    assert "another number of slices" in refused(lambda: mv.load_images(tmp_path, channels=channels))
+
+
 def in_parts(folder, planes, companion="Z0.ome.tif"):
     "A stack of one slice a file, which the first file describes."
     data = "".join(

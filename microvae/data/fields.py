@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLATE_COLUMNS', 'Field', 'list_images',
-           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
-           'ListedFiles', 'explain_guess', 'list_fields', 'folder_column', 'fields_table', 'sites_table',
+           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'join_slices',
+           'group_files', 'ListedFiles', 'explain_guess', 'list_fields', 'folder_column', 'fields_table', 'sites_table',
            'sites_of_rows', 'with_plate_columns']
 
 # %% ../../nbs/data/08_fields.ipynb #4dab7f8d
@@ -35,6 +35,7 @@ from microvae.data.readers import (
     open_known,
     reader_of,
     readers,
+    stack_slices,
     well_at,
     well_name,
 )
@@ -58,6 +59,7 @@ class Field:
     site: Site = Site()  # where on a plate it was taken, as far as it is known
     maximum: float | None = None  # largest value of a pixel, where its files were opened and all state it
     dtype: str = ""  # of its pixels, where its files were opened
+    slices: tuple[tuple[Path, ...], ...] = ()  # of each file, where it is the first of a stack with one slice a file
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -66,7 +68,9 @@ class Field:
 
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
-        return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
+        if not self.slices:
+            return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
+        return [stack_slices([open_known(f, self.axes, self.level) for f in stack]) for stack in self.slices]
 
     def described(self, opened: list[ImageFile]) -> "Field":
         "The same with what its opened files state of all its pixels."
@@ -413,6 +417,21 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
+# %% ../../nbs/data/08_fields.ipynb #1029abdb
+_SLICE_FOLDER = re.compile(r"ZStep_(\d+)", re.I)
+
+
+def join_slices(files: list[Path]) -> dict[Path, tuple[Path, ...]]:
+    "The first file of each stack -> all files of it, by the number of the slice; a file that is in none is alone."
+    stacks: dict[tuple[str, ...], list[tuple[int, Path]]] = {}
+    for file in files:
+        found = [_SLICE_FOLDER.fullmatch(part) for part in file.parts[:-1]]
+        names = tuple("ZStep" if match else part for match, part in zip(found, file.parts))
+        number = next((int(match[1]) for match in found if match), 0)
+        name = without_unique(file.name) if any(found) else file.name
+        stacks.setdefault((*names, name), []).append((number, file))
+    return {min(stack)[1]: tuple(file for _, file in sorted(stack)) for stack in stacks.values()}
+
 # %% ../../nbs/data/08_fields.ipynb #ff9859d3
 def group_files(
     source,  # as for `list_fields`, as are the others
@@ -434,6 +453,8 @@ def group_files(
     masks = list_labels(files, labels, root) if labels else []
     taken = {mask.resolve() for mask in masks}
     images = [f for f in files if f.resolve() not in taken] if masks else files
+    stacks = join_slices(images)
+    images = list(stacks)
     if not images:
         raise ImageError(
             f"{labels!r}, the pattern of the labels, fits all {len(files)} files of {source}; it must leave the images, e.g. '*_mask.tif'"
@@ -448,7 +469,13 @@ def group_files(
         alone = "" if root else first.parent.name
         where = os.path.dirname(name) or alone
         site = site_of_name(name)
-        fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site))
+        slices = tuple(stacks[file] for file in group)
+        if len(set(map(len, slices))) > 1:
+            counts = ", ".join(f"{len(stack)} of {stack[0].name}" for stack in slices)
+            unmatched.append((str(first), f"{first} has another number of slices in each channel: {counts}"))
+            continue
+        slices = slices if len(slices[0]) > 1 else ()
+        fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site, slices=slices))
     if unreadable is not None:
         unreadable += unmatched
     elif unmatched:

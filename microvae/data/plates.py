@@ -206,7 +206,10 @@ def named_like(source: Path) -> str:
 def _absolute(field: Field) -> Field:
     "The same field for a worker in another folder; a link keeps its name, whose ending says what it is."
     return replace(
-        field, files=tuple(f.absolute() for f in field.files), labels=field.labels and field.labels.absolute()
+        field,
+        files=tuple(f.absolute() for f in field.files),
+        labels=field.labels and field.labels.absolute(),
+        slices=tuple(tuple(f.absolute() for f in stack) for stack in field.slices),
     )
 
 # %% ../../nbs/data/18_plates.ipynb #bf08f6a4
@@ -348,7 +351,10 @@ class CropCollector:
         files = [
             (str(file), file.stat().st_size, file.stat().st_mtime_ns)
             for field in self.fields
-            for file in (*field.files, *([field.labels] if field.labels else []))
+            for file in (
+                *(field.files if not field.slices else sum(field.slices, ())),
+                *([field.labels] if field.labels else []),
+            )
         ]
         known = None if self.known is None else self.known.to_csv()
         return blake2b(

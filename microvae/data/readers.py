@@ -6,8 +6,9 @@
 __all__ = ['MAX_CHANNELS_GUESSED', 'MAX_CHANNELS_LAST', 'NARROW', 'OTHER_AXES', 'ORIENTATIONS', 'WHOLE', 'PLUGINS', 'EXPORTED_BY',
            'UNCHECKED_FRAMES', 'FRAME', 'KEPT_FILES', 'KEPT_BYTES', 'ALWAYS_KEPT', 'guess_axes', 'stated_maximum',
            'Samples', 'first_samples', 'cmyk_to_rgb', 'well_name', 'well_at', 'Site', 'ImageFile', 'TurnedPixels',
-           'as_shown', 'fine_detail', 'LazyPixels', 'LazyPlanes', 'Reader', 'file_state', 'FileReader', 'VendorReader',
-           'readers', 'reader_of', 'explain_unread', 'open_known', 'open_image', 'open_once', 'read_array']
+           'as_shown', 'fine_detail', 'LazyPixels', 'LazyPlanes', 'stack_slices', 'Reader', 'file_state', 'FileReader',
+           'VendorReader', 'readers', 'reader_of', 'explain_unread', 'open_known', 'open_image', 'open_once',
+           'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #d66d534f
 import os
@@ -441,6 +442,29 @@ class LazyPlanes:
         if plane.shape != self.shape[3:]:
             raise ImageError(f"a plane has shape {plane.shape}, the others {self.shape[3:]}")
         return plane
+
+# %% ../../nbs/data/03_readers.ipynb #0fea5ffa
+def stack_slices(files: list[ImageFile]) -> ImageFile:
+    "Files of one slice each as one image. Raises `ImageError` where they differ in shape, or have slices of their own."
+    first = files[0]
+    for file in files:
+        shape = (file.frames, file.channels, file.size("Y"), file.size("X"))
+        if (
+            shape != (first.frames, first.channels, first.size("Y"), first.size("X"))
+            or file.size("Z") > 1
+            or file.scenes
+        ):
+            raise ImageError(
+                f"{file.path} has shape {file.shape} with axes {file.axes}, and cannot be a slice of the stack that begins in {first.path}, of shape {first.shape}"
+            )
+    planes = LazyPlanes(
+        (first.frames, first.channels, len(files), first.size("Y"), first.size("X")),
+        first.dtype,
+        lambda frame, channel, z: files[z].planes(frame, 0)[channel],
+    )
+    stated = [file.maximum for file in files if file.maximum]
+    maximum = max(stated) if len(stated) == len(files) else None
+    return replace(first, array=planes, axes="TCZYX", samples=None, maximum=maximum)
 
 # %% ../../nbs/data/03_readers.ipynb #04a28579
 class Reader(Protocol):

@@ -19,7 +19,9 @@ import tifffile
 from PIL import Image
 
 import microvae as mv
+from microvae.app.card import train_model
 from microvae.core.files import read_table
+from microvae.training.config import ModelConfig, Training
 
 RNG = np.random.default_rng(0)
 OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
@@ -1042,3 +1044,102 @@ def test_a_stack_of_two_gigabytes_is_read_by_frames_in_flat_memory(tmp_path, end
     *read, grown = map(int, made.stdout.split())
     assert read == [260, 1, 3000, 1000, 4700]
     assert grown < 100
+
+
+def as_npy(path, frames):
+    np.save(path, frames)
+
+
+def as_tiff(path, frames):
+    tifffile.imwrite(path, frames, photometric="minisblack", metadata={"axes": "TCYX" if frames.ndim == 4 else "TYX"})
+
+
+def as_zarr(path, frames):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(path), mode="w")
+    zarr.save_array(str(path / "0"), frames)
+    group.attrs["multiscales"] = [{"axes": [*"tcyx"], "datasets": [{"path": "0"}]}]
+
+
+LARGE = [("a.npy", as_npy, "TYX"), ("b.npy", as_npy, "TCYX"), ("a.tif", as_tiff, None), ("a.zarr", as_zarr, None)]
+
+
+@pytest.mark.parametrize("name, write, axes", LARGE)
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8, np.float32])
+def test_a_stack_that_is_not_loaded_has_the_same_images(tmp_path, monkeypatch, name, write, axes, dtype):
+    frames = noise(40, 2, 16, 20) if axes != "TYX" else noise(40, 16, 20)
+    frames = {np.uint8: frames >> 4, np.float32: frames / 4000, np.int16: frames.astype(int) - 700}.get(dtype, frames)
+    write(tmp_path / name, frames.astype(dtype))
+    loaded = mv.load_images(tmp_path / name, axes=axes)
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    cells = mv.load_images(tmp_path / name, axes=axes)
+    assert cells.stored
+    assert not loaded.stored
+    assert cells.about == loaded.about
+    assert cells.table.equals(loaded.table)
+    np.testing.assert_allclose(cells.images[:], loaded.images, atol=1e-5)
+    np.testing.assert_allclose(
+        cells[[7, 3]].images[:], loaded.images[[3, 7] if cells[[7, 3]].stored else [7, 3]], atol=1e-5
+    )
+    passed = np.concatenate(list(cells.images.batches(8, seed=0)))
+    np.testing.assert_allclose(np.sort(passed.sum((1, 2, 3))), np.sort(loaded.images.sum((1, 2, 3))), rtol=1e-4)
+
+
+def test_a_stack_that_is_not_loaded_trains(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", noise(60, 16, 20))
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    cells = mv.load_images(tmp_path / "a.npy", axes="TYX")
+    config = mv.RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1))
+    model = train_model(cells, config, folder=tmp_path / "runs", progress=False)
+    assert mv.embed(model, cells).shape == (60, 2)
+
+
+def test_what_a_stack_states_and_lacks_is_seen_before_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    frames = noise(20, 16, 20).astype(np.float32) / 4000
+    frames[13, 4, 4] = np.nan
+    np.save(tmp_path / "a.npy", frames)
+    assert "NaN" in refused(lambda: mv.load_images(tmp_path / "a.npy", axes="TYX"))
+    about = {"axes": "TYX", "SignificantBits": 8}
+    tifffile.imwrite(tmp_path / "a.ome.tif", noise(20, 16, 20), photometric="minisblack", metadata=about)
+    cells, told = heard(lambda: mv.load_images(tmp_path / "a.ome.tif"))
+    assert len(told) == 1
+    assert "no pixel is above 255, and some are" in told[0]
+    assert cells.images[:].max() == 1
+
+
+STREAM = """
+import resource, sys
+import numpy as np
+import microvae as mv, microvae.data.images
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+microvae.data.images.IN_MEMORY = 50_000_000
+mv.load_images(sys.argv[1])
+np.save(sys.argv[2], np.zeros((2, 64, 64), np.uint16))
+mv.load_images(sys.argv[2], axes="TYX")
+before = peak()
+cells = mv.load_images(sys.argv[3], axes="TYX")
+brightest = [float(batch.max()) for batch in cells.images.batches(2, seed=0, mixed=2)]
+print(len(cells), round(1000 * sum(brightest)), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files and the module resource")
+def test_a_stack_is_streamed_in_flat_memory(tmp_path):
+    "420 MB of frames, most of which is a hole, in the memory of a few."
+    stack = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint16, (50, 2048, 2048))
+    for frame, value in ((0, 1000), (25, 500), (49, 250)):
+        stack[frame] = noise(2048, 2048, top=value)
+        stack[frame, 0, 0] = value
+    stack.flush()
+    del stack
+    tifffile.imwrite(tmp_path / "small.tif", noise(64, 64))
+    paths = [tmp_path / name for name in ("small.tif", "small.npy", "a.npy")]
+    made = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STREAM, *paths], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    frames, brightness, grown = map(int, made.stdout.split())
+    assert frames == 50
+    assert 1250 <= brightness <= 1750
+    assert grown < 350

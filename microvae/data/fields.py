@@ -41,6 +41,15 @@ from microvae.data.readers import (
 )
 from .storage import is_stored
 
+# %% ../../nbs/data/08_fields.ipynb #df0a015c
+def _stated(opened: list[ImageFile]) -> tuple[float | None, str]:
+    "The largest value of a pixel, where all opened files of a field state it, and the type that holds the pixels of all."
+    if len(opened) == 1:
+        return opened[0].maximum, opened[0].dtype.name
+    stated = [file.maximum for file in opened if file.maximum]
+    maximum = max(stated) if len(stated) == len(opened) else None
+    return maximum, np.result_type(*(file.dtype for file in opened)).name
+
 # %% ../../nbs/data/08_fields.ipynb #c37ee0f1
 @dataclass(frozen=True)
 class Field:
@@ -74,9 +83,8 @@ class Field:
 
     def described(self, opened: list[ImageFile]) -> "Field":
         "The same with what its opened files state of all its pixels."
-        stated = [file.maximum for file in opened if file.maximum]
-        maximum = max(stated) if len(stated) == len(opened) else None
-        return replace(self, maximum=maximum, dtype=np.result_type(*(file.dtype for file in opened)).name)
+        maximum, dtype = _stated(opened)
+        return replace(self, maximum=maximum, dtype=dtype)
 
     def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
         "Of opened files the image of its scene."
@@ -123,8 +131,8 @@ class Field:
 
     def sample(self, opened: list[ImageFile] | None = None) -> Sample:
         "What a preprocessing is fitted to."
-        known = self if self.dtype else self.described(opened or self.open())
-        return Sample(self.plate, self.read, known.maximum, known.dtype, str(self.files[0]))
+        stated = (self.maximum, self.dtype) if self.dtype else _stated(opened or self.open())
+        return Sample(self.plate, self.read, *stated, str(self.files[0]))
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."

@@ -3,8 +3,10 @@
 Expected pixels are those that were drawn, or that Pillow makes of the same file.
 """
 
+import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -17,7 +19,9 @@ import tifffile
 from PIL import Image
 
 import microvae as mv
+from microvae.app.card import train_model
 from microvae.core.files import read_table
+from microvae.training.config import ModelConfig, Training
 
 RNG = np.random.default_rng(0)
 OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
@@ -102,6 +106,160 @@ def test_a_description_of_more_planes_than_there_are(tmp_path, held, right):
     pixels, told = heard(lambda: stored(tmp_path / "a.tif"))
     np.testing.assert_allclose(pixels, planes.reshape(right), atol=0.01)
     assert f"3 frames and holds {held // 2}" in told[0]
+
+
+def metamorph(path, planes):
+    "A stack of MetaMorph: one page, whose planes follow one another, and tags that say how many they are."
+    count = len(planes)
+    numbers = {33628: [1, 1] * count, 33629: [value for i in range(count) for value in (i, 1, 0, 0, 0, 0)]}
+    extratags = [(tag, 4, len(values), values, True) for tag, values in numbers.items()]
+    tifffile.imwrite(path, planes[0], metadata=None, rowsperstrip=planes.shape[1], extratags=extratags)
+    content = path.read_bytes()
+    for tag, values in numbers.items():  # fractions, of which tifffile writes no such number
+        content = content.replace(struct.pack("<HHI", tag, 4, len(values)), struct.pack("<HHI", tag, 5, count))
+    path.write_bytes(content + planes[1:].tobytes())
+
+
+def imagej(path, planes, about):
+    "A stack as ImageJ saves a large one: one page, whose planes follow one another, and a text that says what they are."
+    description = f"ImageJ=1.53c\nimages={len(planes)}\n{about}\nloop=false\n"
+    tifffile.imwrite(path, planes[0], metadata=None, description=description, software="")
+    with open(path, "ab") as file:
+        file.write(planes[1:].tobytes())
+
+
+def cut(path, share):
+    "Leave a share of a file."
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+WRITERS = {
+    "metamorph": metamorph,
+    "imagej": lambda path, planes: imagej(path, planes, f"frames={len(planes)}\nhyperstack=true"),
+    "fiji": lambda path, planes: tifffile.imwrite(path, planes, imagej=True, metadata={"axes": "TYX"}),
+    "pages": lambda path, planes: tifffile.imwrite(path, planes, metadata={"axes": "TYX"}),
+    "one page": lambda path, planes: tifffile.imwrite(path, planes, truncate=True, metadata={"axes": "TYX"}),
+    "ome": lambda path, planes: tifffile.imwrite(path, planes, ome=True, metadata={"axes": "TYX"}),
+    "plain": lambda path, planes: tifffile.imwrite(path, planes, metadata=None),
+}
+
+
+@pytest.mark.parametrize("share", [1, 0.9, 0.5, 0.25])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_stack_that_was_cut_off_is_no_shorter_stack(tmp_path, writer, share):
+    planes = noise(8, 64, 64)
+    path = tmp_path / "a.tif"
+    WRITERS[writer](path, planes)
+    cut(path, share)
+    if share == 1:
+        np.testing.assert_allclose(heard(lambda: stored(path))[0], planes[:, None], atol=0.01)
+        return
+    sentence = refused(lambda: mv.load_images(path))
+    assert str(path) in sentence
+    assert "truncated" in sentence or "cut off" in sentence
+
+
+@pytest.mark.parametrize("about, read", [("slices=6", "6 slices"), ("", None)])
+def test_planes_that_a_program_names_whatever_they_are_are_told(tmp_path, about, read):
+    "ImageJ calls the planes of any plain stack slices; MetaMorph has planes, which are frames or slices."
+    planes = noise(6, 16, 20)
+    if read:
+        imagej(tmp_path / "a.tif", planes, about)
+    else:
+        metamorph(tmp_path / "a.tif", planes)
+    pixels, told = heard(lambda: stored(tmp_path / "a.tif"))
+    np.testing.assert_allclose(pixels, planes.max(0)[None, None] if read else planes[:, None], atol=0.01)
+    other = "TYX" if read else "ZYX"
+    assert f"is read as {read or '6 frames'} of 16×20; for another reading give --axes {other}" in told[0]
+    assert heard(lambda: mv.load_images(tmp_path / "a.tif", axes=other))[1] == []
+
+
+def test_pictures_that_a_slide_scanner_adds_are_no_images(tmp_path):
+    slide = noise(64, 80, 3, top=255, dtype=np.uint8)
+    about = "Aperio Image Library v11.2.1\r\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for pixels, words, kind in [
+            (slide, "80x64 [0,0 80x64] (240x240) JPEG/RGB Q=70|AppMag = 20", 0),
+            (slide[::4, ::4], "80x64 -> 20x16 - |AppMag = 20", 0),
+            (slide[::2, ::2], "80x64 -> 40x32", 0),
+            (slide[:10, :12], "label 12x10", 1),
+            (slide[:10, :30], "macro 30x10", 9),
+        ]:
+            tile = (16, 16) if len(pixels) in (64, 32) else None
+            options = {"subfiletype": kind, "description": about + words, "tile": tile}
+            tiff.write(pixels, photometric="rgb", metadata=None, **options)
+    np.testing.assert_allclose(stored(tmp_path / "a.tif"), slide.transpose(2, 0, 1)[None], atol=0.01)
+
+
+def test_a_pixel_of_a_smaller_copy_is_larger(tmp_path):
+    plane = noise(64, 80)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        about = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+        tiff.write(plane, subifds=1, tile=(16, 16), metadata=about)
+        tiff.write(plane[::4, ::4], subfiletype=1, tile=(16, 16))
+    assert mv.open_image(tmp_path / "a.ome.tif").pixel_size == (0.25, 0.5)
+    small = mv.open_image(tmp_path / "a.ome.tif", level=1)
+    assert small.pixel_size == (1, 2)
+    np.testing.assert_array_equal(small.read()[0], plane[::4, ::4])
+
+
+def test_parts_without_pixels_are_told(tmp_path):
+    "Programs leave out tiles that hold background; so do some that were stopped."
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(64, 80), tile=(16, 16), metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tags = tiff.pages[0].tags
+        for name in ("TileOffsets", "TileByteCounts"):
+            tags[name].overwrite([0, *tags[name].value[1:]])
+    images, told = heard(lambda: mv.load_images(path).images)
+    assert images[0, 0, :16, :16].max() == 0
+    assert "has parts without pixels, which are read as 0" in told[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.svs", "a.ndpi", "a.scn", "a.qptiff", "a.gif", "a.webp", "a.jp2", "a.heic", "a.mrc", "a.mp4", "a.oib"]
+)
+def test_other_formats_beside_images_are_named(tmp_path, name):
+    tifffile.imwrite(tmp_path / "b.tif", noise(16, 20))
+    (tmp_path / name).write_bytes(b"123")
+    _, told = heard(lambda: mv.load_images(tmp_path))
+    assert f"{name} is a" in told[0]
+    assert "export it as OME-TIFF" in told[0]
+
+
+def slices_in_folders(folder, planes):
+    "A z-stack of two channels as MetaXpress writes it."
+    for z, pair in enumerate(planes, 1):
+        place = folder / "P7" / "TimePoint_1" / f"ZStep_{z}"
+        place.mkdir(parents=True)
+        for channel, plane in enumerate(pair, 1):
+            unique = f"{z:08X}-0000-0000-0000-{channel:012X}"
+            tifffile.imwrite(place / f"P7_B03_s2_w{channel}{unique}.TIF", plane)
+
+
+@pytest.mark.parametrize("z", ["max", "focus", 10])
+def test_slices_in_folders_of_their_own_are_one_stack(tmp_path, z):
+    planes = noise(12, 2, 16, 20)
+    planes[3] *= 3  # the most detail
+    slices_in_folders(tmp_path, planes)
+    channels = {"DNA": "*_w1.TIF", "actin": "*_w2.TIF"}
+    right = {"max": planes.max(0), "focus": planes[3]}.get(z, planes[10])
+    cells = mv.load_images(tmp_path, channels=channels, z=z, maximum=12_000, plate_columns=True)
+    np.testing.assert_allclose(cells.images[0] * 12_000, right, atol=0.1)
+    assert cells.table.loc[0, "Metadata_Well"] == "B03"
+    sentence = refused(lambda: mv.crop_fields(tmp_path, 8, channels=channels, z=z, progress=False, workers=1))
+    assert "no field gave a cell" in sentence
+
+
+def test_slices_that_are_not_of_one_stack_are_refused(tmp_path):
+    slices_in_folders(tmp_path, noise(3, 2, 16, 20))
+    [last] = tmp_path.rglob("ZStep_3/*_w2*.TIF")
+    tifffile.imwrite(last, noise(20, 16))
+    channels = {"DNA": "*_w1.TIF", "actin": "*_w2.TIF"}
+    assert "cannot be a slice of the stack" in refused(lambda: mv.load_images(tmp_path, channels=channels))
+    last.unlink()
+    assert "another number of slices" in refused(lambda: mv.load_images(tmp_path, channels=channels))
 
 
 def in_parts(folder, planes, companion="Z0.ome.tif"):
@@ -217,6 +375,32 @@ def test_a_stated_range_that_pixels_exceed_is_not_used(tmp_path):
     assert "255 is to become 1" in refused(lambda: mv.crop_fields(tmp_path, 8, progress=False, workers=1))
 
 
+@pytest.mark.parametrize("dtype, top", [(np.float32, 3239.4543), (np.float64, 1e7 / 3), (np.uint32, 1_234_564)])
+@pytest.mark.parametrize("given", [None, 100])
+def test_the_maximum_that_is_advised_is_enough(tmp_path, dtype, top, given):
+    "Advice is in the units of the file, with all digits."
+    pixels = (RNG.random((16, 20)) * top / 2).astype(dtype)
+    pixels[0, 0] = top
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    if given is None and dtype == np.uint32:
+        return  # the largest value of the set becomes 1
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.tif", maximum=given))
+    advised = float(re.search(r"--maximum ([\d.]+)", sentence)[1])
+    images = mv.load_images(tmp_path / "a.tif", maximum=advised).images
+    np.testing.assert_allclose(images[0, 0], pixels / top, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("other", [np.uint8, np.float32, bool])
+def test_types_that_one_value_does_not_scale_are_refused(tmp_path, other):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20))
+    tifffile.imwrite(tmp_path / "b.tif", (RNG.random((16, 20)) * 2).astype(other))
+    for read in (mv.load_images, lambda folder: mv.crop_fields(folder, 8, progress=False, workers=1)):
+        sentence = refused(lambda read=read: read(tmp_path))
+        assert "a.tif has pixels of type uint16" in sentence
+        assert f"b.tif of {np.dtype(other).name}" in sentence
+    assert len(mv.load_images(tmp_path, preprocessing=[mv.Percentile()])) == 2
+
+
 # 3: axes, samples, colours
 
 COLOURS = np.zeros((16, 20, 3), np.uint8)
@@ -301,6 +485,141 @@ def test_other_colour_spaces_are_refused_by_name(tmp_path, kind):
     assert "damaged" not in sentence
 
 
+def packed(path, planes, bits):
+    "A TIFF whose numbers have so many bits, one behind the other."
+    rows = ["".join(f"{value:0{bits}b}" for value in row) for row in planes]
+    content = np.array([[int(row[i : i + 8], 2) for i in range(0, len(row), 8)] for row in rows], np.uint8)
+    tifffile.imwrite(path, content, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["BitsPerSample"].overwrite(bits)
+        tiff.pages[0].tags["ImageWidth"].overwrite(planes.shape[1])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 10, 12, 14])
+def test_numbers_of_any_bits_end_at_one(tmp_path, bits):
+    pytest.importorskip("imagecodecs")
+    plane = noise(16, 24, top=2**bits)
+    packed(tmp_path / "a.tif", plane, bits)
+    np.testing.assert_allclose(mv.load_images(tmp_path / "a.tif").images[0, 0], plane / (2**bits - 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples, opacity", [(2, True), (3, False)])
+def test_inverted_grey_of_several_samples(tmp_path, samples, opacity):
+    pixels = noise(16, 20, samples, top=255, dtype=np.uint8)
+    extra = {"extrasamples": ["unassalpha"]} if opacity else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="miniswhite", planarconfig="contig", metadata=None, **extra
+    )
+    right = 255 - pixels.transpose(2, 0, 1)[: 1 if opacity else samples]
+    np.testing.assert_array_equal(mv.open_image(tmp_path / "a.tif").read(), right)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_inverted_grey_whose_white_is_unknown_is_refused(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", noise(16, 20).astype(dtype), photometric="miniswhite", metadata=None)
+    assert "inverted grey of type" in refused(lambda: mv.load_images(tmp_path / "a.tif"))
+
+
+def test_opacity_beside_inks_is_left_out(tmp_path):
+    pixels = noise(16, 20, 5, top=255, dtype=np.uint8)
+    options = {"photometric": "separated", "extrasamples": ["unassalpha"], "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    right = np.array(Image.fromarray(np.ascontiguousarray(pixels[..., :4]), "CMYK").convert("RGB"))
+    assert np.abs(stored(tmp_path / "a.tif")[0] - right.transpose(2, 0, 1)).max() < 2
+
+
+@pytest.mark.parametrize("samples, colours", [(1, 1), (2, 1), (3, 3), (4, 3)])
+def test_pngs_of_sixteen_bits_keep_them(tmp_path, samples, colours):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    pixels = noise(16, 20, samples)
+    if samples in (2, 4):
+        pixels[..., -1] = 65535
+        pixels[0, 0, -1] = 0
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels[..., 0] if samples == 1 else pixels))
+    found, told = heard(lambda: stored(tmp_path / "a.png"))
+    np.testing.assert_allclose(found[0], pixels.transpose(2, 0, 1)[:colours], atol=0.01)
+    assert ["transparent" in notice for notice in told] == [True] * (samples in (2, 4))
+
+
+def test_transparent_colours_of_a_palette_are_told_and_a_grey_palette_is_grey(tmp_path):
+    numbers = noise(16, 20, top=4, dtype=np.uint8)
+    for name, palette in {"colours": [255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9], "grey": [0] * 3 + [80] * 3}.items():
+        picture = Image.fromarray(numbers % (len(palette) // 3), "P")
+        picture.putpalette(palette)
+        picture.save(tmp_path / f"{name}.png", **({"transparency": 3} if name == "colours" else {}))
+    _, told = heard(lambda: mv.load_images(tmp_path / "colours.png"))
+    assert "transparent" in told[0]
+    np.testing.assert_allclose(stored(tmp_path / "grey.png")[0, 0], numbers % 2 * 80, atol=0.01)
+
+
+@pytest.mark.parametrize("orientation", range(9))
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+def test_a_stated_orientation_is_followed_and_told(tmp_path, name, orientation):
+    pixels = np.zeros((16, 24), np.uint8)
+    pixels[:8, :8] = 250
+    pixels[8:, :8] = 120
+    if name == "a.tif":
+        tag = (274, 3, 1, orientation, True)
+        tifffile.imwrite(tmp_path / name, pixels, metadata=None, extratags=[tag])
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif, **({"quality": 100} if name == "a.jpg" else {}))
+    turns = [0, 2, 3, 4, 5, 6, 7, 8]
+    shown = Image.fromarray(pixels)
+    if orientation in turns[1:]:
+        kinds = [Image.Transpose(k) for k in (0, 3, 1, 5, 4, 6, 2)]
+        shown = shown.transpose(kinds[turns.index(orientation) - 1])
+    found, told = heard(lambda: stored(tmp_path / name)[0, 0])
+    assert found.shape == np.array(shown).shape
+    assert np.abs(found - np.array(shown)).max() < 4
+    assert [("states that it is shown" in notice) for notice in told] == [True] * (orientation > 1)
+
+
+@pytest.mark.parametrize(
+    "array, said",
+    [
+        (np.zeros(20), "is not that of an image"),
+        (np.zeros((2, 2, 2, 2, 16, 20), np.uint8), "is not that of an image"),
+        (np.full((16, 20), "a"), "must be real numbers"),
+        (np.ones((16, 20), complex), "must be real numbers"),
+        (np.array([np.ones(3), np.ones(4)], object), "its type is object"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(tmp_path, array, said):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    sentence = refused(lambda: mv.load_images(tmp_path / "a.npy"))
+    assert said in sentence
+    assert "damaged" not in sentence
+
+
+def test_letters_of_axes_may_be_small(tmp_path):
+    np.save(tmp_path / "a.npy", noise(4, 16, 20))
+    assert len(mv.load_images(tmp_path / "a.npy", axes="tyx")) == 4
+
+
+@pytest.mark.parametrize("axes", ["TTYX", "YXYX", "TCY", "ABYX"])
+def test_axes_that_fit_no_array_are_refused(tmp_path, axes):
+    np.save(tmp_path / "a.npy", noise(2, 3, 16, 20))
+    assert "--axes" in refused(lambda: mv.load_images(tmp_path / "a.npy", axes=axes))
+
+
+def test_axes_of_an_ome_zarr_are_known_by_type(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    pixels = noise(3, 2, 16, 20)
+    folder = tmp_path / "a.zarr"
+    group = zarr.open_group(str(folder), mode="w")
+    for path in ("0", "1"):
+        zarr.save_array(str(folder / path), pixels)
+    axes = [{"name": "Zeit", "type": "time"}, {"name": "Kanal", "type": "channel"}]
+    axes += [{"name": name, "type": "space"} for name in "yx"]
+    scales = [{"axes": axes, "datasets": [{"path": path}], "name": f"image {path}"} for path in ("0", "1")]
+    group.attrs["multiscales"] = scales
+    found, told = heard(lambda: stored(folder))
+    np.testing.assert_allclose(found, pixels, atol=0.01)
+    assert "the first is read, and not image 1" in told[0]
+
+
 @pytest.mark.parametrize(
     "shape, axes, read",
     [
@@ -371,6 +690,35 @@ def test_channels_of_one_name_are_numbered(tmp_path):
     assert "a name of its own" in refused(lambda: mv.load_images(tmp_path / "a.ome.tif", channels=("a", "a")))
 
 
+def cells_and_labels(folder, labels, name):
+    "A field of three cells, and a label image beside it."
+    numbers = np.zeros((80, 100), np.uint8)
+    for number, column in enumerate((20, 50, 80), 1):
+        numbers[32:48, column - 8 : column + 8] = number
+    tifffile.imwrite(folder / "a.tif", noise(80, 100, top=500) + 3000 * (numbers > 0).astype(np.uint16))
+    Image.fromarray(labels(numbers)).save(folder / f"a_mask.{name}")
+    return lambda: mv.crop_fields(folder, 24, labels="*_mask.*", progress=False, workers=1)
+
+
+@pytest.mark.parametrize("value", [1, 255, True])
+def test_a_mask_is_no_label_image(tmp_path, value):
+    labels = lambda numbers: numbers > 0 if value is True else (numbers > 0) * np.uint8(value)
+    assert f"are one number, {int(value)}, in 3 places" in refused(cells_and_labels(tmp_path, labels, "png"))
+
+
+def test_a_cell_with_a_chip_is_one_cell(tmp_path):
+    def labels(numbers):
+        numbers = (numbers == 2).astype(np.uint8)
+        numbers[20:22, 50:52] = 1
+        return numbers
+
+    assert cells_and_labels(tmp_path, labels, "png")().table.area.tolist() == [260]
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    assert "changes numbers" in refused(cells_and_labels(tmp_path, lambda numbers: numbers * 80, "jpg"))
+
+
 # 4: four sentences
 
 CODECS = ["lzw", "packbits", "deflate", "lzma", "zstd", "jpeg"]
@@ -419,6 +767,35 @@ def test_another_format_under_a_wrong_name(tmp_path, name, content, kind):
     endings = {"a PNG": ".png", "a TIFF": ".tif", "a ZIP archive": ".xlsx"}
     sentence = refused(lambda: read_table(path) if name.startswith("t") else mv.load_images(path))
     assert (kind in sentence) or path.suffix == endings.get(kind)
+
+
+@pytest.mark.parametrize("cut", [0, 20, 300, -3])
+@pytest.mark.parametrize(
+    "codec", ["", "Blosc", "Blosc zstd", "Blosc noise", "Zstd", "LZ4", "Zlib", "GZip", "BZ2", "LZMA"]
+)
+def test_a_chunk_that_was_cut_off_is_no_chunk(tmp_path, codec, cut):
+    "Blosc reads on behind the end of its chunk, and makes pixels of what lies in memory there."
+    numcodecs = pytest.importorskip("numcodecs")
+    name, _, kind = codec.partition(" ")
+    packer = getattr(numcodecs, name)(*[kind] * (kind == "zstd")) if codec else None
+    planes = noise(2, 64, 64, top=65535 if kind == "noise" else 4000)
+    array = {"zarr_format": 2, "shape": [2, 64, 64], "chunks": [1, 64, 64], "dtype": "<u2", "fill_value": 0}
+    array |= {"compressor": packer.get_config() if packer else None, "filters": None, "order": "C"}
+    scales = [{"axes": list("cyx"), "datasets": [{"path": "0"}]}]
+    folder = tmp_path / "a.zarr"
+    for place, content in {
+        ".zgroup": {"zarr_format": 2},
+        ".zattrs": {"multiscales": scales},
+        "0/.zarray": array,
+    }.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(json.dumps(content))
+    packed = [bytes(packer.encode(plane.tobytes())) if packer else plane.tobytes() for plane in planes]
+    for number, chunk in enumerate(packed):
+        (folder / "0" / f"{number}.0.0").write_bytes(chunk)
+    np.testing.assert_allclose(stored(folder)[0], planes, atol=0.1)
+    (folder / "0" / "1.0.0").write_bytes(packed[1][:cut])
+    assert str(folder) in refused(lambda: mv.load_images(folder))
 
 
 def test_a_decoder_without_end_in_a_tiff_is_refused(tmp_path):
@@ -480,6 +857,54 @@ def test_another_encoding_is_named_and_not_guessed(tmp_path, encoding):
     sentence = refused(lambda: read_table(tmp_path / "t.csv"))
     assert "UTF-8" in sentence
     assert "damaged" not in sentence
+
+
+def test_utf_16_without_its_mark_is_named(tmp_path):
+    (tmp_path / "t.csv").write_bytes("file,dose\na,1\n".encode("utf-16-le"))
+    assert "not encoded in UTF-8" in refused(lambda: read_table(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("text", ["dose,file\n1,5,a\n2,5,b\n", "file,dose\na,1\nb,2,5\n", "file,dose\n1,a,5\n2,b,6\n"])
+def test_cells_without_a_name_do_not_move_the_others(tmp_path, text):
+    "A decimal comma in a table with commas, or names of rows without a name of their own."
+    (tmp_path / "t.csv").write_text(text)
+    sentence = refused(lambda: read_table(tmp_path / "t.csv"))
+    assert "3 cells in line" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize(
+    "text", ["file,dose\na,1,\nb,2,,\n", "sep=;\nfile;dose\na;1\nb;2\n", '"sep=,"\nfile,dose\na,1\nb,2\n']
+)
+def test_what_programs_add_to_a_table_is_no_data(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    read = read_table(tmp_path / "t.csv")
+    assert read.to_dict("list") == {"file": ["a", "b"], "dose": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_table_is_called_empty(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert "is empty" in refused(lambda: read_table(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize(
+    "rows, merged, said",
+    [
+        ([["file", "drug"], ["a", "x"], ["b", None]], "B2:B3", "merged cells (B2:B3)"),
+        ([["file", "drug", None], ["a", "x", 1]], "B1:C1", "merged cells (B1:C1)"),
+        ([["file", "dose"], ["a", "=1+1"], ["b", 2]], None, "a formula without a result in B2"),
+    ],
+)
+def test_cells_of_excel_that_show_what_the_file_does_not_have(tmp_path, rows, merged, said):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    if merged:
+        book.active.merge_cells(merged)
+    book.save(tmp_path / "t.xlsx")
+    assert said in refused(lambda: read_table(tmp_path / "t.xlsx"))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.xlsx"])
@@ -619,3 +1044,102 @@ def test_a_stack_of_two_gigabytes_is_read_by_frames_in_flat_memory(tmp_path, end
     *read, grown = map(int, made.stdout.split())
     assert read == [260, 1, 3000, 1000, 4700]
     assert grown < 100
+
+
+def as_npy(path, frames):
+    np.save(path, frames)
+
+
+def as_tiff(path, frames):
+    tifffile.imwrite(path, frames, photometric="minisblack", metadata={"axes": "TCYX" if frames.ndim == 4 else "TYX"})
+
+
+def as_zarr(path, frames):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(path), mode="w")
+    zarr.save_array(str(path / "0"), frames)
+    group.attrs["multiscales"] = [{"axes": [*"tcyx"], "datasets": [{"path": "0"}]}]
+
+
+LARGE = [("a.npy", as_npy, "TYX"), ("b.npy", as_npy, "TCYX"), ("a.tif", as_tiff, None), ("a.zarr", as_zarr, None)]
+
+
+@pytest.mark.parametrize("name, write, axes", LARGE)
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint8, np.float32])
+def test_a_stack_that_is_not_loaded_has_the_same_images(tmp_path, monkeypatch, name, write, axes, dtype):
+    frames = noise(40, 2, 16, 20) if axes != "TYX" else noise(40, 16, 20)
+    frames = {np.uint8: frames >> 4, np.float32: frames / 4000, np.int16: frames.astype(int) - 700}.get(dtype, frames)
+    write(tmp_path / name, frames.astype(dtype))
+    loaded = mv.load_images(tmp_path / name, axes=axes)
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    cells = mv.load_images(tmp_path / name, axes=axes)
+    assert cells.stored
+    assert not loaded.stored
+    assert cells.about == loaded.about
+    assert cells.table.equals(loaded.table)
+    np.testing.assert_allclose(cells.images[:], loaded.images, atol=1e-5)
+    np.testing.assert_allclose(
+        cells[[7, 3]].images[:], loaded.images[[3, 7] if cells[[7, 3]].stored else [7, 3]], atol=1e-5
+    )
+    passed = np.concatenate(list(cells.images.batches(8, seed=0)))
+    np.testing.assert_allclose(np.sort(passed.sum((1, 2, 3))), np.sort(loaded.images.sum((1, 2, 3))), rtol=1e-4)
+
+
+def test_a_stack_that_is_not_loaded_trains(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", noise(60, 16, 20))
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    cells = mv.load_images(tmp_path / "a.npy", axes="TYX")
+    config = mv.RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1))
+    model = train_model(cells, config, folder=tmp_path / "runs", progress=False)
+    assert mv.embed(model, cells).shape == (60, 2)
+
+
+def test_what_a_stack_states_and_lacks_is_seen_before_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr("microvae.data.images.IN_MEMORY", 10_000)
+    frames = noise(20, 16, 20).astype(np.float32) / 4000
+    frames[13, 4, 4] = np.nan
+    np.save(tmp_path / "a.npy", frames)
+    assert "NaN" in refused(lambda: mv.load_images(tmp_path / "a.npy", axes="TYX"))
+    about = {"axes": "TYX", "SignificantBits": 8}
+    tifffile.imwrite(tmp_path / "a.ome.tif", noise(20, 16, 20), photometric="minisblack", metadata=about)
+    cells, told = heard(lambda: mv.load_images(tmp_path / "a.ome.tif"))
+    assert len(told) == 1
+    assert "no pixel is above 255, and some are" in told[0]
+    assert cells.images[:].max() == 1
+
+
+STREAM = """
+import resource, sys
+import numpy as np
+import microvae as mv, microvae.data.images
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+microvae.data.images.IN_MEMORY = 50_000_000
+mv.load_images(sys.argv[1])
+np.save(sys.argv[2], np.zeros((2, 64, 64), np.uint16))
+mv.load_images(sys.argv[2], axes="TYX")
+before = peak()
+cells = mv.load_images(sys.argv[3], axes="TYX")
+brightest = [float(batch.max()) for batch in cells.images.batches(2, seed=0, mixed=2)]
+print(len(cells), round(1000 * sum(brightest)), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files and the module resource")
+def test_a_stack_is_streamed_in_flat_memory(tmp_path):
+    "420 MB of frames, most of which is a hole, in the memory of a few."
+    stack = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint16, (50, 2048, 2048))
+    for frame, value in ((0, 1000), (25, 500), (49, 250)):
+        stack[frame] = noise(2048, 2048, top=value)
+        stack[frame, 0, 0] = value
+    stack.flush()
+    del stack
+    tifffile.imwrite(tmp_path / "small.tif", noise(64, 64))
+    paths = [tmp_path / name for name in ("small.tif", "small.npy", "a.npy")]
+    made = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STREAM, *paths], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    frames, brightness, grown = map(int, made.stdout.split())
+    assert frames == 50
+    assert 1250 <= brightness <= 1750
+    assert grown < 350

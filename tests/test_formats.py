@@ -1,6 +1,8 @@
 "Microscopes' own formats, by files that these programs wrote; names and numbers are those that other readers give."
 
 import os
+import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,34 @@ def test_scenes_of_a_czi():
             for z, entry in enumerate(expected):
                 assert np.array_equal(scene.read(z=z), pixels_of(file, entry).reshape(1, 251, 251))
     assert len(mv.load_images(path)) == 2
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_czi_packed_with_zstandard(tmp_path, split):
+    "The same pixels as of the file whose tiles are packed: in place, as packed tiles are shorter."
+    _, path = sample("multiple_images.czi", "czifile")
+    imagecodecs = pytest.importorskip("imagecodecs")
+    content = bytearray(path.read_bytes())
+    segments = [found.start() for found in re.finditer(b"ZISRAWSUBBLOCK\0\0", content)]
+    for start in segments:
+        metadata, _, length = struct.unpack_from("<iiq", content, start + 32)
+        dimensions = struct.unpack_from("<i", content, start + 32 + 16 + 28)[0]
+        data = start + 32 + 16 + max(240, 32 + 20 * dimensions) + metadata
+        pixels = np.frombuffer(content, np.uint8, length, data)
+        split_pixels = pixels.reshape(-1, 2).T if split else pixels
+        packed = (b"\3\1\1" if split else b"") + imagecodecs.zstd_encode(split_pixels.tobytes(), level=19)
+        assert len(packed) < length
+        content[data : data + len(packed)] = packed
+        struct.pack_into("<q", content, start + 32 + 8, len(packed))
+    # the compression in every entry, of the tiles and of the file's directory
+    for found in re.finditer(b"DV", bytes(content)):
+        position = struct.unpack_from("<q", content, found.start() + 6)[0] if found.start() + 30 < len(content) else -1
+        if position in segments or found.start() - 48 in segments:
+            struct.pack_into("<i", content, found.start() + 18, 6 if split else 5)
+    (tmp_path / "a.czi").write_bytes(content)
+    packed_scenes = mv.open_image(tmp_path / "a.czi").scenes
+    for scene, packed_scene in zip(mv.open_image(path).scenes, packed_scenes, strict=True):
+        assert np.array_equal(scene.read(), packed_scene.read())
 
 
 def entry_scene(entry):

@@ -18,7 +18,7 @@ WATCHED: list[str] = []
 
 
 def count_opening(event, arguments):
-    if event == "open" and WATCHED and str(arguments[0]).startswith(WATCHED[0]):
+    if event == "open" and WATCHED and str(arguments[0]).startswith(tuple(WATCHED)):
         OPENED[Path(arguments[0]).name] += 1
 
 
@@ -196,3 +196,35 @@ def test_fields_are_opened_once_to_be_cut(tmp_path, opened):
     cells = mv.crop_fields(tmp_path, 32, labels="masks", workers=1, progress=False)
     assert len(cells) == 18
     assert opened == {name: 1 for i in range(6) for name in (f"f{i}.tif", f"f{i}_mask.tif")}
+
+
+def spotted(folder, count):
+    "Fields of four cells."
+    random = np.random.default_rng(0)
+    for i in range(count):
+        plane = random.integers(0, 500, (100, 100)).astype(np.uint16)
+        for row, column in ((30, 30), (30, 70), (70, 30), (70, 70)):
+            plane[row - 8 : row + 8, column - 8 : column + 8] += 2000
+        tifffile.imwrite(folder / f"f{i:02d}.tif", plane)
+
+
+@pytest.mark.parametrize("scale", [None, [mv.Scale(3000)]])
+def test_fields_that_are_not_kept_are_opened_to_find_the_scale_and_to_be_cut(tmp_path, opened, scale):
+    "More files than are kept open: once for all that has to be known before the first is cut, once to cut."
+    spotted(tmp_path, 70)
+    opened.clear()
+    cells = mv.crop_fields(tmp_path, 32, preprocessing=scale, workers=1, progress=False)
+    assert len(cells) == 280
+    assert max(opened.values()) == 2
+
+
+def test_fields_of_a_relative_path_are_opened_once(tmp_path, opened, monkeypatch):
+    (tmp_path / "plate").mkdir()
+    spotted(tmp_path / "plate", 6)
+    monkeypatch.chdir(tmp_path)
+    WATCHED[:] = ["plate", f"{tmp_path}/"]
+    opened.clear()
+    assert len(mv.crop_fields("plate/*.tif", 32, workers=1, progress=False)) == 24
+    assert {name: count for name, count in opened.items() if name.endswith(".tif")} == {
+        f"f{i:02d}.tif": 1 for i in range(6)
+    }

@@ -352,6 +352,11 @@ def _chunks_of(numbers, side: int) -> list[int] | range:
         return range(numbers.start // side, (numbers.stop - 1) // side + 1) if len(numbers) else range(0)
     return sorted({number // side for number in numbers})
 
+# %% ../../nbs/core/06_arrays.ipynb #c7f56522
+def _packed_length(packed) -> int:
+    "The length in bytes of a chunk that Blosc packed, by its header; 0 where the header is cut off."
+    return int.from_bytes(bytes(packed[12:16]), "little")
+
 # %% ../../nbs/core/06_arrays.ipynb #e9026f59
 def check_chunk(file: Path, layout: Layout):
     "Raise `ImageError` for a chunk that is no regular file, or whose decoded size is too large for its array."
@@ -375,6 +380,8 @@ def check_chunk(file: Path, layout: Layout):
                     raise ImageError(
                         f"{file} would become more than the {limit:,} bytes of a chunk; it is damaged, or packed to fill the memory"
                     )
+                if layout.compressor == "blosc" and len(part) < max(16, _packed_length(part)):
+                    raise ImageError(f"{file} is truncated: it has {len(part):,} bytes of {_packed_length(part):,}")
 
 # %% ../../nbs/core/06_arrays.ipynb #68f83813
 def _parts_of(content, layout: Layout) -> Iterator[tuple[int, int]]:

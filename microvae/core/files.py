@@ -95,7 +95,9 @@ def _other_kind(path: Path) -> str:
 # %% ../../nbs/core/01_files.ipynb #50528629
 #: How libraries say that a compression needs a package, and that they do not read something.
 _MISSING_CODEC = re.compile(r"(?:<\w+\.(\w+): \d+> )?requires the '(\w+)' package")
-_UNSUPPORTED = re.compile(r"not supported|unsupported|not implemented", re.I)
+_UNSUPPORTED = re.compile(
+    r"not supported|unsupported|not implemented|cannot handle|unknown (?:\w+ )?(?:mode|compression)|its type is", re.I
+)
 
 # %% ../../nbs/core/01_files.ipynb #f5484e63
 def read_error(path, error: Exception) -> ImageError:
@@ -650,17 +652,29 @@ def check_cells(path, rows: int, columns: int, held: int, a_byte: int = MAX_CELL
         raise ImageError(f"{path} promises {rows:,} rows of {columns:,} columns and has {held:,} bytes; it is no table")
 
 # %% ../../nbs/core/01_files.ipynb #20cdb729
-def _check_text_table(path: Path, encoding: str, separator: str):
-    "The same for CSV: its first two rows give the number of columns, its line ends the number of rows; a cell has at least a byte."
+def _check_text_table(path: Path, encoding: str, separator: str, skipped: int) -> int:
+    """The same for CSV: its first two rows give the number of columns, its line ends the number of rows; a cell has at
+    least a byte. Returns the number of names in its first row.
+
+    Raises `ImageError` for a row with more cells than there are names, whose cells would go to other columns.
+    """
     size = path.stat().st_size
     check_decoded_size(path, 4 * size)
-    with open(path, encoding=encoding, errors="replace", newline="") as file:
-        rows = (row for row in csv.reader(file, delimiter=separator) if row)
-        columns = max(len(next(rows, ())), len(next(rows, ())))
     with open(path, "rb") as file:
         blocks = iter(partial(file.read, 1 << 20), b"")
         lines = sum(block.count(b"\n") + block.count(b"\r") for block in blocks)
+    with open(path, encoding=encoding, errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        rows = (row for row in reader if row and reader.line_num > skipped)
+        columns = len(next(rows, ()))
+        for row in rows:
+            check_cells(path, lines, max(columns, len(row)), size, a_byte=4)
+            if any(cell.strip() for cell in row[columns:]):
+                raise ImageError(
+                    f'{path} has {len(row)} cells in line {reader.line_num} and {columns} names in its first; give each column a name, and put what holds a {separator!r} in quotes, such as "1{separator}5"'
+                )
     check_cells(path, lines, columns, size, a_byte=4)
+    return columns
 
 # %% ../../nbs/core/01_files.ipynb #488d7910
 def check_parquet(file, name, held: int):
@@ -697,6 +711,24 @@ def _is_text(kind) -> bool:
 
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
+# %% ../../nbs/core/01_files.ipynb #afd8299e
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*?ref="([A-Z]+\d+:[A-Z]+\d+)"')
+_NO_VALUE = re.compile(
+    rb'<(?:\w+:)?c (?![^>]*t="str")[^>]*?r="([A-Z]+\d+)"[^>]*>\s*<(?:\w+:)?f(?:\s[^>]*)?>[^<]*</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>'
+)
+
+
+def _check_sheet(path: Path, text: bytes):
+    "Raise `ImageError` where cells of a sheet show a value that the file does not have for them."
+    if merged := _MERGED.search(text):
+        raise ImageError(
+            f"{path} has merged cells ({merged[1].decode()}), of which only the first has a value; unmerge them, and give each cell its own"
+        )
+    if empty := _NO_VALUE.search(text):
+        raise ImageError(
+            f"{path} has a formula without a result in {empty[1].decode()}; open the file in Excel or LibreOffice, and save it there"
+        )
+
 # %% ../../nbs/core/01_files.ipynb #e013ba64
 def _check_excel(path: Path):
     "The same for Excel: the extent of its cells; its XML must not have a document type."
@@ -717,8 +749,12 @@ def _check_excel(path: Path):
         for rows, row in enumerate(sheet.iter_rows(values_only=True), start=1):
             columns = max(columns, len(row))
             check_cells(path, rows, columns, held)
+        place = getattr(sheet, "_worksheet_path", "").lstrip("/")
     finally:
         book.close()
+    with ZipFile(path) as archive:
+        if place in archive.namelist():
+            _check_sheet(path, archive.read(place))
 
 # %% ../../nbs/core/01_files.ipynb #a84dc915
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -773,21 +809,34 @@ def find_number_and_word(column: pd.Series) -> tuple[str, str] | None:
     words = [word for word in found if not _NUMBER.fullmatch(word)]
     return (numbers[0], words[0]) if numbers and words else None
 
+# %% ../../nbs/core/01_files.ipynb #50ec532b
+def _not_utf_8(path: Path, byte: int) -> ImageError:
+    return ImageError(f"{path} is not encoded in UTF-8 (see byte {byte}); save it as UTF-8, in Excel as 'CSV UTF-8'")
+
 # %% ../../nbs/core/01_files.ipynb #e552f7c7
 def _encoding(path: Path) -> str:
-    "UTF-8, or UTF-16 where the file begins with a mark that says so."
+    "UTF-8, or UTF-16 where the file begins with a mark that says so. Raises `ImageError` for UTF-16 without it."
     with open(path, "rb") as file:
-        begins = file.read(2)
-    return "utf-16" if begins in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        begins = file.read(1_000)
+    if begins[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if b"\0" in begins:
+        raise _not_utf_8(path, begins.index(b"\0"))
+    return "utf-8-sig"
 
 # %% ../../nbs/core/01_files.ipynb #bf3ba1e1
-def _separator(path: Path, encoding: str) -> str:
-    "What separates the names in the first line of a text table; a comma where nothing does."
+def _separator(path: Path, encoding: str) -> tuple[str, int]:
+    """What separates the names in the first line of a text table, a comma where nothing does; and the lines before it,
+    of which Excel writes one that states the separator.
+    """
     with open(path, encoding=encoding, errors="replace") as file:
         begins = file.read(2**20)  # a file may be one endless line
+    stated = re.match(r'"?sep=([,;\t])"?\s*\n', begins)
+    if stated:
+        return stated[1], 1
     line = next((line for line in begins.splitlines() if line.strip()), "")
     outside = "".join(line.split('"')[::2])
-    return max(",;\t", key=outside.count)
+    return max(",;\t", key=outside.count), 0
 
 # %% ../../nbs/core/01_files.ipynb #db80243b
 def _decimal_commas(words: pd.DataFrame) -> bool:
@@ -820,17 +869,27 @@ def one_type_per_column(table: pd.DataFrame) -> pd.DataFrame:
 # %% ../../nbs/core/01_files.ipynb #1ececa21
 def _read_text_table(path: Path, kept: dict) -> pd.DataFrame:
     encoding = _encoding(path)
-    separator = _separator(path, encoding)
-    _check_text_table(path, encoding, separator)
-    read = partial(pd.read_csv, path, sep=separator, encoding=encoding, keep_default_na=False)
+    separator, skipped = _separator(path, encoding)
+    columns = _check_text_table(path, encoding, separator, skipped)
+    read = partial(
+        pd.read_csv,
+        path,
+        sep=separator,
+        encoding=encoding,
+        keep_default_na=False,
+        skiprows=skipped,
+        # empty cells behind the last name are left out; without these the first column would become an index
+        index_col=False,
+        usecols=range(columns),
+    )
     try:
         names = read(header=None, nrows=1, dtype=str).iloc[0]
         _check_names(path, names)
         words = read(dtype=str)
     except UnicodeDecodeError as error:
-        raise ImageError(
-            f"{path} is not encoded in UTF-8 (see byte {error.start}); save it as UTF-8, in Excel as 'CSV UTF-8'"
-        ) from error
+        raise _not_utf_8(path, error.start) from error
+    except pd.errors.EmptyDataError as error:
+        raise ImageError(f"{path} is empty: it has no line with names of columns") from error
     decimal = "," if separator != "," and _decimal_commas(words) else "."
     text = {name for name in words if name in kept or not _are_numbers(words[name], decimal)}
     # pandas' faster parsers end the process on numbers like 1e940904952553134

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['LABEL_ENDING', 'LABEL_FOLDER', 'CHANNEL_MARKS', 'PLATE_NAMES', 'PLATE_COLUMNS', 'Field', 'list_images',
-           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'group_files',
-           'ListedFiles', 'list_fields', 'folder_column', 'fields_table', 'sites_table', 'sites_of_rows',
-           'with_plate_columns']
+           'without_unique', 'plain_stem', 'list_labels', 'channel_patterns', 'site_of_name', 'join_slices',
+           'group_files', 'ListedFiles', 'explain_guess', 'list_fields', 'folder_column', 'fields_table', 'sites_table',
+           'sites_of_rows', 'with_plate_columns']
 
 # %% ../../nbs/data/08_fields.ipynb #4dab7f8d
 import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache
@@ -31,14 +32,23 @@ from microvae.data.readers import (
     ImageFile,
     Site,
     explain_unread,
-    open_image,
     open_known,
     reader_of,
     readers,
+    stack_slices,
     well_at,
     well_name,
 )
 from .storage import is_stored
+
+# %% ../../nbs/data/08_fields.ipynb #df0a015c
+def _stated(opened: list[ImageFile]) -> tuple[float | None, str]:
+    "The largest value of a pixel, where all opened files of a field state it, and the type that holds the pixels of all."
+    if len(opened) == 1:
+        return opened[0].maximum, opened[0].dtype.name
+    stated = [file.maximum for file in opened if file.maximum]
+    maximum = max(stated) if len(stated) == len(opened) else None
+    return maximum, np.result_type(*(file.dtype for file in opened)).name
 
 # %% ../../nbs/data/08_fields.ipynb #c37ee0f1
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Field:
     labels: Path | None = None  # the label image that goes with it
     scene: str = ""  # of a file that holds several images
     site: Site = Site()  # where on a plate it was taken, as far as it is known
+    maximum: float | None = None  # largest value of a pixel, where its files were opened and all state it
+    dtype: str = ""  # of its pixels, where its files were opened
+    slices: tuple[tuple[Path, ...], ...] = ()  # of each file, where it is the first of a stack with one slice a file
 
     @classmethod
     def of(cls, path, **options) -> "Field":
@@ -64,7 +77,14 @@ class Field:
 
     def open(self) -> list[ImageFile]:
         "Its files, opened and not yet read."
-        return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
+        if not self.slices:
+            return self.in_scene([open_known(f, self.axes, self.level) for f in self.files])
+        return [stack_slices([open_known(f, self.axes, self.level) for f in stack]) for stack in self.slices]
+
+    def described(self, opened: list[ImageFile]) -> "Field":
+        "The same with what its opened files state of all its pixels."
+        maximum, dtype = _stated(opened)
+        return replace(self, maximum=maximum, dtype=dtype)
 
     def in_scene(self, opened: list[ImageFile]) -> list[ImageFile]:
         "Of opened files the image of its scene."
@@ -111,9 +131,8 @@ class Field:
 
     def sample(self, opened: list[ImageFile] | None = None) -> Sample:
         "What a preprocessing is fitted to."
-        files = opened or self.open()
-        stated = [file.maximum for file in files if file.maximum]
-        return Sample(self.plate, self.read, max(stated) if len(stated) == len(files) else None)
+        stated = (self.maximum, self.dtype) if self.dtype else _stated(opened or self.open())
+        return Sample(self.plate, self.read, *stated, str(self.files[0]))
 
     def channels(self, opened: list[ImageFile] | None = None) -> tuple[str, ...]:
         "Names of the channels: as given, as the file has them, or numbers."
@@ -406,6 +425,21 @@ def _common_place(source, files: list[Path]) -> Path | None:
         return _place_of(Path(source))
     return Path(os.path.commonpath([file.parent for file in files]))
 
+# %% ../../nbs/data/08_fields.ipynb #1029abdb
+_SLICE_FOLDER = re.compile(r"ZStep_(\d+)", re.I)
+
+
+def join_slices(files: list[Path]) -> dict[Path, tuple[Path, ...]]:
+    "The first file of each stack -> all files of it, by the number of the slice; a file that is in none is alone."
+    stacks: dict[tuple[str, ...], list[tuple[int, Path]]] = {}
+    for file in files:
+        found = [_SLICE_FOLDER.fullmatch(part) for part in file.parts[:-1]]
+        names = tuple("ZStep" if match else part for match, part in zip(found, file.parts))
+        number = next((int(match[1]) for match in found if match), 0)
+        name = without_unique(file.name) if any(found) else file.name
+        stacks.setdefault((*names, name), []).append((number, file))
+    return {min(stack)[1]: tuple(file for _, file in sorted(stack)) for stack in stacks.values()}
+
 # %% ../../nbs/data/08_fields.ipynb #ff9859d3
 def group_files(
     source,  # as for `list_fields`, as are the others
@@ -427,6 +461,8 @@ def group_files(
     masks = list_labels(files, labels, root) if labels else []
     taken = {mask.resolve() for mask in masks}
     images = [f for f in files if f.resolve() not in taken] if masks else files
+    stacks = join_slices(images)
+    images = list(stacks)
     if not images:
         raise ImageError(
             f"{labels!r}, the pattern of the labels, fits all {len(files)} files of {source}; it must leave the images, e.g. '*_mask.tif'"
@@ -441,7 +477,13 @@ def group_files(
         alone = "" if root else first.parent.name
         where = os.path.dirname(name) or alone
         site = site_of_name(name)
-        fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site))
+        slices = tuple(stacks[file] for file in group)
+        if len(set(map(len, slices))) > 1:
+            counts = ", ".join(f"{len(stack)} of {stack[0].name}" for stack in slices)
+            unmatched.append((str(first), f"{first} has another number of slices in each channel: {counts}"))
+            continue
+        slices = slices if len(slices[0]) > 1 else ()
+        fields.append(Field(name, group, tuple(channels), where, 0, z, level, axes, mask, site=site, slices=slices))
     if unreadable is not None:
         unreadable += unmatched
     elif unmatched:
@@ -454,7 +496,7 @@ class ListedFiles:
     "What is known of the files of a source after their heads were read: which are parts of others."
 
     parts: set[Path] = dataclass_field(default_factory=set)  # files whose pixels belong to an image in another file
-    told: bool = False  # whether it was said how open axes are read
+    told: set[str] = dataclass_field(default_factory=set)  # what was said of how files are read
     begins: Path | None = None  # where an image begins of which a file is a part
 
     def frames(self, group: Field, first: ImageFile) -> list[Field]:
@@ -464,14 +506,43 @@ class ListedFiles:
         found = group.each_frame(first)
         if found:
             self.parts.update(part for image in images for part in image.parts)
-        if first.guessed and not self.told and len(group.names) != first.channels:
-            self.told = True
-            _warn_of_guess(first)
+        self.tell(first, group)
         return found
+
+    def tell(self, image: ImageFile, group: Field):
+        "Warnings of how an image of a group is read, each once for all files."
+        notices = {notice: notice for notice in image.notices}
+        if image.guessed and len(group.names) != image.channels:
+            notices["axes"] = explain_guess(image)
+        for topic, notice in notices.items():
+            if topic not in self.told:
+                self.told.add(topic)
+                warnings.warn(f"{image.path} {notice}", stacklevel=5)
+
+    def each(self, groups: list[Field], unreadable: list | None = None) -> Iterator[tuple[Field, list[ImageFile]]]:
+        """The fields of groups one after the other, with their open files. What cannot be opened goes to `unreadable`,
+        with the reason, or raises `ImageError` without it.
+        """
+        for group in groups:
+            try:
+                opened = group.open()
+                found = [(field, field.in_scene(opened)) for field in self.frames(group, opened[0])]
+            except MicroVAEError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append((group.name, str(error)))
+                continue
+            for field, files in found:
+                yield field.described(files), files
 
     def own(self, field: Field) -> bool:
         "Whether a field begins in its own file."
         return not self.parts or Path(os.path.realpath(field.files[0])) not in self.parts
+
+    def own_fields(self, fields: list[Field], source) -> list[Field]:
+        "Those of all fields that begin in their own file. Raises `ImageError` where there are parts of images only."
+        self.check_some(fields, source)
+        return [field for field in fields if self.own(field)]
 
     def check_some(self, fields: list[Field], source):
         "Raise `ImageError` where there are parts of images only."
@@ -481,21 +552,21 @@ class ListedFiles:
             )
 
 # %% ../../nbs/data/08_fields.ipynb #b1744d88
-def _warn_of_guess(image: ImageFile):
-    "A warning how the axes of a file that does not name them are read, and how others are given: slices of a z-stack first."
-    words = {"T": "frames", "C": "channels", "Z": "slices", "S": "colours"}
-    read = ", ".join(f"{image.size(a)} {words[a]}" for a in image.axes if a in words)
+def explain_guess(image: ImageFile) -> str:
+    "How the axes of a file that leaves them open are read, and how others are given: slices of a z-stack first."
+    words = {"T": "frames", "C": "channels", "Z": "slices of a z-stack", "S": "colours"}
+    read = ", ".join(f"{image.size(a)} {words[a].removesuffix(' of a z-stack')}" for a in image.axes if a in words)
     options = []
     for other in "ZTC":
-        for letter in "CT":
+        for letter in "CTZ":
             if letter in image.axes and other not in image.axes and image.size(letter) > 1:
                 axes = image.axes.replace(letter, other)
-                what = "slices of a z-stack" if other == "Z" else words[other]
-                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {what}")
-    warnings.warn(
-        f"{image.path} does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}",
-        stacklevel=5,
-    )
+                options.append(f"--axes {axes} (axes={axes!r}) for {image.size(letter)} {words[other]}")
+    # all three letters are taken
+    for pair in ("CZ", "TC") if set("TZC") <= set(image.axes) else ():
+        axes = image.axes.translate(str.maketrans(pair, pair[::-1]))
+        options.append(f"--axes {axes} (axes={axes!r}) for {image.size(pair[0])} {words[pair[1]]}")
+    return f"does not say what its axes are, and is read as {read} of {image.size('Y')}×{image.size('X')}; for another reading give {' or '.join(options[:2])}"
 
 # %% ../../nbs/data/08_fields.ipynb #8aac98b6
 def list_fields(
@@ -515,17 +586,9 @@ def list_fields(
     Raises `ImageError` for files that are no images, or files without a partner. Warns where names show one channel a
     file, and `channels` does not join them.
     """
-    fields = []
     listed = ListedFiles()
-    for whole in group_files(source, channels, z, level, axes, labels, unreadable):
-        try:
-            fields += listed.frames(whole, open_image(whole.files[0], axes, level))
-        except MicroVAEError as error:
-            if unreadable is None:
-                raise
-            unreadable.append((whole.name, str(error)))
-    listed.check_some(fields, source)
-    return [field for field in fields if listed.own(field)]
+    groups = group_files(source, channels, z, level, axes, labels, unreadable)
+    return listed.own_fields([field for field, _ in listed.each(groups, unreadable)], source)
 
 # %% ../../nbs/data/08_fields.ipynb #94f36fd0
 def _join_files(

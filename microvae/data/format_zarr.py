@@ -71,6 +71,13 @@ def _site(path: Path) -> Site:
     well = path.parent.relative_to(holder).as_posix()
     return Site(str(name or holder.name.removesuffix(".zarr").removesuffix(".ome")), well_name(well), path.name)
 
+# %% ../../nbs/data/05_format_zarr.ipynb #2727840f
+def _letter(axis) -> str:
+    "The letter of an axis: by its type where that says it, as names are free."
+    if isinstance(axis, str):
+        return axis.upper()
+    return {"time": "T", "channel": "C"}.get(axis.get("type"), str(axis["name"]).upper())
+
 # %% ../../nbs/data/05_format_zarr.ipynb #d4ba2eeb
 class ZarrReader:
     "Opens OME-Zarr."
@@ -93,11 +100,14 @@ class ZarrReader:
         array = open_checked(folder)
         scales = attributes["multiscales"][0]
         axes = scales.get("axes", "TCZYX"[-array.ndim :])
-        letters = "".join((axis if isinstance(axis, str) else axis["name"]).upper() for axis in axes)
+        letters = "".join(map(_letter, axes))
         channels = attributes.get("omero", {}).get("channels", [])
         names = tuple(str(channel.get("label", "")) for channel in channels)  # some programs write numbers
         size = _pixel_size(scales, level, letters)
-        return ImageFile(path, array, letters, names if all(names) else (), pixel_size=size, site=_site(path))
+        others = [str(other.get("name") or i) for i, other in enumerate(attributes["multiscales"][1:], 2)]
+        notices = (f"holds several images, of which the first is read, and not {', '.join(others)}",) if others else ()
+        names = names if all(names) else ()
+        return ImageFile(path, array, letters, names, pixel_size=size, site=_site(path), notices=notices)
 
 # %% ../../nbs/data/05_format_zarr.ipynb #8939bd8c
 def _level(path: Path, level: int) -> tuple[dict, Path]:

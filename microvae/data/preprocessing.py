@@ -29,6 +29,8 @@ class Sample(NamedTuple):
     plate: str
     read: Callable[[], np.ndarray]  # gives (C, H, W) as stored
     maximum: float | None = None  # the largest value that the file can hold, where the file says so
+    dtype: str = ""  # of its pixels, where it is known before they are read
+    source: str = ""  # how messages call it
 
 # %% ../../nbs/data/02_preprocessing.ipynb #794703df
 def dtype_maximum(dtype: np.dtype) -> float | None:
@@ -72,6 +74,23 @@ def _checked_scope(scope: str):
     if scope not in ("image", "plate", "set"):
         raise ConfigError(f"over is {scope!r}, it must be 'image', 'plate' or 'set'")
 
+# %% ../../nbs/data/02_preprocessing.ipynb #08a0ca4f
+def _kind_of(dtype: str) -> str:
+    "What a pixel type says of the value that becomes 1: integers of more than 8 bits are one kind; empty where it is not known."
+    if not dtype:
+        return ""
+    kind = np.dtype(dtype)
+    return "8 bits" if kind.kind in "iu" and kind.itemsize == 1 else "integer" if kind.kind in "iu" else kind.kind
+
+# %% ../../nbs/data/02_preprocessing.ipynb #84405aea
+def _check_one_kind(samples: list[Sample]):
+    "Raise `ImageError` where images, one of each kind, cannot be divided by one value."
+    if len(samples) > 1:
+        first, second = samples[:2]
+        raise ImageError(
+            f"{first.source} has pixels of type {first.dtype} and {second.source} of {second.dtype}, which one value does not bring to [0, 1]; give files of one type, --stretch image (preprocessing=[Percentile()]) to scale each by itself, or --maximum (maximum=) for one value all the same"
+        )
+
 # %% ../../nbs/data/02_preprocessing.ipynb #277f1aed
 @dataclass(frozen=True)
 class Scale:
@@ -90,7 +109,9 @@ class Scale:
             return self
         tops: list[float] = []
         ranges = []
+        kinds: dict[str, Sample] = {}
         for sample in samples:
+            kinds.setdefault(_kind_of(sample.dtype), sample)
             if sample.maximum:
                 tops.append(sample.maximum)
                 continue
@@ -98,9 +119,10 @@ class Scale:
             tops.append(default_maximum(planes))
             if planes.dtype.kind == "i":
                 ranges.append(_range_of(planes))
+        _check_one_kind([sample for kind, sample in kinds.items() if kind])
         if any(signed for signed, _, _ in ranges):
             return _whole_range([(low, high) for _, low, high in ranges])
-        return Scale(max(tops))
+        return Scale(max(tops)) if tops else self
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         return planes.astype(np.float32) / np.float32(self.maximum or default_maximum(planes))
@@ -147,7 +169,8 @@ class Percentile:
         return replace(self, limits=limits)
 
     def _range(self, flat: np.ndarray) -> np.ndarray:
-        return np.percentile(flat, (self.low, self.high), axis=1)
+        numbers = flat.astype(np.uint8) if flat.dtype == bool else flat
+        return np.percentile(numbers, (self.low, self.high), axis=1)
 
     def __call__(self, planes: np.ndarray, plate: str = "") -> np.ndarray:
         bottom, top = self._range(planes.reshape(len(planes), -1)) if self.over == "image" else self._learned(plate)
@@ -326,6 +349,13 @@ class Clip:
 # %% ../../nbs/data/02_preprocessing.ipynb #c3dea51b
 STEPS = {step.__name__: step for step in (Scale, Percentile, SubtractBackground, FlatField, Denoise, Clip)}
 
+# %% ../../nbs/data/02_preprocessing.ipynb #afbdb64e
+def _in_digits(value) -> str:
+    "A number with all digits that it needs: one that is given back is not smaller."
+    if isinstance(value, np.integer | int):
+        return str(value)
+    return np.format_float_positional(value if isinstance(value, np.floating) else float(value), trim="-")
+
 # %% ../../nbs/data/02_preprocessing.ipynb #8c7acb94
 def check_unit_range(planes: np.ndarray, source: str = "image") -> np.ndarray:
     "The same planes, float32, or an `ImageError` where a pixel is not a number of [0, 1]."
@@ -333,7 +363,8 @@ def check_unit_range(planes: np.ndarray, source: str = "image") -> np.ndarray:
     low = float(planes.min())
     high = float(planes.max())
     if low < 0 or high > 1:
-        scale = f"--maximum {high:.6g} (maximum={high:.6g}), the value that becomes 1, or " if low >= 0 else ""
+        highest = _in_digits(planes.max())
+        scale = f"--maximum {highest} (maximum={highest}), the value that becomes 1, or " if low >= 0 else ""
         raise ImageError(
             f"{source} ranges from {low:.4g} to {high:.4g}, and pixels must end in [0, 1], as those of floating-point files are expected to; give {scale}--stretch set (preprocessing=[Percentile(over='set')])"
         )
@@ -370,8 +401,15 @@ class Preprocessing:
         scales = any(type(s) is Scale and s.maximum is None for s in self.steps)
         return any(open_ended) or scales and not all(s.maximum for s in samples)
 
+    @property
+    def streams(self) -> bool:
+        "Whether all that is learned is learned in one pass over the set, an image at a time."
+        return len(self.steps) == 1 and type(self.steps[0]) is Scale
+
     def fitted(self, samples: Iterable[Sample]) -> "Preprocessing":
         "The same preprocessing with each step fitted to the samples after the steps before it."
+        if len(self.steps) == 1:
+            return Preprocessing((self.steps[0].fitted(samples),))  # which may be read as they come
         samples = list(samples)
         done: list = []
         for step in self.steps:
@@ -388,11 +426,16 @@ class Preprocessing:
         return check_unit_range(_apply_steps(self.steps, planes, plate), source)
 
     def _check_stated(self, planes: np.ndarray, source: str):
-        "Raise `ImageError` for integers above the value that is to become 1, where division by it is all that is done."
+        "Raise `ImageError` for pixels above the value that is to become 1, where division by it is all that is done."
         top = self.steps[0].maximum if len(self.steps) == 1 and type(self.steps[0]) is Scale else None
-        if top is not None and planes.dtype.kind in "iu" and planes.max() > top:
+        if top is None or planes.dtype.kind == "b" or planes.max() <= top:
+            return
+        if planes.dtype.kind == "f" and top == 1:
+            check_unit_range(planes, source)
+        else:
+            highest = _in_digits(planes.max())
             raise ImageError(
-                f"{source} has pixels up to {planes.max():g}, and {top:g} is to become 1, which the files state or was given; give --maximum {planes.max():g} (maximum={planes.max():g}) or more, or --stretch set (preprocessing=[Percentile(over='set')])"
+                f"{source} has pixels up to {highest}, and {_in_digits(top)} is to become 1, which the files state or was given; give --maximum {highest} (maximum={highest}) or more, or --stretch set (preprocessing=[Percentile(over='set')])"
             )
 
     def as_list(self) -> list[dict]:

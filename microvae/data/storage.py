@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEVELS', 'IN_MEMORY', 'Mark', 'About', 'to_levels', 'from_levels', 'nbytes', 'mark_of', 'unchanged', 'StoredImages',
-           'is_stored', 'numbered_tables', 'write_lock', 'write_stored', 'describe_stored', 'read_stored']
+           'images_of_chunk', 'is_stored', 'numbered_tables', 'write_lock', 'write_stored', 'describe_stored',
+           'read_stored']
 
 # %% ../../nbs/data/00_storage.ipynb #c03
 from collections import deque
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ..core.arrays import MAX_ATTEMPTS, CheckedArray, open_checked, read_attributes, read_layout
+from ..core.arrays import MAX_ATTEMPTS, open_checked, read_attributes, read_layout
 from ..core.errors import FileError, ImageError, MicroVAEError, ShapeError
 from microvae.core.files import (
     exclusive_lock,
@@ -102,7 +103,7 @@ def _prefetch(read: Callable, items: list, ahead: int) -> Iterator:
 class StoredImages:
     "Images `(N, C, H, W)` on disk, or a selection of them; rows are read as float32 in [0, 1] when they are indexed."
 
-    array: CheckedArray  # of 16-bit integers
+    array: Any  # of 16-bit integers: a `CheckedArray`, or what slices as one does, and has chunks and a folder
     rows: np.ndarray | None = None  # ascending rows of the array that belong to the selection; all if not given
     n: int | None = None  # images that the set had when it was opened; those of the array if not given
     path: Path | None = None  # of the set
@@ -215,7 +216,7 @@ def _group(path: Path, mode: Literal["r", "r+", "a", "w", "w-"]):
     return zarr.open_group(str(path), mode=mode)
 
 # %% ../../nbs/data/00_storage.ipynb #18e57fb8
-def _chunk(shape: tuple[int, int, int]) -> int:
+def images_of_chunk(shape: tuple[int, int, int]) -> int:
     "Images a chunk, so that a chunk has some 4 MB."
     return int(np.clip(4_000_000 // (2 * np.prod(shape)), 1, 16_384))
 
@@ -282,7 +283,9 @@ def _create(path: Path, shape):
     import zarr
 
     group = _group(path, "w")
-    zarr.open_array(str(path / "images"), mode="w", shape=(0, *shape), chunks=(_chunk(shape), *shape), dtype="uint16")
+    zarr.open_array(
+        str(path / "images"), mode="w", shape=(0, *shape), chunks=(images_of_chunk(shape), *shape), dtype="uint16"
+    )
     group.attrs["microvae"] = {"n": 0}
 
 # %% ../../nbs/data/00_storage.ipynb #23f77adf

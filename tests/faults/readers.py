@@ -1,9 +1,11 @@
 "Every reader, with good files of its kind, and ways in which files are bad."
 
 import json
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -18,6 +20,10 @@ from microvae.core.files import read_json, read_pictures, write_pictures
 from microvae.training.checkpoint import load_tensors
 from microvae.training.config import ModelConfig, Training
 from microvae.training.model import load_model, read_card, readme_of, summary
+
+#: A folder with files of Zeiss, Leica and Nikon, as for tests/test_formats.py, and what reads them.
+SAMPLES = Path(os.environ.get("MICROVAE_VENDOR_SAMPLES", "samples"))
+VENDOR_FILES = {"multiple_images.czi": "czifile", "two_channel_xz.lif": "liffile", "cluster.nd2": "nd2"}
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,11 @@ def readers(root: Path) -> dict[str, Reader]:
     index = harmony_index(root / "harmony")
     add("Harmony's index", index, lambda: images_of(index), "elements")
     add("Harmony's TIFF", index.with_name("r02c03f01p01-ch2sk1fk1fl1.tiff"), lambda: images_of(index))
+    for name in VENDOR_FILES:
+        if (SAMPLES / name).exists() and find_spec(VENDOR_FILES[name]):
+            file = root / name
+            file.write_bytes((SAMPLES / name).read_bytes())
+            add(file.suffix.strip("."), file, lambda file=file: images_of(file))
     table = pd.DataFrame(
         {"file": [f"w{i}.tif" for i in range(6)], "dose": np.linspace(0, 1, 6), "kind": list("ababab")}
     )

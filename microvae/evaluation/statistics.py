@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'compare_to_baseline', 'crossed_bootstrap', 'Estimate', 'mean_estimate',
-           'crossed_estimate', 'estimate_of_intervals', 'difference_of_estimates', 'estimate_of_bootstrap',
-           'benjamini_hochberg']
+           'crossed_estimate', 'estimate_of_intervals', 'difference_of_estimates', 'mean_of_estimates',
+           'estimate_of_bootstrap', 'benjamini_hochberg']
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #7f3ac405
 from collections.abc import Sequence
@@ -299,6 +299,13 @@ def difference_of_estimates(first: Estimate, second: Estimate) -> Estimate:
     parts = first.error**4 / first.freedom + second.error**4 / second.freedom if variance > 0 else 0.0
     freedom = variance**2 / parts if parts > 0 else min(first.freedom, second.freedom)
     return Estimate(first.mean - second.mean, float(np.sqrt(variance)), min(first.n, second.n), float(freedom))
+
+# %% ../../nbs/evaluation/10_statistics.ipynb #2af8c19a
+def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
+    "The mean of estimates of different images, whose errors are independent; `n` and the degrees of freedom are the smallest."
+    error = float(np.sqrt(sum(each.error**2 for each in estimates))) / len(estimates)
+    mean = float(np.mean([each.mean for each in estimates]))
+    return Estimate(mean, error, min(each.n for each in estimates), min(each.freedom for each in estimates))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #9a316370
 def estimate_of_bootstrap(found: Interval, level: float = 0.95) -> Estimate:

@@ -173,9 +173,7 @@ def claims(results: Results) -> pd.DataFrame:
         ("epochs", most, "Most epochs are best", "40 in both"),
         ("latent_dim", 512, "The smallest latent size is best", "512 in both"),
     ]
-    choices = [
-        _best_choice(results, varied, model, *each) for each in asked for model in ("AE", "VAE")
-    ]
+    choices = [_best_choice(results, varied, model, *each) for each in asked for model in ("AE", "VAE")]
     rates = [
         _best_choice(results, varied, model, "learning_rate", rate, f"A learning rate of {rate:g} is best", f"{rate:g}")
         for model, rate in ((name, REPORT[name]["learning_rate"]) for name in ("AE", "VAE"))
@@ -273,9 +271,15 @@ def _noise_claims(noise: pd.DataFrame) -> list[Claim]:
     if "contrast_true" not in noise:
         return rows
     asked = [
-        (f"The autoencoder keeps the tumour (contrast without noise at least {KEPT:g})", "“the brain tumor can be clearly seen with white color”")
+        (
+            f"The autoencoder keeps the tumour (contrast without noise at least {KEPT:g})",
+            "“the brain tumor can be clearly seen with white color”",
+        )
         + (_contrast_kept,),
-        (f"Noise takes part of the tumour (contrast at σ = 0.2 under {KEPT:g} of that without noise)", "“might have also removed some important features, such as the brain tumor”")
+        (
+            f"Noise takes part of the tumour (contrast at σ = 0.2 under {KEPT:g} of that without noise)",
+            "“might have also removed some important features, such as the brain tumor”",
+        )
         + (_lost_to_noise,),
     ]
     return [*rows, *(claim_by_seed(claim, source, noise, ask) for claim, source, ask in asked)]

@@ -291,7 +291,7 @@ def _regret_claims(found: pd.DataFrame) -> list[Claim]:
     "Whether the rule has a lower regret than the others, and whether its depth is too large."
     rows = [
         claim_of_estimate(
-            f"The rule loses less than “{other}”",
+            f"The thesis' rule loses less than the rule ‘{other}’",
             "not asked",
             _against(found, other, "thesis"),
             f"{other} − rule, % of the loss",

@@ -101,7 +101,9 @@ def run(setting: Setting) -> tuple[dict, dict]:
     pictures |= {kind: some.images[:8] for kind, some in groups.items()}
     return {
         "quality": pd.concat(quality, ignore_index=True),
-        "realism": pd.DataFrame(classified, columns=["model", "seed", "kind", "accuracy", "auc", "tested", "weights", "sharpness_auc"]),
+        "realism": pd.DataFrame(
+            classified, columns=["model", "seed", "kind", "accuracy", "auc", "tested", "weights", "sharpness_auc"]
+        ),
         "channels": pd.DataFrame({"channel": cells.channels}),
     }, pictures
 
@@ -123,7 +125,13 @@ def claims(results: Results) -> pd.DataFrame:
         *_quality_claims(tables["quality"]),
         *_realism_claims(tables["realism"]),
     ]
-    return decide([_size_claim(), *after_training(rows, tables["history"]), _growth_claim(tables["runs"], tables["history"], results.provenance)])
+    return decide(
+        [
+            _size_claim(),
+            *after_training(rows, tables["history"]),
+            _growth_claim(tables["runs"], tables["history"], results.provenance),
+        ]
+    )
 
 # %% ../../nbs/chapters/11_endoscopy/study.ipynb #5a5cc1d7
 def _size_claim() -> Claim:
@@ -221,7 +229,12 @@ def _growth_claim(runs: pd.DataFrame, history: pd.DataFrame, provenance: dict) -
         runs[runs.name == "MSE"],
         grows,
     )
-    return replace(claim, unfinished="" if steps >= 2 * FIRST_STEPS else f"{steps:,} steps; the report's first values are after {FIRST_STEPS:,}")
+    return replace(
+        claim,
+        unfinished=""
+        if steps >= 2 * FIRST_STEPS
+        else f"{steps:,} steps; the report's first values are after {FIRST_STEPS:,}",
+    )
 
 # %% ../../nbs/chapters/11_endoscopy/study.ipynb #db7b79bc585a40fcaf58bf750017e135
 CHAPTER = Chapter(

@@ -162,7 +162,9 @@ def _losses_at_steps(run, each: int) -> pd.DataFrame:
         if 0 <= at < len(run.history):
             epoch = run.history.iloc[at]
             ours = dict(train=epoch.reconstruction / values, validation=epoch.validation_reconstruction / values)
-            rows.append(dict(steps=i * REPORT["steps"]) | ours | dict(report_train=theirs, report_validation=held_theirs))
+            rows.append(
+                dict(steps=i * REPORT["steps"]) | ours | dict(report_train=theirs, report_validation=held_theirs)
+            )
     return pd.DataFrame(rows, columns=["steps", "train", "validation", "report_train", "report_validation"])
 
 # %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #f0aff6ca
@@ -264,7 +266,9 @@ def _detection_claims(found: pd.DataFrame, scores: pd.DataFrame) -> list[Claim]:
         area = estimate_of_intervals(part.auc, part.auc - half, part.auc + half, usual)
         claim = f"A high error detects images without a face ({name}, AUC above {DETECTED:g})"
         source = "“A high reconstruction error indicates an anomaly”"
-        row = claim_of_estimate(claim, source, area - DETECTED, f"AUC − {DETECTED:g}", why=f"{usual} faces, {odd} others")
+        row = claim_of_estimate(
+            claim, source, area - DETECTED, f"AUC − {DETECTED:g}", why=f"{usual} faces, {odd} others"
+        )
         rows.append(row)
     return rows
 
@@ -278,10 +282,21 @@ def _blur_claims(runs: pd.DataFrame) -> list[Claim]:
         return ask
 
     asked = [
-        ("Convolutions reconstruct better than fully connected layers (PSNR)", "“potentially leading to better reconstruction”")
+        (
+            "Convolutions reconstruct better than fully connected layers (PSNR)",
+            "“potentially leading to better reconstruction”",
+        )
         + (below("fcn_ae", "conv_ae"),),
-        ("A VAE is blurrier than its autoencoder (fully connected, PSNR)", "“blurry outputs”", below("fcn_vae", "fcn_ae")),
-        ("A VAE is blurrier than its autoencoder (convolutional, PSNR)", "“blurry outputs”", below("conv_vae", "conv_ae")),
+        (
+            "A VAE is blurrier than its autoencoder (fully connected, PSNR)",
+            "“blurry outputs”",
+            below("fcn_vae", "fcn_ae"),
+        ),
+        (
+            "A VAE is blurrier than its autoencoder (convolutional, PSNR)",
+            "“blurry outputs”",
+            below("conv_vae", "conv_ae"),
+        ),
     ]
     return [claim_by_seed(claim, said, runs, ask) for claim, said, ask in asked]
 
@@ -333,17 +348,26 @@ def _digit_claims(losses: pd.DataFrame, written: pd.Series) -> list[Claim]:
 def _variant_claims(variants: pd.DataFrame | None, by_digit: pd.DataFrame | None) -> list[Claim]:
     "Claims on the size of the code, activations, convolutions and kinds of digits."
     asked = [
-        ("A code of 16 numbers loses digits: its held-out loss is 10 % above that of 64", "“would excessively compress the data”")
+        (
+            "A code of 16 numbers loses digits: its held-out loss is 10 % above that of 64",
+            "“would excessively compress the data”",
+        )
         + (is_smaller("validation", "digits, 64 numbers", "digits, 16 numbers", 1 / 1.1),),
         ("A code of 128 numbers reconstructs better than one of 64", "“could retain finer details”")
         + (is_smaller("validation", "digits, 128 numbers", "digits, 64 numbers"),),
         ("A code of 128 numbers overfits more than one of 64 (held-out over training loss)", "“risks overfitting”")
         + (is_smaller("overfit", "digits, 64 numbers", "digits, 128 numbers"),),
-        ("Codes of 48 numbers, as in the report's program, and of 64, as in its text, differ by less than 5 %", "the text says 64, the program 48")
+        (
+            "Codes of 48 numbers, as in the report's program, and of 64, as in its text, differ by less than 5 %",
+            "the text says 64, the program 48",
+        )
         + (is_alike("validation", "digits", "digits, 64 numbers", 0.05),),
         ("Hyperbolic tangents reconstruct better than ReLU", "“allowing richer feature representation than ReLU”")
         + (is_smaller("validation", "digits", "digits, ReLU"),),
-        ("A convolutional autoencoder reconstructs digits better", "“could better preserve spatial hierarchies, reducing blur”")
+        (
+            "A convolutional autoencoder reconstructs digits better",
+            "“could better preserve spatial hierarchies, reducing blur”",
+        )
         + (is_smaller("validation", "digits, convolutional", "digits"),),
     ]
     loops = "Digits with loops (6, 8, 9) are reconstructed worse than straight ones (1, 7)"

@@ -254,7 +254,7 @@ def _claims_on_beta(runs: pd.DataFrame) -> list[Claim]:
         ("β = 0.1 has the lowest total loss", "137.00 (194.12 at β = 5)", (), is_smallest("total", 0.1, "beta")),
         (
             "β·KL is larger at β = 0.5 than at 0.1",
-            "24.21 and 11.09, but 0 at β = 5: it does not “increase with higher β”",
+            "24.21 and 11.09, but 0 at β = 5: it does not rise throughout, as “increases with higher β values” says",
             (0.5,),
         )
         + (is_ordered("weighted_kl", 0.1, 0.5, by="beta"),),

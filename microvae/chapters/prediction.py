@@ -390,7 +390,7 @@ def _outlier_claims(outliers: pd.DataFrame) -> list[Claim]:
 
     return [
         claim_of_estimate(
-            f"The score “{score}” finds outliers better than the reconstruction error",
+            f"The score ‘{score}’ finds outliers better than the reconstruction error",
             "not asked",
             gain(score),
             "difference of AUC",

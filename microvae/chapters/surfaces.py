@@ -263,8 +263,14 @@ def _literal_claims(found: pd.DataFrame | None, bound: float) -> list[Claim]:
     "Claims on the report's own objective."
     theirs = REPORT["experiment 2"]
     asked = [
-        ("The report's objective alone keeps all three losses at 0.18 to 0.19: they end within 15 % of its lower bound", "0.1838–0.1841 on average, 0.1820 at best"),
-        ("Experiment 2 reaches a PSNR of 12.13 dB with the report's objective", f"{theirs['psnr']} dB after 100 epochs"),
+        (
+            "The report's objective alone keeps all three losses at 0.18 to 0.19: they end within 15 % of its lower bound",
+            "0.1838–0.1841 on average, 0.1820 at best",
+        ),
+        (
+            "Experiment 2 reaches a PSNR of 12.13 dB with the report's objective",
+            f"{theirs['psnr']} dB after 100 epochs",
+        ),
         ("Experiment 2 reaches an SSIM of 0.135 with the report's objective", f"{theirs['ssim']:.4f} after 100 epochs"),
     ]
     if found is None:
@@ -272,7 +278,10 @@ def _literal_claims(found: pd.DataFrame | None, bound: float) -> list[Claim]:
         return [claim_unmeasured(claim, source, f"bound {bound:.4f}", why) for claim, source in asked]
 
     def near(part):
-        return list(NEAR_BOUND - (part.loss / part.bound - 1)), {"largest loss": part.loss.max(), "bound": part.bound.max()}
+        return list(NEAR_BOUND - (part.loss / part.bound - 1)), {
+            "largest loss": part.loss.max(),
+            "bound": part.bound.max(),
+        }
 
     def reaches(column):
         def ask(part):
@@ -350,7 +359,10 @@ def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[Claim]:
         + (above("experiment 2", "train", "validation"),),
         ("The VAE loses detail that the autoencoder keeps (PSNR)", "“some blurring and loss of fine-grained details”")
         + (_lower("psnr", "VAE", "experiment 1"),),
-        ("The VAE reconstructs unseen patches worse than those of training", "“the reconstructions exhibit more degradation”")
+        (
+            "The VAE reconstructs unseen patches worse than those of training",
+            "“the reconstructions exhibit more degradation”",
+        )
         + (above("VAE", "validation", "train"),),
         ("The VAE overfits: the total loss of held-out patches is above that of training", "“visible gap”")
         + (above("VAE", "validation_total", "total"),),

@@ -66,7 +66,9 @@ LIKELIHOODS = {
     "mse": Likelihood(lambda output, *images: squared_error(output.reconstruction, *images), "squared error"),
     "bce": Likelihood(lambda output, *images: cross_entropy(output.reconstruction, *images), "cross-entropy"),
     "gaussian": Likelihood(gaussian_error, "negative log-likelihood"),
-    "signed": Likelihood(lambda output, *images: signed_error(output.reconstruction, *images), "squared error in [−1, 1]"),
+    "signed": Likelihood(
+        lambda output, *images: signed_error(output.reconstruction, *images), "squared error in [−1, 1]"
+    ),
 }
 
 # %% ../../nbs/models/06_losses.ipynb #984b4530

@@ -236,7 +236,7 @@ def is_alike(column: str, over, under, margin: float, by: str = "model") -> Call
 #: A loss that still falls by more than this fraction per tenth of the epochs has not converged.
 STILL_FALLS = 0.01
 
-#: Explanation of the verdict “undertrained”.
+#: Explanation of the verdict *undertrained*.
 UNDERTRAINED = f"Undertrained: the total loss still falls by more than {100 * STILL_FALLS:g} % per tenth of the epochs in most runs (held-out images, over the last 30 % of the epochs), so the claim may be decided otherwise after more training."
 
 # %% ../../nbs/study/01_claims.ipynb #07fa1c5b

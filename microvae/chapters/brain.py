@@ -7,7 +7,6 @@ __all__ = ['VARIED', 'SIZES', 'REPORT', 'LEVELS', 'KEPT', 'CHAPTER', 'space_of',
            'run_choice', 'run', 'claims']
 
 # %% ../../nbs/chapters/10_brain/study.ipynb #c03
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +131,8 @@ def run(setting: Setting) -> tuple[dict, dict]:
     found = search_models(setting, train, held)
     # with seed 0 these are the runs of the best trials, which exist already
     runs = setting.train({name: each.best for name, each in found.items()}, train, held)
+    trials = pd.concat([each.table for each in found.values()])
+    setting.other_seconds = float(trials.seconds[~trials.run.isin([run.home.name for run in runs.values()])].sum())
     tables: dict = {}
     pictures = {}
     few = test[sample_groups(test, "tumour" if "tumour" in test.table else None, 8)]
@@ -204,7 +205,7 @@ def _best_choice(
         if setting in trials:
             best = trials.loc[trials.value.idxmin(), setting]
             tried = int((trials.loc[trials.state == "complete", setting] == wanted).sum())
-            shown = f"best trial {best:g}; {tried} completed trials with {wanted:g}"
+            shown = f"best trial {best:g}; completed trials with {wanted:g}: {tried}"
         return claim_unmeasured(claim, report, shown, "no runs that differ in this setting only")
 
     def ask(runs):

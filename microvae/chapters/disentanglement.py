@@ -117,7 +117,9 @@ def claims(results: Results) -> pd.DataFrame:
     ]
     rows = [claim_by_seed(claim, source, scores, _rises(column, *names)) for claim, source, column, *names in asked]
     rows += [
-        claim_by_seed(f"The best objective disentangles (MIG above {DISENTANGLED})", "not asked", scores, _best_mig)
+        claim_by_seed(
+            f"The best objective disentangles (MIG above {DISENTANGLED})", "not asked", _with_best(scores), _best_mig
+        )
     ]
     return decide(after_training([*rows, *_size_claims(scores), _seed_claim(scores)], results.tables["history"]))
 
@@ -132,9 +134,17 @@ def _rises(column: str, *names: str):
     return ask
 
 # %% ../../nbs/chapters/06_disentanglement/study.ipynb #7c318d59
+def _with_best(scores: pd.DataFrame) -> pd.DataFrame:
+    """A row for each seed: the MIG of the objective that is best for the other seeds, because the best of many noisy values
+    is larger than its true value.
+    """
+    wide = scores.groupby(["seed", "which"]).MIG.mean().unstack("which")
+    best = {seed: (wide.drop(seed) if len(wide) > 1 else wide).mean().idxmax() for seed in wide.index}
+    return pd.DataFrame([dict(seed=seed, best=name, MIG=wide.loc[seed, name]) for seed, name in best.items()])
+
+# %% ../../nbs/chapters/06_disentanglement/study.ipynb #26c7e5f2
 def _best_mig(runs: pd.DataFrame):
-    best = runs.groupby("which").MIG.mean().max()
-    return [best - DISENTANGLED], {"MIG": best}
+    return [runs.MIG.iloc[0] - DISENTANGLED], {"MIG": runs.MIG.iloc[0]}
 
 # %% ../../nbs/chapters/06_disentanglement/study.ipynb #a9a37f71
 def _size_claims(scores: pd.DataFrame) -> list[Claim]:

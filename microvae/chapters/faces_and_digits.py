@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..core.errors import ConfigError
 from .prediction import error_of_area
+from ..core.errors import ConfigError
 from ..data.catalogue import load
 from ..data.collection import CellImages
 from ..data.splits import hold_out
 from ..evaluation.anomaly import anomaly_scores, detection
 from ..evaluation.latent import interpolate
 from ..evaluation.reconstruction import reconstruct, write_predictions
-from ..study.chapter import Chapter, Setting, normal_ones, pictures_of
 from ..evaluation.statistics import estimate_of_intervals
+from ..study.chapter import Chapter, Setting, normal_ones, pictures_of
 from microvae.study.claims import (
     Claim,
     after_training,

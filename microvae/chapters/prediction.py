@@ -21,13 +21,13 @@ from ..data.splits import hold_out
 from ..evaluation.anomaly import SCORES, anomaly_scores, detection
 from ..evaluation.pictures import decoded_grid
 from microvae.evaluation.prediction import (
-    area_difference,
-    scores_of,
     CLASSIFIERS,
+    area_difference,
     calibration,
     classify,
     cluster_agreement,
     pixels,
+    scores_of,
     shape_features,
 )
 from ..evaluation.projection import project

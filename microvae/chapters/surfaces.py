@@ -24,8 +24,8 @@ from ..data.preprocessing import Denoise
 from ..data.splits import hold_out, label_folds, split
 from ..evaluation.projection import projections
 from ..evaluation.reconstruction import embed, psnr, ssim
-from ..study.chapter import Chapter, Setting, pictures_of
 from ..evaluation.statistics import mean_estimate
+from ..study.chapter import Chapter, Setting, pictures_of
 from microvae.study.claims import (
     Answer,
     Claim,
@@ -52,7 +52,7 @@ SIZES = {
 LABELS = ("angle", "NP", "EP1", "PP1")
 
 #: Numbers of the report: test losses of the five folds of each label (Tables 3 to 6), their training and validation losses, and experiment 2 after 100 epochs (Table 2).
-REPORT = {
+REPORT: dict = {
     "folds": {
         "angle": (0.1860, 0.1842, 0.1846, 0.1820, 0.1840),
         "EP1": (0.1847, 0.1820, 0.1839, 0.1828, 0.1861),
@@ -234,10 +234,6 @@ def run(setting: Setting) -> tuple[dict, dict]:
         "literal": measure_literal(literal_runs, test),
     }
     return tables, pictures
-
-# %% ../../nbs/chapters/09_surfaces/study.ipynb #8ad49fe4
-def _value(runs, name: str, column: str) -> float:
-    return float(runs.set_index("name")[column][name])
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #48ffcffe
 #: Margins, as fractions of the loss: how far labels may differ from their common mean, and folds from that of their label.

@@ -258,7 +258,9 @@ def crossed_estimate(
     of units. Several rows of the same pair are averaged first; pairs may be missing. Source: Owen 2007.
     """
     grid = table.pivot_table(index=first, columns=second, values=column, aggfunc="mean").to_numpy(float)
-    if 1 in grid.shape:
+    if len(grid) == 1:
+        return Estimate(float(np.nanmean(grid)), float("nan"), 1, 0)
+    if grid.shape[1] == 1:
         return mean_estimate(grid.ravel())
     there = np.isfinite(grid)
     values = np.where(there, grid, 0.0)

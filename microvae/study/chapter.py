@@ -165,6 +165,8 @@ class Setting:
     kept_models: dict[str, Model] = field(default_factory=dict)
     # sets of which only some images were taken, entries of `sampling_note`
     taken: list[dict] = field(default_factory=list)
+    # seconds of trainings that are not in `trained`, such as the trials of a search
+    other_seconds: float = 0.0
 
     @cached_property
     def cells(self) -> CellImages:
@@ -295,7 +297,7 @@ class Chapter:
         tables, pictures = self.run(setting)
         compared = run_table(setting.trained)
         about = provenance(profile, ", ".join(names), device, perf_counter() - start) | self._about(setting)
-        about["minutes_training"] = round(float(compared.seconds.sum()) / 60, 1)
+        about["minutes_training"] = round((float(compared.seconds.sum()) + setting.other_seconds) / 60, 1)
         results = Results({"runs": compared, "history": histories(setting.trained)} | tables, pictures, about)
         home = results.save(Path(out) / "results")
         for name, run in setting.kept_models.items():

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -12,12 +13,15 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 import microvae as mv
+from microvae.chapters.memory_b import NETWORKS
+from microvae.chapters.memory_b import claims as memory_b_claims
 from microvae.core import geometry
 from microvae.core.errors import MicroVAEError
 from microvae.models import bottlenecks, losses, measures, pose
 from microvae.models.autoencoders import Output
 from microvae.models.bottlenecks import Posterior
 from microvae.models.catalogue import REPORTS, THESIS
+from microvae.study.results import Results
 
 few = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -239,3 +243,32 @@ def test_a_step_is_pytorch_s_own():
         allowed = rounding * step.abs().max().item() + UNIT["float32"] * before.abs().max().item()
         assert step.abs().max() > 10 * allowed, f"{name}: the step is too small to be seen"
         torch.testing.assert_close(after[name], before - step, rtol=0, atol=2 * allowed, msg=name)
+
+
+def test_networks_without_a_difference_are_announced_in_at_most_5_percent_of_chapters():
+    "Pure noise through all claims of the first chapter: orders, smallest values, margins and limits, with five seeds."
+    random = np.random.default_rng(0)
+    rows = [
+        dict(experiment="architectures", latent_dim=d, model=m, beta=1.0, seed=s)
+        for d in (2, 10, 20)
+        for m in NETWORKS
+        for s in range(5)
+    ]
+    betas = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)
+    rows += [dict(experiment="beta", latent_dim=2, model="MP4", beta=b, seed=s) for b in betas for s in range(5)]
+    runs = pd.DataFrame(rows)
+    measured = ["reconstruction", "kl", "total", "weighted_kl", "ssim", "empirical_kl_means_1", "empirical_kl_means_2"]
+    epochs = pd.DataFrame(
+        [dict(experiment=e, run=e, seed=0, epoch=i, total=1.0) for e in ("architectures", "beta") for i in range(20)]
+    )
+    announced = 0
+    chapters = 60
+    for _ in range(chapters):
+        noise = 10 + random.normal(size=(len(runs), len(measured)))
+        noise[:, -2:] = 0.44 + 0.1 * random.normal(size=(len(runs), 2))  # the limit of one claim, so that it is neither
+        results = Results({"runs": runs.join(pd.DataFrame(noise, columns=measured)), "history": epochs}, {}, {})
+        table = memory_b_claims(results)
+        asked = table[table.why != "arithmetic"]
+        assert len(asked) >= 20
+        announced += asked.verdict.isin(["supported", "contradicted"]).any()
+    assert announced <= chapters * 0.05 + 2 * (chapters * 0.05 * 0.95) ** 0.5

@@ -12,14 +12,28 @@ from microvae.data.catalogue import load
 
 #: chapter -> set whose images are written to files, side in pixels, tables that must be there
 REPORTS = {
-    "surfaces": ("laser_surfaces", 16, {"runs", "history", "folds", "maps", "lower_bound"}),
+    "surfaces": ("laser_surfaces", 16, {"runs", "history", "folds", "maps", "lower_bound", "literal"}),
     "brain": (
         "head_phantoms",
         32,
-        {"runs", "history", "trials_AE", "trials_VAE", "curves_AE", "curves_VAE", "denoising_AE", "denoising_VAE"},
+        {
+            "runs",
+            "history",
+            "trials_AE",
+            "trials_VAE",
+            "curves_AE",
+            "curves_VAE",
+            "denoising_AE",
+            "denoising_VAE",
+            "varied",
+        },
     ),
     "endoscopy": ("mucosa", 32, {"runs", "history", "quality", "realism", "channels"}),
-    "faces_and_digits": ("faces", None, {"runs", "history", "detection", "roc", "scores", "losses", "prediction"}),
+    "faces_and_digits": (
+        "faces",
+        None,
+        {"runs", "history", "detection", "roc", "scores", "losses", "prediction", "variants", "by_digit"},
+    ),
 }
 
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHAPE', 'MEASURED_BY', 'CLASSIFIERS', 'STRENGTHS', 'LABELLED', 'FEW_COLUMNS', 'NEIGHBOURS', 'pixels', 'object_mask',
-           'shape_features', 'cell_measures', 'Predicted', 'classify', 'area_under_roc', 'area_interval', 'calibration',
-           'classification_scores', 'balanced_accuracy', 'label_curve', 'classes_of', 'predict_number', 'plot_areas',
-           'plot_calibration', 'cluster_agreement', 'purity', 'cluster_scores', 'FeaturePredictions',
-           'predict_from_features', 'recognised_cells']
+           'shape_features', 'cell_measures', 'Predicted', 'classify', 'area_under_roc', 'area_interval',
+           'area_difference', 'calibration', 'scores_of', 'classification_scores', 'balanced_accuracy', 'label_curve',
+           'classes_of', 'predict_number', 'plot_areas', 'plot_calibration', 'cluster_agreement', 'purity',
+           'cluster_scores', 'FeaturePredictions', 'predict_from_features', 'recognised_cells']
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8ffde7de
 import warnings
@@ -351,6 +351,31 @@ def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 30
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(area_under_roc(predicted), float(low), float(high), len(names))
 
+# %% ../../nbs/evaluation/12_prediction.ipynb #ef545c6f
+@checked
+def area_difference(
+    first: Predicted, second: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0
+) -> Interval:
+    """The area of `first` minus that of `second`, of the same cells, with a percentile bootstrap interval over their groups.
+
+    Raises `ConfigError` if the two are not of the same cells.
+    """
+    if len(first.truth) != len(second.truth) or not np.array_equal(first.groups, second.groups):
+        raise ConfigError(f"{len(first.truth)} and {len(second.truth)} cells are not the same; classify the same cells")
+    random = np.random.default_rng(seed)
+    names = np.unique(first.groups)
+    rows = {name: np.flatnonzero(first.groups == name) for name in names}
+    found = []
+    for _ in range(resamples):
+        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
+        areas = [
+            area_under_roc(side._replace(truth=side.truth[drawn], probability=side.probability[drawn]))
+            for side in (first, second)
+        ]
+        found.append(areas[0] - areas[1])
+    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(area_under_roc(first) - area_under_roc(second), float(low), float(high), len(names))
+
 # %% ../../nbs/evaluation/12_prediction.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 @checked
 def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], pd.DataFrame]:
@@ -372,13 +397,17 @@ def calibration(predicted: Predicted, bins: int = 8) -> tuple[dict[str, float], 
     return dict(brier=brier, ece=float((curve.cells * (curve.said - curve.found).abs()).sum() / len(truth))), curve
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #cb1e1581032b452c9409d6c6813c49d1
+def scores_of(predicted: Predicted) -> dict[str, float]:
+    "One row of a comparison: auc with low and high, brier, ece, groups."
+    area = area_interval(predicted)
+    return dict(auc=area.mean, low=area.low, high=area.high, groups=area.n, **calibration(predicted)[0])
+
+# %% ../../nbs/evaluation/12_prediction.ipynb #f0b65006
 def classification_scores(
     features, labels, groups=None, classifier: str = "logistic regression", **settings
 ) -> dict[str, float]:
-    "One row of a comparison: auc with low and high, brier, ece, groups, of `classify`."
-    predicted = classify(features, labels, groups, classifier, **settings)
-    area = area_interval(predicted)
-    return dict(auc=area.mean, low=area.low, high=area.high, groups=area.n, **calibration(predicted)[0])
+    "The scores of `classify`."
+    return scores_of(classify(features, labels, groups, classifier, **settings))
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #3cfdee03
 @checked

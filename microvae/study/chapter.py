@@ -39,13 +39,19 @@ from ..training.sweep import grid, sweep, with_values
 #: Largest number of latent dimensions for which values of each are stored.
 FEW = 64
 
+# %% ../../nbs/study/02_chapter.ipynb #233c621b
+def _has_axes(run: Model) -> bool:
+    "Whether values of single latent dimensions are stored: for a posterior of few dimensions."
+    return run.config.model.probabilistic and run.network.latent_dim <= FEW
+
 # %% ../../nbs/study/02_chapter.ipynb #1f3947a1
 def evaluate_run(run: Model, held: CellImages) -> dict:
     """Metrics of a run on held-out cells, computed once and stored as `evaluation.json` and `evaluation.npz` in its
     folder.
     """
     kept = None if run.folder is None else run.folder / "evaluation.json"
-    if kept is not None and kept.exists() and set(MEASURES) <= set(found := read_json(kept)):
+    needed = {*MEASURES, *(["kl_axis_1"] if _has_axes(run) else [])}
+    if kept is not None and kept.exists() and needed <= set(found := read_json(kept)):
         return found
     made = reconstruct(run.network, held)
     samples = sample_posterior(made["mean"], made["log_variance"], run.config.training.seed)
@@ -56,6 +62,10 @@ def evaluate_run(run: Model, held: CellImages) -> dict:
     for kind, latents in (("means", made["mean"]), ("samples", samples)) if made["mean"].shape[1] <= FEW else ():
         axes = empirical_kl(torch.from_numpy(latents)).tolist()
         numbers |= {f"empirical_kl_{kind}_{i + 1}": value for i, value in enumerate(axes)}
+    if _has_axes(run):
+        each = made["log_variance"]
+        nats = (0.5 * (np.square(made["mean"]) + np.exp(each) - 1 - each)).mean(0)
+        numbers |= {f"kl_axis_{i + 1}": float(value) for i, value in enumerate(nats)}
     if kept is not None:
         means = made["mean"][:, :FEW]
         levels = np.round(made["reconstruction"][:64] * 255).astype(np.uint8)
@@ -155,6 +165,8 @@ class Setting:
     kept_models: dict[str, Model] = field(default_factory=dict)
     # sets of which only some images were taken, entries of `sampling_note`
     taken: list[dict] = field(default_factory=list)
+    # seconds of trainings that are not in `trained`, such as the trials of a search
+    other_seconds: float = 0.0
 
     @cached_property
     def cells(self) -> CellImages:
@@ -252,7 +264,7 @@ class Chapter:
     data: str  # names of data sets, with commas between
     sizes: dict[str, dict]  # profile -> cells, epochs, seeds, and other numbers of the chapter
     run: Callable[[Setting], tuple[dict[str, pd.DataFrame], dict[str, np.ndarray]]]  # -> tables and pictures
-    claims: Callable[[Results], pd.DataFrame]  # -> claim, source, here, holds here
+    claims: Callable[[Results], pd.DataFrame]  # -> claim, source, here, why, verdict, from `decide`
 
     @property
     def folder(self) -> str:
@@ -285,7 +297,7 @@ class Chapter:
         tables, pictures = self.run(setting)
         compared = run_table(setting.trained)
         about = provenance(profile, ", ".join(names), device, perf_counter() - start) | self._about(setting)
-        about["minutes_training"] = round(float(compared.seconds.sum()) / 60, 1)
+        about["minutes_training"] = round((float(compared.seconds.sum()) + setting.other_seconds) / 60, 1)
         results = Results({"runs": compared, "history": histories(setting.trained)} | tables, pictures, about)
         home = results.save(Path(out) / "results")
         for name, run in setting.kept_models.items():

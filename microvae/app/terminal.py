@@ -238,10 +238,11 @@ def training_summary(
     import torch
 
     from microvae.models.catalogue import count_parameters
+    from microvae.training.engine import with_batches
 
     channels, height, width = cells.image_shape
     with torch.random.fork_rng(devices=[]):  # building this network must not change the random numbers of training
-        model = config.model.network(cells.image_shape)
+        model = with_batches(config.model, cells).network(cells.image_shape)
     training = config.training
     objective = config.objective
     names = f" ({', '.join(cells.channels)})" if channels < 6 else ""

@@ -395,11 +395,12 @@ def run(setting: Setting) -> tuple[dict, dict]:
     tasks = []
     for name in setting.names:
         drawn = size["side"] if name in ("memory_b", "phase_contrast") else None
-        cells = setting.load(name, min(size["cells"], MOST.get(name, size["cells"])), drawn)
+        cells = setting.load(name, size["cells"], drawn, most=MOST.get(name))
         tasks.append(Task(name, cells))
     effort = Effort(0, epochs=size["epochs"], device=setting.device, runs=str(setting.runs))
     benchmark = Benchmark(setting.out / "rows", effort, size["moved"])
     rows = run_rows(benchmark, tasks, representations, size["columns"], size["seeds"])
+    setting.other_seconds = float(rows.seconds[~rows.representation.isin(JOINED)].sum())
     held = {task.name: hold_out(task.cells, 0.1)[1] for task in tasks}
     for row in rows[rows.run != ""].itertuples():
         setting.trained.append((f"{row.set}, {row.representation}", load_model(row.run), held[row.set]))

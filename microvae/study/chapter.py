@@ -179,13 +179,23 @@ class Setting:
         return self.size["seeds"][0]
 
     def load(
-        self, name: str, n: int | None = None, side: int | None = None, seed: int = 0, rendered: bool = True
+        self,
+        name: str,
+        n: int | None = None,
+        side: int | None = None,
+        seed: int = 0,
+        rendered: bool = True,
+        most: int | None = None,
     ) -> CellImages:
-        "Images of a set, the number of the profile unless `n` is given; simulators draw at the given side."
+        """Images of a set, the number of the profile unless `n` is given, and `most` of them in any case; simulators draw at the
+        given side.
+        """
         number = self.size["cells"]
-        asked = number if n is None else n
+        wanted = number if n is None else n
+        asked = wanted if most is None else min(wanted, most)
         cells = load(name, asked, side, seed, data_folder=self._folder(name), rendered=rendered)
-        self.taken += [part for part in sampling_note(name, cells, asked, number) if part not in self.taken]
+        notes = sampling_note(name, cells, asked, number if asked == wanted else None)
+        self.taken += [part for part in notes if part not in self.taken]
         return cells
 
     def _folder(self, name: str) -> str | None:

@@ -124,14 +124,15 @@ def sample_groups(cells: CellImages, label: str | None, k: int) -> np.ndarray:
     return rows[np.argsort(cells.table[label].astype(str).to_numpy()[rows], kind="stable")]
 
 # %% ../../nbs/study/00_results.ipynb #fa6476f5
-def sampling_note(name: str, cells: CellImages, asked: int, number: int) -> list[dict]:
+def sampling_note(name: str, cells: CellImages, asked: int, number: int | None) -> list[dict]:
     """The entry of the provenance for a set of which only some images were taken: name, taken, of, and the `--cells` that
-    takes all, if a study with `--cells number` requests `asked` images; empty if all were taken.
+    takes all, if a study with `--cells number` requests `asked` images, none where it requests them with any; empty if all were taken.
     """
     there = cells.about.get("taken_of")
     if there is None:
         return []
-    return [dict(name=name, taken=len(cells), of=there, cells=-(-there * number // asked))]
+    part = dict(name=name, taken=len(cells), of=there)
+    return [part if number is None else part | dict(cells=-(-there * number // asked))]
 
 # %% ../../nbs/study/00_results.ipynb #0661ce13
 #: Columns whose values differ between executions.

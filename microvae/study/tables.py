@@ -76,7 +76,8 @@ def mean_and_range(
 def sampled_sets(provenance: dict) -> str:
     "Sets of which only some images were taken, and the option that takes all; empty if all were taken."
     return " ".join(
-        f"Of the {part['of']:,} images of {part['name']}, {part['taken']:,} were taken; --cells {part['cells']} takes all."
+        f"Of the {part['of']:,} images of {part['name']}, {part['taken']:,} were taken"
+        + (f"; --cells {part['cells']} takes all." if "cells" in part else ".")
         for part in provenance.get("taken", [])
     )
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_BATCH', 'means', 'check_finite', 'Sampler', 'Loop', 'environment', 'describe', 'check_model',
-           'with_validation', 'find_mask_channel', 'batches_of', 'prepare', 'batch_numbers', 'start_or_resume',
-           'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer', 'as_tensor']
+           'with_validation', 'find_mask_channel', 'batches_of', 'with_batches', 'prepare', 'batch_numbers',
+           'start_or_resume', 'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer',
+           'as_tensor']
 
 # %% ../../nbs/training/07_engine.ipynb #6be505e0
 import platform
@@ -358,6 +359,14 @@ def batches_of(cells: CellImages, column: str) -> tuple[str, ...]:
         )
     return found
 
+# %% ../../nbs/training/07_engine.ipynb #7af807e3
+def with_batches(model: ModelConfig, cells: CellImages) -> ModelConfig:
+    "The model for these cells: a column that its decoder is conditioned on comes with its values."
+    changes = dict(model.changes)
+    if changes.get("batch"):
+        changes["batches"] = batches_of(cells, changes["batch"])
+    return replace(model, changes=changes)
+
 # %% ../../nbs/training/07_engine.ipynb #987dc095
 def prepare(model, cells, validation, config) -> RunConfig:
     "The full config of a run, with a description of its data, and of the network if one was given."
@@ -369,12 +378,8 @@ def prepare(model, cells, validation, config) -> RunConfig:
         network = model
     else:
         named = config.model if model is None else replace(config.model, name=model)
-        changes = dict(named.changes)
-        if changes.get("batch"):
-            found = batches_of(cells, changes["batch"])
-            named = replace(named, changes=changes | {"batches": found})
         with torch.device("meta"):
-            network = named.network(cells.image_shape)
+            network = with_batches(named, cells).network(cells.image_shape)
     if network.image_shape != tuple(cells.image_shape):
         raise ShapeError(
             f"{cells.name} has images of shape {tuple(cells.image_shape)}, the model was built for {network.image_shape}"

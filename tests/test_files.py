@@ -192,6 +192,13 @@ def test_pictures_that_a_slide_scanner_adds_are_no_images(tmp_path):
     np.testing.assert_allclose(stored(tmp_path / "a.tif"), slide.transpose(2, 0, 1)[None], atol=0.01)
 
 
+def test_an_image_of_another_program_may_be_called_like_a_picture_of_a_slide(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tiff:
+        for name in ("cells", "label"):
+            tiff.write(noise(20, 24), metadata={"axes": "YX", "Name": name})
+    assert [scene.scene for scene in mv.open_image(tmp_path / "a.ome.tif").scenes] == ["cells", "label"]
+
+
 def test_a_pixel_of_a_smaller_copy_is_larger(tmp_path):
     plane = noise(64, 80)
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:

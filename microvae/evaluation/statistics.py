@@ -310,16 +310,28 @@ def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(mean, error, min(each.n for each in estimates), min(each.freedom for each in estimates))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #9a316370
-def estimate_of_bootstrap(found: Interval, level: float = 0.95) -> Estimate:
-    """The estimate of a bootstrap interval over `n` seeds and many cells: its standard error is the interval's width in
-    normal quantiles (Altman and Bland 2011), widened for few seeds as in `crossed_estimate`.
+def estimate_of_bootstrap(
+    found: Interval,  # over seeds and groups of cells together
+    between_seeds: float,  # standard error of the mean between seeds, on the same cells
+    groups: int,  # cells, or what belongs together, such as donors
+    level: float = 0.95,  # of the interval
+) -> Estimate:
+    """The estimate of an interval of `crossed_bootstrap`: its standard error is the interval's width in normal quantiles.
+
+    The variance between seeds has as many degrees of freedom as there are seeds, less one, and the rest those of the groups.
+    A bootstrap of n seeds has (n − 1)/n of their variance, which is corrected. Sources: Altman and Bland 2011, Satterthwaite 1946.
     """
     from scipy.special import ndtri
 
     if found.n < 2:
         return Estimate(found.mean, float("nan"), found.n, found.n - 1)
-    error = (found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))
-    return Estimate(found.mean, error * float(np.sqrt(found.n / (found.n - 1))), found.n, found.n - 1)
+    drawn = ((found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))) ** 2
+    of_seeds = between_seeds**2
+    of_groups = max(0.0, drawn - of_seeds * (found.n - 1) / found.n)
+    whole = of_seeds + of_groups
+    parts = of_seeds**2 / (found.n - 1) + of_groups**2 / max(1, groups - 1)
+    freedom = whole**2 / parts if parts > 0 else found.n - 1
+    return Estimate(found.mean, float(np.sqrt(whole)), found.n, float(freedom))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #a9c2e476
 def benjamini_hochberg(p) -> np.ndarray:

@@ -120,6 +120,8 @@ def test_the_command_names_what_it_could_not_use(plate, tmp_path):
         "actin=*_F.TIF",
         "--table",
         "doses.csv",
+        "--maximum",
+        65535,  # since pixels are of two types
         "--workers",
         2,
         cwd=tmp_path,
@@ -127,7 +129,7 @@ def test_the_command_names_what_it_could_not_use(plate, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0].startswith("plate.zarr: 72 cells of 8 files")
-    assert "2 blocks" in lines[0]
+    assert "windows of 24×24 pixels" in lines[0]
     unused = {line.split("/")[-1].split("_")[0]: line for line in lines if line.startswith("not used")}
     for name, word in {
         "text": "cannot be read",

@@ -506,10 +506,10 @@ class ListedFiles:
         found = group.each_frame(first)
         if found:
             self.parts.update(part for image in images for part in image.parts)
-        self.tell(first, group)
+        self.notify(first, group)
         return found
 
-    def tell(self, image: ImageFile, group: Field):
+    def notify(self, image: ImageFile, group: Field):
         "Warnings of how an image of a group is read, each once for all files."
         notices = {notice: notice for notice in image.notices}
         if image.guessed and len(group.names) != image.channels:

@@ -275,13 +275,13 @@ def _noise_claims(noise: pd.DataFrame) -> list[Claim]:
         (
             f"The autoencoder keeps the tumour (contrast without noise at least {KEPT:g})",
             "“the brain tumor can be clearly seen with white color”",
-        )
-        + (_contrast_kept,),
+            _contrast_kept,
+        ),
         (
             f"Noise takes part of the tumour (contrast at σ = 0.2 under {KEPT:g} of that without noise)",
             "“might have also removed some important features, such as the brain tumor”",
-        )
-        + (_lost_to_noise,),
+            _lost_to_noise,
+        ),
     ]
     return [*rows, *(claim_by_seed(claim, source, noise, ask) for claim, source, ask in asked)]
 

@@ -102,18 +102,49 @@ def claims(results: Results) -> pd.DataFrame:
     scores = results.tables["scores"]
     scores = scores.assign(which=scores.objective + " " + scores.weight.map("{:g}".format))
     asked = [
-        ("A higher β disentangles more (MIG rises from β = 0.1 to 1 and to 3)", "Higgins et al. 2017", "MIG")
-        + ("β-VAE 0.1", "β-VAE 1", "β-VAE 3"),
-        ("A higher β makes codes less informative (β = 1 against 0.1)", "Burgess et al. 2018", "informativeness")
-        + ("β-VAE 1", "β-VAE 0.1"),
-        ("β-TCVAE disentangles more than β-VAE with the same β (MIG, weight 10)", "Chen et al. 2018", "MIG")
-        + ("β-VAE 0.3", "β-TCVAE 10"),
-        ("β-TCVAE disentangles more than β-VAE with the same β (DCI, weight 10)", "Chen et al. 2018", "disentanglement")
-        + ("β-VAE 0.3", "β-TCVAE 10"),
-        ("Capacity disentangles more than β-VAE at β = 1 (MIG, 10 nats)", "Burgess et al. 2018", "MIG")
-        + ("β-VAE 1", "capacity 10"),
-        ("Free bits keep more dimensions in use than β-VAE at β = 1 (0.5 nats)", "Kingma et al. 2016", "active_units")
-        + ("β-VAE 1", "free bits 0.5"),
+        (
+            "A higher β disentangles more (MIG rises from β = 0.1 to 1 and to 3)",
+            "Higgins et al. 2017",
+            "MIG",
+            "β-VAE 0.1",
+            "β-VAE 1",
+            "β-VAE 3",
+        ),
+        (
+            "A higher β makes codes less informative (β = 1 against 0.1)",
+            "Burgess et al. 2018",
+            "informativeness",
+            "β-VAE 1",
+            "β-VAE 0.1",
+        ),
+        (
+            "β-TCVAE disentangles more than β-VAE with the same β (MIG, weight 10)",
+            "Chen et al. 2018",
+            "MIG",
+            "β-VAE 0.3",
+            "β-TCVAE 10",
+        ),
+        (
+            "β-TCVAE disentangles more than β-VAE with the same β (DCI, weight 10)",
+            "Chen et al. 2018",
+            "disentanglement",
+            "β-VAE 0.3",
+            "β-TCVAE 10",
+        ),
+        (
+            "Capacity disentangles more than β-VAE at β = 1 (MIG, 10 nats)",
+            "Burgess et al. 2018",
+            "MIG",
+            "β-VAE 1",
+            "capacity 10",
+        ),
+        (
+            "Free bits keep more dimensions in use than β-VAE at β = 1 (0.5 nats)",
+            "Kingma et al. 2016",
+            "active_units",
+            "β-VAE 1",
+            "free bits 0.5",
+        ),
     ]
     rows = [claim_by_seed(claim, source, scores, _rises(column, *names)) for claim, source, column, *names in asked]
     rows += [

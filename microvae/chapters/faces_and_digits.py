@@ -285,8 +285,8 @@ def _blur_claims(runs: pd.DataFrame) -> list[Claim]:
         (
             "Convolutions reconstruct better than fully connected layers (PSNR)",
             "“potentially leading to better reconstruction”",
-        )
-        + (below("fcn_ae", "conv_ae"),),
+            below("fcn_ae", "conv_ae"),
+        ),
         (
             "A VAE is blurrier than its autoencoder (fully connected, PSNR)",
             "“blurry outputs”",
@@ -351,24 +351,33 @@ def _variant_claims(variants: pd.DataFrame | None, by_digit: pd.DataFrame | None
         (
             "A code of 16 numbers loses digits: its held-out loss is 10 % above that of 64",
             "“would excessively compress the data”",
-        )
-        + (is_smaller("validation", "digits, 64 numbers", "digits, 16 numbers", 1 / 1.1),),
-        ("A code of 128 numbers reconstructs better than one of 64", "“could retain finer details”")
-        + (is_smaller("validation", "digits, 128 numbers", "digits, 64 numbers"),),
-        ("A code of 128 numbers overfits more than one of 64 (held-out over training loss)", "“risks overfitting”")
-        + (is_smaller("overfit", "digits, 64 numbers", "digits, 128 numbers"),),
+            is_smaller("validation", "digits, 64 numbers", "digits, 16 numbers", 1 / 1.1),
+        ),
+        (
+            "A code of 128 numbers reconstructs better than one of 64",
+            "“could retain finer details”",
+            is_smaller("validation", "digits, 128 numbers", "digits, 64 numbers"),
+        ),
+        (
+            "A code of 128 numbers overfits more than one of 64 (held-out over training loss)",
+            "“risks overfitting”",
+            is_smaller("overfit", "digits, 64 numbers", "digits, 128 numbers"),
+        ),
         (
             "Codes of 48 numbers, as in the report's program, and of 64, as in its text, differ by less than 5 %",
             "the text says 64, the program 48",
-        )
-        + (is_alike("validation", "digits", "digits, 64 numbers", 0.05),),
-        ("Hyperbolic tangents reconstruct better than ReLU", "“allowing richer feature representation than ReLU”")
-        + (is_smaller("validation", "digits", "digits, ReLU"),),
+            is_alike("validation", "digits", "digits, 64 numbers", 0.05),
+        ),
+        (
+            "Hyperbolic tangents reconstruct better than ReLU",
+            "“allowing richer feature representation than ReLU”",
+            is_smaller("validation", "digits", "digits, ReLU"),
+        ),
         (
             "A convolutional autoencoder reconstructs digits better",
             "“could better preserve spatial hierarchies, reducing blur”",
-        )
-        + (is_smaller("validation", "digits, convolutional", "digits"),),
+            is_smaller("validation", "digits, convolutional", "digits"),
+        ),
     ]
     loops = "Digits with loops (6, 8, 9) are reconstructed worse than straight ones (1, 7)"
     if variants is None:

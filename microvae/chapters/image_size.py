@@ -56,14 +56,23 @@ def _at_depth(column: str, depth: int, limit: float, above: bool, name: str) -> 
 def _claims_on_runs(runs: pd.DataFrame) -> list[Claim]:
     "Claims on networks of two, three and four blocks."
     asked = [
-        ("2 blocks collapse: the KL is below 0.1 nats", "“immediately collapses after the first epoch”")
-        + (_at_depth("kl", 2, 0.1, False, "KL"),),
-        ("3 blocks do not collapse: the KL is above 0.5 nats", "“a stable KL divergence”")
-        + (_at_depth("kl", 3, 0.5, True, "KL"),),
+        (
+            "2 blocks collapse: the KL is below 0.1 nats",
+            "“immediately collapses after the first epoch”",
+            _at_depth("kl", 2, 0.1, False, "KL"),
+        ),
+        (
+            "3 blocks do not collapse: the KL is above 0.5 nats",
+            "“a stable KL divergence”",
+            _at_depth("kl", 3, 0.5, True, "KL"),
+        ),
         ("4 blocks reconstruct best", "lowest of the three (Figure 46)", is_smallest("reconstruction", "depth4")),
         ("4 blocks have a lower KL than 3", "lower (Figure 46)", is_ordered("kl", "depth4", "depth3")),
-        ("3 blocks have the lowest total loss on held-out cells", "“optimal balance”")
-        + (is_smallest("validation_total", "depth3"),),
+        (
+            "3 blocks have the lowest total loss on held-out cells",
+            "“optimal balance”",
+            is_smallest("validation_total", "depth3"),
+        ),
         ("2 blocks blur: a lower SSIM than 3", "“noticeably blurred”", is_ordered("ssim", "depth2", "depth3")),
         (
             "4 blocks distort: a lower SSIM than 3",
@@ -73,10 +82,13 @@ def _claims_on_runs(runs: pd.DataFrame) -> list[Claim]:
         (
             "3 blocks use the latent space more than 4 (variety of reconstructions)",
             "“better maintains latent space usage”",
-        )
-        + (is_ordered("variety", "depth4", "depth3"),),
-        ("The rule's network trains faster than that of 4 blocks", "“lower training times” (section 1.7.2)")
-        + (is_smaller("seconds", "depth3", "depth4"),),
+            is_ordered("variety", "depth4", "depth3"),
+        ),
+        (
+            "The rule's network trains faster than that of 4 blocks",
+            "“lower training times” (section 1.7.2)",
+            is_smaller("seconds", "depth3", "depth4"),
+        ),
     ]
     return [claim_by_seed(claim, source, runs, ask) for claim, source, ask in asked]
 

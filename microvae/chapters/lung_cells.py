@@ -201,14 +201,30 @@ def _claims_on_networks(runs: pd.DataFrame) -> list[Claim]:
             runs,
             _collapsed("MP4", "MP2_64"),
         ),
-        ("MP3_128 reconstructs best of the four", "156.85, next MP2_128 157.24", four)
-        + (is_smallest("reconstruction", "MP3_128"),),
-        ("MP3_128 has the lowest total loss of the four", "179.38, next MP2_128 179.57", four)
-        + (is_smallest("total", "MP3_128"),),
-        ("MP2_64 reconstructs worst of the four, by under 6 %", "165.95 / 156.85 = 1.06", four)
-        + (_worst_but_close("reconstruction", "MP2_64", 1.06),),
-        ("The total losses of the four are within 5 %", "186.72 / 179.38 = 1.04: “the differences are marginal”", four)
-        + (_spread_within("total", 1.05),),
+        (
+            "MP3_128 reconstructs best of the four",
+            "156.85, next MP2_128 157.24",
+            four,
+            is_smallest("reconstruction", "MP3_128"),
+        ),
+        (
+            "MP3_128 has the lowest total loss of the four",
+            "179.38, next MP2_128 179.57",
+            four,
+            is_smallest("total", "MP3_128"),
+        ),
+        (
+            "MP2_64 reconstructs worst of the four, by under 6 %",
+            "165.95 / 156.85 = 1.06",
+            four,
+            _worst_but_close("reconstruction", "MP2_64", 1.06),
+        ),
+        (
+            "The total losses of the four are within 5 %",
+            "186.72 / 179.38 = 1.04: “the differences are marginal”",
+            four,
+            _spread_within("total", 1.05),
+        ),
         ("MP2_64 has the lowest KL", "20.77, highest MP3_128 22.52", four, is_smallest("kl", "MP2_64")),
         (
             "MP2_64 trains fastest of the four",
@@ -220,8 +236,8 @@ def _claims_on_networks(runs: pd.DataFrame) -> list[Claim]:
             "MP3_256 reconstructs better than MP3_128",
             "“slightly better” (3.4.2.3), but 159.46 and 156.85 (4.2.1.1)",
             four,
-        )
-        + (is_smaller("reconstruction", "MP3_256", "MP3_128"),),
+            is_smaller("reconstruction", "MP3_256", "MP3_128"),
+        ),
     ]
     return [claim_by_seed(*row) for row in asked]
 
@@ -235,8 +251,8 @@ def _claims_on_curves(history: pd.DataFrame) -> list[Claim]:
             "All four networks converge by epoch 30 (total loss, within 2 %)",
             "“converge efficiently by around epoch 30”",
             30,
-        )
-        + ("total",),
+            "total",
+        ),
         ("The KL is stable after 40 to 50 epochs (within 2 %)", "“typically after 40-50 epochs”", 50, "kl"),
     ]
     made = []
@@ -258,28 +274,32 @@ def _claims_on_beta(runs: pd.DataFrame) -> list[Claim]:
             "β·KL is larger at β = 0.5 than at 0.1",
             "24.21 and 11.09, but 0 at β = 5: it does not rise throughout, as “increases with higher β values” says",
             (0.5,),
-        )
-        + (is_ordered("weighted_kl", 0.1, 0.5, by="beta"),),
+            is_ordered("weighted_kl", 0.1, 0.5, by="beta"),
+        ),
         (
             "β = 5 collapses completely: the KL is below 0.1, the empirical KL of both axes above 1",
             "KL ≈ 0, empirical KL 2.26 and 2.23",
             (),
-        )
-        + (_collapse_at_largest,),
+            _collapse_at_largest,
+        ),
         (
             "The empirical KL of the means of both axes grows at least tenfold with β",
             "0.05 and 0.06 at β = 0.1, 2.26 and 2.23 at β = 5 (Table 2)",
             (),
-        )
-        + (_rises_with_beta,),
+            _rises_with_beta,
+        ),
         (
             "A larger empirical KL means less information (ours): it rises with β while the KL loss falls",
             "read the other way round in the thesis",
             (),
-        )
-        + (_rises_where_kl_falls,),
-        ("β ≥ 1.5 loses structure (SSIM below that of β = 0.5)", "“significantly blurred”", (0.5, 1.5, 2.0, 5.0))
-        + (_below("ssim", 0.5, (1.5, 2.0, 5.0)),),
+            _rises_where_kl_falls,
+        ),
+        (
+            "β ≥ 1.5 loses structure (SSIM below that of β = 0.5)",
+            "“significantly blurred”",
+            (0.5, 1.5, 2.0, 5.0),
+            _below("ssim", 0.5, (1.5, 2.0, 5.0)),
+        ),
     ]
     rows = [claim_by_seed(claim, source, runs, ask, dict(beta=needed)) for claim, source, needed, ask in asked]
     return [*rows, *_claims_on_axes(runs)]
@@ -288,10 +308,18 @@ def _claims_on_beta(runs: pd.DataFrame) -> list[Claim]:
 def _claims_on_axes(runs: pd.DataFrame) -> list[Claim]:
     "Claims on the information in single axes, which results of earlier versions do not have."
     asked: list[tuple] = [
-        ("The axis with the larger empirical KL carries more information (as the thesis reads its Table 2)",)
-        + ("“dimension 1 begins to carry significantly more information”", (), _read_backwards),
-        ("β = 0.8 is the best compromise of error and even use of both axes (our sum)",)
-        + ("“strikes the best compromise”", (0.8,), _best_trade_off(0.8)),
+        (
+            "The axis with the larger empirical KL carries more information (as the thesis reads its Table 2)",
+            "“dimension 1 begins to carry significantly more information”",
+            (),
+            _read_backwards,
+        ),
+        (
+            "β = 0.8 is the best compromise of error and even use of both axes (our sum)",
+            "“strikes the best compromise”",
+            (0.8,),
+            _best_trade_off(0.8),
+        ),
     ]
     if "kl_axis_1" not in runs:
         why = "recorded without the KL loss of single axes"

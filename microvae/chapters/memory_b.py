@@ -163,26 +163,50 @@ def _claims_on_networks(results: Results) -> list[Claim]:
     "Claims on the six networks with few and with many latent dimensions."
     runs = results.rows("runs", experiment="architectures")
     asked: list[tuple] = [
-        ("Deeper pooling networks reconstruct better (d_z = 2)", "MP4 5,686 < MP3 7,211 < MP2 8,491", 2)
-        + (is_ordered("reconstruction", "MP4", "MP3", "MP2"),),
-        ("Deeper batch-norm networks reconstruct better (d_z = 2)", "BN4 5,727 < BN3 7,543 < BN2 8,276", 2)
-        + (is_ordered("reconstruction", "BN4", "BN3", "BN2"),),
-        ("Deeper pooling networks reconstruct better (d_z = 20)", "MP4 5,760 < MP3 7,194 < MP2 8,247", 20)
-        + (is_ordered("reconstruction", "MP4", "MP3", "MP2"),),
-        ("Deeper batch-norm networks reconstruct better (d_z = 20)", "BN4 5,606 < BN3 7,432 < BN2 8,340", 20)
-        + (is_ordered("reconstruction", "BN4", "BN3", "BN2"),),
+        (
+            "Deeper pooling networks reconstruct better (d_z = 2)",
+            "MP4 5,686 < MP3 7,211 < MP2 8,491",
+            2,
+            is_ordered("reconstruction", "MP4", "MP3", "MP2"),
+        ),
+        (
+            "Deeper batch-norm networks reconstruct better (d_z = 2)",
+            "BN4 5,727 < BN3 7,543 < BN2 8,276",
+            2,
+            is_ordered("reconstruction", "BN4", "BN3", "BN2"),
+        ),
+        (
+            "Deeper pooling networks reconstruct better (d_z = 20)",
+            "MP4 5,760 < MP3 7,194 < MP2 8,247",
+            20,
+            is_ordered("reconstruction", "MP4", "MP3", "MP2"),
+        ),
+        (
+            "Deeper batch-norm networks reconstruct better (d_z = 20)",
+            "BN4 5,606 < BN3 7,432 < BN2 8,340",
+            20,
+            is_ordered("reconstruction", "BN4", "BN3", "BN2"),
+        ),
         ("MP4 has the lowest total loss at d_z = 2", "MP4 5,699, next BN4 5,744", 2, is_smallest("total", "MP4")),
         ("BN4 has the lowest total loss at d_z = 20", "BN4 5,624, next MP4 5,774", 20, is_smallest("total", "BN4")),
         (
             "Pooling beats batch norm at depth 2 (d_z = 2, reconstruction)",
             "said of “similar depths”; 8,491 and 8,276",
             2,
-        )
-        + (is_smaller("reconstruction", "MP2", "BN2"),),
-        ("Pooling beats batch norm at depth 3 (d_z = 2, reconstruction)", "7,211 and 7,543", 2)
-        + (is_smaller("reconstruction", "MP3", "BN3"),),
-        ("Pooling beats batch norm at depth 4 (d_z = 2, reconstruction)", "5,686 and 5,727", 2)
-        + (is_smaller("reconstruction", "MP4", "BN4"),),
+            is_smaller("reconstruction", "MP2", "BN2"),
+        ),
+        (
+            "Pooling beats batch norm at depth 3 (d_z = 2, reconstruction)",
+            "7,211 and 7,543",
+            2,
+            is_smaller("reconstruction", "MP3", "BN3"),
+        ),
+        (
+            "Pooling beats batch norm at depth 4 (d_z = 2, reconstruction)",
+            "5,686 and 5,727",
+            2,
+            is_smaller("reconstruction", "MP4", "BN4"),
+        ),
         ("Pooling networks have the lower KL (d_z = 2)", "MP 13.2–14.4, BN 15.8–17.9", 2, _pooled_kl_lower),
         ("Pooling networks have the lower KL (d_z = 20)", "MP 13.1–15.7, BN 16.0–18.2", 20, _pooled_kl_lower),
     ]
@@ -200,15 +224,24 @@ def _claims_on_sizes(runs: pd.DataFrame) -> list[Claim]:
         (
             "The KL rises with the latent size (mean of all networks, 2 and 20)",
             "“KL divergence increased overall”; MP4 13.24, then 13.12",
-        )
-        + ((2, 20), runs, _mean_rises("kl", 2, 20)),
+            (2, 20),
+            runs,
+            _mean_rises("kl", 2, 20),
+        ),
         (
             "10 and 20 latent dimensions give the same total loss (mean of all networks, within 3 %)",
             "“closely showed those”; no numbers",
-        )
-        + ((10, 20), runs, _means_alike("total", 10, 20, 0.03)),
-        ("2 and 20 latent dimensions reconstruct alike (MP4, within 3 %)", "5,686 and 5,760: 1.3 %")
-        + ((2, 20), one, is_alike("reconstruction", 20, 2, 0.03, "latent_dim")),
+            (10, 20),
+            runs,
+            _means_alike("total", 10, 20, 0.03),
+        ),
+        (
+            "2 and 20 latent dimensions reconstruct alike (MP4, within 3 %)",
+            "5,686 and 5,760: 1.3 %",
+            (2, 20),
+            one,
+            is_alike("reconstruction", 20, 2, 0.03, "latent_dim"),
+        ),
     ]
     return [
         claim_by_seed(claim, source, part, ask, dict(latent_dim=needed)) for claim, source, needed, part, ask in asked
@@ -270,33 +303,45 @@ def _claims_on_beta(runs: pd.DataFrame) -> list[Claim]:
             "A higher β raises β·KL and lowers the KL itself",
             "“an increase with higher β” is of β·KL: 1.54 at 0.1, 105.02 at 10, so KL 15.4 and 10.5",
             (),
-        )
-        + (_weighted_and_plain,),
+            _weighted_and_plain,
+        ),
         ("β = 0.5 reconstructs best", "5,574.81 at β = 0.5", (0.5,), is_smallest("reconstruction", 0.5, "beta")),
-        ("β = 0.5 has the lowest total loss", "“consistently achieves the best results”", (0.5,))
-        + (is_smallest("total", 0.5, "beta"),),
+        (
+            "β = 0.5 has the lowest total loss",
+            "“consistently achieves the best results”",
+            (0.5,),
+            is_smallest("total", 0.5, "beta"),
+        ),
         (
             "β = 0.5 has the most symmetric axes (ratio of their empirical KL)",
             "1.06 at 0.5, but 1.01 at 0.8 (Table 1)",
             (0.5,),
-        )
-        + (_most_symmetric(0.5),),
-        ("β ≥ 4 reconstructs worse than 1, and 10 worse than 4", "“overly smoothed reconstructions”", (1.0, 4.0, 10.0))
-        + (is_ordered("reconstruction", 1.0, 4.0, 10.0, by="beta"),),
+            _most_symmetric(0.5),
+        ),
+        (
+            "β ≥ 4 reconstructs worse than 1, and 10 worse than 4",
+            "“overly smoothed reconstructions”",
+            (1.0, 4.0, 10.0),
+            is_ordered("reconstruction", 1.0, 4.0, 10.0, by="beta"),
+        ),
         (
             "β ≥ 4 loses structure (SSIM on held-out cells below that of β = 1)",
             "“fine morphological structures are lost”",
             (1.0, 4.0, 10.0),
-        )
-        + (_below_one("ssim", (4.0, 10.0)),),
+            _below_one("ssim", (4.0, 10.0)),
+        ),
         (
             "The empirical KL of the means is smaller at β = 10 than at 0.5 (both axes)",
             "0.28 and 0.38 (Table 1): “KL values drop significantly”",
             (0.5, 10.0),
-        )
-        + (_empirical_falls(0.5, 10.0),),
-        ("The empirical KL of the means stays small for every β (below 0.5 nats)", "0.12–0.21 nats (Table 1)", ())
-        + (_empirical_range,),
+            _empirical_falls(0.5, 10.0),
+        ),
+        (
+            "The empirical KL of the means stays small for every β (below 0.5 nats)",
+            "0.12–0.21 nats (Table 1)",
+            (),
+            _empirical_range,
+        ),
     ]
     return [claim_by_seed(claim, source, runs, ask, dict(beta=needed)) for claim, source, needed, ask in asked]
 

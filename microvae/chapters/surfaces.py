@@ -351,17 +351,26 @@ def _training_claims(runs: pd.DataFrame, history: pd.DataFrame) -> list[Claim]:
 
     asked = [
         ("Experiment 2 still improves in a tenth more epochs", "metrics “continued to improve”", better_longer),
-        ("Experiment 2: the training loss, with dropout, is above the held-out one", "0.1989 and 0.1871 (Table 2)")
-        + (above("experiment 2", "train", "validation"),),
-        ("The VAE loses detail that the autoencoder keeps (PSNR)", "“some blurring and loss of fine-grained details”")
-        + (_lower("psnr", "VAE", "experiment 1"),),
+        (
+            "Experiment 2: the training loss, with dropout, is above the held-out one",
+            "0.1989 and 0.1871 (Table 2)",
+            above("experiment 2", "train", "validation"),
+        ),
+        (
+            "The VAE loses detail that the autoencoder keeps (PSNR)",
+            "“some blurring and loss of fine-grained details”",
+            _lower("psnr", "VAE", "experiment 1"),
+        ),
         (
             "The VAE reconstructs unseen patches worse than those of training",
             "“the reconstructions exhibit more degradation”",
-        )
-        + (above("VAE", "validation", "train"),),
-        ("The VAE overfits: the total loss of held-out patches is above that of training", "“visible gap”")
-        + (above("VAE", "validation_total", "total"),),
+            above("VAE", "validation", "train"),
+        ),
+        (
+            "The VAE overfits: the total loss of held-out patches is above that of training",
+            "“visible gap”",
+            above("VAE", "validation_total", "total"),
+        ),
     ]
     return [claim_by_seed(claim, theirs, runs, ask) for claim, theirs, ask in asked]
 

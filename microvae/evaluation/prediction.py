@@ -336,20 +336,27 @@ def _mann_whitney(score: np.ndarray, positive: np.ndarray) -> float:
         return float("nan")
     return (rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n))
 
+# %% ../../nbs/evaluation/12_prediction.ipynb #54a2e2f4
+def _drawn_areas(sides: list[Predicted], resamples: int, seed: int) -> np.ndarray:
+    "Areas `(resamples, sides)` of predictions of the same cells, whose groups are drawn with replacement."
+    random = np.random.default_rng(seed)
+    groups = sides[0].groups
+    names = np.unique(groups)
+    rows = {name: np.flatnonzero(groups == name) for name in names}
+    found = []
+    for _ in range(resamples):
+        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
+        some = [side._replace(truth=side.truth[drawn], probability=side.probability[drawn]) for side in sides]
+        found.append([area_under_roc(side) for side in some])
+    return np.array(found)
+
 # %% ../../nbs/evaluation/12_prediction.ipynb #8309879909854d7188b41380fd92a7c3
 @checked
 def area_interval(predicted: Predicted, level: float = 0.95, resamples: int = 300, seed: int = 0) -> Interval:
     "The area with a percentile bootstrap interval over groups; `n` is their number."
-    random = np.random.default_rng(seed)
-    names = np.unique(predicted.groups)
-    rows = {name: np.flatnonzero(predicted.groups == name) for name in names}
-    found = []
-    for _ in range(resamples):
-        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        some = predicted._replace(truth=predicted.truth[drawn], probability=predicted.probability[drawn])
-        found.append(area_under_roc(some))
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(area_under_roc(predicted), float(low), float(high), len(names))
+    drawn = _drawn_areas([predicted], resamples, seed)[:, 0]
+    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(area_under_roc(predicted), float(low), float(high), len(np.unique(predicted.groups)))
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #ef545c6f
 @checked
@@ -362,19 +369,10 @@ def area_difference(
     """
     if len(first.truth) != len(second.truth) or not np.array_equal(first.groups, second.groups):
         raise ConfigError(f"{len(first.truth)} and {len(second.truth)} cells are not the same; classify the same cells")
-    random = np.random.default_rng(seed)
-    names = np.unique(first.groups)
-    rows = {name: np.flatnonzero(first.groups == name) for name in names}
-    found = []
-    for _ in range(resamples):
-        drawn = np.concatenate([rows[name] for name in random.choice(names, len(names))])
-        areas = [
-            area_under_roc(side._replace(truth=side.truth[drawn], probability=side.probability[drawn]))
-            for side in (first, second)
-        ]
-        found.append(areas[0] - areas[1])
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(area_under_roc(first) - area_under_roc(second), float(low), float(high), len(names))
+    areas = _drawn_areas([first, second], resamples, seed)
+    low, high = np.nanquantile(areas[:, 0] - areas[:, 1], [(1 - level) / 2, (1 + level) / 2])
+    count = len(np.unique(first.groups))
+    return Interval(area_under_roc(first) - area_under_roc(second), float(low), float(high), count)
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #3ed186c9a28b402fb0bc4494df01f08d
 @checked

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Interval', 'interval', 'paired', 'compare_to_baseline', 'crossed_bootstrap', 'Estimate', 'mean_estimate',
-           'crossed_estimate', 'estimate_of_intervals', 'difference_of_estimates', 'mean_of_estimates',
-           'estimate_of_bootstrap', 'benjamini_hochberg']
+           'crossed_estimate', 'sum_of_errors', 'estimate_of_intervals', 'difference_of_estimates', 'mean_of_estimates',
+           'estimate_of_bootstrap']
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #7f3ac405
 from collections.abc import Sequence
@@ -272,6 +272,21 @@ def crossed_estimate(
     error = float(np.nanstd(drawn)) * np.sqrt(n / (n - 1))
     return Estimate(float(values.sum() / there.sum()), error, n, n - 1)
 
+# %% ../../nbs/evaluation/10_statistics.ipynb #adabf0cd
+def sum_of_errors(
+    mean: float,
+    n: int,  # units
+    *sources: tuple[float, float],  # variance of the mean, and its degrees of freedom, of each source of chance
+) -> Estimate:
+    "The estimate whose error is that of independent sources together. Source: Satterthwaite 1946."
+    whole = sum(variance for variance, _ in sources)
+    if not whole > 0:  # or unknown, for one unit
+        freedom = min(freedom for _, freedom in sources)
+    else:
+        parts = sum(variance**2 / freedom for variance, freedom in sources)
+        freedom = whole**2 / parts if parts > 0 else float("inf")
+    return Estimate(mean, float(np.sqrt(whole)), n, float(freedom))
+
 # %% ../../nbs/evaluation/10_statistics.ipynb #2210cd46
 def estimate_of_intervals(values, low, high, groups: int | None = None) -> Estimate:
     """The mean over seeds of values that each have a 95 % interval over the same cells: the errors of seeds and of cells add.
@@ -280,16 +295,17 @@ def estimate_of_intervals(values, low, high, groups: int | None = None) -> Estim
     seeds. Parameters: values, low and high, one for each seed; groups, units of the cells, if few. The degrees of freedom
     are those of Satterthwaite 1946.
     """
+    from scipy.special import ndtri
+
     of_seeds = mean_estimate(values)
     if of_seeds.n < 2:
         return of_seeds
-    of_cells = float(np.mean(np.square((np.asarray(high, float) - np.asarray(low, float)) / (2 * 1.959964))))
-    whole = of_seeds.error**2 + of_cells
-    if not whole > 0:
+    halves = (np.asarray(high, float) - np.asarray(low, float)) / (2 * float(ndtri(0.975)))
+    of_cells = float(np.mean(np.square(halves)))
+    if not np.isfinite(of_seeds.error):
         return of_seeds
-    parts = of_seeds.error**4 / of_seeds.freedom + (of_cells**2 / (groups - 1) if groups and groups > 1 else 0.0)
-    freedom = whole**2 / parts if parts > 0 else np.inf
-    return Estimate(of_seeds.mean, float(np.sqrt(whole)), of_seeds.n, float(freedom))
+    freedom = groups - 1 if groups and groups > 1 else float("inf")
+    return sum_of_errors(of_seeds.mean, of_seeds.n, (of_seeds.error**2, of_seeds.freedom), (of_cells, freedom))
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #0012c2f6
 def difference_of_estimates(first: Estimate, second: Estimate) -> Estimate:
@@ -297,10 +313,8 @@ def difference_of_estimates(first: Estimate, second: Estimate) -> Estimate:
 
     Source: Welch 1947.
     """
-    variance = first.error**2 + second.error**2
-    parts = first.error**4 / first.freedom + second.error**4 / second.freedom if variance > 0 else 0.0
-    freedom = variance**2 / parts if parts > 0 else min(first.freedom, second.freedom)
-    return Estimate(first.mean - second.mean, float(np.sqrt(variance)), min(first.n, second.n), float(freedom))
+    sources = [(side.error**2, side.freedom) for side in (first, second)]
+    return sum_of_errors(first.mean - second.mean, min(first.n, second.n), *sources)
 
 # %% ../../nbs/evaluation/10_statistics.ipynb #2af8c19a
 def mean_of_estimates(estimates: Sequence[Estimate]) -> Estimate:
@@ -328,17 +342,4 @@ def estimate_of_bootstrap(
     drawn = ((found.high - found.low) / (2 * float(ndtri((1 + level) / 2)))) ** 2
     of_seeds = between_seeds**2
     of_groups = max(0.0, drawn - of_seeds * (found.n - 1) / found.n)
-    whole = of_seeds + of_groups
-    parts = of_seeds**2 / (found.n - 1) + of_groups**2 / max(1, groups - 1)
-    freedom = whole**2 / parts if parts > 0 else found.n - 1
-    return Estimate(found.mean, float(np.sqrt(whole)), found.n, float(freedom))
-
-# %% ../../nbs/evaluation/10_statistics.ipynb #a9c2e476
-def benjamini_hochberg(p) -> np.ndarray:
-    "Adjusted p-values `(n,)`; a hypothesis is rejected at a rate of false discoveries if its value is at most this rate."
-    p = np.asarray(p, float)
-    order = np.argsort(p)
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum.accumulate(steps[::-1])[::-1]
-    return np.minimum(adjusted, 1.0)
+    return sum_of_errors(found.mean, found.n, (of_seeds, found.n - 1), (of_groups, max(1, groups - 1)))

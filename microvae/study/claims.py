@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..evaluation.statistics import Estimate, benjamini_hochberg, mean_estimate
+from ..evaluation.statistics import Estimate, mean_estimate
 
 # %% ../../nbs/study/01_claims.ipynb #33ddf41c
 #: The verdicts that a claim can have.
@@ -68,10 +68,12 @@ def decide(claims: Iterable[Claim]) -> pd.DataFrame:
     """A table with a row for each claim of a chapter: claim, source, here, why, verdict. The p-values of all its claims are
     adjusted together, so a chapter must call this once.
     """
+    from scipy.stats import false_discovery_control
+
     claims = list(claims)
     p = np.array([claim.p for claim in claims])
     tested = np.isfinite(p)
-    p[tested] = benjamini_hochberg(p[tested])
+    p[tested] = false_discovery_control(p[tested])
     rows = []
     for claim, adjusted in zip(claims, p):
         verdict, why = _judged(claim, adjusted)

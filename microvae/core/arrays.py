@@ -287,6 +287,7 @@ class CheckedArray:
     array: Any
     folder: Path
     layout: Layout
+    complete: bool = False  # whether every chunk has a file; otherwise pixels of a missing chunk have the fill value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -319,6 +320,16 @@ class CheckedArray:
         self._check([rows.tolist(), *map(range, self.shape[1:])])
         return self.array.oindex[rows]
 
+    def damaged_chunk(self, rows: np.ndarray) -> Path:
+        "The file of the first chunk of some rows that cannot be decoded; the folder if all can."
+        side = self.layout.chunks[0]
+        for number in np.unique(np.asarray(rows) // side).tolist():
+            try:
+                self[number * side : (number + 1) * side]
+            except Exception:
+                return self.folder / self.layout.key((number, *[0] * (self.ndim - 1)))
+        return self.folder
+
     def _whole(self, index) -> tuple:
         "An index with a number or a slice for each axis."
         index = index if isinstance(index, tuple) else (index,)
@@ -344,6 +355,8 @@ class CheckedArray:
             file = self.folder / self.layout.key(place)
             if os.path.lexists(file):
                 check_chunk(file, self.layout)
+            elif self.complete:
+                raise ImageError(f"{self.folder} is damaged: the chunk {file.relative_to(self.folder)} is missing")
 
 # %% ../../nbs/core/06_arrays.ipynb #3946bff4
 def _chunks_of(numbers, side: int) -> list[int] | range:
@@ -398,8 +411,10 @@ def _parts_of(content, layout: Layout) -> Iterator[tuple[int, int]]:
             yield offset, offset + length
 
 # %% ../../nbs/core/06_arrays.ipynb #51de01ca
-def open_checked(folder) -> CheckedArray:
-    "Open a Zarr array for reading. Raises `ImageError` for arrays that are not allowed."
+def open_checked(folder, complete: bool = False) -> CheckedArray:
+    """Open a Zarr array for reading. Raises `ImageError` for arrays that are not allowed, and, if `complete`, for pixels
+    of a chunk that has no file.
+    """
     import zarr
 
     folder = Path(folder)
@@ -409,7 +424,7 @@ def open_checked(folder) -> CheckedArray:
         check_decoded_size(folder, layout.memory)
         array = zarr.open_array(str(folder), mode="r")
         if tuple(array.shape) == layout.shape:
-            return CheckedArray(array, folder, layout)
+            return CheckedArray(array, folder, layout, complete)
     raise ImageError(f"{folder} is damaged: its shape cannot be read")
 
 # %% ../../nbs/core/06_arrays.ipynb #52f29036

@@ -49,7 +49,7 @@ from .checkpoint import load_tensors, restore, run_state, save_tensors
 from .config import Data, ModelConfig, RunConfig, default_config
 from .distributed import Group, data_parallel, share
 from .loggers import make_logger
-from .model import Model, load_model, save_weights, versions
+from .model import Model, load_run, save_weights, versions
 from microvae.training.schedule import (
     BETA_RISE_EPOCHS,
     COLLAPSED,
@@ -261,16 +261,24 @@ class Loop:
         best = {f"best/{name}": tensor for name, tensor in (self.best or {}).items()}
         return run_state(self.model, self.step.optimizer, self.generator) | best
 
+    def about(self) -> dict:
+        "What a checkpoint holds beside the state: its run, and the history."
+        return {"run": self.config.identity(), "history": list(self.rows)}
+
     def resume(self, checkpoint: Path):
         "Restore the state of a checkpoint. Raises `ImageError` for one of another run."
         state, about = load_tensors(checkpoint)
+        if about.get("run", self.config.identity()) != self.config.identity():
+            raise ImageError(
+                f"{checkpoint} is the state of the run {one_line(about['run'])}, not of {self.config.identity()}; was it moved or copied there?"
+            )
         best = {name.removeprefix("best/"): tensor for name, tensor in state.items() if name.startswith("best/")}
         try:
             restore(state, self.model, self.step.optimizer, self.generator)
             self.rows = about["history"]
         except (KeyError, ValueError, RuntimeError) as error:
             raise ImageError(
-                f"{checkpoint} is not a state of this run ({one_line(error)}); delete it to train anew"
+                f"{checkpoint} is not a state of this run ({one_line(error)}); give another folder to train anew"
             ) from error
         self.best = {name: tensor.to(self.step.device) for name, tensor in best.items()} or None
 
@@ -498,7 +506,7 @@ def fit(
     device = resolve_device(device)
     home = None if folder is None else Path(folder) / config.identity()
     if home is not None and (home / "model.safetensors").exists() and not (home / ".lock").exists():
-        return load_model(home)
+        return load_run(home)
     settings: dict[str, Any] = dict(checkpoint_every=checkpoint_every, progress=progress, time_budget=time_budget)
     if processes > 1:
         return _fit_together(
@@ -516,7 +524,7 @@ def fit(
         make_logger(None if group.rank else log, config, folder) as written,
     ):
         if home is not None and (home / "model.safetensors").exists():
-            return load_model(home)
+            return load_run(home)
         loop, checkpoint = start_or_resume(model, cells, config, home, device, group, validation)
         images = load_to_device(cells, device)
         held = None if validation is None else as_tensor(validation, device)
@@ -537,18 +545,18 @@ class Checkpoint:
     file: Path | None  # None if nothing is stored
     every: float  # seconds
     state: dict[str, Tensor] = field(default_factory=dict)
-    rows: list[dict] = field(default_factory=list)
+    about: dict = field(default_factory=dict)
     saved: float = field(default_factory=monotonic)
 
     def keep(self, loop: Loop):
         "Copy the state after an epoch."
         self.state = loop.state()
-        self.rows = list(loop.rows)
+        self.about = loop.about()
 
     def save(self):
         "Write the last complete epoch."
         if self.file is not None and self.state:
-            save_tensors(self.file, self.state, {"history": self.rows})
+            save_tensors(self.file, self.state, self.about)
         self.saved = monotonic()
 
     def save_if_due(self):
@@ -568,7 +576,7 @@ class Checkpoint:
             if self.file is None or not self.state:
                 raise
             raise DivergenceError(
-                f"{error}; {self.file} keeps epoch {len(self.rows) - 1}, try a smaller learning rate than {learning_rate:g}"
+                f"{error}; {self.file} keeps epoch {len(self.about['history']) - 1}, try a smaller learning rate than {learning_rate:g}"
             ) from None
 
 # %% ../../nbs/training/07_engine.ipynb #6eec34cb
@@ -706,7 +714,8 @@ def train_longer(
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
     start = run.home.parent / config.identity() / "checkpoint" / "state.safetensors"
     if not start.exists():
-        save_tensors(start, *load_tensors(state))
+        tensors, about = load_tensors(state)
+        save_tensors(start, tensors, about | {"run": config.identity()})
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
 # %% ../../nbs/training/07_engine.ipynb #b55338a8

@@ -6,7 +6,7 @@
 __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart', 'StepPart', 'NormalisationPart', 'DataPart',
            'TrainingPart', 'Card', 'card_tree', 'read_card', 'advice', 'summary', 'readme_of', 'write_card',
            'save_weights', 'load_weights', 'versions', 'card_of_config', 'Model', 'newest_run', 'load_model',
-           'network_of']
+           'load_run', 'network_of']
 
 # %% ../../nbs/training/02_model.ipynb #3b6eb5fe
 import os
@@ -462,6 +462,16 @@ def load_model(path: str | os.PathLike) -> Model:
     network, config = load_weights(folder / "model.safetensors")
     view, reference = _read_map(folder / MAP, network.latent_dim)
     return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
+
+# %% ../../nbs/training/02_model.ipynb #18e6c4fe
+def load_run(folder: Path) -> Model:
+    "The finished run in the folder that its config names. Raises `ImageError` where the folder holds another run."
+    model = load_model(folder)
+    if model.config.identity() != folder.name:
+        raise ImageError(
+            f"{folder} holds the run {model.config.identity()}, not {folder.name}; was it renamed, or copied there?"
+        )
+    return model
 
 # %% ../../nbs/training/02_model.ipynb #e5e85f7a
 def network_of(model: Model | Autoencoder) -> Autoencoder:

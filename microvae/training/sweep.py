@@ -36,7 +36,7 @@ from microvae.training.engine import (
     start_or_resume,
     with_validation,
 )
-from .model import Model, load_model
+from .model import Model, load_run
 from .stack import stacking_key, train_stacked
 
 # %% ../../nbs/training/09_sweep.ipynb #6ad28cbe
@@ -180,7 +180,7 @@ def sweep(
         else:
             folders = _train_separately(jobs, shared, workers or None if on_cpu else 0, bar)
         bar.close()
-    return [load_model(folders[number]) for number in range(len(jobs))]
+    return [load_run(Path(folders[number])) for number in range(len(jobs))]
 
 # %% ../../nbs/training/09_sweep.ipynb #c2d1bf2a
 def one_thread():
@@ -260,7 +260,7 @@ class _StackedRuns:
             for loop in loops:
                 if not loop.done:
                     home = self.homes[self.numbers[id(loop)]]
-                    save_tensors(home / "checkpoint" / "state.safetensors", loop.state(), {"history": loop.rows})
+                    save_tensors(home / "checkpoint" / "state.safetensors", loop.state(), loop.about())
             self.saved = perf_counter()
         left = sum(not loop.done for loop in self.loops)
         self.bar.show(len(self.jobs) - left)

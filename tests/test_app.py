@@ -176,7 +176,8 @@ def test_a_log_has_lines_and_no_bars(place, trained):
 
 
 @pytest.mark.posix
-def test_ctrl_c_keeps_what_was_trained(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_keep_what_was_trained(tmp_path, number):
     "The same command resumes, and nothing trained is lost."
     words = ["train", "lung_fret", "--n", "600", "--epochs", "4000", "--device", "cpu"]
     process = subprocess.Popen(
@@ -192,7 +193,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     while not list(tmp_path.glob("runs/*/config.json")) and time.monotonic() < until:
         time.sleep(0.1)
     time.sleep(12)  # several epochs, on a busy machine too
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "resumes from there" in stderr, stderr

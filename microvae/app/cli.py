@@ -9,6 +9,7 @@ __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder
            'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
+import signal
 import sys
 import warnings
 from contextlib import nullcontext
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     epilog="A first try, without images at hand: `microvae train lung_fret`, then `microvae explore runs`. "
-    "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C. Completion in your shell: `microvae --install-completion`.",
+    "Exit codes: 0 done, 2 bad input, 130 stopped by Ctrl-C or SIGTERM. Completion in your shell: `microvae --install-completion`.",
 )
 
 # %% ../../nbs/app/08_cli.ipynb #45dcbcd5
@@ -1000,6 +1001,7 @@ def main():
     warnings.showwarning = lambda message, category, *_: (
         print(f"microvae: note: {for_command_line(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except MicroVAEError as error:

@@ -6,12 +6,12 @@
 __all__ = ['FILE_SIGNATURES', 'MACHINE', 'SECONDS_BEFORE_MESSAGE', 'KINDS_OF_FILE', 'UNCHECKED_BYTES', 'MAX_COMPRESSION',
            'MAX_JSON_BYTES', 'MAX_JSON_MEMORY', 'NPY_HEADERS', 'MAX_COLUMNS', 'UNCHECKED_CELLS', 'MAX_CELLS_PER_BYTE',
            'EXCEL_UNCHECKED_BYTES', 'EXCEL_MAX_COMPRESSION', 'MISSING_VALUES', 'cause_of', 'write_error', 'read_error',
-           'translate_read_errors', 'resolve_output', 'is_being_written', 'temporary_path', 'sync_to_disk',
-           'move_into_place', 'replace_file', 'replace_folder', 'exclusive_lock', 'check_replaceable', 'regular_status',
-           'regular_file', 'stored_bytes', 'check_decoded_size', 'free_memory', 'parse_json', 'check_archive',
-           'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'parse_xml',
-           'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table', 'find_number_and_word',
-           'one_type_per_column']
+           'translate_read_errors', 'resolve_output', 'is_being_written', 'temporary_path', 'working_folder',
+           'sync_to_disk', 'move_into_place', 'replace_file', 'replace_folder', 'exclusive_lock', 'check_replaceable',
+           'regular_status', 'regular_file', 'stored_bytes', 'check_decoded_size', 'free_memory', 'parse_json',
+           'check_archive', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json',
+           'parse_xml', 'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table',
+           'find_number_and_word', 'one_type_per_column']
 
 # %% ../../nbs/core/01_files.ipynb #1b05ff2b
 import csv
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,27 @@ def temporary_path(path: Path) -> Iterator[Path]:
         yield part
     finally:
         _remove(part)
+
+# %% ../../nbs/core/01_files.ipynb #66e5d4e1
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """A temporary folder that only this user can read, removed afterwards; those of killed processes of this machine are
+    removed first.
+
+    Raises `FileError` if there is no temporary folder, or nothing can be written there.
+    """
+    try:
+        place = Path(gettempdir())
+    except OSError as error:
+        raise FileError(
+            "there is no temporary folder that can be written; name one by the environment variable TMPDIR"
+        ) from error
+    with temporary_path(place / "microvae") as part:
+        try:
+            part.mkdir(mode=0o700)
+        except OSError as error:
+            raise write_error(part, error) from error
+        yield part
 
 # %% ../../nbs/core/01_files.ipynb #0b73250f
 def _sync(path: Path):

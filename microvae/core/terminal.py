@@ -99,7 +99,7 @@ def text_table(columns: Iterable[str], rows: Iterable[Iterable]) -> str:
 
 # %% ../../nbs/core/09_terminal.ipynb #44b75620
 def stoppable(message: str) -> Callable:
-    "A decorator: Ctrl-C ends the command with a message that says how to resume, and exit code 130."
+    "A decorator: Ctrl-C, or SIGTERM, ends the command with a message that says how to resume, and exit code 130."
 
     def wrapped(command: Callable) -> Callable:
         @wraps(command)

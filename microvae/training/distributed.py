@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ import torch
 from torch import Tensor, distributed
 
 from ..core.errors import DeviceError
+from ..core.files import working_folder, write_error
+from ..core.workers import end_with_parent
 from ..data.collection import CellImages
 
 # %% ../../nbs/training/04_distributed.ipynb #c04
@@ -84,8 +85,8 @@ def data_parallel(function, size: int, *arguments):
     """
     from loky import ProcessPoolExecutor
 
-    with TemporaryDirectory() as folder:
-        pool = ProcessPoolExecutor(size)
+    with working_folder() as folder:
+        pool = ProcessPoolExecutor(size, initializer=end_with_parent, initargs=(os.getpid(),))
         try:
             calls = [pool.submit(_join, function, rank, size, f"{folder}/meeting", arguments) for rank in range(size)]
             wait(calls, return_when=FIRST_EXCEPTION)
@@ -122,5 +123,8 @@ def share(cells: CellImages, file: Path | None = None) -> SharedArrays:
     known = dict(table=cells.table, channels=cells.channels, name=cells.name, about=cells.about)
     if cells.stored or file is None:
         return SharedArrays(cells.images, known)
-    np.save(file, cells.images)
+    try:
+        np.save(file, cells.images)
+    except OSError as error:
+        raise write_error(file, error) from error
     return SharedArrays(Path(file), known)

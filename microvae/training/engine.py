@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -36,7 +35,7 @@ from microvae.core.device import (
     without_tf32,
 )
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, describe_value, one_line
-from ..core.files import exclusive_lock, write_json, write_table
+from ..core.files import exclusive_lock, working_folder, write_json, write_table
 from ..core.progress import progress_bar
 from ..data.augment import invariance
 from ..data.collection import CellImages
@@ -644,7 +643,7 @@ def _fit_together(model, cells, config, validation, folder, device, settings, pr
     if settings["log"] and folder is None:
         raise ConfigError("several processes log only what is kept; give folder=...")
     weights = model.state_dict() if isinstance(model, Autoencoder) else None
-    with TemporaryDirectory() as shared:
+    with working_folder() as shared:
         train = share(cells, Path(shared) / "train.npy")
         held = None if validation is None else share(validation, Path(shared) / "held.npy")
         if weights is not None:

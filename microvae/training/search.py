@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from math import prod
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ import pandas as pd
 
 from ..core.device import resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, describe_value, require
-from ..core.files import read_json, regular_file, write_json
+from ..core.files import read_json, regular_file, working_folder, write_json
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, cores, map_jobs
 from ..data.collection import CellImages
@@ -298,7 +297,7 @@ def search(
     study.set_user_attr("sought", sought)
     first = seed + 1_009 * len(study.get_trials(deepcopy=False))
     chosen = kind if device == "auto" else device
-    with TemporaryDirectory() as shared:
+    with working_folder() as shared:
         train = share(trained_on, Path(shared) / "train.npy")
         held = None if held_out is None else share(held_out, Path(shared) / "held.npy")
         place = str(folder), name, storage, trials, prune

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import product, repeat
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 
 from ..core.device import deterministic, resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, describe_value
-from ..core.files import replace_file, write_json
+from ..core.files import replace_file, working_folder, write_json
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
 from ..data.collection import CellImages
@@ -163,7 +162,7 @@ def sweep(
     cells, validation = with_validation(cells, None if parts is not None else validation)
     device = resolve_device(device).type if device == "auto" else device  # the same for all workers
     on_cpu = resolve_device(device).type == "cpu"
-    with TemporaryDirectory() as place:
+    with working_folder() as place:
         bar = _Progress(configs, Path(place) / "epochs", progress, progress_file, label)
         train = share(cells, None if scheduler else Path(place) / "train.npy")
         held = None if validation is None else share(validation, None if scheduler else Path(place) / "held.npy")
@@ -279,8 +278,8 @@ class _StackedRuns:
 def train_elsewhere(job: Job, train: SharedArrays, held: SharedArrays | None) -> tuple[str, dict[str, bytes]]:
     "Train a run in a temporary folder; the folder's name and the contents of its files."
     one_thread()
-    with TemporaryDirectory() as folder:
-        home = Path(train_job(replace(job, folder=folder), train, held))
+    with working_folder() as folder:
+        home = Path(train_job(replace(job, folder=str(folder)), train, held))
         files = [path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")]
         return home.name, {path.name: path.read_bytes() for path in files}
 

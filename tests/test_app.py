@@ -176,6 +176,23 @@ def test_a_log_has_lines_and_no_bars(place, trained):
 
 
 @pytest.mark.posix
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_program_without_streams_works(tmp_path, closed):
+    command = f"{COMMAND} train lung_fret --n 60 --epochs 1 --device cpu {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/*/model.safetensors"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_terminal_with_few_characters_shows_question_marks(encoding):
+    given = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([COMMAND, "models"], env=given, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"adaptable" in done.stdout
+
+
+@pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_keep_what_was_trained(tmp_path, number):
     "The same command resumes, and nothing trained is lost."

@@ -6,9 +6,10 @@
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
            'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'explore',
-           'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'main']
+           'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
+import os
 import signal
 import sys
 import warnings
@@ -995,12 +996,23 @@ def add_commands(program: typer.Typer):
 # %% ../../nbs/app/08_cli.ipynb #056a118c
 add_commands(app)
 
+# %% ../../nbs/app/08_cli.ipynb #990eefdf
+def open_streams():
+    "Make stdout and stderr writable: to nowhere where they are closed, and with `?` for characters that they do not have."
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
 # %% ../../nbs/app/08_cli.ipynb #3e40e145
 def main():
     "The entry point of the command `microvae`."
     warnings.showwarning = lambda message, category, *_: (
         print(f"microvae: note: {for_command_line(str(message))}", file=sys.stderr) if category is UserWarning else None
     )
+    open_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()

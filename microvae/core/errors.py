@@ -6,7 +6,7 @@
 __all__ = ['Wanted', 'VALID_VALUES', 'Function', 'MicroVAEError', 'ShapeError', 'ImageError', 'FileError', 'UnknownNameError',
            'ConfigError', 'CollapseError', 'DeviceError', 'DivergenceError', 'MissingExtraError', 'one_line',
            'for_command_line', 'unknown_name', 'describe_value', 'check_type', 'check_columns', 'describe_type',
-           'fits_hint', 'check_values', 'checked', 'check_fields', 'require']
+           'fits_hint', 'plain', 'check_values', 'checked', 'check_fields', 'require']
 
 # %% ../../nbs/core/00_errors.ipynb #dbc43a50
 import re
@@ -192,6 +192,15 @@ def fits_hint(value: object, hint: Any) -> bool:
         return callable(getattr(value, "encode", None)) and not isinstance(value, str)
     return isinstance(value, hint)
 
+# %% ../../nbs/core/00_errors.ipynb #58109472
+def plain(value):
+    "A scalar of NumPy or PyTorch, or the scalars in a tuple, as Python's; anything else unchanged."
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(plain, value))
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return value.item()
+    return value
+
 # %% ../../nbs/core/00_errors.ipynb #87647e47
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor fits its type hint."
@@ -223,18 +232,24 @@ def checked(function: Function) -> Function:
     def call(*args, **settings):
         expected, hints, defaults = _expected(function)
         try:
-            given = expected.bind(*args, **settings).arguments
+            given = expected.bind(*args, **settings)
         except TypeError:
-            given = {}  # the call itself raises the error
-        check_values(given, hints, defaults)
-        return function(*args, **settings)
+            return function(*args, **settings)  # raises the error
+        for name in hints.keys() & given.arguments.keys():
+            value = plain(given.arguments[name])
+            if type(value) in (bool, int, float, str) and fits_hint(value, hints[name]):
+                given.arguments[name] = value
+        check_values(given.arguments, hints, defaults)
+        return function(*given.args, **given.kwargs)
 
     return cast(Function, call)
 
 # %% ../../nbs/core/00_errors.ipynb #febc6948
 def check_fields(settings):
     "Check the fields of a dataclass in the same way, from its `__post_init__`."
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values = {field.name: plain(getattr(settings, field.name)) for field in fields(settings)}
+    for name, value in values.items():
+        object.__setattr__(settings, name, value)  # also of a frozen dataclass
     defaults = {field.name: field.default for field in fields(settings)}
     check_values(values, _field_hints(type(settings)), defaults)
 

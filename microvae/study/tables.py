@@ -102,16 +102,10 @@ def training_length(runs: pd.DataFrame) -> str:
     return ", ".join(count_of(number, what) for what, number in counts.items())
 
 # %% ../../nbs/study/03_tables.ipynb #7f139cf1
-def _asked_length(provenance: dict) -> str:
-    "Epochs and seeds that a profile asked for, as `caption_source` names them; empty where they were not recorded."
-    size = provenance.get("size", {})
-    epochs = size.get("epochs")
-    seeds = size.get("seeds")
-    counts = {
-        "epoch": numbers_from_to(epochs if isinstance(epochs, (list, tuple)) else [epochs]),
-        "seed": f"{len(seeds)}" if seeds else "",
-    }
-    return ", ".join(filter(None, (count_of(number, what) for what, number in counts.items())))
+def _asked_epochs(provenance: dict) -> str:
+    "Epochs that a profile asked for, such as `12 epochs`; empty where they were not recorded."
+    epochs = provenance.get("size", {}).get("epochs")
+    return count_of(numbers_from_to(epochs if isinstance(epochs, (list, tuple)) else [epochs]), "epoch")
 
 # %% ../../nbs/study/03_tables.ipynb #a2b6f624
 #: Set -> side in pixels at which its cells are drawn or cut; larger images of it are interpolated.
@@ -139,7 +133,7 @@ def sampled_sets(provenance: dict) -> str:
 def caption_source(provenance: dict) -> str:
     "Provenance of a chapter's results: images, length of training, hardware, interpolation, and images that were not taken."
     p = provenance
-    length = _asked_length(p)
+    length = _asked_epochs(p)
     source = (
         f"Profile `{p['profile']}` on `{p['data']}`: {p['cells']:,} images of {' × '.join(map(str, p['image_shape']))}, {p['held_out']:,} of them held out; "
         f"{length + '; ' if length else ''}{p.get('minutes_training', p['minutes'])} minutes of training, summed over runs of one core each, on {p['hardware']}, torch {p['torch']}, {p['date']}, commit {p['commit']}."
@@ -290,6 +284,7 @@ def plot_verdicts(found: dict[str, tuple[pd.DataFrame, dict]]) -> Figure:
             )
             left += counts[kind].to_numpy()
         axis.invert_yaxis()
+        axis.margins(x=0.02)
         axis.set(xlabel="claims")
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     return figure

@@ -61,5 +61,5 @@ def test_every_part_of_a_question_has_claims(question, found):
 def test_every_chapter_has_settings(found):
     table = settings_table({name: longest_results(name) for name in found})
     assert table.chapter.tolist() == list(found)
-    for column in ("data", "networks", "objectives", "epochs", "seeds", "hardware", "commit"):
+    for column in ("data", "images", "networks", "objectives", "epochs", "seeds", "hardware; commit"):
         assert table[column].str.len().gt(0).all(), column

@@ -252,13 +252,12 @@ def grouped_verdicts(claims: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../../nbs/study/03_tables.ipynb #76f3cb83
 def _items(claims: pd.DataFrame, with_verdict: bool = False) -> str:
-    "The items of claims, or their number where they have no names, and their verdicts."
-    if not len(claims):
-        return "–"
-    names = [name for name in claims["item"] if name]
-    text = ", ".join(names) if names else "yes" if not with_verdict else ""
-    kinds = ", ".join(dict.fromkeys(claims.verdict)) if with_verdict else ""
-    return f"{text} ({kinds})" if text and kinds else text or kinds
+    "The items of claims, and their verdicts; only the verdicts of claims without a name."
+    names = ", ".join(name for name in claims["item"] if name)
+    kinds = ", ".join(dict.fromkeys(claims.verdict))
+    if not names:
+        return kinds or "–"
+    return f"{names} ({kinds})" if with_verdict else names
 
 # %% ../../nbs/study/03_tables.ipynb #845025f2
 #: Colour of each verdict in figures.
@@ -397,19 +396,21 @@ def settings_of(name: str, results: Results) -> dict[str, str]:
         "chapter": name,
         "profile": p["profile"],
         "data": some_of(runs.data.str.split(", ").str[0], 10),
-        "training images": numbers_from_to(runs.images),
-        "held out": f"{p['held_out']:,}",
+        "images": f"{numbers_from_to(runs.images)} + {p['held_out']:,} held out",
         "channels × height × width": some_of(runs.pixels, 5),
         "networks": some_of(runs.network, 6),
         "objectives": some_of(runs.objective, 3).replace(", …", "; …"),
         "latent sizes": numbers_from_to(runs.latent_dim),
         "epochs": numbers_from_to(runs.epochs),
-        "batch": recorded("batch_size", "batch_size", "batch"),
-        "learning rate": recorded("learning_rate", "learning_rate"),
-        "precision": recorded("precision"),
+        "batch; learning rate; precision": "; ".join(
+            [
+                recorded("batch_size", "batch_size", "batch"),
+                recorded("learning_rate", "learning_rate"),
+                recorded("precision"),
+            ]
+        ),
         "seeds": f"{runs.seed.nunique()}",
-        "hardware": p["hardware"],
-        "commit": p["commit"],
+        "hardware; commit": f"{p['hardware']}; {p['commit']}",
     }
 
 # %% ../../nbs/study/03_tables.ipynb #a6c20168

@@ -403,11 +403,13 @@ def settings_of(name: str, results: Results) -> dict[str, str]:
         "latent sizes": numbers_from_to(runs.latent_dim),
         "epochs": numbers_from_to(runs.epochs),
         "batch; learning rate; precision": "; ".join(
-            [
-                recorded("batch_size", "batch_size", "batch"),
-                recorded("learning_rate", "learning_rate"),
-                recorded("precision"),
-            ]
+            dict.fromkeys(
+                [
+                    recorded("batch_size", "batch_size", "batch"),
+                    recorded("learning_rate", "learning_rate"),
+                    recorded("precision"),
+                ]
+            )
         ),
         "seeds": f"{runs.seed.nunique()}",
         "hardware; commit": f"{p['hardware']}; {p['commit']}",

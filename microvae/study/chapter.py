@@ -95,6 +95,7 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
     c = run.config
     numbers = evaluate_run(run, held)
     seconds = run.home / "seconds.json"
+    environment = run.home / "environment.json"
     return dict(
         name=name,
         seed=c.training.seed,
@@ -106,6 +107,9 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
         images=c.data.n_train,
         pixels="×".join(map(str, c.data.image_shape)),
         epochs=len(run.history),
+        batch_size=c.training.batch_size,
+        learning_rate=c.training.learning_rate,
+        precision=read_json(environment)["precision"] if environment.exists() else "not recorded",
         seconds=read_json(seconds)["seconds"] if seconds.exists() else float("nan"),
         **{measure: numbers[measure] for measure in MEASURES},
         kl=run.history.kl.iloc[-1],

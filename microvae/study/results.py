@@ -136,7 +136,7 @@ def sampling_note(name: str, cells: CellImages, asked: int, number: int | None) 
 
 # %% ../../nbs/study/00_results.ipynb #0661ce13
 #: Columns whose values differ between executions.
-VARYING = ("seconds", "minutes", "run", "date", "commit", "hardware", "speed")
+VARYING = ("seconds", "minutes", "run", "date", "commit", "hardware", "speed", "precision")
 
 # %% ../../nbs/study/00_results.ipynb #5bf11391
 def largest_difference(recorded: pd.Series, made: pd.Series) -> float:

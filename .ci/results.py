@@ -49,6 +49,7 @@ REAL_CELLS = {
 
 #: words of the command for the thesis' epochs on few cells: 64 are trained on
 AT_LENGTH = ["--profile", "paper", "--cells", 80, "--set", "seeds=[0]", "--set", "latent_dims=[2,20]"]
+AT_LENGTH += ["--set", "keep_state=true"]
 
 
 def study(*words):

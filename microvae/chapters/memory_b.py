@@ -42,7 +42,7 @@ from ..training.model import Model
 
 # %% ../../nbs/chapters/01_memory_b/study.ipynb #8f20e5c2
 BETAS = (0.1, 0.5, 0.8, 1.0, 1.5, 4.0, 10.0)  # thesis, section 3.3.5.1
-SETTINGS = dict(latent_dims=(2, 10, 20), betas=BETAS, learning_rate=5e-4, gradient_clip=100.0)
+SETTINGS = dict(latent_dims=(2, 10, 20), betas=BETAS, learning_rate=5e-4, gradient_clip=100.0, keep_state=False)
 
 #: Profile -> cells, epochs for the networks and for β, seeds, latent sizes, values of β, batch size, and settings of Adam.
 SIZES = {

@@ -222,6 +222,7 @@ class Setting:
                 after=evaluate_run,
                 progress_file=self.progress_file,
                 label=self.label,
+                keep_state=bool(self.size.get("keep_state")),
             )
         return dict(zip(unique, trained))
 

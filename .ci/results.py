@@ -2,9 +2,9 @@
 
 With --real FOLDER, public sets below it take the place of simulated ones in the chapters that name them here, and the thesis' three chapters are run on real cells as well, into results/real.
 
-Example: .ci/results.py --profile standard memory_b depth_rule
 With --thesis, chapter memory_b is run at the thesis' 4,000 epochs on few cells with one seed, into results/thesis; it takes a day on one core, and resumes. With --epochs it ends earlier, and a later call with more goes on from there.
 
+Example: .ci/results.py --profile standard memory_b depth_rule
 Example: .ci/results.py --real ~/public_sets
 Example: .ci/results.py --thesis --epochs 500
 """

@@ -2,8 +2,11 @@
 
 With --real FOLDER, public sets below it take the place of simulated ones in the chapters that name them here, and the thesis' three chapters are run on real cells as well, into results/real.
 
+With --thesis, chapter memory_b is run at the thesis' 4,000 epochs on few cells with one seed, into results/thesis; it takes a day on one core, and resumes. With --epochs it ends earlier, and a later call with more goes on from there.
+
 Example: .ci/results.py --profile standard memory_b depth_rule
 Example: .ci/results.py --real ~/public_sets
+Example: .ci/results.py --thesis --epochs 500
 """
 
 import argparse
@@ -44,6 +47,11 @@ REAL_CELLS = {
 }
 
 
+#: words of the command for the thesis' epochs on few cells: 64 are trained on
+AT_LENGTH = ["--profile", "paper", "--cells", 80, "--set", "seeds=[0]", "--set", "latent_dims=[2,20]"]
+AT_LENGTH += ["--set", "keep_state=true"]
+
+
 def study(*words):
     subprocess.run([Path(sys.executable).parent / "microvae", "study", *map(str, words)], check=True)
 
@@ -67,7 +75,13 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="chapters; all if none is named")
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--real", type=Path, help="a folder of public sets")
+    parser.add_argument("--thesis", action="store_true", help="the thesis' epochs on few cells")
+    parser.add_argument("--epochs", type=int, default=4000, help="of --thesis")
     given = parser.parse_args()
+    if given.thesis:
+        study("memory_b", *AT_LENGTH, "--epochs", given.epochs, "--out", "build/thesis")
+        keep("memory_b", Path("build/thesis"), Path("results/thesis"))
+        sys.exit()
     for name in given.names or chapters():
         study(name, "--profile", given.profile, *(real_sets(name, given.real) if given.real else []))
         keep(name, Path("build") / given.profile, Path("results") / given.profile)

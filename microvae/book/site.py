@@ -354,7 +354,8 @@ def _parameters(page: Path) -> dict:
 def _shown(page: Path, parameters: dict) -> list[Path]:
     "Folders of results that a page uses: its own for a chapter, all for a page of the report."
     if parameters:
-        return [Path(parameters["recorded"])]
+        at_length = Path("results/thesis") / page.parent.name.partition("_")[2]
+        return [Path(parameters["recorded"]), *[at_length] * at_length.exists()]
     if page.parent.name != "report":
         return []
     kept = [folder for folder in Path("results").iterdir() if folder.name not in ("paper", "standard", "quick")]

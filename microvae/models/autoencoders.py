@@ -8,8 +8,9 @@ __all__ = ['INVARIANCES', 'RANGE', 'RANGE_MARGIN', 'INITIAL_STATISTICS', 'Archit
 
 # %% ../../nbs/models/04_autoencoders.ipynb #0be31b29
 from dataclasses import dataclass
+from itertools import count
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Architecture:
     "The description of a network without image shape and latent size."
 
     channels: tuple[int, ...]  # of each encoder block, outermost first
-    downsampling: Downsampling = "maxpool"  # "strided" includes batch norm
+    downsampling: Downsampling = "maxpool"  # "strided" includes batch norm; "strided_maxpool" quarters the image
     last_pool_padding: int = 0  # padding of the innermost pooling window
     decoder_kernels: tuple[int, ...] | None = (
         None  # of each decoder block, innermost first; None mirrors the encoder exactly
@@ -68,6 +69,8 @@ class Architecture:
     invariant_to: tuple[str, ...] = ()
     batch: str = ""  # column of the cells' table, e.g. donor, whose value the decoder is conditioned on
     batches: tuple[str, ...] = ()  # the values that it knows, found in the cells that are trained on
+    # an untrained decoder gives the mean brightness of the images that it is trained on, instead of 0.5
+    starts_at_mean: bool = True
 
     def __post_init__(self):
         check_names(self)
@@ -136,13 +139,13 @@ def check_names(a: Architecture):
     for active in (a.activation, a.decoder_activation or "none", a.latent_activation):
         activation(active)
     bottleneck_class(a.bottleneck)
-    choices = dict(downsampling=("maxpool", "strided"), latent=("vector", "maps"), output=("sigmoid", "tanh", "linear"))
+    choices = dict(downsampling=get_args(Downsampling), latent=("vector", "maps"), output=("sigmoid", "tanh", "linear"))
     for name, known in choices.items():
         if getattr(a, name) not in known:
             raise ConfigError(f"{name} is {getattr(a, name)!r}, it must be {' or '.join(map(repr, known))}")
     if a.downsampling == "maxpool" and a.kernel % 2 == 0:
         raise ConfigError(f"kernel is {a.kernel}, it must be odd where blocks pool, e.g. 3 or 5")
-    if a.residual and (a.downsampling == "maxpool" or a.normed or a.dropout):
+    if a.residual and (a.downsampling != "strided" or a.normed or a.dropout):
         raise ConfigError(
             'residual blocks have batch norm of their own and stride 2; take downsampling="strided", batch_norm=False, dropout=0'
         )
@@ -177,7 +180,7 @@ def check_lengths(a: Architecture):
             if given is not None and len(given) != depth:
                 raise ConfigError(f"{name} has {len(given)} values for {depth} {half} blocks; give one a block")
     strides = a.strides or ()
-    if strides and a.downsampling == "maxpool":
+    if strides and a.downsampling != "strided":
         raise ConfigError(
             'strides are those of strided blocks; leave them out where blocks pool, or take downsampling="strided"'
         )
@@ -200,9 +203,10 @@ def check_shape(image_shape: tuple[int, int, int], latent_dim: int, architecture
     _, height, width = image_shape
     innermost = architecture.innermost(image_shape)
     if min(innermost) < 1:
+        smallest = next(side for side in count(1) if architecture.sides(side)[-1] > 0)
         raise ShapeError(
             f"{height}×{width} pixels are too few for {architecture.depth} blocks: "
-            f'both sides need at least {2**architecture.depth} pixels, or take "adaptable"'
+            f'both sides need at least {smallest} pixels, or take "adaptable"'
         )
     return innermost
 
@@ -433,7 +437,8 @@ class Autoencoder(nn.Module):
         standardises, otherwise with a decoder that gives their mean brightness instead of 0.5, which saves hundreds of steps.
         """
         if not self.standardises:
-            self.decoder.start_from(images.mean((0, 2, 3)))
+            if self.architecture.starts_at_mean:
+                self.decoder.start_from(images.mean((0, 2, 3)))
             return
         images = images[:: max(1, len(images) // 4096)]
         low, high = channel_ranges(images)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..core.errors import ConfigError
 
 # %% ../../nbs/models/01_blocks.ipynb #6fe1ba6d
-Downsampling = Literal["maxpool", "strided"]
+Downsampling = Literal["maxpool", "strided", "strided_maxpool"]
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "tanh", "none"]
 
 # %% ../../nbs/models/01_blocks.ipynb #d39d7e2d
@@ -26,9 +26,9 @@ def downsampled_side(side: int, downsampling: Downsampling, padding: int = 0, ke
     """Side after one downsampling block; `padding` is that of the pooling window, `kernel` and `stride` are those of a
     strided convolution.
     """
-    if downsampling == "maxpool":
-        return (side + 2 * padding) // 2
-    return (side + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
+    if downsampling != "maxpool":
+        side = (side + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
+    return side if downsampling == "strided" else (side + 2 * padding) // 2
 
 # %% ../../nbs/models/01_blocks.ipynb #620d6aab
 def halvings(
@@ -129,8 +129,8 @@ def activation(name: Activation) -> nn.Module:
 
 # %% ../../nbs/models/01_blocks.ipynb #1b95e5f7
 class DownBlock(nn.Sequential):
-    """Halve an image `(N, in_channels, H, W)`: a convolution with max pooling, or a strided one; optional batch norm and
-    dropout; an activation.
+    """Halve an image `(N, in_channels, H, W)`: a convolution with max pooling, or a strided one; or both, which quarters it;
+    optional batch norm and dropout; an activation.
     """
 
     def __init__(
@@ -145,10 +145,9 @@ class DownBlock(nn.Sequential):
         active: Activation = "relu",
         dropout: float = 0.0,  # fraction of the values that are set to 0 during training
     ):
-        pools = downsampling == "maxpool"
-        layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, out_channels, kernel, 1 if pools else stride, (kernel - 1) // 2)
-        ]
+        pools = downsampling != "strided"
+        step = 1 if downsampling == "maxpool" else stride
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel, step, (kernel - 1) // 2)]
         if (not pools) if batch_norm is None else batch_norm:
             layers.append(nn.BatchNorm2d(out_channels))
         pooling = [nn.MaxPool2d(2, padding=padding)] * pools

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FEW', 'THESIS', 'evaluate_run', 'objective_of', 'run_row', 'run_table', 'histories', 'pictures_of', 'Setting',
-           'normal_ones', 'Chapter', 'chapters', 'chapter_named', 'network_grids', 'compare_networks']
+           'normal_ones', 'Chapter', 'chapters', 'chapter_named', 'network_grids', 'compare_networks', 'train_and_held']
 
 # %% ../../nbs/study/02_chapter.ipynb #f335bbfe
 from collections.abc import Callable, Iterator
@@ -226,6 +226,7 @@ class Setting:
                 after=evaluate_run,
                 progress_file=self.progress_file,
                 label=self.label,
+                keep_state=bool(self.size.get("keep_state")),
             )
         return dict(zip(unique, trained))
 
@@ -394,7 +395,7 @@ def compare_networks(
     kept: str | None = None,  # the network whose weights of the first seed are stored with the results
 ) -> tuple[dict[str, pd.DataFrame], dict[str, np.ndarray]]:
     "Tables runs, history, latents and originals; a few held-out cells and their reconstructions by the names of runs."
-    train, held = hold_out(setting.cells, 0.2, by=_groups(setting.cells, group))
+    train, held = train_and_held(setting.cells, group)
     known = [column for column in labels if column in held.table]
     grids = network_grids(setting.size, networks, varied)
     runs = setting.sweep([config for configs in grids.values() for config in configs], train, held)
@@ -434,6 +435,11 @@ def _groups(cells: CellImages, column: str | None) -> str | None:
     "The column whose groups are held out as a whole: the requested one, or fields of view, or files."
     there = (name for name in (column, "field", "file") if name in cells.table and cells.table[name].nunique() > 1)
     return next(there, None)
+
+# %% ../../nbs/study/02_chapter.ipynb #e9bda3e9
+def train_and_held(cells: CellImages, group: str | None = None) -> tuple[CellImages, CellImages]:
+    "The cells on which `compare_networks` trains, and a fifth that it holds out."
+    return hold_out(cells, 0.2, by=_groups(cells, group))
 
 # %% ../../nbs/study/02_chapter.ipynb #764d6822
 def _key(run: Model, experiment: str) -> dict:

@@ -6,9 +6,10 @@
 __all__ = ['EVALUATION_BATCH', 'means', 'check_finite', 'Sampler', 'Loop', 'environment', 'describe', 'check_model',
            'with_validation', 'find_mask_channel', 'batches_of', 'with_batches', 'prepare', 'batch_numbers',
            'start_or_resume', 'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer',
-           'as_tensor']
+           'start_from_shorter', 'as_tensor']
 
 # %% ../../nbs/training/07_engine.ipynb #6be505e0
+import json
 import platform
 import warnings
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from microvae.core.device import (
     without_tf32,
 )
 from ..core.errors import ConfigError, DivergenceError, ImageError, ShapeError, checked, describe_value, one_line
-from ..core.files import exclusive_lock, working_folder, write_json, write_table
+from ..core.files import exclusive_lock, read_json, working_folder, write_json, write_table
 from ..core.progress import progress_bar
 from ..data.augment import invariance
 from ..data.collection import CellImages
@@ -716,6 +717,31 @@ def train_longer(
         tensors, about = load_tensors(state)
         save_tensors(start, tensors, about | {"run": config.identity()})
     return fit(None, cells, config, validation, run.home.parent, **settings)
+
+# %% ../../nbs/training/07_engine.ipynb #3156d523
+def start_from_shorter(config: RunConfig, folder: Path) -> Path | None:
+    """Let a run of a prepared config start from the longest run in a folder that differs in nothing but fewer epochs, if such a
+    run kept its state; its folder, or None. A run that has begun stays as it is, and so does one whose schedule depends on its
+    last epoch.
+    """
+    home = folder / config.identity()
+    start = home / "checkpoint" / "state.safetensors"
+    bound = config.training.schedule in ("cosine", "exponential") or config.objective.kl_cycles
+    if bound or config.objective.capacity is not None or start.exists() or (home / "model.safetensors").exists():
+        return None
+    wanted = json.loads(json.dumps(config.as_dict()))
+    shorter = {}
+    for state in folder.glob("*/checkpoint/state.safetensors"):
+        other = read_json(state.parent.parent / "config.json")
+        epochs = other["training"]["epochs"]
+        same = other == wanted | {"training": wanted["training"] | {"epochs": epochs}}
+        if same and epochs < config.training.epochs and (state.parent.parent / "model.safetensors").exists():
+            shorter[epochs] = state
+    if not shorter:
+        return None
+    longest = shorter[max(shorter)]
+    save_tensors(start, *load_tensors(longest))
+    return longest.parent.parent
 
 # %% ../../nbs/training/07_engine.ipynb #b55338a8
 @checked

@@ -18,7 +18,7 @@ import torch
 
 from ..core.device import deterministic, resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, describe_value
-from ..core.files import replace_file, working_folder, write_json
+from ..core.files import read_json, replace_file, working_folder, write_json
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, map_jobs
 from ..data.collection import CellImages
@@ -32,6 +32,7 @@ from microvae.training.engine import (
     fit,
     prepare,
     run_lock,
+    start_from_shorter,
     start_or_resume,
     with_validation,
 )
@@ -95,6 +96,7 @@ class Job:
     after: Callable | None  # called with the finished run and the held-out cells
     counts: str | None  # file with the epochs that each run of the sweep has done
     rows: tuple[np.ndarray, np.ndarray] | None  # of the images to train on and of those held out; None for all
+    keep_state: bool = False
 
     def parts(self, train: SharedArrays, held: SharedArrays | None) -> tuple[CellImages, CellImages | None]:
         "Training cells and held-out cells."
@@ -109,13 +111,20 @@ class Job:
         return f"{model.name} with {model.latent_dim} latent dimensions, β = {self.config.objective.beta:g} and seed {self.config.training.seed}"
 
 # %% ../../nbs/training/09_sweep.ipynb #0f876b6c
-def timed_fit(cells: CellImages, config: RunConfig, held, folder: str, device: str, on_epoch: Callable) -> Model:
-    "Train a run of a sweep, and write its duration to `seconds.json` in its folder."
+def timed_fit(
+    cells: CellImages, config: RunConfig, held, folder: str, device: str, on_epoch: Callable, keep_state: bool = False
+) -> Model:
+    """Train a run of a sweep, and write its duration to `seconds.json` in its folder.
+
+    With `keep_state` it starts from a shorter run that kept its state, whose duration is added.
+    """
     start = perf_counter()
-    run = fit(None, cells, config, held, folder, device, progress=False, on_epoch=on_epoch, keep_state=False)
+    earlier = start_from_shorter(prepare(None, cells, held, config), Path(folder)) if keep_state else None
+    run = fit(None, cells, config, held, folder, device, progress=False, on_epoch=on_epoch, keep_state=keep_state)
     seconds = run.home / "seconds.json"
     if not seconds.exists():
-        write_json(seconds, dict(seconds=perf_counter() - start))
+        before = 0.0 if earlier is None else read_json(earlier / "seconds.json")["seconds"]
+        write_json(seconds, dict(seconds=before + perf_counter() - start))
     return run
 
 # %% ../../nbs/training/09_sweep.ipynb #9432c4d5
@@ -128,7 +137,7 @@ def train_job(job: Job, train: SharedArrays, held: SharedArrays | None) -> str:
         if counts is not None:
             counts[job.number] = len(rows)
 
-    run = timed_fit(cells, job.config, held_out, job.folder, job.device, count)
+    run = timed_fit(cells, job.config, held_out, job.folder, job.device, count, job.keep_state)
     if job.after is not None:
         job.after(run, held_out)
     return str(run.home)
@@ -150,6 +159,8 @@ def sweep(
     label: str = "runs",  # of the progress bar
     # for each config the indices of training and of held-out images, instead of `validation`; for folds
     parts: list[tuple[np.ndarray, np.ndarray]] | None = None,
+    # store the state of each run, and start from that of a run with the same config but fewer epochs, if there is one
+    keep_state: bool = False,
 ) -> list[Model]:  # in the order of the configs
     """Finished runs for all configs; those that exist are loaded.
 
@@ -169,7 +180,7 @@ def sweep(
         shared = (train, held)
         counts = None if scheduler else str(bar.counts)
         jobs = [
-            Job(config, number, str(folder), device, after, counts, rows)
+            Job(config, number, str(folder), device, after, counts, rows, keep_state)
             for number, (config, rows) in enumerate(zip(configs, parts or repeat(None)))
         ]
         if scheduler is not None:
@@ -217,6 +228,8 @@ def _train_in_stacks(jobs: list[Job], shared: Shared, device: torch.device, bar:
         runs = _StackedRuns(jobs, homes, held, bar)
         for job in together:
             if not (homes[job.number] / "model.safetensors").exists():
+                if job.keep_state:
+                    start_from_shorter(configs[job.number], Path(job.folder))
                 runs.add(job.number, start_or_resume(None, cells, configs[job.number], homes[job.number], device)[0])
         if runs.numbers:
             images = as_tensor(cells, device)
@@ -267,8 +280,12 @@ class _StackedRuns:
     def finish(self, loop: Loop):
         "Write a finished run."
         number = self.numbers[id(loop)]
-        run = finish(loop, self.homes[number], keep_state=False)
-        after = self.jobs[number].after
+        job = self.jobs[number]
+        if job.keep_state:
+            state = self.homes[number] / "checkpoint" / "state.safetensors"
+            save_tensors(state, loop.state(), {"history": loop.rows})
+        run = finish(loop, self.homes[number], job.keep_state)
+        after = job.after
         if after is not None:
             after(run, self.held)
         seconds = (perf_counter() - self.start) / len(self.loops)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['EVALUATION_BATCH', 'means', 'check_finite', 'Sampler', 'Loop', 'environment', 'describe', 'check_model',
            'with_validation', 'find_mask_channel', 'batches_of', 'with_batches', 'prepare', 'batch_numbers',
-           'start_or_resume', 'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'train_longer',
-           'start_from_shorter', 'as_tensor']
+           'start_or_resume', 'load_to_device', 'fit', 'run_lock', 'Checkpoint', 'train', 'finish', 'copy_state',
+           'train_longer', 'start_from_shorter', 'as_tensor']
 
 # %% ../../nbs/training/07_engine.ipynb #6be505e0
 import json
@@ -678,6 +678,12 @@ def _fit_part(train, held, config: RunConfig, folder: str, device: str, settings
     run = fit(model, cells, config, None if held is None else held(), folder, device, **settings)
     return run.network.cpu(), run.history, run.finished
 
+# %% ../../nbs/training/07_engine.ipynb #d8fd1d3e
+def copy_state(state: Path, start: Path, config: RunConfig):
+    "Copy the state of a run to where a run of another config starts from."
+    tensors, about = load_tensors(state)
+    save_tensors(start, tensors, about | {"run": config.identity()})
+
 # %% ../../nbs/training/07_engine.ipynb #d8d2e995
 @checked
 def train_longer(
@@ -714,8 +720,7 @@ def train_longer(
     config = replace(run.config, training=replace(run.config.training, epochs=run.config.training.epochs + epochs))
     start = run.home.parent / config.identity() / "checkpoint" / "state.safetensors"
     if not start.exists():
-        tensors, about = load_tensors(state)
-        save_tensors(start, tensors, about | {"run": config.identity()})
+        copy_state(state, start, config)
     return fit(None, cells, config, validation, run.home.parent, **settings)
 
 # %% ../../nbs/training/07_engine.ipynb #3156d523
@@ -740,7 +745,7 @@ def start_from_shorter(config: RunConfig, folder: Path) -> Path | None:
     if not shorter:
         return None
     longest = shorter[max(shorter)]
-    save_tensors(start, *load_tensors(longest))
+    copy_state(longest, start, config)
     return longest.parent.parent
 
 # %% ../../nbs/training/07_engine.ipynb #b55338a8

@@ -580,6 +580,10 @@ def embed(
     batch: Annotated[
         str | None, typer.Option(help="column, e.g. plate, whose values are each centred on their own --control cells")
     ] = None,
+    keep_images: Annotated[
+        bool,
+        typer.Option("--keep-images", help="for .h5ad: the images of the cells too, in obsm['single_cell_images']"),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
@@ -598,13 +602,15 @@ def embed(
     if batch is not None and control is None:
         raise ConfigError("--batch says whose controls codes are centred on; give --control as well")
     check_replaceable(check_kind(out), overwrite)
+    if keep_images and out.suffix != ".h5ad":
+        raise ConfigError(f"{out} is a table, which keeps no images; give --keep-images with an .h5ad")
     model, images = cells.open(run)
     if control is not None:
         control_cells(images.table, control, batch)
     codes = embedding(model, images, progress=True, precision=precision)
     if control is not None:
         codes = with_sphered_codes(codes, control, batch)
-    file = write_embedding(codes, out, model)
+    file = write_embedding(codes, out, model, images if keep_images else None)
     columns = list(map(str, codes.columns))
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
@@ -696,7 +702,7 @@ def annotate(
     kind: Annotated[
         str,
         typer.Option(
-            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari"
+            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari; spatialdata: images, objects and table in one store"
         ),
     ] = "tif",
     by: Annotated[str, typer.Option(help="the column that is written")] = "latent_1",
@@ -713,6 +719,8 @@ def annotate(
     Example: `microvae annotate codes.csv back/ --kind geojson --images slides/ --labels "*.geojson" --by cluster`
 
     Example: `microvae annotate codes.csv back/ --kind csv`
+
+    Example: `microvae annotate codes.csv back/ --kind spatialdata --images images/ --labels masks/`
     """
     from microvae.app.annotation import annotate as write
 

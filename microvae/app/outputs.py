@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import match_preprocessing
+from .card import match_channels, match_preprocessing
 from ..core.errors import ConfigError, ImageError, checked, one_line, require, unknown_name
 from microvae.core.files import (
     check_decoded_size,
@@ -80,7 +80,9 @@ def embedding(
 
     Warns where the table has columns of these names already, which get other names.
     """
-    codes = embed(model, match_preprocessing(cells, model), precision=precision, progress=progress)
+    codes = embed(
+        model, match_preprocessing(match_channels(cells, model), model), precision=precision, progress=progress
+    )
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])])
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
     return _with_results(cells, made.assign(model=model.config.identity()))

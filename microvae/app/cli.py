@@ -953,7 +953,12 @@ def report(
 @expand_options
 def export(
     run: RunFolder,
-    kind: Annotated[str, typer.Argument(help="onnx, torch (torch.export), torchscript, omezarr, or hub")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="onnx, torch (torch.export), torchscript, bioimageio (packages of the BioImage Model Zoo), omezarr, or hub"
+        ),
+    ],
     cells: ModelInputOptions,
     out: Annotated[
         Path | None,
@@ -969,6 +974,8 @@ def export(
     """Write encoder and decoder for other programs, cells with their codes as OME-Zarr, or a model to a hub.
 
     Example: `microvae export runs onnx`
+
+    Example: `microvae export runs bioimageio zoo/`
 
     Example: `microvae export runs omezarr cells.zarr`
 
@@ -987,7 +994,7 @@ def export(
         raise unknown_name("export", kind, [*FORMATS, "hub"])
     out = out or Path("cells.zarr" if kind == "omezarr" else kind)
     check_replaceable(out, overwrite, sign=FORMATS[kind][0])
-    model, images = cells.open(run) if kind == "omezarr" else (load_model(run), None)
+    model, images = cells.open(run) if kind in ("omezarr", "bioimageio") else (load_model(run), None)
     folder, differences = write_export(kind, model, images, out)
     files = sorted(file.name for file in folder.iterdir())
     text = f"{folder}: {', '.join(files)}"

@@ -35,5 +35,6 @@ setup(
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],
+        "napari.manifest": [f"{cfg['lib_name']} = {cfg['lib_name']}.app:static/napari.yaml"],
     },
 )

@@ -46,7 +46,7 @@ class LinkedMap:
         self.points.mode = "select"
         self.figure = Figure(figsize=(4, 4), layout="constrained")
         self.axis = self.figure.add_subplot(xlabel="map 1", ylabel="map 2")
-        self.dots = self.axis.scatter(*self.places.T, s=12)
+        self.dots = self.axis.scatter(self.places[:, 0], self.places[:, 1], s=12)
         self.rings = self.axis.scatter([], [], s=60, facecolors="none", edgecolors="black")
         self.colour_by(by)
         self.points.selected_data.events.items_changed.connect(self._selected_on_image)
@@ -61,7 +61,7 @@ class LinkedMap:
         check_columns(self.codes, [column], "to colour by")
         colours = colours_of(self.codes[column]) / 255
         self.points.face_color = colours
-        self.dots.set_facecolor(colours)
+        self.dots.set_facecolor(list(map(tuple, colours)))
         self.axis.set_title(column)
         self.figure.canvas.draw_idle()
 
@@ -165,7 +165,11 @@ def map_panel():
     from magicgui import magicgui
 
     @magicgui(call_button="Open", run={"mode": "d"}, codes={"nullable": True, "mode": "r"})
-    def open_run(image: "napari.layers.Image", run: Path, codes: Path | None = None):
+    def open_run(
+        image: "napari.layers.Image",  # type: ignore[name-defined]
+        run: Path,
+        codes: Path | None = None,
+    ):
         _show(napari.current_viewer(), cells_of_run(run, codes, image.name if image is not None else ""))
 
     return open_run
@@ -183,8 +187,8 @@ def train_panel():
         epochs={"min": 1, "max": 10_000},
     )
     def train(
-        image: "napari.layers.Image",
-        labels: "napari.layers.Labels",
+        image: "napari.layers.Image",  # type: ignore[name-defined]
+        labels: "napari.layers.Labels",  # type: ignore[name-defined]
         size: int = 64,
         latent_dim: int = 8,
         epochs: int = 20,

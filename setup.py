@@ -28,12 +28,13 @@ setup(
     keywords=cfg["keywords"],
     packages=find_packages(include=["microvae*"]),
     include_package_data=True,
-    package_data={"microvae": ["py.typed", "*.pyi"], "microvae.app": ["static/*"]},
+    package_data={"microvae": ["py.typed", "*.pyi"], "microvae.app": ["static/*", "napari.yaml"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=requirements("requirements"),
     extras_require=extras,
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"],
+        "napari.manifest": [f"{cfg['lib_name']} = {cfg['lib_name']}.app:napari.yaml"],
     },
 )

@@ -22,6 +22,7 @@ from microvae.data.images import load_images as load_images
 from microvae.data.simulate import memory_b as memory_b
 from microvae.data.simulate import lung_fret as lung_fret
 from microvae.data.simulate import phase_contrast as phase_contrast
+from microvae.data.screens import simulate_screen as simulate_screen
 from microvae.data.phantoms import laser_surfaces as laser_surfaces
 from microvae.data.phantoms import head_phantoms as head_phantoms
 from microvae.data.phantoms import mucosa as mucosa
@@ -114,6 +115,8 @@ from microvae.evaluation.pictures import plot_plate as plot_plate
 from microvae.app.estimator import MicroVAE as MicroVAE
 from microvae.app.card import list_runs as list_runs
 from microvae.app.annotation import annotate as annotate
+from microvae.app.profiles import profile as profile
+from microvae.app.profiles import Profiles as Profiles
 from microvae.app.outputs import embedding as embedding
 from microvae.app.outputs import with_sphered_codes as with_sphered_codes
 from microvae.app.outputs import write_embedding as write_embedding

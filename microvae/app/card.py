@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['MAPPED', 'CLASSES', 'COLUMNS', 'MEASURES', 'LOSSES', 'FROM_FILES', 'IN_PYTHON', 'measure_model', 'make_card',
-           'warn_of_confounding', 'train_model', 'list_runs', 'match_preprocessing', 'images_for', 'match_to_model']
+           'warn_of_confounding', 'train_model', 'list_runs', 'match_preprocessing', 'images_for', 'match_channels',
+           'match_to_model']
 
 # %% ../../nbs/app/01_card.ipynb #38db4e60
 import os
 import warnings
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +24,12 @@ from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, ch
 from ..core.files import read_json, regular_file, translate_read_errors
 from ..data.catalogue import CATALOGUE, load
 from ..data.collection import CellImages
+from ..data.fields import list_images
 from ..data.images import load_images
 from ..data.preprocessing import Clip, Preprocessing, comparable_steps, steps_as_code
+from ..data.readers import open_image
 from ..data.splits import hold_out
+from ..data.storage import is_stored
 from ..evaluation.batches import confounding
 from ..evaluation.quality import quality
 from ..evaluation.reconstruction import embed, reconstruct
@@ -318,6 +323,31 @@ def _training_images(model: Model, *where, **reading) -> CellImages:
     except ImageError:
         return _warn_of_bright(_load_images(model, *where, **reading))
 
+# %% ../../nbs/app/01_card.ipynb #86801127
+def _steps_in_order(steps: tuple, model: Model, source, channels) -> tuple:
+    "Steps whose numbers for channels are in the order of the channels of files; the same where they have none, and where names are not known."
+    learned = [step for step in steps if getattr(step, "limits", None) or getattr(step, "grid", None)]
+    names = tuple(model.card["model"]["channels"])
+    if not learned or is_stored(Path(str(source))) or Path(str(source)).suffix == ".npz":
+        return steps
+    mine = tuple(channels) or open_image(list_images(source)[0]).names
+    if mine == names or not mine or not _is_named(names) or not set(names) <= set(mine):
+        return steps
+    order = [
+        names.index(name) if name in names else 0 for name in mine
+    ]  # what is left out later needs no number of its own
+    return tuple(_with_channel_order(step, order) for step in steps)
+
+# %% ../../nbs/app/01_card.ipynb #b0d59de8
+def _with_channel_order(step, order: list[int]):
+    "A step with what it learned of each channel in another order."
+    if getattr(step, "limits", None):
+        limits = {key: [[ends[i] for i in order] for ends in pair] for key, pair in step.limits.items()}
+        return replace(step, limits=limits)
+    if getattr(step, "grid", None):
+        return replace(step, grid=[step.grid[i] for i in order])
+    return step
+
 # %% ../../nbs/app/01_card.ipynb #7833687a
 def _load_images(
     model: Model, source, n: int | None, size: int | None, data_folder: str | None, *, cut: bool = True, **reading
@@ -326,8 +356,14 @@ def _load_images(
     if isinstance(source, str) and source in CATALOGUE:
         return load(source, n, size, data_folder=data_folder, **reading)
     steps = Preprocessing.from_list(model.config.data.preprocessing).steps
-    preprocessing = Preprocessing((*steps, Clip()) if cut else steps) if steps else None
-    cells = load_images(source, size=model.network.image_shape[1:], preprocessing=preprocessing, **reading)
+    after = (Clip(),) if cut else ()
+    size_of_model = model.network.image_shape[1:]
+    mine = _steps_in_order(steps, model, source, reading.get("channels", ()))
+    preprocessing = Preprocessing((*mine, *after)) if steps else None
+    cells = load_images(source, size=size_of_model, preprocessing=preprocessing, **reading)
+    if mine != steps:
+        about = cells.about | {"preprocessing": Preprocessing((*steps, *after)).as_list()}
+        cells = replace(match_channels(cells, model), about=about)
     return cells if n is None else cells.sample(n)
 
 # %% ../../nbs/app/01_card.ipynb #86a0a827
@@ -343,22 +379,42 @@ def _warn_of_bright(cells: CellImages, share: float = 0.001) -> CellImages:
             )
     return cells
 
-# %% ../../nbs/app/01_card.ipynb #90960e41
-def match_to_model(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
-    """The same cells at the model's image size, with its preprocessing.
+# %% ../../nbs/app/01_card.ipynb #a838b427
+def _is_named(channels: Iterable[str]) -> bool:
+    "Whether channels have names, and not only numbers."
+    return all(not name.startswith("channel ") for name in channels)
 
-    Raises `ShapeError` or `ConfigError` for other channels or another preprocessing than the model's.
+# %% ../../nbs/app/01_card.ipynb #3bba92f9
+def match_channels(cells: CellImages, model: Model) -> CellImages:
+    """The same cells with the channels that the model was trained on, in its order; others are left out with a warning.
+
+    Raises `ConfigError` where a channel is missing, and `ShapeError` where one side has no names and another number.
     """
     names = tuple(model.card["model"]["channels"])
     mine = cells.channels
-    channels, *size = model.network.image_shape
-    if len(mine) != channels:
+    if _is_named(names) and _is_named(mine):
+        missing = [name for name in names if name not in mine]
+        if missing:
+            raise ConfigError(
+                f"{cells.name} has channels {', '.join(mine)}, and {', '.join(missing)} is missing of those that the model was trained on ({', '.join(names)}); name the files of each with --channel NAME=PATTERN (channels=), or rename the channels of the images"
+            )
+        extra = [name for name in mine if name not in names]
+        if extra:
+            warnings.warn(
+                f"the model was trained on {', '.join(names)}; {', '.join(extra)} of {cells.name} is left out",
+                stacklevel=3,
+            )
+        return cells.with_channels(names)
+    if len(mine) != len(names):
         raise ShapeError(
-            f"{cells.name} has {len(mine)} channel{'s' * (len(mine) > 1)} ({', '.join(mine)}), the model was trained on {channels} ({', '.join(names)})"
+            f"{cells.name} has {len(mine)} channel{'s' * (len(mine) > 1)} ({', '.join(mine)}), the model was trained on {len(names)} ({', '.join(names)})"
         )
-    named = [all(not name.startswith("channel ") for name in side) for side in (names, mine)]
-    if all(named) and names != mine:
-        raise ConfigError(
-            f"{cells.name} has channels {', '.join(mine)}, the model was trained on {', '.join(names)}; give the same in the same order"
-        )
-    return match_preprocessing(cells, model, advice).resized(*size)
+    return cells
+
+# %% ../../nbs/app/01_card.ipynb #90960e41
+def match_to_model(cells: CellImages, model: Model, advice: str = IN_PYTHON) -> CellImages:
+    """The same cells at the model's image size, with its channels and its preprocessing.
+
+    Raises `ShapeError` or `ConfigError` for other channels or another preprocessing than the model's.
+    """
+    return match_preprocessing(match_channels(cells, model), model, advice).resized(*model.network.image_shape[1:])

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
-           'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'explore',
-           'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
+           'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'profile',
+           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import os
@@ -582,6 +582,10 @@ def embed(
     batch: Annotated[
         str | None, typer.Option(help="column, e.g. plate, whose values are each centred on their own --control cells")
     ] = None,
+    keep_images: Annotated[
+        bool,
+        typer.Option("--keep-images", help="for .h5ad: the images of the cells too, in obsm['single_cell_images']"),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ):
@@ -600,13 +604,15 @@ def embed(
     if batch is not None and control is None:
         raise ConfigError("--batch says whose controls codes are centred on; give --control as well")
     check_replaceable(check_kind(out), overwrite)
+    if keep_images and out.suffix != ".h5ad":
+        raise ConfigError(f"{out} is a table, which keeps no images; give --keep-images with an .h5ad")
     model, images = cells.open(run)
     if control is not None:
         control_cells(images.table, control, batch)
     codes = embedding(model, images, progress=True, precision=precision)
     if control is not None:
         codes = with_sphered_codes(codes, control, batch)
-    file = write_embedding(codes, out, model)
+    file = write_embedding(codes, out, model, images if keep_images else None)
     columns = list(map(str, codes.columns))
     text = f"{file}: {len(codes):,} cells, {model.latent_dim} latent dimensions, columns {', '.join(columns)}"
     print_result(as_json, text, file=file, cells=len(codes), latent_dim=model.latent_dim, columns=columns)
@@ -698,7 +704,7 @@ def annotate(
     kind: Annotated[
         str,
         typer.Option(
-            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari"
+            help="tif: the value in each pixel; png: its colour; geojson: for QuPath; csv: for CellProfiler Analyst and napari; spatialdata: images, objects and table in one store"
         ),
     ] = "tif",
     by: Annotated[str, typer.Option(help="the column that is written")] = "latent_1",
@@ -715,6 +721,8 @@ def annotate(
     Example: `microvae annotate codes.csv back/ --kind geojson --images slides/ --labels "*.geojson" --by cluster`
 
     Example: `microvae annotate codes.csv back/ --kind csv`
+
+    Example: `microvae annotate codes.csv back/ --kind spatialdata --images images/ --labels masks/`
     """
     from microvae.app.annotation import annotate as write
 
@@ -765,6 +773,77 @@ def plate(
     count = wells["plate"].nunique()
     text = f"{file}: {len(wells):,} wells of {count:,} plate{'s' * (count > 1)}"
     print_result(as_json, text, file=file, wells=len(wells), plates=count)
+
+# %% ../../nbs/app/08_cli.ipynb #2d2dcf14
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def profile(
+    codes: Annotated[
+        Path,
+        typer.Argument(
+            help="a table of cells that `microvae embed` wrote, with columns of your own if you like, or a Parquet file of CytoTable"
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Argument(help=".csv or .parquet for the wells; tables of treatments are written beside it")
+    ] = Path("wells.csv"),
+    treatment: Annotated[
+        list[str],
+        typer.Option(help="column that names a treatment, e.g. drug; may be given more than once, e.g. for dose"),
+    ] = [],
+    control: Annotated[str | None, typer.Option(help="COLUMN=VALUE of control wells, e.g. drug=DMSO")] = None,
+    well: Annotated[
+        str | None, typer.Option(help="column of wells; Metadata_Well, well or what names of files show if not given")
+    ] = None,
+    plate: Annotated[
+        str | None,
+        typer.Option(help="column of plates; Metadata_Plate, plate or what names of files show if not given"),
+    ] = None,
+    average: Annotated[str, typer.Option(help="median or mean of the cells of a well")] = "median",
+    sphere: Annotated[
+        bool, typer.Option("--sphere", help="codes in units of the variation of the --control cells of their plate")
+    ] = False,
+    normalise: Annotated[
+        str | None,
+        typer.Option("--normalise", "--normalize", help="robust or standard: to the --control wells of the plate"),
+    ] = None,
+    select: Annotated[bool, typer.Option("--select", help="leave out features that repeat others")] = False,
+    precision: Annotated[
+        bool, typer.Option(help="mean average precision of each --treatment, with p-values and a picture")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="of the p-values")] = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Average codes of cells to profiles of wells and treatments, and measure how well replicates find one another.
+
+    Columns are named as pycytominer expects. Mean average precision, `--normalise` and `--select` need the extra `profiles`.
+
+    Example: `microvae profile codes.csv`
+
+    Example: `microvae profile codes.csv wells.parquet --treatment drug --treatment dose --control drug=DMSO --sphere`
+
+    Example: `microvae profile codes.csv --treatment drug --control drug=DMSO --normalise robust --select`
+
+    Example: `microvae profile cytotable.parquet --treatment Metadata_Compound --control Metadata_Compound=DMSO`
+    """
+    from microvae.app.profiles import plot_precision, profile_files
+    from microvae.app.profiles import profile as make
+    from microvae.core.files import check_table
+    from microvae.core.style import write_figure
+
+    check_table(out)
+    *tables, scores = profile_files(out)
+    picture = scores.with_suffix(".png")
+    for file in (*tables, scores, picture):
+        check_replaceable(file, overwrite)
+    made = make(codes, treatment, control, well, plate, average, sphere, normalise, select, precision, seed)
+    files = made.write(out)
+    if made.precision is not None:
+        files.append(write_figure(picture, plot_precision(made.precision)))
+    text = f"{', '.join(map(str, files))}\n{made.summary()}"
+    found = None if made.precision is None else made.precision.to_dict("records")
+    print_result(as_json, text, files=files, wells=len(made.wells), precision=found)
 
 # %% ../../nbs/app/08_cli.ipynb #7bec4827
 @app.command()
@@ -876,7 +955,12 @@ def report(
 @expand_options
 def export(
     run: RunFolder,
-    kind: Annotated[str, typer.Argument(help="onnx, torch (torch.export), torchscript, omezarr, or hub")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="onnx, torch (torch.export), torchscript, bioimageio (packages of the BioImage Model Zoo), omezarr, or hub"
+        ),
+    ],
     cells: ModelInputOptions,
     out: Annotated[
         Path | None,
@@ -892,6 +976,8 @@ def export(
     """Write encoder and decoder for other programs, cells with their codes as OME-Zarr, or a model to a hub.
 
     Example: `microvae export runs onnx`
+
+    Example: `microvae export runs bioimageio zoo/`
 
     Example: `microvae export runs omezarr cells.zarr`
 
@@ -910,7 +996,7 @@ def export(
         raise unknown_name("export", kind, [*FORMATS, "hub"])
     out = out or Path("cells.zarr" if kind == "omezarr" else kind)
     check_replaceable(out, overwrite, sign=FORMATS[kind][0])
-    model, images = cells.open(run) if kind == "omezarr" else (load_model(run), None)
+    model, images = cells.open(run) if kind in ("omezarr", "bioimageio") else (load_model(run), None)
     folder, differences = write_export(kind, model, images, out)
     files = sorted(file.name for file in folder.iterdir())
     text = f"{folder}: {', '.join(files)}"

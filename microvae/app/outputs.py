@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from .card import match_preprocessing
+from .card import match_channels, match_preprocessing
 from ..core.errors import ConfigError, ImageError, checked, one_line, require, unknown_name
 from microvae.core.files import (
     check_decoded_size,
@@ -80,7 +80,9 @@ def embedding(
 
     Warns where the table has columns of these names already, which get other names.
     """
-    codes = embed(model, match_preprocessing(cells, model), precision=precision, progress=progress)
+    codes = embed(
+        model, match_preprocessing(match_channels(cells, model), model), precision=precision, progress=progress
+    )
     made = pd.DataFrame(codes, columns=[f"latent_{i + 1}" for i in range(codes.shape[1])])
     made[MAP_COLUMNS] = model.map_of(codes).place(codes)
     return _with_results(cells, made.assign(model=model.config.identity()))
@@ -138,41 +140,119 @@ def check_kind(path) -> Path:
         require("anndata", "anndata")
     return path
 
-# %% ../../nbs/app/02_outputs.ipynb #e2c838dd
-def as_anndata(codes: pd.DataFrame, model: Model):
-    """Codes as AnnData: `X` and `obsm['X_microvae']` the codes, `obsm['X_map']` the map, `obsm['X_sphered']` sphered codes if there are any, `obs` the table, `uns['microvae']` the card.
+# %% ../../nbs/app/02_outputs.ipynb #fe6805b8
+def _storable(table: pd.DataFrame) -> pd.DataFrame:
+    "A table whose columns AnnData can write: numbers, truth values and categories as they are, anything else as categories of text."
+    made = table.copy()
+    for name in table:
+        column = table[name]
+        if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+            continue
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            # object, because AnnData does not write the string type of pandas 3
+            column = column.astype(object).where(column.notna(), None)
+            made[name] = pd.Categorical([None if value is None else str(value) for value in column])
+    return made
 
-    Needs the extra `anndata`.
+# %% ../../nbs/app/02_outputs.ipynb #ac4985c5
+def _column_types(table: pd.DataFrame) -> dict[str, list[str]]:
+    "The columns of a table in order, and the type of each."
+    types = ["category" if isinstance(kind, pd.CategoricalDtype) else str(kind) for kind in table.dtypes]
+    return {"columns": list(map(str, table.columns)), "types": types}
+
+# %% ../../nbs/app/02_outputs.ipynb #55cf6732
+def _with_types(table: pd.DataFrame, types: dict) -> pd.DataFrame:
+    "A table that was read, with columns and types as they were written; unchanged where they are not known."
+    names = list(map(str, types.get("columns", [])))
+    known = dict(zip(names, map(str, types.get("types", []))))
+    for name, kind in known.items():
+        if name not in table or kind == "category" or str(table[name].dtype) == kind:
+            continue
+        column = table[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype(object).where(column.notna(), None)
+        try:
+            table[name] = column.astype(kind)
+        except (TypeError, ValueError):
+            table[name] = column
+    rest = [name for name in table if name not in known]
+    return table[[name for name in names if name in table] + rest] if known else table
+
+# %% ../../nbs/app/02_outputs.ipynb #31df8cee
+def _units(table: pd.DataFrame, pixel_size: float | None) -> dict[str, str]:
+    "The units of positions and measurements."
+    found = {"row": "pixel", "column": "pixel", "area": "pixel²", "diameter": "pixel", "orientation": "radian"}
+    return {"spatial": "pixel" if pixel_size is None else "µm"} | {
+        name: unit for name, unit in found.items() if name in table
+    }
+
+# %% ../../nbs/app/02_outputs.ipynb #431a0e29
+def _fields_of(table: pd.DataFrame) -> list[str]:
+    "The field of view of each cell: its file, with scene and frame where there are several."
+    names = table["file"].astype(str)
+    if "scene" in table:
+        names = names + " " + table["scene"].astype(str)
+    if "frame" in table and table["frame"].nunique() > 1:
+        names = names + " frame " + table["frame"].astype(str)
+    return names.tolist()
+
+# %% ../../nbs/app/02_outputs.ipynb #e2c838dd
+def as_anndata(
+    codes: pd.DataFrame,  # of `embedding`
+    model: Model | None = None,  # its card is kept in `uns`
+    cells: CellImages | None = None,  # keeps their images in `obsm`; otherwise the table only says where they are
+    pixel_size: float | None = None,  # µm; positions are in pixels if not given
+):
+    """Codes as AnnData, for scanpy and squidpy.
+
+    `X` and `obsm['X_microvae']` are the codes, `obsm['X_map']` the map, `obsm['X_sphered']` sphered codes if there are any.
+    Cells with positions have `obsm['spatial']` (x, y) and `obs['field']`, the field of view, which is squidpy's `library_key`.
+    `obsm['single_cell_images']` are the images (cells, channels, height, width), `obs` is the table, and `uns['microvae']`
+    holds the card, units, and the types of columns. Needs the extra `anndata`. Raises `ConfigError` for images of other cells.
     """
     anndata = require("anndata", "anndata")
     columns = latent_columns(codes)
-    sphered = sphered_columns(codes)
-    obs = codes.drop(columns=[*columns, *MAP_COLUMNS, *sphered])
-    for name in obs:
-        if not pd.api.types.is_numeric_dtype(obs[name]) and not pd.api.types.is_bool_dtype(obs[name]):
-            obs[name] = pd.Categorical(obs[name].astype(str).astype(object))
-    # object, because AnnData does not write the string type of pandas 3
+    parts = {"X_microvae": columns, "X_map": MAP_COLUMNS, "X_sphered": sphered_columns(codes)}
+    obsm = {name: codes[part].to_numpy() for name, part in parts.items() if part and set(part) <= set(codes)}
+    obs = _storable(codes.drop(columns=[name for part in parts.values() for name in part], errors="ignore"))
+    uns: dict = {"microvae": {"units": _units(codes, pixel_size), "types": _column_types(codes)}}
+    if model is not None:
+        uns["microvae"] |= {"card": json.dumps(model.card), "summary": model.summary()}
+    if {"row", "column"} <= set(codes):
+        obsm["spatial"] = codes[["column", "row"]].to_numpy(float) * (pixel_size or 1.0)
+        if "file" in codes and "field" not in codes:
+            obs["field"] = pd.Categorical(_fields_of(codes))
+    if cells is not None:
+        if len(cells) != len(codes):
+            raise ConfigError(f"there are {len(codes):,} codes and {len(cells):,} images; give the cells of the codes")
+        obsm["single_cell_images"] = cells.images[:]
+        uns["single_cell_images"] = {"channel_names": list(cells.channels), "n_channels": len(cells.channels)}
     obs.index = pd.Index([str(i) for i in range(len(obs))], dtype=object)
     obs.columns = pd.Index(list(map(str, obs.columns)), dtype=object)
-    values = codes[columns].to_numpy(np.float32)
     return anndata.AnnData(
-        values,
+        codes[columns].to_numpy(),
         obs=obs,
         var=pd.DataFrame(index=pd.Index(columns, dtype=object)),
-        obsm={"X_microvae": values, "X_map": codes[MAP_COLUMNS].to_numpy()}
-        | ({"X_sphered": codes[sphered].to_numpy(np.float32)} if sphered else {}),
-        uns={"microvae": {"card": json.dumps(model.card), "summary": model.summary()}},
+        obsm=obsm,
+        uns=uns,
     )
 
 # %% ../../nbs/app/02_outputs.ipynb #adf4740e
 @checked
-def write_embedding(codes: pd.DataFrame, path, model: Model) -> Path:
-    "Write a table of codes atomically, in the format of the path's ending. Raises `ConfigError` for another ending."
+def write_embedding(codes: pd.DataFrame, path, model: Model, cells: CellImages | None = None) -> Path:
+    """Write a table of codes atomically, in the format of the path's ending; with `cells` their images are kept in an .h5ad.
+
+    Raises `ConfigError` for another ending, and for images in a format that has none.
+    """
     path = check_kind(path)
     if path.suffix != ".h5ad":
+        if cells is not None:
+            raise ConfigError(
+                f"{path} is a table, which keeps no images; write an .h5ad, or leave out --keep-images (cells=)"
+            )
         return write_table(path, codes)
-    data = as_anndata(codes, model)
-    return replace_file(path, data.write_h5ad)
+    data = as_anndata(codes, model, cells)
+    return replace_file(path, partial(data.write_h5ad, compression="gzip"))
 
 # %% ../../nbs/app/02_outputs.ipynb #166251e8
 #: Filters of HDF5 that are allowed: those of HDF5 itself, and LZF of h5py. Others would be loaded as plugins, which are programs.
@@ -233,10 +313,14 @@ def read_embedding(path, model: Model | None = None, cells: CellImages | None = 
         with translate_read_errors(path):
             check_hdf5(regular_file(path))
             data = anndata.read_h5ad(path)
+            types = dict(data.uns.get("microvae", {}).get("types", {}))
         codes = data.obs.reset_index(drop=True)
+        if "field" in codes and "field" not in types.get("columns", ["field"]):
+            codes = codes.drop(columns="field")
         for part, word in (("X_microvae", "latent"), ("X_map", "map"), ("X_sphered", "sphered")):
             for i, column in enumerate(np.asarray(data.obsm[part]).T if part in data.obsm else ()):
                 codes[f"{word}_{i + 1}"] = column
+        codes = _with_types(codes, types)
     else:
         codes = read_table(path, text=("model",))
     if not latent_columns(codes) or "model" not in codes:

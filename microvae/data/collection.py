@@ -63,14 +63,33 @@ def check_images(
 # %% ../../nbs/data/01_collection.ipynb #de83a630
 @dataclass(frozen=True, repr=False)
 class RescaledImages(StoredImages):
-    "Stored images whose pixels are multiplied by a factor when they are read, and clipped at 1."
+    "Stored images of which some channels are read, in some order, with pixels multiplied by a factor and clipped at 1."
 
     factor: float = 1.0
+    picked: tuple[int, ...] | None = None  # numbers of the channels; all if not given
+
+    @classmethod
+    def of(cls, images: StoredImages, factor: float = 1.0, picked: tuple[int, ...] | None = None) -> "RescaledImages":
+        "Stored images with a further factor, or with some of their channels."
+        before = images if isinstance(images, RescaledImages) else cls(images.array)
+        if picked is not None and before.picked is not None:
+            picked = tuple(before.picked[i] for i in picked)
+        kept = before.picked if picked is None else picked
+        return cls(images.array, images.rows, images.n, images.path, images.mark, before.factor * factor, kept)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        "(N, channels, height, width)"
+        n, channels, height, width = super().shape
+        return n, channels if self.picked is None else len(self.picked), height, width
 
     def __getitem__(self, rows) -> np.ndarray:
         if isinstance(rows, (int, np.integer)):
             return self[[rows]][0]
-        return np.minimum(super().__getitem__(rows) * np.float32(self.factor), 1)
+        found = super().__getitem__(rows)
+        if self.picked is not None and len(found):
+            found = found[:, list(self.picked)]
+        return np.minimum(found * np.float32(self.factor), 1)
 
     def subset(self, rows: np.ndarray) -> "RescaledImages":
         return replace(self, rows=super().subset(rows).rows)
@@ -186,9 +205,25 @@ class CellImages:
         "The same cells with pixels multiplied by a factor and clipped at 1; a set on disk stays there."
         on_disk = self.images
         if isinstance(on_disk, StoredImages):
-            rescaled = RescaledImages(on_disk.array, on_disk.rows, on_disk.n, on_disk.path, on_disk.mark, factor)
-            return replace(self, images=rescaled)
+            return replace(self, images=RescaledImages.of(on_disk, factor))
         return replace(self, images=np.minimum(on_disk * np.float32(factor), 1))
+
+    def with_channels(self, names: tuple[str, ...]) -> "CellImages":
+        """The same cells with these channels, in this order; a set on disk stays there.
+
+        Raises `ConfigError` for a channel that is not there. Example: `cells.with_channels(("actin", "DNA"))`.
+        """
+        missing = [name for name in names if name not in self.channels]
+        if missing or not names:
+            raise ConfigError(
+                f"{self.name} has no channel {missing[0] if missing else 'of no name'!r}; it has {', '.join(self.channels)}"
+            )
+        if tuple(names) == self.channels:
+            return self
+        order = tuple(map(self.channels.index, names))
+        if isinstance(self.images, StoredImages):
+            return replace(self, images=RescaledImages.of(self.images, picked=order), channels=tuple(names))
+        return replace(self, images=self.images[:, list(order)], channels=tuple(names))
 
     def fingerprint(self) -> str:
         "A hash of the pixels: two collections with the same fingerprint train the same model."

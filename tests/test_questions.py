@@ -21,7 +21,7 @@ QUESTIONS = {
     ),
     "prediction": (
         ("--data", "memory_b", "--cells", 72, "--image-side", 16),
-        {"runs", "history", "scores", "best", "clusters", "calibration", "planes"},
+        {"runs", "history", "scores", "labelled", "best", "clusters", "calibration", "planes"},
         3,
     ),
     "disentanglement": (

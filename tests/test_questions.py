@@ -31,7 +31,7 @@ QUESTIONS = {
     ),
     "modalities": (
         ("--data", "phase_contrast,stained_nuclei", "--cells", 40, "--image-side", 16, "--set", "latent_dims=[2,3]"),
-        {"runs", "history", "sizes", "donors", "left_out"},
+        {"runs", "history", "sizes", "donors", "left_out", "corrected"},
         2,
     ),
     "rotation": (

@@ -150,10 +150,10 @@ def study_colours(setting: Setting) -> tuple[dict, dict]:
     runs = setting.train(configs, train, aside)
     outliers = cells[~normal]
     found = _detect_outliers(runs, test, outliers, aside, setting.first)
-    pictures = {"healthy 64×64×3": test.images[:6], "polyp 64×64×3": outliers.images[:6]}
+    pictures = {"healthy 64×64×3": test.images[:8], "polyp 64×64×3": outliers.images[:8]}
     for label in COLOURED.values():
         run = runs[label, setting.first]
-        pictures |= {f"healthy {label}": pictures_of(run, test[:6]), f"polyp {label}": pictures_of(run, outliers[:6])}
+        pictures |= {f"healthy {label}": pictures_of(run, test[:8]), f"polyp {label}": pictures_of(run, outliers[:8])}
     return {"colour_detection": found["detection"], "colour_scores": found["scores"]}, pictures
 
 # %% ../../nbs/chapters/12_faces_and_digits/study.ipynb #eec24c9e

@@ -236,7 +236,7 @@ def compare_corrections(setting: Setting) -> tuple[pd.DataFrame, dict[str, np.nd
                 )
             )
             if seed == setting.first:
-                pictures |= {f"corrected: {name}": held.images[:6], f"corrected: {name}, decoded": made[:6]}
+                pictures |= {f"corrected: {name}": held.images[:8], f"corrected: {name}, decoded": made[:8]}
     return pd.concat(rows, ignore_index=True), pictures
 
 # %% ../../nbs/chapters/07_modalities/study.ipynb #3ef96431

@@ -21,7 +21,7 @@ QUESTIONS = {
     ),
     "prediction": (
         ("--data", "memory_b", "--cells", 72, "--image-side", 16),
-        {"runs", "history", "scores", "best", "clusters", "calibration", "planes"},
+        {"runs", "history", "scores", "labelled", "best", "clusters", "calibration", "planes"},
         3,
     ),
     "disentanglement": (
@@ -31,7 +31,7 @@ QUESTIONS = {
     ),
     "modalities": (
         ("--data", "phase_contrast,stained_nuclei", "--cells", 40, "--image-side", 16, "--set", "latent_dims=[2,3]"),
-        {"runs", "history", "sizes", "donors", "left_out"},
+        {"runs", "history", "sizes", "donors", "left_out", "corrected"},
         2,
     ),
     "rotation": (

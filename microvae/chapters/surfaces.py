@@ -118,8 +118,12 @@ def folds_of(cells: CellImages, labels: list[str], seed: int = 0) -> list[dict]:
     return found
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #492ca1d1
-def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd.DataFrame:
-    "A row for each label and fold: training, validation and test loss, per value of an image."
+def cross_validate(
+    setting: Setting, cells: CellImages, labels: list[str]
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """A row for each label and fold: training, validation and test loss, per value of an image; and two test patches of each
+    fold with their reconstructions, by label.
+    """
     values = int(np.prod(cells.image_shape))
     folds = folds_of(cells, labels)
     config = RunConfig(
@@ -134,13 +138,18 @@ def cross_validate(setting: Setting, cells: CellImages, labels: list[str]) -> pd
         else []
     )
     rows = []
+    drawn: dict[str, list[np.ndarray]] = {}
     for fold, run in zip(folds, runs):
         test = cells[fold["test"]]
+        made = pictures_of(run, test)
+        drawn.setdefault(f"folds of {fold['label']}", []).append(test.images[:2])
+        drawn.setdefault(f"folds of {fold['label']}, decoded", []).append(made[:2])
         last = run.history.iloc[-1]
         losses = dict(train=last.reconstruction / values, validation=last.validation_reconstruction / values)
-        losses["test"] = float(np.square(pictures_of(run, test) - test.images).mean())
+        losses["test"] = float(np.square(made - test.images).mean())
         rows.append(dict(label=fold["label"], fold=fold["fold"]) | losses)
-    return pd.DataFrame(rows, columns=["label", "fold", "train", "validation", "test"])
+    table = pd.DataFrame(rows, columns=["label", "fold", "train", "validation", "test"])
+    return table, {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #9bd3df02
 def literal(config: RunConfig) -> RunConfig:
@@ -227,13 +236,14 @@ def run(setting: Setting) -> tuple[dict, dict]:
     }
     some = cells.sample(1500)
     maps = projections(embed(runs["VAE", first].network, some), some.table[labels])
+    folds, of_folds = cross_validate(setting, cells, labels)
     tables = {
-        "folds": cross_validate(setting, cells, labels),
+        "folds": folds,
         "maps": maps,
         "lower_bound": pd.DataFrame([dict(lower_bound=lower_bound(cells.images[:]))]),
         "literal": measure_literal(literal_runs, test),
     }
-    return tables, pictures
+    return tables, pictures | of_folds
 
 # %% ../../nbs/chapters/09_surfaces/study.ipynb #48ffcffe
 #: Margins, as fractions of the loss: how far labels may differ from their common mean, and folds from that of their label.

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['MEMORY_B_FACTORS', 'SHIFT', 'FACTORS', 'random_stream', 'check_count', 'expose', 'wavy_outline', 'smooth',
-           'random_waves', 'soft_edge', 'memory_b', 'lung_fret', 'phase_contrast']
+           'random_waves', 'soft_edge', 'memory_b', 'exposed_again', 'lung_fret', 'phase_contrast']
 
 # %% ../../nbs/data/11_simulate.ipynb #8dd0d8092fe74a7c96281538738b07e2
+from dataclasses import replace
 from math import pi
 
 import numpy as np
@@ -177,6 +178,20 @@ def memory_b(
     images = np.stack([_memory_b_image(row, size, seed) for row in rows])
     about = dict(simulator="memory_b", seed=seed, donors=donors)
     return CellImages(images, pd.DataFrame(rows), ("protein", "membrane"), "memory_b", about)
+
+# %% ../../nbs/data/11_simulate.ipynb #6954303a
+@checked
+def exposed_again(
+    cells: CellImages,  # from `memory_b`
+    photons: float = 1e8,  # at full well; the default is next to no noise
+    read_noise: float = 0.0,  # standard deviation, as a share of full well
+) -> CellImages:
+    "The same simulated memory B cells at another exposure. Raises `ConfigError` for cells of another simulator."
+    if cells.about.get("simulator") != "memory_b":
+        raise ConfigError(f"{cells.name} cannot be exposed again; only cells of memory_b can")
+    rows = cells.table.assign(photons=photons, read_noise=read_noise).to_dict("records")
+    images = np.stack([_memory_b_image(row, cells.image_shape[1], cells.about["seed"]) for row in rows])
+    return replace(cells, images=images, table=cells.table.assign(photons=photons, read_noise=read_noise))
 
 # %% ../../nbs/data/11_simulate.ipynb #f6fa52606d8c4a75a9b52967216f8f3f
 def _best_auc(probability: np.ndarray, event: np.ndarray) -> float:

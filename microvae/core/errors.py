@@ -194,12 +194,11 @@ def fits_hint(value: object, hint: Any) -> bool:
 
 # %% ../../nbs/core/00_errors.ipynb #58109472
 def plain(value):
-    "A scalar of NumPy or PyTorch, or the scalars in a tuple, as Python's; anything else unchanged."
-    if isinstance(value, tuple) and type(value) is tuple:
+    "A scalar of NumPy, or the scalars in a tuple, as Python's; anything else unchanged."
+    if type(value) is tuple:
         return tuple(map(plain, value))
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
-    return value
+    numpy_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return value.item() if numpy_scalar else value
 
 # %% ../../nbs/core/00_errors.ipynb #87647e47
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):

@@ -110,7 +110,8 @@ def test_a_chapter_on_ones_own_cells(tmp_path, root, kept):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     scores = pd.read_csv(tmp_path / "out" / "prediction" / "results" / "scores.csv")
-    assert set(scores.features) == {"VAE codes", "PCA", "raw pixels", "shape features"}
+    two = {"two-dimensional codes", "two components"}
+    assert set(scores.features) == {"VAE codes", "PCA", "raw pixels", "shape features"} | two
     assert scores.auc.between(0, 1).all()
     assert (scores.groups <= 12).all()
 

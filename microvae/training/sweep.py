@@ -283,7 +283,7 @@ class _StackedRuns:
         job = self.jobs[number]
         if job.keep_state:
             state = self.homes[number] / "checkpoint" / "state.safetensors"
-            save_tensors(state, loop.state(), {"history": loop.rows})
+            save_tensors(state, loop.state(), loop.about())
         run = finish(loop, self.homes[number], job.keep_state)
         after = job.after
         if after is not None:

@@ -58,9 +58,9 @@ def test_every_page_loads_alone_and_whole(page):
         assert blank == [], name
 
 
-#: Figures that a chapter has at least, where not four.
 #: Chapters with more than one table of claims: phase 1 has those on memorising apart.
 TABLES = {"memory_b": 2}
+#: Figures that a chapter has at least, where not four.
 FEWER = {"controls": 2, "codes": 2, "depth_rule": 2, "modalities": 2, "rotation": 3}
 
 

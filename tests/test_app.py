@@ -3,61 +3,31 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from command import COMMAND, here
+from command import microvae as own_process
 
 import microvae as mv
-from microvae.app.cli import main
 from microvae.training.model import read_card
 
-COMMAND = shutil.which("microvae", path=Path(sys.executable).parent)
 README = (Path(__file__).parents[1] / "README.md").read_text()
 ALONE = README[README.index("## A first map") : README.index("The functions behind the estimator")]
 
 
 def microvae(*words, cwd, **settings):
-    return subprocess.run(
-        [COMMAND, *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=os.environ | {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""} | settings,
+    return own_process(
+        *words, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""} | settings
     )
-
-
-def here(*words, cwd):
-    "The same command in this process, which need not import everything anew."
-    before = Path.cwd()
-    arguments = sys.argv
-    out = StringIO()
-    err = StringIO()
-    code = 0
-    os.chdir(cwd)
-    sys.argv = ["microvae", *map(str, words)]
-    try:
-        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
-            warnings.simplefilter("always")
-            main()
-    except SystemExit as end:
-        code = end.code or 0
-    finally:
-        os.chdir(before)
-        sys.argv = arguments
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def said(done, *words):

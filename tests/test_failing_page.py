@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from command import microvae
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, writes
-from test_study import microvae
 
 from microvae.study.runner import NotebookError, execute, failed_checks, run_chapter
 

@@ -5,17 +5,16 @@ Expected pixels are those that were drawn, or that Pillow makes of the same file
 
 import json
 import re
-import shutil
 import struct
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from command import here
 from PIL import Image
 
 import microvae as mv
@@ -965,11 +964,6 @@ def test_columns_whose_names_are_taken_are_kept_under_others(tmp_path):
 # 6: the terms of the interface
 
 
-def microvae(folder, *words):
-    command = [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
-
-
 def test_advice_at_the_command_line_is_in_options(tmp_path):
     tifffile.imwrite(tmp_path / "bright.tif", (noise(16, 20) / 16).astype(np.float32))
     np.save(tmp_path / "narrow.npy", noise(64, 64, 7))
@@ -983,7 +977,7 @@ def test_advice_at_the_command_line_is_in_options(tmp_path):
         (("data", "a.tif", "x.npz", "--table", "t.csv"), "--part"),
         (("data", "a.tif", "x.npz", "--table", "u.csv"), "--on"),
     ]:
-        done = microvae(tmp_path, *words)
+        done = here(*words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert option in done.stderr
         assert not re.search(r"\b[a-z_]+=", done.stderr), done.stderr
@@ -995,11 +989,11 @@ def test_the_output_of_a_pattern_has_no_star_and_replaces_nothing(tmp_path):
     plane = sum(((y - r) ** 2 + (x - c) ** 2 < 40) * 3000 for r in (20, 42) for c in (20, 42))
     tifffile.imwrite(tmp_path / "plate" / "a.tif", (plane + RNG.normal(200, 20, y.shape)).astype(np.uint16))
     (tmp_path / "plate_cells.png").write_text("mine")
-    kept = microvae(tmp_path, "crop", "plate/*.tif", "--size", 16)
+    kept = here("crop", "plate/*.tif", "--size", 16, cwd=tmp_path)
     assert "plate_cells.png exists" in kept.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plate", "plate_cells.png"]
     (tmp_path / "plate_cells.png").unlink()
-    assert microvae(tmp_path, "crop", "plate/*.tif", "--size", 16).returncode == 0
+    assert here("crop", "plate/*.tif", "--size", 16, cwd=tmp_path).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "plate",
         "plate.zarr",

@@ -1,9 +1,6 @@
 "From a plate to a stored set: the same bytes everywhere, nothing lost with a worker, every bad file named."
 
 import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from command import microvae
 from scipy.ndimage import gaussian_filter
 
 import microvae as mv
@@ -18,16 +16,6 @@ from microvae.core.workers import map_jobs
 from microvae.data import plates
 from microvae.data.collection import CellImages
 from microvae.data.fields import list_fields
-
-
-def microvae(*words, cwd, **how):
-    return subprocess.run(
-        [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        **how,
-    )
 
 
 def field(seed, cells=9):

@@ -1,24 +1,15 @@
 "Profiles of a simulated screen, with pycytominer and copairs themselves: pip install 'microvae[profiles]'."
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from command import here
 from typer.testing import CliRunner
 
 import microvae as mv
 from microvae.app.cli import app
 
 TREATMENT = ["--treatment", "drug", "--treatment", "dose", "--control", "drug=DMSO"]
-
-
-def microvae(*words, cwd):
-    program = shutil.which("microvae", path=Path(sys.executable).parent)
-    return subprocess.run([program, *map(str, words)], cwd=cwd, capture_output=True, text=True)
 
 
 def screen(cells=10):
@@ -44,7 +35,7 @@ def place(tmp_path_factory):
 
 
 def test_the_command_writes_wells_without_any_extra(place):
-    done = microvae("profile", "codes.csv", "plain.parquet", *TREATMENT, "--no-precision", "--sphere", cwd=place)
+    done = here("profile", "codes.csv", "plain.parquet", *TREATMENT, "--no-precision", "--sphere", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "40 wells of 2 plates, 400 cells, 4 features; 10 to 10 cells a well" in done.stdout
     wells = pd.read_parquet(place / "plain.parquet")
@@ -56,14 +47,14 @@ def test_the_command_writes_wells_without_any_extra(place):
     assert treatments.Metadata_Well_Count.tolist() == [16, 6, 6, 6, 6]
     shift = treatments.set_index(["Metadata_drug", "Metadata_dose"]).Cells_sphered_1
     assert shift["a", 5.0] > shift["a", 1.0] + 2
-    again = microvae("profile", "codes.csv", "plain.parquet", cwd=place)
+    again = here("profile", "codes.csv", "plain.parquet", cwd=place)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
 
 
 def test_the_command_measures_precision(place):
     pytest.importorskip("copairs")
-    done = microvae("profile", "codes.csv", "all.csv", *TREATMENT, "--sphere", cwd=place)
+    done = here("profile", "codes.csv", "all.csv", *TREATMENT, "--sphere", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "differ from controls" in done.stdout
     found = pd.read_csv(place / "all_precision.csv").set_index(["Metadata_drug", "Metadata_dose", "against"])

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from test_study import check_refused, microvae
+from command import microvae
+from test_study import check_refused
 
 import microvae as mv
+from microvae.core.errors import MicroVAEError
+from microvae.study.chapter import chapters
 from microvae.study.claims import VERDICTS
 
 SMALL = ("--epochs", 1, "--device", "cpu", "--set", "seeds=[0,1]")
@@ -121,9 +124,20 @@ def test_a_wrong_request_is_a_sentence(tmp_path, root, kept):
         (("predicton",), "prediction"),
         (("prediction", "--set", "epoch=1"), "no parameter 'epoch'"),
         (("prediction", "--set", "profile=quick"), "--profile"),
-        (("prediction", "--data", "stained_nuclei"), "label="),
         (("disentanglement", "--data", "stained_nuclei"), "true factors"),
-        (("modalities", "--data-folder", "a,b"), "one, or one each"),
-        (("disentanglement", "--data", "memory_b", "--cells", 40, "--set", 'factors=["size"]'), "no column 'size'"),
     ]
     check_refused(requests, kept, root)
+
+
+@pytest.mark.parametrize(
+    "name, given, sentence",
+    [
+        ("prediction", dict(data="stained_nuclei"), "label="),
+        ("modalities", dict(data_folder="a,b"), "one, or one each"),
+        ("disentanglement", dict(data="memory_b", cells=40, factors=["size"]), "no column 'size'"),
+    ],
+)
+def test_a_chapter_refuses_before_it_trains(name, given, sentence, tmp_path):
+    with pytest.raises(MicroVAEError, match=sentence):
+        chapters()[name].results(**given, out=tmp_path / "out", runs=tmp_path / "runs", device="cpu")
+    assert not (tmp_path / "runs").exists()

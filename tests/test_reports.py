@@ -6,7 +6,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
-from test_study import check_refused, figures_in, microvae
+from command import microvae
+from test_study import check_refused, figures_in
 
 from microvae.data.catalogue import load
 

@@ -1,9 +1,7 @@
 "Whole programs: a chapter on one's own images through the command, and its faults."
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
+from command import here, microvae
 
 import microvae as mv
-
-
-def microvae(*words, cwd):
-    # a shell that asks for a backend without a screen must not cost the figures
-    return subprocess.run(
-        [shutil.which("microvae", path=Path(sys.executable).parent), *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"MPLBACKEND": "agg"},
-    )
 
 
 def figures_in(notebook: Path) -> int:
@@ -35,7 +23,7 @@ def figures_in(notebook: Path) -> int:
 def check_refused(requests, kept, root):
     "Each request, words after `microvae study`, ends with exit code 2 and a sentence that has a part."
     for words, part in requests:
-        done = microvae("study", *words, *kept, cwd=root)
+        done = here("study", *words, *kept, cwd=root)
         assert done.returncode == 2, done.stderr
         assert part in done.stderr, done.stderr
         assert "Traceback" not in done.stderr, done.stderr
@@ -102,7 +90,7 @@ def test_errors_are_one_sentence_on_the_command_line(tmp_path):
         (("train", tmp_path), str(tmp_path)),
         (("depth", "1", "9"), "1×9"),
     ]:
-        done = microvae(*words, cwd=tmp_path)
+        done = here(*words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert part in done.stderr, done.stderr
         assert "Traceback" not in done.stderr, done.stderr

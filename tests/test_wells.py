@@ -1,9 +1,5 @@
 "Plates as microscopes leave them: every field keeps its well, and a plate map gives each cell the dose of its well."
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -11,6 +7,7 @@ import pandas as pd
 import pytest
 import tifffile
 import zarr
+from command import here
 
 import microvae as mv
 
@@ -132,19 +129,14 @@ def test_names_without_a_well_are_named(tmp_path):
         mv.load_images(tmp_path, plate_columns=True)
 
 
-def microvae(*words, cwd):
-    program = shutil.which("microvae", path=Path(sys.executable).parent)
-    return subprocess.run([program, *map(str, words)], cwd=cwd, capture_output=True, text=True)
-
-
 def test_a_plate_is_drawn_from_a_stored_set(tmp_path):
     metaxpress(tmp_path / "plate")
     words = ["--channel", "DNA=*_w1.TIF", "--channel", "actin=*_w2.TIF", "--size", 24, "--workers", 1]
-    done = microvae("crop", "plate", *words, "--plate-columns", cwd=tmp_path)
+    done = here("crop", "plate", *words, "--plate-columns", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    drawn = microvae("plate", "plate.zarr", "--table", plate_map(tmp_path, "list"), "--colour", "dose", cwd=tmp_path)
+    drawn = here("plate", "plate.zarr", "--table", plate_map(tmp_path, "list"), "--colour", "dose", cwd=tmp_path)
     assert drawn.stdout.strip() == "plate.png: 2 wells of 1 plate", drawn.stderr[-2000:]
     assert (tmp_path / "plate.png").stat().st_size > 5000
-    wrong = microvae("plate", "plate.zarr", "x.png", "--colour", "age", cwd=tmp_path)
+    wrong = here("plate", "plate.zarr", "x.png", "--colour", "age", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "there is no column 'age' to colour by" in wrong.stderr

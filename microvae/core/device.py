@@ -104,7 +104,7 @@ class _Deterministic:
 
     lock = Lock()
     users = 0
-    before = (False, False)
+    before = (False, False, True)
 
 # %% ../../nbs/core/07_device.ipynb #4dda5e5f
 @contextmanager
@@ -115,8 +115,11 @@ def deterministic():
             _Deterministic.before = (
                 torch.are_deterministic_algorithms_enabled(),
                 torch.is_deterministic_algorithms_warn_only_enabled(),
+                torch.utils.deterministic.fill_uninitialized_memory,
             )
             torch.use_deterministic_algorithms(True, warn_only=True)
+            # memory that nothing has written is never read here, so filling it would only cost time
+            torch.utils.deterministic.fill_uninitialized_memory = False
         _Deterministic.users += 1
     try:
         yield
@@ -124,8 +127,9 @@ def deterministic():
         with _Deterministic.lock:
             _Deterministic.users -= 1
             if not _Deterministic.users:
-                enabled, warn_only = _Deterministic.before
+                enabled, warn_only, filled = _Deterministic.before
                 torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+                torch.utils.deterministic.fill_uninitialized_memory = filled
 
 # %% ../../nbs/core/07_device.ipynb #300a7058
 @contextmanager

@@ -71,12 +71,11 @@ class Augmentation:
         if images.ndim != 4:
             raise ShapeError(f"images have shape {tuple(images.shape)}; they must be (number, channels, height, width)")
         draw = _Draw(images, generator)
-        if self.flip:
-            images = _flip(images, draw)
-        if self.quarter_turns:
-            images = _quarter_turn(images, draw)
+        turn = self._turn(images, draw)
         if self.rotation or self.shift or self.crop < 1:
-            images = self._move(images, draw)
+            images = self._move(images, draw, turn)
+        elif turn is not None:
+            images = turn.applied(images)
         if self.contrast:
             mean = images.mean((1, 2, 3), keepdim=True)
             images = mean + (images - mean) * draw.uniform(1 - self.contrast, 1 + self.contrast)
@@ -89,14 +88,30 @@ class Augmentation:
             images = draw.poisson(images * self.poisson_photons) / self.poisson_photons
         if self.gaussian_noise:
             images = images + self.gaussian_noise * draw.normal(images.shape)
-        return fourier_magnitude(images) if self.fourier_magnitude else images.clamp(0, 1)
+        if self.fourier_magnitude:
+            return fourier_magnitude(images)
+        return images.clamp(0, 1) if self.poisson_photons or self.gaussian_noise else images
 
-    def _move(self, images: Tensor, draw: "_Draw") -> Tensor:
-        "Rotation, shift and zoom in one interpolation; what comes in from outside is the mirrored edge."
+    def _turn(self, images: Tensor, draw: "_Draw") -> "_Turn | None":
+        "Flips and a quarter turn for each image; None where neither is asked for."
+        if not self.flip and not self.quarter_turns:
+            return None
+        height, width = images.shape[2:]
+        if self.quarter_turns and height != width:
+            raise ShapeError(f"images are {height}×{width}; quarter turns need square ones, take rotation=180 instead")
+        none = images.new_zeros(len(images), 1, 1, 1)
+        rows, columns = (draw.uniform(0, 1) < 0.5 if self.flip else none > 0 for _ in range(2))
+        return _Turn(rows, columns, draw.uniform(0, 4).floor() if self.quarter_turns else none)
+
+    def _move(self, images: Tensor, draw: "_Draw", turn: "_Turn | None") -> Tensor:
+        "Flips, rotation, shift and zoom in one interpolation; what comes in from outside is the mirrored edge."
         angle = draw.uniform(-self.rotation, self.rotation).flatten() * (math.pi / 180)
         zoom = draw.uniform(self.crop, 1).flatten()
         move = torch.stack([draw.uniform(-2 * self.shift, 2 * self.shift).flatten() for _ in range(2)], 1)
         matrices = rotation_matrices(angle, images.shape[2] / images.shape[3]) * zoom[:, None, None]
+        if turn is not None:
+            matrices = turn.matrices() @ matrices
+            move = (turn.matrices() @ move[:, :, None])[:, :, 0]
         return resampled(images, matrices, move, "reflection")
 
 # %% ../../nbs/data/16_augment.ipynb #2bd52ecb
@@ -151,22 +166,32 @@ class _Draw:
         return torch.poisson(means.to(self.device), own).to(means)
 
 # %% ../../nbs/data/16_augment.ipynb #84a1c152
-def _flip(images: Tensor, draw: _Draw) -> Tensor:
-    for axis in (2, 3):
-        images = torch.where(draw.uniform(0, 1) < 0.5, images.flip(axis), images)
-    return images
+@dataclass
+class _Turn:
+    "A flip of rows, a flip of columns and then a number of quarter turns for each image, all `(N, 1, 1, 1)`."
 
-# %% ../../nbs/data/16_augment.ipynb #ca10c9b2
-def _quarter_turn(images: Tensor, draw: _Draw) -> Tensor:
-    if images.shape[2] != images.shape[3]:
-        raise ShapeError(
-            f"images are {images.shape[2]}×{images.shape[3]}; quarter turns need square ones, take rotation=180 instead"
-        )
-    turns = draw.uniform(0, 4).floor()
-    turned = images
-    for quarter in (1, 2, 3):
-        turned = torch.where(turns == quarter, images.rot90(quarter, (2, 3)), turned)
-    return turned
+    rows: Tensor
+    columns: Tensor
+    quarters: Tensor
+
+    def applied(self, images: Tensor) -> Tensor:
+        "Images whose pixels are permuted."
+        for axis, flips in ((2, self.rows), (3, self.columns)):
+            images = torch.where(flips, images.flip(axis), images)
+        turned = images
+        if images.shape[2] == images.shape[3]:
+            for quarter in (1, 2, 3):
+                turned = torch.where(self.quarters == quarter, images.rot90(quarter, (2, 3)), turned)
+        return turned
+
+    def matrices(self) -> Tensor:
+        "The same for positions: matrices `(N, 2, 2)` of column and row, counted from the middle."
+        sign = [torch.where(flips, -1.0, 1.0).to(self.quarters).flatten() for flips in (self.columns, self.rows)]
+        is_turned = [(self.quarters == quarter).to(self.quarters).flatten() for quarter in range(4)]
+        cosine = is_turned[0] - is_turned[2]
+        sine = is_turned[1] - is_turned[3]
+        rows = [torch.stack([sign[0] * cosine, -sign[0] * sine], 1), torch.stack([sign[1] * sine, sign[1] * cosine], 1)]
+        return torch.stack(rows, 1)
 
 # %% ../../nbs/data/16_augment.ipynb #294aac89
 def _blur(images: Tensor, sigma: Tensor, largest: float) -> Tensor:

@@ -452,9 +452,8 @@ class Autoencoder(nn.Module):
 
     def clip_to_range(self, images: Tensor) -> Tensor:
         "Images whose pixels are cut a little beyond the range of their channel, so that a single saturated pixel does not outweigh a cell."
-        low = self.low[:, None, None]
-        extent = (self.high - self.low)[:, None, None]
-        return low + extent * ((images - low) / extent).clamp(-RANGE_MARGIN, 1 + RANGE_MARGIN)
+        margin = RANGE_MARGIN * (self.high - self.low)
+        return images.clamp((self.low - margin)[:, None, None], (self.high + margin)[:, None, None])
 
     def standardised(self, images: Tensor) -> Tensor:
         "Images with channels of mean 0 and spread 1, as the encoder sees them."
@@ -536,7 +535,7 @@ class Autoencoder(nn.Module):
         decoded = self.decoder(latent, batch)
         if not self.standardises:
             return decoded
-        return self.centre[:, None, None] + self.spread[:, None, None] * decoded
+        return torch.addcmul(self.centre[:, None, None], self.spread[:, None, None], decoded)
 
     def forward(
         self,

@@ -48,9 +48,15 @@ def gaussian_error(output: Output, images: Tensor, weights: Tensor | None = None
     """
     if output.scale is None:
         raise ConfigError('likelihood "gaussian" needs a network that learns its noise; take output="linear"')
-    scale = output.scale[:, None, None]
-    error = ((output.reconstruction - images) / scale).square()
-    return sum_errors(0.5 * error + scale.log() + 0.5 * math.log(2 * math.pi), weights)
+    squares = (output.reconstruction - images).square()
+    if weights is None:
+        counted = torch.full_like(squares[:, :, 0, 0], squares.shape[2] * squares.shape[3])
+    else:
+        squares = squares * weights
+        counted = weights.sum((2, 3))
+    # the scale is the channel's, so its parts are computed once a channel instead of once a pixel
+    error = squares.sum((2, 3)) / (2 * output.scale.square())
+    return (error + counted * (output.scale.log() + 0.5 * math.log(2 * math.pi))).sum(1)
 
 # %% ../../nbs/models/06_losses.ipynb #81f3205b
 class Likelihood(NamedTuple):

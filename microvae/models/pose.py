@@ -43,8 +43,9 @@ def pose_of(
     )
     total = weights.sum((1, 2))
     centred = float("shift" in invariant_to)
-    row = centred * (weights.sum(2) @ rows) / total
-    column = centred * (weights.sum(1) @ columns) / total
+    # sums of products, since a matrix product may round otherwise in another batch
+    row = centred * (weights.sum(2) * rows).sum(1) / total
+    column = centred * (weights.sum(1) * columns).sum(1) / total
     y = rows[None, :, None] - row[:, None, None]
     x = columns[None, None, :] - column[:, None, None]
     both = 2 * (weights * x * y).sum((1, 2))

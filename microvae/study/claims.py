@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['VERDICTS', 'ENOUGH', 'RATE', 'Answer', 'STILL_FALLS', 'UNDERTRAINED', 'Claim', 'decide', 'claim_by_seed',
            'claim_of_estimate', 'claim_of_no_difference', 'claim_exact', 'claim_unmeasured', 'values_by', 'is_ordered',
-           'is_smallest', 'is_smaller', 'is_alike', 'fall_at_end', 'unfinished_training', 'after_training', 'verdict']
+           'is_smallest', 'is_smaller', 'is_alike', 'fall_at_end', 'unfinished_training', 'after_training',
+           'verdict_counts', 'verdict']
 
 # %% ../../nbs/study/01_claims.ipynb #707e37c7
 from collections.abc import Callable, Iterable, Sequence
@@ -279,14 +280,17 @@ def after_training(claims: Iterable[Claim], history: pd.DataFrame) -> list[Claim
     unfinished = unfinished_training(history)
     return [replace(claim, unfinished=unfinished) for claim in claims]
 
+# %% ../../nbs/study/01_claims.ipynb #902eef1e
+def verdict_counts(claims: pd.DataFrame) -> str:
+    "`3 supported, 1 contradicted, 20 not enough evidence`: the verdicts of claims that occur, and how often."
+    counts = claims.verdict.value_counts()
+    return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if kind in counts) or "no claims"
+
 # %% ../../nbs/study/01_claims.ipynb #4f5ebd98
 def verdict(claims: pd.DataFrame, provenance: dict) -> str:
     "A summary of the claims table in a few sentences."
-    counts = {kind: int((claims.verdict == kind).sum()) for kind in VERDICTS}
-    counted = f"{counts['supported']} supported** and **{counts['contradicted']} contradicted"
-    others = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS[2:])
-    text = f"Of {len(claims)} claims, **{counted}**; {others}, on `{provenance['data']}` at profile `{provenance['profile']}`."
-    if counts["undertrained"]:
+    text = f"Of {len(claims)} claims, **{verdict_counts(claims)}**, on `{provenance['data']}` at profile `{provenance['profile']}`."
+    if (claims.verdict == "undertrained").any():
         text += f" {UNDERTRAINED}"
     for heading, kind in {"Supported": "supported", "Contradicted": "contradicted"}.items():
         some = claims.claim[claims.verdict == kind]

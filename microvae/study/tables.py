@@ -6,9 +6,9 @@
 __all__ = ['DRAWN_AT', 'VERDICT_COLOURS', 'QUESTIONS', 'WATTS_OF_A_CORE', 'HEADINGS', 'as_markdown', 'show_table', 'show_figure',
            'mean_and_range', 'numbers_from_to', 'count_of', 'training_length', 'interpolated_note', 'sampled_sets',
            'caption_source', 'other_images', 'empirical_kl_table', 'longest_results', 'all_claims', 'joined_claims',
-           'verdict_counts', 'answer_of', 'grouped_verdicts', 'plot_verdicts', 'claims_on', 'evidence', 'answer_text',
-           'claims_beside', 'agreement', 'on_real_cells', 'some_of', 'settings_of', 'settings_table', 'cost_table',
-           'compare_chapters', 'plot_comparison']
+           'answer_of', 'grouped_verdicts', 'plot_verdicts', 'claims_on', 'evidence', 'answer_text', 'claims_beside',
+           'agreement', 'on_real_cells', 'some_of', 'settings_of', 'settings_table', 'cost_table', 'compare_chapters',
+           'plot_comparison']
 
 # %% ../../nbs/study/03_tables.ipynb #12a6b8a8
 from pathlib import Path
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from ..core.style import PALETTE, style_context
 from .chapter import chapter_named, chapters
-from .claims import VERDICTS
+from .claims import VERDICTS, verdict_counts
 from .results import Results
 
 # %% ../../nbs/study/03_tables.ipynb #6e0e611e
@@ -207,12 +207,6 @@ def joined_claims(found: dict[str, tuple[pd.DataFrame, dict]], names: list[str] 
     tables = [found[name][0] for name in (found if names is None else names) if name in found]
     columns = ["claim", "source", "here", "why", "verdict", "chapter"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-
-# %% ../../nbs/study/03_tables.ipynb #786c33b5
-def verdict_counts(claims: pd.DataFrame) -> str:
-    "`3 supported, 1 contradicted, 20 not enough evidence`: the verdicts of claims that occur, and how often."
-    counts = claims.verdict.value_counts()
-    return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if kind in counts) or "no claims"
 
 # %% ../../nbs/study/03_tables.ipynb #9f23aeb5
 def answer_of(claims: pd.DataFrame) -> str:

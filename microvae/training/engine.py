@@ -290,7 +290,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> dict:
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return versions() | {
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "device": device.type,
         "hardware": name,
         "threads": torch.get_num_threads(),

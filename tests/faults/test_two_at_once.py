@@ -16,7 +16,7 @@ import jobs
 import numpy as np
 import pandas as pd
 import pytest
-from harness import context, run, so_many, unfinished
+from harness import context, record, run, so_many, unfinished
 
 import microvae as mv
 from microvae.core.files import MarkerLock, exclusive_lock, move_into_place, temporary_path
@@ -124,6 +124,7 @@ def test_two_processes_append(tmp_path, there, locks):
     assert versions == sorted(versions)
     cells = mv.load_images(path)
     assert len(cells) == 3 * there + 2 * 7 * BLOCKS
+    record(f"two_at_once_append_{there:d}_{locks:d}", tried=2 * BLOCKS + len(versions))
     assert mixed(cells) == 0
     assert not unfinished(tmp_path)
     if there:
@@ -137,11 +138,14 @@ def test_a_reader_never_sees_two_sets(tmp_path):
     cells_of(0, 40).to_zarr(path)
     streamed, _, _ = read_stored(path)
     writer = started(replace, path, range(1, so_many(60, 12)))
+    loaded = 0
     while writer.is_alive():
         cells = mv.load_images(path)
         assert len(cells) == 40
         assert mixed(cells) == 0
+        loaded += 1
     ended(writer)
+    record("two_at_once_sets", tried=loaded)
     with pytest.raises(mv.ImageError, match="was replaced or taken away while it was read; load it again"):
         streamed[:]
 
@@ -219,10 +223,13 @@ def test_a_reader_never_sees_two_models(tmp_path):
     place = tmp_path / "model"
     shutil.copytree(folders[0], place)
     writer = started(save_in_turn, place, folders, so_many(60, 6))
+    loaded = 0
     while writer.is_alive():
         found = mv.load_model(place)
         assert found.card["run"] == found.config.identity()
+        loaded += 1
     ended(writer)
+    record("two_at_once_models", tried=loaded)
 
 
 def take_part(folder: Path, trials: int):
@@ -255,6 +262,7 @@ def test_a_lock_excludes_processes(tmp_path, locks):
     counter.write_text("0")
     ended(*[started_with(locks, count, counter, times) for _ in range(4)])
     assert counter.read_text() == str(4 * times)
+    record(f"two_at_once_locks_{locks:d}", tried=4 * times)
     assert os.listdir(tmp_path) == ["counter"]
 
 

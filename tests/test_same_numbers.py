@@ -77,7 +77,10 @@ def test_another_seed_is_another_run():
 def test_the_environment_is_written_into_each_run(tmp_path):
     cells, config = configs()["MP2_64"]
     run = mv.fit(None, cells, config, folder=tmp_path, device="cpu", progress=False)
-    told = json.loads((run.folder / "environment.json").read_text())
+    [told] = json.loads((run.folder / "environment.json").read_text())["environments"]
+    assert told["first_epoch"] == 1
+    assert told["threads"] == torch.get_num_threads()
+    assert told["instruction_set"]
     assert told["torch"] == torch.__version__.split("+")[0]
     assert told["numpy"] == np.__version__
     assert told["python"] == sys.version.split()[0]

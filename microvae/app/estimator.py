@@ -210,7 +210,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         batch: str | None = None,
         image_shape: tuple[int, int, int] | None = None,  # (channels, height, width) of rows of numbers
         held_out: float = 0.1,  # fraction of the images that is held out for early stopping
-        random_state=None,  # a seed makes training reproducible
+        random_state=None,  # a seed makes training reproducible; None draws one that nothing else depends on
         device: str = "auto",  # auto, cpu, cuda or mps
         # folder for runs: a finished fit is loaded, an interrupted one resumes
         folder=None,
@@ -259,7 +259,7 @@ class MicroVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         seed = (
             self.random_state
             if isinstance(self.random_state, (int, np.integer))
-            else check_random_state(self.random_state).randint(2**31 - 1)
+            else check_random_state(self.random_state or np.random.RandomState()).randint(2**31 - 1)
         )
         training = default_training(
             ceil(images * (1 - self.held_out)),

@@ -273,10 +273,11 @@ def check_hdf5(path: Path):
         while left:
             group = left.pop()
             for name in group:
-                if not isinstance(group.get(name, getlink=True), (h5py.HardLink, h5py.SoftLink)):
-                    raise ImageError(f"{path} refers to another file, at {one_line(name)}; it is not read")
-                part = group.get(name)
-                if part is None or (address := h5py.h5o.get_info(part.id).addr) in seen:
+                # a soft link can lead to another file by way of an external link
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ImageError(f"{path} has a link to another file or place, at {one_line(name)}; it is not read")
+                part = group[name]
+                if (address := h5py.h5o.get_info(part.id).addr) in seen:
                     continue
                 seen.add(address)
                 if len(seen) > HDF5_OBJECTS:

@@ -241,8 +241,7 @@ def training_summary(
     from microvae.training.engine import with_batches
 
     channels, height, width = cells.image_shape
-    with torch.random.fork_rng(devices=[]):  # building this network must not change the random numbers of training
-        model = with_batches(config.model, cells).network(cells.image_shape)
+    model = with_batches(config.model, cells).network(cells.image_shape, torch.Generator())
     training = config.training
     objective = config.objective
     names = f" ({', '.join(cells.channels)})" if channels < 6 else ""

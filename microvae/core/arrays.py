@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECODED_LENGTHS', 'COMPRESSORS', 'CODECS_2', 'CODECS_3', 'NUMBERS_2', 'NUMBERS_3', 'METADATA', 'MAX_CHUNKS',
-           'MAX_ATTEMPTS', 'exceeds_when_decoded', 'Layout', 'read_layout', 'CheckedArray', 'check_chunk',
+           'exceeds_when_decoded', 'Layout', 'read_layout', 'CheckedArray', 'check_chunk', 'local_store',
            'open_checked', 'read_attributes']
 
 # %% ../../nbs/core/06_arrays.ipynb #c03
@@ -24,7 +24,15 @@ from typing import Any
 import numpy as np
 
 from .errors import ImageError, one_line
-from .files import UNCHECKED_BYTES, check_decoded_size, read_json, regular_file, stored_bytes
+from microvae.core.files import (
+    MAX_ATTEMPTS,
+    UNCHECKED_BYTES,
+    check_decoded_size,
+    check_inside,
+    read_json,
+    regular_file,
+    stored_bytes,
+)
 
 # %% ../../nbs/core/06_arrays.ipynb #c05
 def exceeds_when_decoded(kind: str, packed, limit: int) -> bool:
@@ -259,6 +267,7 @@ def read_layout(folder: Path) -> Layout:
         file = folder / name
         if not os.path.lexists(file):
             continue
+        check_inside(file, folder)
         about = read_json(file)
         try:
             if about.get("node_type", "array") != "array":
@@ -275,9 +284,6 @@ def read_layout(folder: Path) -> Layout:
 # %% ../../nbs/core/06_arrays.ipynb #c10
 #: Number of chunks that may be read at once from any array; beyond it, the array must have 16 bytes for each.
 MAX_CHUNKS = 5_000
-
-#: Number of attempts to open an array that changes at the same time.
-MAX_ATTEMPTS = 20
 
 # %% ../../nbs/core/06_arrays.ipynb #5b8156b8
 @dataclass(frozen=True)
@@ -354,6 +360,7 @@ class CheckedArray:
         for place in product(*files):
             file = self.folder / self.layout.key(place)
             if os.path.lexists(file):
+                check_inside(file, self.folder)
                 check_chunk(file, self.layout)
             elif self.complete:
                 raise ImageError(f"{self.folder} is damaged: the chunk {file.relative_to(self.folder)} is missing")
@@ -410,6 +417,15 @@ def _parts_of(content, layout: Layout) -> Iterator[tuple[int, int]]:
         if offset + length <= len(content):  # the others are empty, or damaged
             yield offset, offset + length
 
+# %% ../../nbs/core/06_arrays.ipynb #af9d98b9
+def local_store(folder):
+    "The files of a folder as a store for Zarr, in either version of the package, whatever the folder's name is."
+    import zarr
+
+    if zarr.__version__.startswith("2."):
+        return zarr.storage.DirectoryStore(str(folder))
+    return zarr.storage.LocalStore(folder)
+
 # %% ../../nbs/core/06_arrays.ipynb #51de01ca
 def open_checked(folder, complete: bool = False) -> CheckedArray:
     """Open a Zarr array for reading. Raises `ImageError` for arrays that are not allowed, and, if `complete`, for pixels
@@ -422,7 +438,7 @@ def open_checked(folder, complete: bool = False) -> CheckedArray:
     for _ in range(MAX_ATTEMPTS):
         layout = read_layout(folder)
         check_decoded_size(folder, layout.memory)
-        array = zarr.open_array(str(folder), mode="r")
+        array = zarr.open_array(local_store(folder), mode="r")
         if tuple(array.shape) == layout.shape:
             return CheckedArray(array, folder, layout, complete)
     raise ImageError(f"{folder} is damaged: its shape cannot be read")
@@ -433,6 +449,7 @@ def read_attributes(folder) -> dict:
     folder = Path(folder)
     for name in ("zarr.json", ".zattrs"):
         if os.path.lexists(folder / name):
+            check_inside(folder / name, folder)
             found = read_json(folder / name)
             found = found.get("attributes", {}) if name == "zarr.json" else found
             return found if isinstance(found, dict) else {}

@@ -17,15 +17,22 @@ import numpy as np
 import pandas as pd
 
 from ..core.errors import ConfigError, ImageError, MicroVAEError, ShapeError, check_fields, check_type, one_line
-from ..core.files import check_parquet, one_type_per_column, open_npz, parse_json, replace_file
+from microvae.core.files import (
+    check_parquet,
+    one_type_per_column,
+    open_npz,
+    parse_json,
+    read_one_version,
+    replace_file,
+)
 from microvae.data.storage import (
     IN_MEMORY,
     StoredImages,
     from_levels,
+    mark_of,
     nbytes,
     read_stored,
     to_levels,
-    unchanged,
     write_stored,
 )
 
@@ -259,7 +266,7 @@ class CellImages:
     def load(cls, path) -> "CellImages":
         "Read a set that `save` or `to_zarr` wrote. Raises `ImageError` for anything else, and for a damaged set."
         if Path(path).is_dir():
-            there, table, meta = unchanged(path, _read_small)
+            there, table, meta = read_one_version(path, mark_of, _read_small)
             return cls(there, table, *_stored_description(path, meta))
         images, table, meta = _read_npz(path)
         return cls(images, table, *_stored_description(path, meta))

@@ -6,6 +6,7 @@
 __all__ = ['MAX_BYTES', 'MEMORY', 'READER', 'Plane', 'Index', 'HarmonyReader']
 
 # %% ../../nbs/data/25_format_harmony.ipynb #e96f191d
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ConfigError, ImageError
-from ..core.files import check_decoded_size, parse_xml, regular_file
+from ..core.files import check_decoded_size, check_inside, parse_xml, regular_file
 from .readers import FileReader, ImageFile, LazyPlanes, Site, open_once, well_at
 
 # %% ../../nbs/data/25_format_harmony.ipynb #ea6e2de7
@@ -63,6 +64,9 @@ class Index:
         if not self.elements:
             raise ImageError(f"{path} lists no images")
         self.planes = [_plane(path.parent, element) for element in self.elements]
+        folder = Path(os.path.realpath(path)).parent
+        for file in {plane.file for plane in self.planes}:
+            check_inside(file, folder)
 
     @cached_property
     def plate(self) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..core.arrays import exceeds_when_decoded
 from ..core.errors import ConfigError, ImageError
-from ..core.files import check_decoded_size, regular_file, stored_bytes
+from ..core.files import check_decoded_size, check_inside, regular_file, stored_bytes
 from microvae.data.readers import (
     WHOLE,
     FileReader,
@@ -63,8 +63,9 @@ def _open_images(tiff, path: Path, level: int) -> ImageFile:
     "The images of an open TIFF at a level of their pyramids, after all checks; the first, which holds all if there are several."
     _check_pages(tiff, path)
     tiff.pages.cache = tiff.filehandle.size <= WHOLE  # the pages of a larger file would take much memory
-    for other in path.parent.glob("*_MMStack*.tif") if tiff.is_mmstack else ():
-        regular_file(other)
+    folder = Path(os.path.realpath(path)).parent
+    for other in folder.glob("*_MMStack*.tif") if tiff.is_mmstack else ():
+        _check_beside(other, folder)
     is_ome = tiff.is_ome
     known = _ome(tiff, path) if is_ome else [_imagej(tiff)] if tiff.is_imagej else []
     tiff.is_ndtiff = False  # which would open whatever files an index beside it names
@@ -445,6 +446,7 @@ def _find_master(path: Path, name: str) -> Path:
         raise ImageError(
             f"{path} is a part of an image that {name} describes, which is not read; export it as one OME-TIFF, e.g. with Fiji"
         )
+    check_inside(master, Path(os.path.realpath(path)).parent)
     return master
 
 # %% ../../nbs/data/04_format_tiff.ipynb #bd6cf01f
@@ -466,6 +468,12 @@ def _ome_image(image) -> dict:
         found["pixel_size"] = tuple(sides)
     return found
 
+# %% ../../nbs/data/04_format_tiff.ipynb #9711bf5c
+def _check_beside(other: Path, folder: Path):
+    "Raise `ImageError` for a file that an image continues in, if it is no regular file, or a link to another folder."
+    check_inside(other, folder)
+    regular_file(other)
+
 # %% ../../nbs/data/04_format_tiff.ipynb #bd99cc47
 def _check_ome(root, path: Path, pixels: int):
     "Raise `ImageError` where OME metadata promise more planes than the file can hold, or name files elsewhere."
@@ -473,11 +481,12 @@ def _check_ome(root, path: Path, pixels: int):
     for planes in _stated_planes(root, pixels):
         if planes > max(UNCHECKED_PLANES, size / PLANE):
             raise ImageError(f"{path} promises {planes:,} planes and has {size:,} bytes; it is damaged, or no image")
+    folder = Path(os.path.realpath(path)).parent  # in which tifffile looks for them
     for name in _other_files(root):
         if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1:
             raise ImageError(f"{path} continues in {name!r}, which is not in its folder; it is not read")
-        if os.path.lexists(path.parent / name):  # tifffile says which are lacking
-            regular_file(path.parent / name)
+        if os.path.lexists(folder / name):  # tifffile says which are lacking
+            _check_beside(folder / name, folder)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #dfd270b2
 def _stated_planes(root, pixels: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.device import resolve_device
+from ..core.device import drawn_from_seed, resolve_device
 from ..core.errors import ConfigError, DeviceError, ShapeError, checked
 
 # %% ../../nbs/evaluation/08_realism.ipynb #1acbe203
@@ -30,8 +30,7 @@ def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     known = ResNet18_Weights.IMAGENET1K_V1
     cached = (Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]).exists()
     wanted = known if weights == "imagenet" or weights == "auto" and cached else None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_from_seed(seed):
         try:
             network = resnet18(weights=wanted)
         except OSError as error:
@@ -116,8 +115,7 @@ def real_or_reconstructed(
 # %% ../../nbs/evaluation/08_realism.ipynb #bb9f007a
 def _train_head(features: Tensor, truth: Tensor, epochs: int, seed: int, batch_size: int = 32) -> nn.Module:
     "The report's head, trained with Adam on standardised features."
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with drawn_from_seed(seed):
         scale = nn.BatchNorm1d(features.shape[1], affine=False, momentum=None).to(features.device)
         scale(features)
         layers = nn.Linear(features.shape[1], 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 2)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..core.device import resolve_device
+from ..core.device import resolve_device, restored_random_state
 from ..core.errors import require
 from ..data.collection import CellImages
 from ..data.simulate import FACTORS
@@ -136,7 +136,7 @@ def fit_pyroved(cells: CellImages, effort: Effort) -> Encoder:
     epochs = epochs_within(effort, channels * len(cells), work)
     device = resolve_device(effort.device).type
     models = []
-    with torch.random.fork_rng(), _silenced():
+    with restored_random_state(), _silenced():
         for channel, width in enumerate(columns):
             images = torch.from_numpy(np.ascontiguousarray(small.images[:, channel]))
             model = pyroved.models.iVAE(small.image_shape[1:], width, ["r", "t"], seed=effort.seed, device=device)
@@ -148,7 +148,7 @@ def fit_pyroved(cells: CellImages, effort: Effort) -> Encoder:
 
     def encode(others: CellImages) -> np.ndarray:
         images = torch.from_numpy(np.ascontiguousarray(_at_most(others, 28).images[:]))
-        with torch.random.fork_rng():
+        with restored_random_state():
             parts = [model.encode(images[:, i])[0][:, -width:] for i, (model, width) in enumerate(models)]
         return torch.cat(parts, 1).detach().cpu().numpy()
 
@@ -175,7 +175,7 @@ def fit_pythae(cells: CellImages, effort: Effort, kind: str) -> Encoder:
     epochs = epochs_within(effort, len(cells), 4 * 512 * values)
     config = {"VAE": models.VAEConfig, "WAE_MMD": models.WAE_MMD_Config}[kind]
     device = resolve_device(effort.device).type
-    with torch.random.fork_rng(), TemporaryDirectory() as folder, _silenced():
+    with restored_random_state(), TemporaryDirectory() as folder, _silenced():
         torch.manual_seed(effort.seed)
         model = getattr(models, kind)(config(input_dim=cells.image_shape, latent_dim=effort.columns))
         settings = BaseTrainerConfig(

@@ -32,6 +32,7 @@ from ..models.catalogue import count_parameters
 from ..models.losses import LIKELIHOODS, own_likelihood
 from .results import Results, provenance, sample_groups, sampling_note, thin_history
 from ..training.config import ModelConfig, RunConfig, Training
+from ..training.engine import environments
 from ..training.model import Model, save_weights
 from ..training.sweep import grid, sweep, with_values
 
@@ -95,7 +96,7 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
     c = run.config
     numbers = evaluate_run(run, held)
     seconds = run.home / "seconds.json"
-    environment = run.home / "environment.json"
+    environment = environments(run.home)
     return dict(
         name=name,
         seed=c.training.seed,
@@ -109,7 +110,7 @@ def run_row(name: str, run: Model, held: CellImages) -> dict:
         epochs=len(run.history),
         batch_size=c.training.batch_size,
         learning_rate=c.training.learning_rate,
-        precision=read_json(environment)["precision"] if environment.exists() else "not recorded",
+        precision=environment[-1]["precision"] if environment else "not recorded",
         seconds=read_json(seconds)["seconds"] if seconds.exists() else float("nan"),
         **{measure: numbers[measure] for measure in MEASURES},
         kl=run.history.kl.iloc[-1],

@@ -7,7 +7,6 @@ __all__ = ['VARYING', 'provenance', 'Results', 'thin_history', 'sample_groups', 
            'tables_of', 'compare_results', 'comparison_summary']
 
 # %% ../../nbs/study/00_results.ipynb #523dd9d3
-import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core.device import instruction_set, resolve_device
+from ..core.device import instruction_set, processor, resolve_device
 from ..core.errors import ConfigError
 from microvae.core.files import (
     read_json,
@@ -31,21 +30,13 @@ from microvae.core.files import (
 from ..core.workers import cores
 from ..data.collection import CellImages
 
-# %% ../../nbs/study/00_results.ipynb #a7c703dc
-def _processor() -> str:
-    "The processor's name from the system."
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
 # %% ../../nbs/study/00_results.ipynb #c966b27c
 def provenance(profile: str, data: str, device: str, seconds: float) -> dict:
     "Profile, data, hardware with its instruction set and threads, software, date, and the commit if there is one."
     import torch
 
     kind = resolve_device(device).type
-    hardware = torch.cuda.get_device_name() if kind == "cuda" else f"{_processor()}, {cores()} cores"
+    hardware = torch.cuda.get_device_name() if kind == "cuda" else f"{processor()}, {cores()} cores"
     commit = ""
     if shutil.which("git"):
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()

@@ -12,6 +12,7 @@ __all__ = ['FORMAT', 'METRICS', 'STRICT', 'CARD', 'MAP', 'Versions', 'ModelPart'
 import os
 import platform
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -25,8 +26,16 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from ..core.errors import ConfigError, FileError, ImageError, checked, one_line
-from ..core.files import read_json, read_table, replace_file, write_json, write_table
+from ..core.errors import ConfigError, FileError, ImageError, MicroVAEError, checked, one_line
+from microvae.core.files import (
+    identity_of_file,
+    read_json,
+    read_one_version,
+    read_table,
+    replace_file,
+    write_json,
+    write_table,
+)
 from ..models.autoencoders import Autoencoder
 from ..models.catalogue import count_parameters
 from ..models.map import LatentMap, fit_map, map_from
@@ -258,7 +267,7 @@ def load_weights(path) -> tuple[Autoencoder, RunConfig]:
             expected = config.model.network(config.data.image_shape).state_dict()
         if {name: t.shape for name, t in weights.items()} != {name: t.shape for name, t in expected.items()}:
             raise ValueError("its weights are not those of its config")
-        network = config.model.network(config.data.image_shape)
+        network = config.model.network(config.data.image_shape, torch.Generator())
         network.load_state_dict(weights)
     except Exception as error:
         raise ImageError(f"{path} holds no model of this library ({one_line(error)}); it may be damaged") from error
@@ -447,6 +456,17 @@ def _read_map(path: Path, latent_dim: int) -> tuple[LatentMap | None, np.ndarray
     except ConfigError as error:
         raise ImageError(f"{path} holds no map of this model: {error}") from error
 
+# %% ../../nbs/training/02_model.ipynb #69a6d2f3
+def _read_model(folder: Path) -> Model:
+    "The model in a folder, with its card."
+    network, config = load_weights(folder / "model.safetensors")
+    view, reference = _read_map(folder / MAP, network.latent_dim)
+    model = Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
+    with suppress(MicroVAEError):
+        if card := read_card(folder):
+            model.card = card
+    return model
+
 # %% ../../nbs/training/02_model.ipynb #b385776b
 @checked
 def load_model(path: str | os.PathLike) -> Model:
@@ -458,10 +478,8 @@ def load_model(path: str | os.PathLike) -> Model:
     if path.is_file() or path.suffix == ".safetensors":
         network, config = load_weights(path)
         return Model(config, network, pd.DataFrame())
-    folder = newest_run(path)
-    network, config = load_weights(folder / "model.safetensors")
-    view, reference = _read_map(folder / MAP, network.latent_dim)
-    return Model(config, network, read_table(folder / "history.parquet"), folder, True, view, reference)
+    weights = lambda folder: identity_of_file(folder / "model.safetensors")
+    return read_one_version(newest_run(path), weights, _read_model)
 
 # %% ../../nbs/training/02_model.ipynb #18e6c4fe
 def load_run(folder: Path) -> Model:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Space', 'check_space', 'distribution', 'propose', 'RepeatedTrial', 'propose_untried', 'Report', 'propose_config',
-           'Trials', 'finished_trials', 'open_study', 'trials_table', 'Search', 'search']
+           'Trials', 'finished_trials', 'JournalLock', 'remove_half_line', 'open_study', 'trials_table', 'Search',
+           'search']
 
 # %% ../../nbs/training/10_search.ipynb #d18a1b77
 import json
@@ -21,7 +22,14 @@ import pandas as pd
 
 from ..core.device import resolve_device
 from ..core.errors import ConfigError, DeviceError, checked, describe_value, require
-from ..core.files import read_json, regular_file, working_folder, write_json
+from microvae.core.files import (
+    exclusive_lock,
+    read_json,
+    regular_file,
+    translate_read_errors,
+    working_folder,
+    write_json,
+)
 from ..core.progress import progress_bar
 from ..core.workers import ATTEMPTS, cores, map_jobs
 from ..data.collection import CellImages
@@ -179,6 +187,44 @@ def finished_trials(study) -> list:
     "Completed and pruned trials."
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
+# %% ../../nbs/training/10_search.ipynb #4ec71cbd
+class JournalLock:
+    "The lock of a journal, as Optuna takes and releases it."
+
+    def __init__(self, journal: Path):
+        self.journal = journal
+
+    def acquire(self) -> bool:
+        "Wait for the lock, and remove half a line that a killed process has left."
+        lock = self.journal.with_name(f".{self.journal.name}.lock")
+        self.held = exclusive_lock(lock, f"writes to {self.journal.name}")
+        self.held.__enter__()
+        remove_half_line(self.journal)
+        return True
+
+    def release(self):
+        self.held.__exit__(None, None, None)
+
+# %% ../../nbs/training/10_search.ipynb #5f682fb4
+def remove_half_line(file: Path):
+    "Remove what is behind the last end of a line of a file."
+    if not file.exists():
+        return
+    with open(file, "r+b") as text:
+        end = text.seek(0, 2)
+        text.seek(max(0, end - 1))
+        if text.read() not in (b"", b"\n"):
+            text.seek(0)
+            text.truncate(text.read().rfind(b"\n") + 1)
+
+# %% ../../nbs/training/10_search.ipynb #f6d0005d
+def _open_journal(journal: Path):
+    "Optuna's storage in a journal. Raises `ImageError` for a file that cannot be read."
+    storages = require("optuna", "search").storages
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with translate_read_errors(journal):
+        return storages.JournalStorage(storages.journal.JournalFileBackend(str(journal), JournalLock(journal)))
+
 # %% ../../nbs/training/10_search.ipynb #7c9f9a81
 def open_study(storage: str, name: str, seed: int = 0):
     """Optuna's study of a name, created if it does not exist: in a journal file, or in a database if `storage` is an
@@ -190,10 +236,7 @@ def open_study(storage: str, name: str, seed: int = 0):
     if "://" not in str(file) and file.exists():
         regular_file(file)
     if "://" not in storage:
-        from optuna.storages.journal import JournalFileBackend
-
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(storage))
+        storage = _open_journal(Path(storage))
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
     return optuna.create_study(
         storage=storage,
@@ -288,13 +331,14 @@ def search(
         )
     trained_on, held_out = with_validation(cells, validation)
     storage = str(storage or Path(folder) / f"{name}.journal")
-    study = open_study(storage, name, seed)
     sought = json.dumps(dict(config=config.as_dict(), space=space), sort_keys=True)
-    if study.user_attrs.setdefault("sought", sought) != sought:
-        raise ConfigError(
-            f"the search {name!r} in {storage} was begun with another config or space; give it another name"
-        )
-    study.set_user_attr("sought", sought)
+    with exclusive_lock(Path(folder) / f".{name}.lock", f"begins the search {name}"):
+        study = open_study(storage, name, seed)
+        if study.user_attrs.get("sought", sought) != sought:
+            raise ConfigError(
+                f"the search {name!r} in {storage} was begun with another config or space; give it another name"
+            )
+        study.set_user_attr("sought", sought)
     first = seed + 1_009 * len(study.get_trials(deepcopy=False))
     chosen = kind if device == "auto" else device
     with working_folder() as shared:

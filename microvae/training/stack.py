@@ -132,7 +132,8 @@ class Stack:
         self.autocast = step.autocast
         self.dtype = step.dtype
         self.widest = max(int(loop.model.latent_dim) for loop in loops)
-        network = replace(self.config.model, latent_dim=self.widest).network(self.config.data.image_shape)
+        model = replace(self.config.model, latent_dim=self.widest)
+        network = model.network(self.config.data.image_shape, torch.Generator())
         self.template = network.to(self.device, step.weights.dtype)
         for layer in self.template.modules():
             if isinstance(layer, ConvTranspose2d):

@@ -166,3 +166,25 @@ def test_lock_that_is_a_link_touches_nothing(tmp_path):
         with pytest.raises(mv.FileError, match="cannot be used as a lock"):
             mv.fit(None, CELLS, config, folder=home.parent, progress=False)
         assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("part", ["images", "table", "images/c", "table/000000000.parquet"])
+def test_links_in_a_set_lead_nowhere(tmp_path, part):
+    "A set that somebody else made, with a link in it: what it points to is not read, written or deleted."
+    path = CELLS[:5].to_zarr(tmp_path / "set.zarr")
+    if not (path / part).exists():
+        pytest.skip("this version of Zarr stores chunks elsewhere")
+    outside = tmp_path / "outside"
+    (path / part).rename(outside)
+    (path / part).symlink_to(outside)
+    if outside.is_dir():
+        (outside / ".bashrc").write_text("mine")
+        # numbered like a part of a table that a killed writer has left
+        (outside / "000000005.parquet").write_text("mine")
+    files = lambda: {file: file.read_bytes() for file in [outside, *outside.rglob("*")] if file.is_file()}
+    before = files()
+    with pytest.raises(mv.ImageError, match="it is not read"):
+        mv.load_images(path)
+    with pytest.raises(mv.FileError, match="is a link"):
+        CELLS[:5].to_zarr(path, append=True)
+    assert files() == before

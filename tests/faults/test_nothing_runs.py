@@ -142,6 +142,85 @@ def test_metadata_open_no_other_folder(tmp_path, name):
     assert "not in its folder" in refused(lambda: mv.load_images(ome(tmp_path / "in" / "a.tif", xml)))
 
 
+def test_metadata_open_no_link_to_another_folder(tmp_path):
+    "Nor does a link in the folder lead there: not from an OME-TIFF, nor from the index of a screen."
+    folder = tmp_path / "in"
+    folder.mkdir()
+    tifffile.imwrite(tmp_path / "other.tif", np.full((8, 8), 999, np.uint16))
+    (folder / "other.tif").symlink_to(tmp_path / "other.tif")
+    uuid = '<UUID FileName="other.tif">urn:uuid:00000000-0000-0000-0000-000000000000</UUID>'
+    xml = OME.format(name="DNA", uuid=uuid)
+    assert "it is not read" in refused(lambda: mv.load_images(ome(folder / "a.tif", xml)))
+    index = "<EvaluationInputData><Images><Image><URL>other.tif</URL></Image></Images></EvaluationInputData>"
+    (folder / "Index.xml").write_text(index)
+    assert "it is not read" in refused(lambda: mv.open_image(folder / "Index.xml"))
+
+
+def test_a_link_to_a_whole_folder_is_followed(tmp_path):
+    "Files that belong together may be reached by a link each, as long as they lie in one folder."
+    folder = tmp_path / "in"
+    folder.mkdir()
+    uuid = '<UUID FileName="b.tif">urn:uuid:00000000-0000-0000-0000-000000000000</UUID>'
+    ome(tmp_path / "a.tif", OME.format(name="DNA", uuid=uuid))
+    tifffile.imwrite(tmp_path / "b.tif", np.full((8, 8), 999, np.uint16))
+    for name in ("a.tif", "b.tif"):
+        (folder / name).symlink_to(tmp_path / name)
+    with pytest.warns(UserWarning, match="1 pages"):
+        assert len(mv.load_images(folder / "a.tif")) == 1
+
+
+@pytest.mark.parametrize("kind", ["external", "soft", "stored elsewhere", "virtual"])
+def test_codes_open_no_other_file(tmp_path, kind):
+    "HDF5 may refer to other files, in four ways; a soft link does so by way of an external one."
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("anndata")
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["x"] = np.arange(4.0)
+    with h5py.File(tmp_path / "codes.h5ad", "w") as file:
+        if kind == "stored elsewhere":
+            file.create_dataset("a", (4,), "f8", external=[(tmp_path / "other.h5", 0, 32)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((4,), "f8")
+            layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (4,))
+            file.create_virtual_dataset("a", layout)
+        else:
+            file["z/x"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "x")
+            if kind == "soft":
+                file["a"] = h5py.SoftLink("/z/x")
+    (tmp_path / "other.h5").unlink()
+    os.mkfifo(tmp_path / "other.h5")  # whoever opens it waits for ever
+    refused(lambda: mv.read_embedding(tmp_path / "codes.h5ad"))
+
+
+def test_a_folder_is_no_address(tmp_path):
+    "Zarr takes a name with two colons for an address; here it is a folder."
+    for name in ("simplecache::a.zarr", "memory::b.zarr"):
+        path = mv.lung_fret(4).to_zarr(tmp_path / name)
+        assert len(mv.load_images(path)) == 4
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_no_other_program_is_started(tmp_path):
+    "From reading to a report; what PyTorch does when it is imported is not counted."
+    script = """
+import sys
+import torch
+started = []
+events = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.spawn")
+sys.addaudithook(lambda event, words: started.append((event, words[:2])) if event in events else None)
+import microvae as mv
+mv.lung_fret(60).to_zarr(sys.argv[1] + "/a.zarr")
+cells = mv.load_images(sys.argv[1] + "/a.zarr")
+vae = mv.MicroVAE(epochs=1, verbose=False, device="cpu", folder=sys.argv[1] + "/runs").fit(cells)
+vae.save(sys.argv[1] + "/model"); vae = mv.MicroVAE.load(sys.argv[1] + "/model")
+vae.report(sys.argv[1] + "/report.html", cells); vae.explore(sys.argv[1] + "/map.html", cells, decoder="atlas")
+print(started)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 def test_paths_in_zarr_stay_inside(tmp_path):
     ome_zarr(tmp_path / "other.zarr")
     assert len(mv.load_images(ome_zarr(tmp_path / "a.zarr"))) == 1

@@ -120,7 +120,15 @@ def test_vendored_files_are_those_that_were_published(root):
     listed = [line.split() for line in (static / "THIRD_PARTY.sha256").read_text().splitlines()]
     for digest, name in listed:
         assert hashlib.sha256((static / name).read_bytes()).hexdigest() == digest, name
-    own = {"THIRD_PARTY.md", "THIRD_PARTY.sha256", "explorer.css", "explorer.html", "explorer.js", "page.css", "report.html"}
+    own = {
+        "THIRD_PARTY.md",
+        "THIRD_PARTY.sha256",
+        "explorer.css",
+        "explorer.html",
+        "explorer.js",
+        "page.css",
+        "report.html",
+    }
     assert {file.name for file in static.iterdir()} == own | {name for _, name in listed}
 
 

@@ -336,7 +336,9 @@ def _dataset_bytes(path: Path, part, text: int) -> int:
     if size * text <= UNCHECKED_BYTES:
         return size * text
     if part.ndim != 1:
-        raise ImageError(f"{path} holds a table of texts with {part.ndim} axes, which no table of codes has; it is not read")
+        raise ImageError(
+            f"{path} holds a table of texts with {part.ndim} axes, which no table of codes has; it is not read"
+        )
     block = max(1, UNCHECKED_BYTES // text)
     total = 0
     for start in range(0, size, block):

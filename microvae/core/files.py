@@ -6,9 +6,9 @@
 __all__ = ['FILE_SIGNATURES', 'MACHINE', 'SECONDS_BEFORE_MESSAGE', 'UNCHECKED_BYTES', 'MAX_COMPRESSION', 'MAX_PARSED_BYTES',
            'COUNTS', 'KINDS_OF_FILE', 'MAX_JSON_BYTES', 'JSON_COSTS', 'NPY_HEADERS', 'MAX_NPY_HEADER', 'XML_COSTS',
            'MAX_COLUMNS', 'UNCHECKED_CELLS', 'MAX_CELLS_PER_BYTE', 'EXCEL_UNCHECKED_BYTES', 'EXCEL_MAX_COMPRESSION',
-           'MISSING_VALUES', 'cause_of', 'write_error', 'read_error', 'translate_read_errors', 'resolve_output',
-           'is_being_written', 'temporary_path', 'working_folder', 'sync_to_disk', 'move_into_place', 'replace_file',
-           'replace_folder', 'exclusive_lock', 'check_replaceable', 'stored_bytes', 'check_stated_size',
+           'MAX_TOKEN', 'MISSING_VALUES', 'cause_of', 'write_error', 'read_error', 'translate_read_errors',
+           'resolve_output', 'is_being_written', 'temporary_path', 'working_folder', 'sync_to_disk', 'move_into_place',
+           'replace_file', 'replace_folder', 'exclusive_lock', 'check_replaceable', 'stored_bytes', 'check_stated_size',
            'check_decoded_size', 'check_count', 'free_memory', 'regular_status', 'regular_file', 'check_parsed_size',
            'parse_json', 'check_archive', 'read_npy_header', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures',
            'load_json', 'read_json', 'write_json', 'parse_xml', 'check_table', 'write_table', 'check_cells',
@@ -481,7 +481,9 @@ def check_count(path, count: int, parts: str, stored: int | None = None):
         return
     stored = stored_bytes(Path(path), each * count) if stored is None else stored
     if each * count > stored:
-        raise ImageError(f"{path} promises {count:,} {parts} and has {stored:,} bytes; it is damaged, or made to take long")
+        raise ImageError(
+            f"{path} promises {count:,} {parts} and has {stored:,} bytes; it is damaged, or made to take long"
+        )
 
 # %% ../../nbs/core/01_files.ipynb #f7029d47
 def _size(count: int) -> str:
@@ -820,6 +822,18 @@ def _check_sheet(path: Path, sheet: IO[bytes]):
         if name == "row":
             element.clear()
 
+# %% ../../nbs/core/01_files.ipynb #098208d6
+#: Longest tag or comment of an Excel file in bytes: parsers of older Pythons begin each of them anew with every block that they read.
+MAX_TOKEN = 1_000_000
+
+
+def _longest_token(xml: bytes) -> int:
+    "Length of the longest tag, attribute, comment, or text between two tags of an XML text."
+    comments = [part.find(b"-->") for part in xml.split(b"<!--")[1:]]
+    if -1 in comments:
+        return len(xml)
+    return max([*comments, *map(len, xml.split(b">"))])
+
 # %% ../../nbs/core/01_files.ipynb #e013ba64
 #: Members of an Excel file that hold cells; of the others each element takes much more memory and time.
 _CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml")
@@ -835,6 +849,10 @@ def _check_excel(path: Path):
             if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
                 raise ImageError(f"{path} has a document type in {one_line(member.filename)}, which Excel never writes")
             check_parsed_size(text, XML_COSTS)
+            if _longest_token(text) > MAX_TOKEN:
+                raise ImageError(
+                    f"{path} has a tag or comment of more than {MAX_TOKEN:,} bytes in {one_line(member.filename)}; it is made to take long"
+                )
             if not _CELLS.fullmatch(member.filename):
                 elements += text.count(b"<")
     check_count(path, elements, "elements in its workbook")

@@ -24,7 +24,17 @@ import numpy as np
 
 from ..core.arrays import exceeds_when_decoded
 from ..core.errors import ConfigError, ImageError
-from ..core.files import JSON_COSTS, XML_COSTS, check_count, check_decoded_size, check_parsed_size, parse_xml, regular_file, stored_bytes
+from microvae.core.files import (
+    JSON_COSTS,
+    UNCHECKED_BYTES,
+    XML_COSTS,
+    check_count,
+    check_decoded_size,
+    check_parsed_size,
+    parse_xml,
+    regular_file,
+    stored_bytes,
+)
 from microvae.data.readers import (
     WHOLE,
     FileReader,
@@ -80,13 +90,18 @@ def _open_images(tiff, path: Path, level: int) -> ImageFile:
         scenes += _positions(_image(tiff, path, series, level, close, about))
     return scenes[0] if len(scenes) == 1 else replace(scenes[0], scenes=tuple(scenes))
 
+# %% ../../nbs/data/04_format_tiff.ipynb #36c97d7e
+def _text_limit(path: Path) -> int:
+    "Bytes of memory that a text in a TIFF may need: 200 MB, and more in a larger file, whose planes it describes."
+    return max(UNCHECKED_BYTES, path.stat().st_size)
+
 # %% ../../nbs/data/04_format_tiff.ipynb #a49cc8aa
 def _check_text(path: Path, text):
     "Raise `ImageError` for a text of JSON or XML, which `tifffile` parses, that would need too much memory."
     costs = {"{": JSON_COSTS, "<": XML_COSTS}.get(text.lstrip()[:1]) if isinstance(text, str) else None
     if costs is not None:
         try:
-            check_parsed_size(text.encode("utf-8", "surrogatepass"), costs)
+            check_parsed_size(text.encode("utf-8", "surrogatepass"), costs, _text_limit(path))
         except ValueError as error:
             raise ImageError(f"{path} has metadata that are not read: {error}") from error
 
@@ -380,7 +395,9 @@ def _check_pages(path: Path):
             check_count(path, len(seen) + below, "pages", held)
             values = sum(_tag_count(tag, order) * TAG_BYTES.get(int.from_bytes(tag[2:4], order), 1) for tag in tags)
             if values > held:
-                raise ImageError(f"{path} has a page whose tags promise {values:,} bytes, and has {held:,}; it is damaged")
+                raise ImageError(
+                    f"{path} has a page whose tags promise {values:,} bytes, and has {held:,}; it is damaged"
+                )
 
 # %% ../../nbs/data/04_format_tiff.ipynb #0a5cf639
 def _tag_count(tag: bytes, order: Literal["little", "big"]) -> int:
@@ -483,7 +500,7 @@ def _ome(tiff, path: Path) -> list[dict]:
     not there.
     """
     try:
-        root = parse_xml(tiff.ome_metadata)
+        root = parse_xml(tiff.ome_metadata, _text_limit(path))
     except ValueError as error:
         raise ImageError(f"{path} has OME metadata that are not read: {error}") from error
     _check_ome(root, path, prod(tiff.pages.first.shape))

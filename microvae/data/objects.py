@@ -186,7 +186,9 @@ def place_outlines(outlines: list[Outline], shape: tuple[int, int], source) -> O
                 raise ImageError(f"{source}: object {outline.name} has a coordinate that is no number of a pixel")
             crossings += sum(int(Crossings.of(ring, shape[0]).count.sum()) for ring in outline.rings)
             if crossings > MAX_CROSSINGS:
-                raise ImageError(f"{source} has outlines that cross rows of pixels more than {MAX_CROSSINGS:,} times; they are no cells")
+                raise ImageError(
+                    f"{source} has outlines that cross rows of pixels more than {MAX_CROSSINGS:,} times; they are no cells"
+                )
             part, mask = mask_of(outline.rings, shape)
             problem = "" if mask.any() else "covers no pixel of the field of view"
         if problem:

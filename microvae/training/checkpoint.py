@@ -128,6 +128,8 @@ def paused_at(home: Path) -> tuple[int, int] | None:
         return 0, epochs
     try:
         return len(_read_about(checkpoint)["history"]), epochs
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(f"{checkpoint} cannot be read as a run's state ({type(error).__name__})") from error
 

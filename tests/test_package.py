@@ -1,6 +1,8 @@
 "What is published: the wheel holds all that the library needs, the sdist builds the same wheel, the lock covers what is required, and no licence is unknown."
 
 import ast
+import csv
+import hashlib
 import os
 import re
 import subprocess
@@ -10,6 +12,7 @@ import zipfile
 from configparser import ConfigParser
 
 import pytest
+from packaging.version import Version
 
 from microvae.book.reliability import licences
 
@@ -99,6 +102,36 @@ def test_every_core_requirement_has_an_oldest_version(root):
     assert [requirement for requirement in settings["DEFAULT"]["requirements"].split() if ">=" not in requirement] == []
 
 
+def test_no_allowed_version_has_a_known_hole(root):
+    "Neither the oldest version that is allowed, nor the locked one, is older than the one that mends a hole in holes.csv."
+    settings = ConfigParser(delimiters=["="], interpolation=None)
+    settings.read(root / "settings.ini")
+    required = " ".join(value for name, value in settings["DEFAULT"].items() if name.endswith("requirements"))
+    oldest = dict(re.findall(r"(?:^|\s)([\w.-]+)>=([\d.]+)", required.lower()))
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (root / ".ci" / "requirements.lock").read_text().lower(), re.M))
+    for hole in csv.DictReader((root / ".ci" / "holes.csv").read_text().splitlines()):
+        assert Version(oldest[hole["package"]]) >= Version(hole["fixed_in"]), hole
+        assert Version(locked[hole["package"]]) >= Version(hole["fixed_in"]), hole
+
+
+def test_vendored_files_are_those_that_were_published(root):
+    "Each file of another project has the hash that was taken down; what is not in the list is this project's own."
+    static = root / "microvae" / "app" / "static"
+    listed = [line.split() for line in (static / "THIRD_PARTY.sha256").read_text().splitlines()]
+    for digest, name in listed:
+        assert hashlib.sha256((static / name).read_bytes()).hexdigest() == digest, name
+    own = {
+        "THIRD_PARTY.md",
+        "THIRD_PARTY.sha256",
+        "explorer.css",
+        "explorer.html",
+        "explorer.js",
+        "page.css",
+        "report.html",
+    }
+    assert {file.name for file in static.iterdir()} == own | {name for _, name in listed}
+
+
 def test_licences_of_the_core_are_free():
     "Whoever installs the library gets nothing that forbids use, and nothing that binds own code."
     core = licences("microvae")
@@ -139,6 +172,14 @@ def test_the_wheel_is_tried_on_every_python_that_it_says_it_is_for(root):
     pythons = workflow(root)["wheels"]["strategy"]["matrix"]["python"]
     assert pythons[0] == settings["DEFAULT"]["min_python"]
     assert pythons == [f"3.{10 + k}" for k in range(len(pythons))]
+
+
+def test_oldest_and_newest_packages_are_tried_on_every_python(root):
+    jobs = workflow(root)
+    matrix = jobs["versions"]["strategy"]["matrix"]
+    assert matrix["python"] == jobs["wheels"]["strategy"]["matrix"]["python"]
+    assert matrix["packages"] == ["oldest", "newest"]
+    assert "faults" in (root / ".ci" / "versions.sh").read_text()
 
 
 def test_actions_are_pinned_by_commit(root):

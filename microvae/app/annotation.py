@@ -24,7 +24,7 @@ from matplotlib.colors import to_rgb
 
 from .outputs import as_anndata
 from ..core.errors import ConfigError, checked, require, unknown_name
-from ..core.files import parse_json, read_table, replace_folder
+from ..core.files import load_json, read_table, replace_folder
 from ..core.style import PALETTE
 from ..data.fields import Field, list_fields
 from ..data.objects import CORNER, Objects, read_objects
@@ -59,12 +59,11 @@ def colours_of(values: pd.Series) -> np.ndarray:
 # %% ../../nbs/app/03_annotation.ipynb #a71bd85d
 def paint_labels(layers: np.ndarray, labels: np.ndarray, values: np.ndarray, background) -> np.ndarray:
     "An image `(H, W, …)` in which the pixels of each label have its value."
-    lookup = np.full((int(layers.max()) + 1, *values.shape[1:]), background, values.dtype)
-    lookup[labels] = values
+    order = np.argsort(labels, kind="stable")
     image = np.full((*layers.shape[1:], *values.shape[1:]), background, values.dtype)
     listed = np.isin(layers, labels)
     for layer, inside in zip(layers, listed):
-        image[inside] = lookup[layer[inside]]
+        image[inside] = values[order[np.searchsorted(labels, layer[inside], sorter=order)]]
     return image
 
 # %% ../../nbs/app/03_annotation.ipynb #5755c575
@@ -89,22 +88,26 @@ def mask_polygons(mask: np.ndarray, top: int = 0, left: int = 0) -> list[list[li
         min(around, key=lambda part: np.ptp(part[0], axis=0).prod()).append(hole)
     return [[ring.tolist() for ring in part] for part in outer]
 
+# %% ../../nbs/app/03_annotation.ipynb #6bf2c629
+def _boxes(layer: np.ndarray) -> dict[int, tuple[slice, slice]]:
+    "The part of a layer in which each label lies."
+    from scipy.ndimage import find_objects
+
+    # numbers of labels may be as large as their type, and find_objects makes a list as long as the largest
+    numbers, order = np.unique(layer, return_inverse=True)
+    found = find_objects(order.reshape(layer.shape) + 1)
+    return {int(number): box for number, box in zip(numbers, found) if number}
+
 # %% ../../nbs/app/03_annotation.ipynb #008ca497
 def _features(field: Field, objects: Objects, rows: pd.DataFrame, by: str) -> Iterator[dict]:
     "A GeoJSON feature for each row of a field's cells, coloured by a column."
-    from scipy.ndimage import find_objects
-
     known = _own_features(field.labels)
-    boxes = [find_objects(layer) for layer in objects.layers]
+    boxes = [_boxes(layer) for layer in objects.layers]
     numbers = [name for name in rows if pd.api.types.is_numeric_dtype(rows[name])]
     for row in rows.to_dict("records"):
         feature = known.get(row.get("object"))
         if feature is None:
-            layer, box = next(
-                (k, found[row["label"] - 1])
-                for k, found in enumerate(boxes)
-                if len(found) >= row["label"] and found[row["label"] - 1]
-            )
+            layer, box = next((k, found[row["label"]]) for k, found in enumerate(boxes) if row["label"] in found)
             polygons = mask_polygons(objects.layers[layer][box] == row["label"], box[0].start, box[1].start)
             shape: dict[str, Any] = {"type": "MultiPolygon", "coordinates": polygons}
             if len(polygons) == 1:
@@ -127,7 +130,7 @@ def _own_features(labels: Path | None) -> dict[str, dict]:
     "Features of a GeoJSON by their `id`; none of another file."
     if labels is None or labels.suffix.lower() != ".geojson":
         return {}
-    found = parse_json(labels.read_bytes())
+    found = load_json(labels)
     features = found.get("features", [found]) if isinstance(found, dict) else found
     return {str(feature["id"]): feature for feature in features if "id" in feature}
 

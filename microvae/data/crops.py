@@ -119,11 +119,12 @@ def measure_cells(
 
     names = channels or tuple(f"channel {i + 1}" for i in range(len(planes)))
     at = np.flatnonzero(labels)
-    owner = labels.ravel()[at]
-    index = np.flatnonzero(np.bincount(owner))
-    mean_of = lambda values: (np.bincount(owner, values) / np.maximum(np.bincount(owner), 1))[index]
+    # numbers of labels may be as large as their type, so they are counted by their order
+    numbers, owner = np.unique(labels.ravel()[at], return_inverse=True)
+    index = numbers.astype(int)
+    area = np.bincount(owner, minlength=len(index))
+    mean_of = lambda values: np.bincount(owner, values, minlength=len(index)) / area
     y, x = (axis.astype(float) for axis in np.divmod(at, labels.shape[1]))
-    area = np.bincount(owner)[index]
     row = mean_of(y)
     column = mean_of(x)
     table = pd.DataFrame(

@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['MAX_CHANNELS_GUESSED', 'MAX_CHANNELS_LAST', 'NARROW', 'OTHER_AXES', 'ORIENTATIONS', 'WHOLE', 'PLUGINS', 'EXPORTED_BY',
-           'UNCHECKED_FRAMES', 'FRAME', 'KEPT_FILES', 'KEPT_BYTES', 'ALWAYS_KEPT', 'guess_axes', 'stated_maximum',
-           'Samples', 'first_samples', 'cmyk_to_rgb', 'well_name', 'well_at', 'Site', 'ImageFile', 'TurnedPixels',
-           'as_shown', 'fine_detail', 'LazyPixels', 'LazyPlanes', 'stack_slices', 'Reader', 'file_state', 'FileReader',
-           'VendorReader', 'readers', 'reader_of', 'explain_unread', 'open_known', 'open_image', 'open_once',
-           'read_array']
+           'KEPT_FILES', 'KEPT_BYTES', 'ALWAYS_KEPT', 'guess_axes', 'stated_maximum', 'Samples', 'first_samples',
+           'cmyk_to_rgb', 'well_name', 'well_at', 'Site', 'ImageFile', 'TurnedPixels', 'as_shown', 'fine_detail',
+           'LazyPixels', 'LazyPlanes', 'stack_slices', 'Reader', 'file_state', 'FileReader', 'VendorReader', 'readers',
+           'reader_of', 'explain_unread', 'open_known', 'open_image', 'open_once', 'read_array']
 
 # %% ../../nbs/data/03_readers.ipynb #d66d534f
 import os
@@ -39,9 +38,12 @@ from microvae.core.errors import (
     require,
 )
 from microvae.core.files import (
+    COUNTS,
     MAX_COMPRESSION,
     UNCHECKED_BYTES,
+    check_count,
     check_decoded_size,
+    check_stated_size,
     read_error,
     regular_status,
     stored_bytes,
@@ -629,11 +631,6 @@ def explain_unread(path) -> str:
         )
     return f"{path} is no image that can be read; it must end in {', '.join(readers())}"
 
-# %% ../../nbs/data/03_readers.ipynb #187bfac5
-#: An image may have so many frames and slices; of more, each takes at least so many bytes in its file.
-UNCHECKED_FRAMES = 2_000
-FRAME = 8
-
 # %% ../../nbs/data/03_readers.ipynb #bb5d1f00
 def open_known(path: Path, axes: str | None, level: int) -> ImageFile:
     "As `open_image`, without a check of the arguments: of a thousand small files that takes a tenth of the time."
@@ -744,12 +741,11 @@ def _check_size(opened: ImageFile):
     promised = values * max(4, opened.dtype.itemsize)
     held = opened.file_bytes
     if held is None:
-        held = stored_bytes(opened.path, max(promised / MAX_COMPRESSION, planes * FRAME))
+        held = stored_bytes(opened.path, max(promised / MAX_COMPRESSION, planes * COUNTS["frames and slices"][1]))
     check_decoded_size(opened.path, promised // planes, held)
-    if promised > max(UNCHECKED_BYTES, 10 * MAX_COMPRESSION * held) or planes > max(UNCHECKED_FRAMES, held // FRAME):
-        raise ImageError(
-            f"{opened.path} promises {planes:,} planes with {values:,} values and has {held:,} bytes; it is damaged, or no image"
-        )
+    check_count(opened.path, planes, "frames and slices", held)
+    if promised > UNCHECKED_BYTES:
+        check_stated_size(opened.path, promised, held, 10 * MAX_COMPRESSION)
 
 # %% ../../nbs/data/03_readers.ipynb #2213f239
 def read_array(path) -> np.ndarray:

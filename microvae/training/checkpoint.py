@@ -50,21 +50,24 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict | None = No
 HEAD = 10_000_000
 
 # %% ../../nbs/training/01_checkpoint.ipynb #2e33da8e
-def _check_head(path: Path):
-    "Raise `ImageError` if the header is too long, or the file is sparse."
-    with open(path, "rb") as file:
+def _read_about(path: Path) -> dict:
+    """The dictionary in the header of a file that `save_tensors` wrote. Raises `ImageError` for no regular file, or a header
+    that is too long, and other errors for a damaged one.
+    """
+    with open(regular_file(path), "rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > HEAD:
         raise ImageError(f"{path} cannot be read as saved weights: its header has {length:,} bytes, it may be damaged")
     check_decoded_size(path, path.stat().st_size)
+    with safe_open(path, "pt") as stored:
+        return parse_json(stored.metadata()["about"])
 
 # %% ../../nbs/training/01_checkpoint.ipynb #ca19c191
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     "Tensors and dictionary of a file that `save_tensors` wrote. Raises `ImageError` for a missing or damaged file."
     try:
-        _check_head(regular_file(path))
+        about = _read_about(path)
         with safe_open(path, "pt") as stored:
-            about = parse_json(stored.metadata()["about"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}
         written = about.pop(CHECKSUM, None)
         if written is not None and written != checksum(tensors, json.dumps(about)):
@@ -124,8 +127,9 @@ def paused_at(home: Path) -> tuple[int, int] | None:
     if not checkpoint.is_file():
         return 0, epochs
     try:
-        with safe_open(checkpoint, "pt") as stored:
-            return len(json.loads(stored.metadata()["about"])["history"]), epochs
+        return len(_read_about(checkpoint)["history"]), epochs
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(f"{checkpoint} cannot be read as a run's state ({type(error).__name__})") from error
 

@@ -26,12 +26,15 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from fuzzing import Hang, Watch, read
-from readers import Reader, ome_zarr, readers
+from readers import Reader, ome_plate, ome_zarr, readers
 
 import microvae as mv
+from microvae.app.card import train_model
 from microvae.app.outputs import read_embedding
 from microvae.core.files import read_json, read_pictures, read_table
-from microvae.training.checkpoint import load_tensors
+from microvae.data.objects import read_objects
+from microvae.training.checkpoint import load_tensors, paused_at
+from microvae.training.config import ModelConfig, Training
 
 GB = 10**9
 MULTISCALES = {
@@ -60,6 +63,13 @@ ARRAY_3 = {
     "fill_value": 0,
     "codecs": [BYTES],
 }
+
+
+OME = (
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels '
+    'ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="8" SizeY="8" SizeC="1" SizeZ="1" SizeT="1"><Channel '
+    'ID="Channel:0:0"/><TiffData IFD="0" PlaneCount="1"/>{}</Pixels></Image></OME>'
+)
 
 
 class Bomb:
@@ -158,6 +168,62 @@ def excel(path: Path, sheet: str) -> Path:
 
 
 SHEET = '<?xml version="1.0"?>{}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+
+
+def workbook(path: Path, member: str, change: Callable[[str], str]) -> Path:
+    "An Excel file of which one member is changed."
+    import openpyxl
+
+    openpyxl.Workbook().save(path)
+    content = {name: zipfile.ZipFile(path).read(name) for name in zipfile.ZipFile(path).namelist()}
+    content[member] = change(content[member].decode()).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    return path
+
+
+def ifd(tags: list[tuple], after: int) -> bytes:
+    "A page of a TIFF: tags (number, type, count, value), and where the next page begins."
+    return (
+        struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", after)
+    )
+
+
+def plain_tiff(path: Path, more: list[tuple] = (), content: bytes = b"", pages: int = 1, change: dict | None = None):
+    "A TIFF of 16 by 16 pixels, with more tags, with other values of some, with content after its pixels, or with empty pages."
+    known = {256: (4, 1, 16), 257: (4, 1, 16), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 8)}
+    known |= {277: (3, 1, 1), 278: (4, 1, 16), 279: (4, 1, 256)} | (change or {}) | {tag[0]: tag[1:] for tag in more}
+    tags = [(number, *known[number]) for number in sorted(known)]
+    at = 264 + len(content)
+    length = 6 + 12 * len(tags)
+    with open(path, "wb") as file:
+        file.write(b"II*\0" + struct.pack("<I", at) + bytes(256) + content)
+        for page in range(pages):
+            file.write(ifd(tags, at + (page + 1) * length if page + 1 < pages else 0))
+
+
+def sparse(path: Path, length: int, begins: bytes = b"") -> Path:
+    "A file that is a hole."
+    with open(path, "wb") as file:
+        file.write(begins)
+        file.truncate(length)
+    return path
+
+
+def jpeg_with_two_heads(side: int) -> bytes:
+    "A JPEG whose head says one size, and a segment before it, which looks like a head, another."
+    from PIL import Image
+
+    made = io.BytesIO()
+    Image.new("L", (16, 16)).save(made, "jpeg")
+    content = bytearray(made.getvalue())
+    at = content.index(b"\xff\xc0")
+    head = bytes(content[at : at + 13])
+    content[at + 5 : at + 9] = struct.pack(">HH", side, side)
+    return bytes(content[:2]) + b"\xff\xe5" + struct.pack(">H", len(head) + 2) + head + bytes(content[2:])
+
+
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n0 0 40 40 rectfill\nshowpage\n%%EOF\n"
 
 
@@ -307,6 +373,29 @@ def of_pictures(root: Path) -> dict[str, Callable]:
         for tag in ("TileWidth", "TileLength"):
             tiff.pages[0].tags[tag].overwrite(2**16 - 16)
     files["tile.tif"] = b""
+    plain_tiff(root / "pages.tif", pages=100_000)
+    plain_tiff(root / "sub_pages.tif", [(330, 4, 10**6, 264)], struct.pack("<I", 264) * 10**6)
+    plain_tiff(root / "tags.tif", [(273, 4, 2**31, 8), (320, 3, 2**30, 8)])
+    plain_tiff(root / "strips.tif", change={257: (4, 1, 10**8), 273: (4, 10**8, 1000), 279: (4, 10**8, 1000)})
+    os.truncate(root / "strips.tif", 450_000_000)
+    two = jpeg_with_two_heads(65_500)
+    plain_tiff(root / "two_heads.tif", change={259: (3, 1, 7), 273: (4, 1, 264), 279: (4, 1, len(two))}, content=two)
+    for name, text in {
+        "objects.tif": '{"shape": [8, 8], "a": [' + '{"":0},' * 4_000_000 + "0]}",
+        "elements.tif": OME.format("<a/>" * 4_000_000),
+        "attributes.tif": OME.format("<a " + " ".join(f'a{i}=""' for i in range(1_000_000)) + "/>"),
+    }.items():
+        tifffile.imwrite(root / name, np.zeros((8, 8), np.uint16), description=text.encode(), metadata=None)
+    passes = io.BytesIO()
+    Image.new("L", (7000, 7000)).save(passes, "jpeg", progressive=True)
+    last = passes.getvalue().rindex(b"\xff\xda")
+    (root / "passes.jpg").write_bytes(passes.getvalue()[:-2] + passes.getvalue()[last:-2] * 90 + b"\xff\xd9")
+    sparse(root / "head.npy", 5 * GB, b"\x93NUMPY\2\0" + struct.pack("<I", 2**32 - 10))
+    with zipfile.ZipFile(root / "members.npz", "w") as archive:
+        for number in range(60_000):
+            archive.writestr(zipfile.ZipInfo(str(number)), b"")
+    names = ("pages.tif", "sub_pages.tif", "tags.tif", "strips.tif", "two_heads.tif", "objects.tif", "elements.tif")
+    files |= dict.fromkeys((*names, "attributes.tif", "passes.jpg", "head.npy", "members.npz"), b"")
     npz(root / "zeros.npz", {"a": ("|u1", (1, 12_000, 12_000))})
     npz(root / "bzip.npz", {"a": ("|u1", (1, 3000, 3000))}, way=zipfile.ZIP_BZIP2)
     npz(root / "many.npz", {"a": ("|u1", (2 * 10**7, 1, 1))})
@@ -343,10 +432,26 @@ def of_tables(root: Path) -> dict[str, Callable]:
     excel(root / "deep.xlsx", SHEET.format("", " " * 50_000_000))
     entity = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi"))
     excel(root / "laughs.xlsx", SHEET.format(f'<!DOCTYPE x [<!ENTITY a "ha">{entity}]>', "&i;"))
+    workbook(
+        root / "styles.xlsx", "xl/styles.xml", lambda text: text.replace("</cellXfs>", "<xf/>" * 10**6 + "</cellXfs>")
+    )
+    comment = "<!--" + "<c " * 3_000_000 + "--><sheetData"
+    workbook(root / "comment.xlsx", "xl/worksheets/sheet1.xml", lambda text: text.replace("<sheetData", comment))
+    sheets = "".join(f'<sheet name="s{i}" sheetId="{i + 9}" state="visible" r:id="rId1"/>' for i in range(2_000))
+    workbook(root / "sheets.xlsx", "xl/workbook.xml", lambda text: text.replace("</sheets>", sheets + "</sheets>"))
     names = ("short_rows.csv", "wide.csv", "wide_row.tsv", "holes.csv", "named.csv", "same.parquet", "text.parquet")
     found = {
         name: lambda name=name: read_table(root / name)
-        for name in (*names, "lists.parquet", "far.xlsx", "deep.xlsx", "laughs.xlsx")
+        for name in (
+            *names,
+            "styles.xlsx",
+            "comment.xlsx",
+            "sheets.xlsx",
+            "lists.parquet",
+            "far.xlsx",
+            "deep.xlsx",
+            "laughs.xlsx",
+        )
     }
     (root / "deep.json").write_text("[" * 10**6)
     (root / "objects.json").write_text('{"a": [' + '{"":0},' * 4_000_000 + "0]}")
@@ -380,12 +485,141 @@ def of_tables(root: Path) -> dict[str, Callable]:
         file.create_virtual_dataset("X", layout)
     with h5py.File(root / "zeros.h5ad", "w") as file:
         file.create_dataset("obsm/X_microvae", (10**6, 10**4), "f4", chunks=(1000, 1000), compression="gzip")
-    for name in ("elsewhere", "outside", "virtual", "zeros"):
+    with h5py.File(root / "same_text.h5ad", "w") as file:
+        texts = file.create_dataset("obs/_index", (10_000,), h5py.string_dtype())
+        texts[0] = "x" * 10**6
+        at = texts.id.get_offset()
+    raw = bytearray((root / "same_text.h5ad").read_bytes())
+    raw[at : at + 160_000] = raw[at : at + 16] * 10_000  # each is a reference to the first
+    (root / "same_text.h5ad").write_bytes(raw)
+    with h5py.File(root / "same_array.h5ad", "w") as file:
+        file.create_dataset("uns/a", (4 * 10**7,), "u1", chunks=(10**6,), compression="gzip")
+        for number in range(300):
+            file[f"uns/{number}"] = file["uns/a"]
+    with h5py.File(root / "circle.h5ad", "w") as file:
+        file.create_group("uns")["uns"] = h5py.SoftLink("/uns")
+    for name in ("elsewhere", "outside", "virtual", "zeros", "same_text", "same_array", "circle"):
         found[f"{name}.h5ad"] = lambda name=name: read_embedding(root / f"{name}.h5ad")
     return found
 
 
-KINDS = {"images": of_pictures, "tables": of_tables, "zarr": of_zarr}
+def pickled(path: Path, code: bytes) -> Path:
+    "A file as Cellpose writes it, with this pickle."
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|O", "fortran_order": False, "shape": ()})
+    path.write_bytes(head.getvalue() + b"\x80\x04" + code + b".")
+    return path
+
+
+def of_objects(root: Path) -> dict[str, Callable]:
+    "What objects of other programs can be made to do."
+    import roifile
+
+    long = b"X" + struct.pack("<I", 10**7) + b"x" * 10**7
+    # pairs of pairs of ..., 40 deep, and lists of ten lists, 9 deep
+    pairs = b")q\x000" + b"".join(b"h%ch%c\x86q%c0" % (i, i, i + 1) for i in range(40))
+    lists = b"X\1\0\0\0yq\0" + b"".join(b"](" + b"h%c" % i * 10 + b"eq%c" % (i + 1) for i in range(9))
+    for name, code in {
+        "join": b"cpathlib\nPosixPath\n(" + long + b"q\0" + b"h\0" * 400 + b"tR",
+        "text": b"cnumpy\ndtype\n(" + lists + b"tR",
+        "key": pairs + b"}h(K\1s",
+        "set": pairs + b"\x8f(h(\x90",
+    }.items():
+        pickled(root / f"{name}_seg.npy", code)
+    sparse(root / "head_seg.npy", 5 * GB, b"\x93NUMPY\2\0" + struct.pack("<I", 2**32 - 10))
+    sparse(root / "holes.geojson", 10 * GB)
+    sparse(root / "holes.roi", 10 * GB, b"Iout")
+    saw = [[corner % 2 * 2000, corner % 2 * 2000] for corner in range(300_000)]
+    far = [[-1e308, -1e308], [1e308, -1e308], [1e308, 1e308]]
+    for name, ring in {"saw": saw, "far": far}.items():
+        feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+        (root / f"{name}.geojson").write_text(json.dumps({"features": [feature]}))
+    (root / "deep.geojson").write_text("[" * 10**6)
+    region = roifile.ImagejRoi.frompoints(np.array([[1, 1], [5, 1], [5, 5]])).tobytes()
+    (root / "points.roi").write_bytes(region[:16] + b"\0\0" + struct.pack(">i", 2**31 - 1) + region[22:])
+    with zipfile.ZipFile(root / "zeros.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(30):
+            archive.writestr(f"{number}.roi", b"Iout" + bytes(10**7))
+    names = [f"{name}_seg.npy" for name in ("join", "text", "key", "set", "head")]
+    names += [f"{name}.geojson" for name in ("holes", "saw", "far", "deep")] + ["holes.roi", "points.roi", "zeros.zip"]
+    return {name: lambda name=name: read_objects(root / name, (2048, 2048)) for name in names}
+
+
+def of_models(root: Path) -> dict[str, Callable]:
+    "What a run's files can be made to do."
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    run = train_model(
+        mv.lung_fret(12),
+        mv.RunConfig(model=ModelConfig("MP2_64", 2), training=Training(1)),
+        folder=root,
+        progress=False,
+    )
+    tree = run.config.as_dict()
+    found = {}
+    for name, (part, change) in {
+        "epochs": ("training", {"epochs": 10**400}),
+        "seed": ("training", {"seed": -(10**400)}),
+        "latent_dim": ("model", {"latent_dim": 10**4000}),
+    }.items():
+        (root / f"{name}.json").write_text(json.dumps(tree | {part: tree[part] | change}))
+        found[f"config {name}"] = lambda name=name: mv.RunConfig.from_dict(read_json(root / f"{name}.json"))
+    for name, about in {"objects": '{"history":[' + '{"":0},' * 4_000_000 + "0]}", "deep": "[" * 10**6}.items():
+        folder = root / name
+        (folder / "checkpoint").mkdir(parents=True)
+        shutil.copy(run.home / "config.json", folder)
+        head = json.dumps({"__metadata__": {"about": about}}).encode()
+        (folder / "checkpoint" / "state.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
+        found[f"state {name}"] = lambda folder=folder: paused_at(folder)
+    zeros = pa.table({"a": pa.array(np.zeros(10**8, np.int8))})
+    for name in ("history.parquet", "map.safetensors"):
+        folder = root / f"of {name}"
+        shutil.copytree(run.home, folder)
+        if name == "history.parquet":
+            pq.write_table(zeros, folder / name, compression="gzip")
+        else:
+            sparse(folder / name, 10 * GB, struct.pack("<Q", 90_000_000) + b"{")
+        found[name] = lambda folder=folder: mv.load_model(folder)
+    for name in ("a", "b"):
+        (root / "circle.zarr").mkdir(exist_ok=True)
+        (root / "circle.zarr" / name).symlink_to(".")
+    (root / "circle.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    wells = {"plate": {"wells": [{"path": "a"}, {"path": "b"}]}}
+    (root / "circle.zarr" / ".zattrs").write_text(json.dumps(wells))
+    found["plate in a circle"] = lambda: mv.load_images(root / "circle.zarr")
+    return found
+
+
+def sound(root: Path) -> dict[str, Callable]:
+    "What is unusual, and is read all the same, in no more time and memory."
+    angles = np.linspace(0, 2 * np.pi, 100_000)
+    ring = np.stack([1024 + 1000 * np.cos(angles), 1024 + 1000 * np.sin(angles)], 1).round(2).tolist()
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (root / "tissue.geojson").write_text(json.dumps({"features": [feature]}))
+    labels = np.zeros((64, 64), np.uint32)
+    labels[20:40, 20:40] = 2**31 - 1
+    plane = np.random.default_rng(0).random((1, 64, 64), np.float32)
+    small = np.zeros((64, 64), np.uint32)
+    small[20:40, 20:40] = 1
+    mv.crop_cells(plane, 16, small)  # what is loaded on the way is no code of a file
+    plate = ome_plate(root / "plate.zarr")
+    (plate / ".zattrs").write_text(json.dumps({"plate": {"wells": [{"path": "B/3"}] * 300_000}}))
+    return {
+        "an outline with many corners": lambda: read_objects(root / "tissue.geojson", (2048, 2048)),
+        "a large label": lambda: mv.crop_cells(plane, 16, labels),
+        "a well that is listed often": lambda: mv.load_images(plate),
+    }
+
+
+KINDS = {
+    "images": of_pictures,
+    "tables": of_tables,
+    "zarr": of_zarr,
+    "objects": of_objects,
+    "models": of_models,
+    "sound": sound,
+}
 
 
 IRREGULAR = ("pipe", "endless device", "link to a pipe", "link to itself", "folder", "socket")
@@ -432,7 +666,7 @@ def main(what: str):
                     reader.file.rmdir() if kind == "folder" else reader.file.unlink()
                     reader.file.write_bytes(good)
         else:
-            for module in ("anndata", "h5py", "numcodecs", "openpyxl", "pyarrow.parquet", "zarr"):
+            for module in ("anndata", "h5py", "numcodecs", "openpyxl", "pyarrow.parquet", "roifile", "zarr"):
                 importlib.import_module(module)
             mv.load_images(ome_zarr(root / "good.zarr"))  # what is loaded on the way is no code of a file
             for name, call in KINDS[what](root).items():

@@ -165,13 +165,14 @@ class ClassifiedCells:
             f"{int(given.sum()):,} of {len(self.table):,} cells have a given class; all cells: "
             + ", ".join(f"{name} {all_of.get(name, 0):,}" for name in self.pipeline.classes_)
         ]
-        if self.held_out is None:
+        accuracy = self.accuracy
+        if self.held_out is None or accuracy is None:
             lines.append(f"Too few labels to say how good the classes are: {self.too_few}.")
             return "\n".join(lines)
         groups = len(np.unique(self.held_out.groups))
         held = "" if groups == len(self.held_out.groups) else f" of {groups:,} groups, held out as a whole"
         lines.append(
-            f"balanced accuracy on {len(self.held_out.truth):,} labelled cells{held}: {self.accuracy.text()} "
+            f"balanced accuracy on {len(self.held_out.truth):,} labelled cells{held}: {accuracy.text()} "
             f"(95 % interval; chance {1 / len(self.held_out.classes):.2f}); expected calibration error {self.calibration_error:.2f}"
         )
         return "\n".join(lines)
@@ -234,8 +235,10 @@ def classify_cells(
     table = _without_classes(codes)
     features = codes[latent_columns(codes)].to_numpy(float)
     given = as_text(labels)
-    groups = given.index.to_numpy() if groups is None else pd.factorize(as_text(groups), use_na_sentinel=False)[0]
-    check_features(features, given, groups)
+    together = given.index.to_numpy()
+    if groups is not None:
+        together = pd.factorize(as_text(groups), use_na_sentinel=False)[0]
+    check_features(features, given.to_numpy(object), together)
     if n_next < 0:
         raise ConfigError(f"{n_next} cells were asked for; --next (n_next=) must be at least 0")
     known = given.notna().to_numpy()
@@ -252,8 +255,8 @@ def classify_cells(
     order.iloc[proposed] = range(1, len(proposed) + 1)
     made = given.to_numpy(object), classes, probability[np.arange(len(place)), place], doubt, order
     table = table.assign(**dict(zip(CLASS_COLUMNS, made)))
-    why = _too_few(labelled, groups[known])
+    why = _too_few(labelled, together[known])
     if why:
         return ClassifiedCells(table, pipeline, None, why)
-    held_out = classify(features[known], labelled.to_numpy(str), groups[known], folds=folds, seed=seed)
+    held_out = classify(features[known], labelled.to_numpy(str), together[known], folds=folds, seed=seed)
     return ClassifiedCells(table, pipeline, held_out)

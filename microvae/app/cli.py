@@ -734,7 +734,10 @@ def classify(
     if labels is not None:
         given = join_classes(table, labels, label)
     else:
-        check_columns(table, [label], "of classes, which --label names or --labels has", str(codes))
+        if label not in table:
+            raise ConfigError(
+                f"{codes} has no column {label!r} of classes; name one with --label, or give a table of classes with --labels; it has {', '.join(map(str, table))}"
+            )
         given = table[label]
         if "class_given" not in table and label in CLASS_COLUMNS:
             table = table.drop(columns=label)
@@ -944,7 +947,7 @@ def explore(
 
     Example: `microvae explore runs plate2.html --images plate2.zarr --colour treatment --serve`
     """
-    from microvae.app.explorer import check_colour, decoder_kind, write_explorer
+    from microvae.app.explorer import PAGE_COLUMNS, check_colour, decoder_kind, write_explorer
     from microvae.app.explorer import serve as serving
     from microvae.app.outputs import embedding, read_embedding
 
@@ -952,7 +955,7 @@ def explore(
     model, images = cells.open(run)
     kind = decoder_kind(model, decoder)
     if codes is None:
-        check_colour(images.table, colour)
+        check_colour(images.table, colour, PAGE_COLUMNS)
         table = embedding(model, images, progress=True)
     else:
         table = read_embedding(codes, model, images)

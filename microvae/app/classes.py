@@ -9,6 +9,7 @@ __all__ = ['GIVEN', 'CLASS_COLUMNS', 'IDENTITY', 'CANDIDATES', 'ENOUGH', 'as_tex
 # %% ../../nbs/app/03_classes.ipynb #49c76bac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ class ClassifiedCells:
     held_out: Predicted | None  # of the labelled cells; None if there are too few
     too_few: str = ""  # why there are too few; empty otherwise
 
-    @property
+    @cached_property
     def accuracy(self) -> Interval | None:
         "Balanced accuracy on held-out cells with a 95 % bootstrap interval over groups; None if there are too few labels."
         if self.held_out is None:

@@ -730,7 +730,7 @@
   let labelled = []; // rows of cells with a given class
   let model = null;
   let proposals = [];
-  const place1 = () => "microvae classes " + about.id;
+  const storageKey = "microvae classes " + about.id;
 
   const targets = () => (state.selected ? chosen() : state.cell >= 0 ? [state.cell] : []);
   const asState = () => ({ names: names.slice(), cells: labelled, classes: labelled.map(i => given[i]) });
@@ -749,8 +749,9 @@
   }
   function changed() {
     setLabelled();
+    const content = JSON.stringify(asState());
     try {
-      localStorage.setItem(storageKey, JSON.stringify(asState()));
+      localStorage.setItem(storageKey, content);
     } catch {
       // a browser may forbid it: then classes last as long as the page
     }
@@ -1009,11 +1010,11 @@
     // classes of an earlier visit, or those that came with the page
     let stored = null;
     try {
-      stored = JSON.parse(localStorage.getItem(storageKey));
+      stored = localStorage.getItem(storageKey);
     } catch {
       // a browser may forbid it
     }
-    setState(stored ?? kept);
+    setState(stored ? JSON.parse(stored) : kept);
     setLabelled();
     learn();
   }

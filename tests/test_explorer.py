@@ -409,7 +409,8 @@ def test_proposed_cells_are_labelled_with_one_click(made, open_page):
     assert page.locator("#proposals figure").count() == 8
     page.focus("#over")
     page.keyboard.press("n")
-    assert page.inner_text("#cell-title") == f"Cell {page.evaluate('window.microvae.proposals()')[0]}"
+    first = page.locator("#proposals figure:not(:has([aria-pressed=true])) button").first
+    assert first.get_attribute("aria-label").startswith(f"look at {page.inner_text('#cell-title').lower()}, doubt")
 
 
 def test_a_classified_table_comes_with_its_classes(made, open_page, tmp_path):

@@ -234,6 +234,8 @@ def classify_cells(
     Example: `classify_cells(codes, join_classes(codes, "classes.csv"), codes.donor).table`.
     """
     table = _without_classes(codes)
+    if not latent_columns(codes):
+        raise ConfigError(f"the table of cells has no codes, latent_1 ...; it has {', '.join(map(str, codes))}")
     features = codes[latent_columns(codes)].to_numpy(float)
     given = as_text(labels)
     together = given.index.to_numpy()

@@ -659,7 +659,9 @@
   function afterSelection() {
     const rows = state.selected ? chosen() : [];
     const sheet = $("sheet");
-    $("selected").textContent = rows.length ? `${rows.length.toLocaleString()} cells` : "none: draw a lasso, or Shift-click cells";
+    $("selected").textContent = rows.length
+      ? `${rows.length.toLocaleString()} cells`
+      : "none: draw a lasso, or Shift-click cells";
     $("csv").textContent = rows.length ? "CSV of these" : "CSV of all shown";
     $("png").hidden = $("clear").hidden = !rows.length;
     showTargets();
@@ -805,7 +807,11 @@
         doubt[i] = 1 - own[best];
       }
       doubtColumn.range = [0, 1 - 1 / used.length];
-      judge(truth, d3.min(used, k => counts[k]), used);
+      judge(
+        truth,
+        d3.min(used, k => counts[k]),
+        used,
+      );
     } else {
       judging++;
       $("class-status").textContent = labelled.length
@@ -867,21 +873,32 @@
   function swatch(parent, k) {
     made("span", parent, { className: "swatch" }).style.background = levelColour(k);
   }
+  function redraw(box, fill) {
+    // draw the content of a box anew; the button in the same place keeps the focus
+    const at = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+    box.replaceChildren();
+    fill(box);
+    if (at >= 0) box.querySelectorAll("button")[at]?.focus();
+  }
   function showClasses(counts) {
     const predicted = new Uint32Array(names.length);
     if (model) for (let i = 0; i < n; i++) if (given[i] < 0) predicted[classColumn.values[i]]++;
-    $("class-list").replaceChildren();
-    names.forEach((name, k) => {
-      const line = made("li", $("class-list"));
-      const button = made("button", line, { onclick: () => give(targets(), k) });
-      button.title = "give this class to the selected cells" + (k < 9 ? ` (${k + 1})` : "");
-      swatch(button, k);
-      button.append(name);
-      const also = model ? `, ${predicted[k].toLocaleString()} predicted` : "";
-      made("span", line, { className: "soft", textContent: `${counts[k].toLocaleString()} labelled${also}` });
-      const remove = made("button", line, { textContent: "remove", onclick: () => removeClass(k) });
-      remove.setAttribute("aria-label", `remove class ${name}`);
-    });
+    redraw($("class-list"), list =>
+      names.forEach((name, k) => {
+        const line = made("li", list);
+        const button = made("button", line, { onclick: () => give(targets(), k) });
+        button.title = "give this class to the selected cells" + (k < 9 ? ` (${k + 1})` : "");
+        swatch(button, k);
+        button.append(name);
+        const also = model ? `, ${predicted[k].toLocaleString()} predicted` : "";
+        made("span", line, {
+          className: "soft",
+          textContent: `${counts[k].toLocaleString()} labelled${also}`,
+        });
+        const remove = made("button", line, { textContent: "remove", onclick: () => removeClass(k) });
+        remove.setAttribute("aria-label", `remove class ${name}`);
+      }),
+    );
     $("undo").disabled = !before.length;
     $("save-classes").disabled = !labelled.length;
     $("known-classes").replaceChildren(...names.map(name => new Option(name, name)));
@@ -897,38 +914,36 @@
         : cells.length
           ? `cell ${first}`
           : "";
-    $("targets").textContent = of ? `A class is given to ${of}.` : "Select cells, or click on one, and give them a class.";
+    $("targets").textContent = of
+      ? `A class is given to ${of}.`
+      : "Select cells, or click on one, and give them a class.";
     $("give").textContent = of ? "give class" : "add class";
     $("unlabel").disabled = !cells.some(i => given[i] >= 0);
   }
   function showProposals() {
-    const row = $("proposals");
-    row.replaceChildren();
-    for (const i of proposals) {
-      const figure = made("figure", row);
-      const look = made("button", figure, { onclick: () => pick(i) });
-      const sure = model ? `, doubt ${doubt[i].toFixed(2)}` : "";
-      look.setAttribute("aria-label", `look at cell ${i}${sure}`);
-      look.title = `cell ${i}${sure}`;
-      const canvas = made("canvas", look, { width: side, height: tall });
-      thumbnail(canvas.getContext("2d"), i, 0, 0, side, tall);
-      names.forEach((name, k) => {
-        const button = made("button", figure, { className: "one-class", onclick: () => labelOne(i, k) });
-        swatch(button, k);
-        button.append(name);
-        button.setAttribute("aria-label", `cell ${i} is ${name}`);
-        button.setAttribute("aria-pressed", given[i] === k);
-      });
-    }
+    redraw($("proposals"), row =>
+      proposals.forEach(i => {
+        const figure = made("figure", row);
+        const look = made("button", figure, { onclick: () => pick(i) });
+        const sure = model ? `, doubt ${doubt[i].toFixed(2)}` : "";
+        look.setAttribute("aria-label", `look at cell ${i}${sure}`);
+        look.title = `cell ${i}${sure}`;
+        const canvas = made("canvas", look, { width: side, height: tall });
+        thumbnail(canvas.getContext("2d"), i, 0, 0, side, tall);
+        names.forEach((name, k) => {
+          const button = made("button", figure, {
+            className: "one-class",
+            onclick: () => change(() => (given[i] = k)),
+          });
+          swatch(button, k);
+          button.append(name);
+          button.setAttribute("aria-label", `cell ${i} is ${name}`);
+          button.setAttribute("aria-pressed", given[i] === k);
+        });
+      }),
+    );
     $("propose").hidden = !proposals.length;
   }
-  function labelOne(i, k) {
-    // a class for one cell, whatever is selected; the button keeps the focus
-    const at = [...$("proposals").querySelectorAll("button")].indexOf(document.activeElement);
-    change(() => (given[i] = k));
-    $("proposals").querySelectorAll("button")[at]?.focus();
-  }
-
   function valuesOf(name) {
     // the values of a column of the table as text
     const text = texts.find(text => text.name === name);
@@ -954,21 +969,25 @@
     download(about.name + "_classes.csv", new Blob([text], { type: "text/csv" }));
   }
   async function loadClasses(file) {
-    const rows = d3.csvParse((await file.text()).replace(/^\ufeff/, ""));
-    if (!rows.columns.includes("class_given")) {
-      $("class-status").textContent = `${file.name} has no column class_given.`;
+    // csvParse would make a function of text, which the page's security policy forbids
+    const [head = [], ...rows] = d3.csvParseRows((await file.text()).replace(/^\ufeff/, ""));
+    if (!head.includes("class_given")) {
+      $("loaded").textContent = `${file.name} has no column class_given.`;
       return;
     }
-    const known = about.identity.filter(name => rows.columns.includes(name));
+    const valueOf = (row, name) => row[head.indexOf(name)] ?? "";
+    const known = about.identity.filter(name => head.includes(name));
     const parts = known.map(valuesOf);
     const plain = text => (text !== "" && !isNaN(text) ? String(+text) : text);
     let byKey = new Map(d3.range(n).map(i => [JSON.stringify(parts.map(values => plain(values[i]))), i]));
-    let keyOf = row => JSON.stringify(known.map(name => plain(row[name])));
+    let keyOf = row => JSON.stringify(known.map(name => plain(valueOf(row, name))));
     if (!known.length || byKey.size < n) {
       byKey = new Map(d3.range(n).map(i => [String(i), i]));
-      keyOf = row => row.cell;
+      keyOf = row => valueOf(row, "cell");
     }
-    const found = rows.filter(row => row.class_given).map(row => [byKey.get(keyOf(row)), row.class_given]);
+    const found = rows
+      .map(row => [byKey.get(keyOf(row)), valueOf(row, "class_given")])
+      .filter(([, name]) => name);
     const there = found.filter(([i]) => i !== undefined);
     if (there.length) change(() => there.forEach(([i, name]) => (given[i] = classNamed(name))));
     const lost = found.length - there.length;

@@ -25,7 +25,7 @@ import pandas as pd
 from jinja2 import Environment
 from PIL import Image
 
-from .classes import CANDIDATES, CLASS_COLUMNS, ENOUGH, GIVEN, IDENTITY, as_text
+from .classes import CANDIDATES, CLASS_COLUMNS, DOUBTFUL, ENOUGH, GIVEN, IDENTITY, as_text
 from .export import write_onnx
 from .outputs import latent_columns, without_codes
 from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
@@ -331,7 +331,7 @@ def _class_parts(codes: pd.DataFrame) -> Parts:
     kept = dict(names=list(names), cells=cells.tolist(), classes=numbers[cells].tolist())
     # classes that a browser keeps belong to these cells only
     whose = sha256(codes[latent_columns(codes)].to_numpy(np.float32).tobytes() + json.dumps(kept).encode())
-    about = dict(id=whose.hexdigest()[:16], enough=ENOUGH, candidates=CANDIDATES)
+    about = dict(id=whose.hexdigest()[:16], enough=ENOUGH, candidates=CANDIDATES, doubtful=DOUBTFUL)
     return about, {"given": _zipped(kept)}
 
 # %% ../../nbs/app/04_explorer.ipynb #f41b0dce

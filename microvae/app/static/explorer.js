@@ -859,11 +859,11 @@
 
   function propose() {
     // the most doubtful of the cells that are shown, far from one another; without a classifier, cells at random
-    const most = PROPOSED * about.candidates;
     const free = Array.from(model ? d3.range(n) : drawOrder).filter(i => shown[i] && given[i] < 0);
     if (model) free.sort((a, b) => doubt[b] - doubt[a]);
+    const most = Math.min(PROPOSED * about.candidates, Math.floor(about.doubtful * free.length));
     const { scale } = model ?? classifier.standardised(codes, d, drawOrder.subarray(0, 5000));
-    proposals = classifier.spread(codes, d, scale, free.slice(0, most), PROPOSED);
+    proposals = classifier.spread(codes, d, scale, free.slice(0, Math.max(PROPOSED, most)), PROPOSED);
     showProposals();
   }
 

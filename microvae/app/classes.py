@@ -220,6 +220,28 @@ def _fit(features: np.ndarray, labelled: np.ndarray):
     classifier = make_classifier("logistic regression").set_params(logisticregression__tol=1e-8)
     return classifier.fit(features, labelled)
 
+# %% ../../nbs/app/03_classes.ipynb #95cdc80b
+def _with_classes(table: pd.DataFrame, given: pd.Series, pipeline, features: np.ndarray, n_next: int) -> pd.DataFrame:
+    "A table with `CLASS_COLUMNS`, by a fitted classifier."
+    probability = pipeline.predict_proba(features)
+    doubt = 1 - probability.max(1)
+    unlabelled = given.isna().to_numpy()
+    classes = given.to_numpy(object, copy=True)
+    classes[unlabelled] = pipeline.classes_[probability[unlabelled].argmax(1)]
+    place = np.searchsorted(pipeline.classes_, classes.astype(str))
+    proposed = next_to_label(pipeline[:-1].transform(features), doubt, unlabelled, n_next)
+    order = pd.Series(pd.NA, index=table.index, dtype="Int64")
+    order.iloc[proposed] = range(1, len(proposed) + 1)
+    return table.assign(
+        **{
+            GIVEN: given.to_numpy(object),
+            "class": classes,
+            "probability": probability[np.arange(len(place)), place],
+            "doubt": doubt,
+            "next": order,
+        }
+    )
+
 # %% ../../nbs/app/03_classes.ipynb #1378202c
 @checked
 def classify_cells(
@@ -252,16 +274,7 @@ def classify_cells(
     labelled = given[known].astype(str)
     _check_labels(labelled, folds)
     pipeline = _fit(features[known], labelled)
-    probability = pipeline.predict_proba(features)
-    doubt = 1 - probability.max(1)
-    classes = given.to_numpy(object, copy=True)
-    classes[~known] = pipeline.classes_[probability[~known].argmax(1)]
-    place = np.searchsorted(pipeline.classes_, classes.astype(str))
-    proposed = next_to_label(pipeline[:-1].transform(features), doubt, ~known, n_next)
-    order = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    order.iloc[proposed] = range(1, len(proposed) + 1)
-    made = given.to_numpy(object), classes, probability[np.arange(len(place)), place], doubt, order
-    table = table.assign(**dict(zip(CLASS_COLUMNS, made)))
+    table = _with_classes(table, given, pipeline, features, n_next)
     why = _too_few(labelled, together[known])
     if why:
         return ClassifiedCells(table, pipeline, None, why)

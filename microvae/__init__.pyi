@@ -115,6 +115,9 @@ from microvae.evaluation.pictures import plot_plate as plot_plate
 from microvae.app.estimator import MicroVAE as MicroVAE
 from microvae.app.card import list_runs as list_runs
 from microvae.app.annotation import annotate as annotate
+from microvae.app.classes import classify_cells as classify_cells
+from microvae.app.classes import join_classes as join_classes
+from microvae.app.classes import ClassifiedCells as ClassifiedCells
 from microvae.app.profiles import profile as profile
 from microvae.app.profiles import Profiles as Profiles
 from microvae.app.outputs import embedding as embedding

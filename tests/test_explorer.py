@@ -317,6 +317,113 @@ def test_filters_colours_theme_and_keys(made, open_page):
     assert picture(page, "probe-picture").std() > 5
 
 
+def labelled_cells(cells, n=45):
+    "A table as the page saves it: the first cells, in three classes by their size."
+    names = pd.qcut(cells.table.radius, 3, labels=["small", "middle", "large"]).astype(str)
+    return pd.DataFrame({"cell": range(n), "class_given": names[:n]})
+
+
+def load_classes(page, table, path):
+    table.to_csv(path, index=False)
+    page.set_input_files("#class-file", path)
+    page.wait_for_selector(f"#loaded:has-text('classes of {path.name}')")
+
+
+def saved_classes(page):
+    with page.expect_download() as download:
+        page.click("#save-classes")
+    return pd.read_csv(download.value.path())
+
+
+def test_classes_of_the_page_are_those_of_scikit_learn(made, open_page, tmp_path):
+    "The page stops where no derivative of its loss is above 1e-6; with a penalty of curvature 1 and codes of a few standard deviations, probabilities are then exact to 1e-5."
+    _, cells, codes, pages = made
+    page = open_page(pages["atlas"].as_uri())
+    given = labelled_cells(cells)
+    load_classes(page, given, tmp_path / "given.csv")
+    page.wait_for_selector("#class-status:has-text('balanced accuracy')")
+    saved = saved_classes(page)
+    latent = ["latent_1", "latent_2", "latent_3"]
+    as_in_page = codes.assign(**{name: codes[name].astype(np.float32).astype(float) for name in latent})
+    ours = mv.classify_cells(as_in_page, mv.join_classes(codes, given), n_next=8).table
+    assert saved.class_given[:45].tolist() == given.class_given.tolist()
+    assert saved.class_given[45:].isna().all()
+    assert saved["class"].tolist() == ours["class"].tolist()
+    assert np.abs(saved.probability - ours.probability).max() < 1e-5
+    assert np.abs(saved.doubt - ours.doubt).max() < 1e-5
+    page.click("#propose")
+    assert page.evaluate("window.microvae.proposals()") == ours.next.dropna().sort_values().index.tolist()
+    # what was saved can be loaded again
+    page.click("button[aria-label='remove class small']")
+    assert saved_classes(page).class_given.notna().sum() < 45
+    load_classes(page, saved, tmp_path / "again.csv")
+    assert saved_classes(page).class_given[:45].tolist() == given.class_given.tolist()
+
+
+def test_selected_cells_get_a_class(made, open_page):
+    "A lasso, Shift-clicks and keys give classes; each change can be undone, and all are there when the page is opened again."
+    _, _, codes, pages = made
+    page = open_page(pages["atlas"].as_uri())
+    on_latent_axes(page)
+    cell = outlying(codes)
+    other = int(codes.latent_1.argmin())
+    for one in (cell, other):
+        page.keyboard.down("Shift")
+        page.mouse.click(*at(page, one))
+        page.keyboard.up("Shift")
+    assert page.inner_text("#selected") == "2 cells"
+    page.fill("#class-name", "edge")
+    page.press("#class-name", "Enter")
+    assert "2 labelled" in page.inner_text("#class-list")
+    page.focus("#over")
+    page.mouse.click(*at(page, cell))
+    page.keyboard.press("u")
+    assert page.inner_text("#class-list") == ""
+    page.fill("#class-name", "one")
+    page.click("#give")
+    assert "1 labelled" in page.inner_text("#class-list")
+    page.evaluate(f"window.microvae.pick({other})")
+    page.focus("#over")
+    page.keyboard.press("1")
+    assert "2 labelled" in page.inner_text("#class-list")
+    page.click("#unlabel")
+    assert "1 labelled" in page.inner_text("#class-list")
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]")
+    assert "1 labelled" in page.inner_text("#class-list")
+    assert saved_classes(page).class_given.dropna().index.tolist() == [cell]
+
+
+def test_proposed_cells_are_labelled_with_one_click(made, open_page):
+    _, cells, _, pages = made
+    page = open_page(pages["atlas"].as_uri())
+    names = np.where(cells.table.radius > cells.table.radius.median(), "large", "small")
+    for name in ("large", "small"):
+        page.fill("#class-name", name)
+        page.click("#give")
+    for _ in range(8):
+        labelled = page.locator("#proposals figure:has([aria-pressed=true])").count()
+        i = page.evaluate("window.microvae.proposals()")[labelled]
+        page.click(f"button[aria-label='cell {i} is {names[i]}']")
+    assert "8 labelled cells: too few to say how good it is" in page.inner_text("#class-status")
+    assert page.locator("#proposals figure").count() == 8
+    page.focus("#over")
+    page.keyboard.press("n")
+    first = page.locator("#proposals figure:not(:has([aria-pressed=true])) button").first
+    assert first.get_attribute("aria-label").startswith(f"look at {page.inner_text('#cell-title').lower()}, doubt")
+
+
+def test_a_classified_table_comes_with_its_classes(made, open_page, tmp_path):
+    model, cells, codes, _ = made
+    given = mv.join_classes(codes, labelled_cells(cells))
+    table = mv.classify_cells(codes, given).table
+    page = open_page(
+        write_explorer(tmp_path / "more.html", model, cells, table, decoder="atlas", colour="class").as_uri()
+    )
+    assert "small" in page.inner_text("#legend")
+    assert saved_classes(page).class_given[:45].tolist() == given[:45].tolist()
+
+
 def test_the_atlas_stands_in_for_the_decoder(made, open_page):
     _, _, _, pages = made
     page = open_page(pages["atlas"].as_uri())
@@ -398,6 +505,14 @@ def test_a_hundred_thousand_cells(tmp_path, open_page):
     assert lit > 50_000
     page.mouse.move(*at(page, outlying(codes)))
     page.wait_for_selector("#tip", state="visible")
+    for name, cell in (("first", 0), ("first", 1), ("second", 2), ("second", 3)):
+        page.evaluate(f"window.microvae.pick({cell})")
+        page.fill("#class-name", name)
+        page.click("#give")
+    predicted = [
+        int(words.split()[2].replace(",", "")) for words in page.locator("#class-list span.soft").all_inner_texts()
+    ]
+    assert sum(predicted) == 99_996
     print(
         f"a frame of 100,000 cells takes {page.evaluate('window.microvae.frameTime()'):.1f} ms; the page has {file.stat().st_size / 1e6:.0f} MB"
     )

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
-           'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'profile',
-           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
+           'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'classify', 'annotate', 'plate',
+           'profile', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import os
@@ -695,6 +695,75 @@ def detect(
         )
     print_result(as_json, text, file=out, picture=picture, cells=len(table), outliers=count, threshold=threshold)
 
+# %% ../../nbs/app/08_cli.ipynb #bd3bc154
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def classify(
+    codes: Annotated[Path, typer.Argument(help="what `microvae embed` wrote: .csv, .parquet or .h5ad")],
+    out: Annotated[Path, typer.Argument(help=".csv, .parquet or .h5ad to write")] = Path("classified.csv"),
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="a table with the classes of some cells, as the explorer saves it; a column of CODES if not given"
+        ),
+    ] = None,
+    label: Annotated[str, typer.Option(help="the column of classes; empty for cells without")] = "class_given",
+    group: Annotated[
+        str | None, typer.Option(help="column of CODES of what is held out together to measure accuracy, e.g. donor")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="parts of the cross-validation")] = 5,
+    n_next: Annotated[int, typer.Option("--next", help="how many cells are proposed for labelling")] = 20,
+    seed: Annotated[int, typer.Option(help="of the parts")] = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Give every cell a class, by a classifier on the codes of the few cells that have one.
+
+    Adds the columns class_given; class, the given or most probable one; probability; doubt, 1 minus the largest probability; and next, the order in which to label the next cells.
+
+    Example: `microvae classify codes.csv --labels classes.csv`
+
+    Example: `microvae classify codes.csv classified.parquet --label phase --group donor`
+    """
+    from microvae.app.classes import CLASS_COLUMNS, classify_cells, join_classes
+    from microvae.app.outputs import check_kind, read_embedding, write_embedding
+    from microvae.core.errors import check_columns
+
+    check_replaceable(check_kind(out), overwrite)
+    table = read_embedding(codes)
+    if labels is not None:
+        given = join_classes(table, labels, label)
+    else:
+        if label not in table:
+            raise ConfigError(
+                f"{codes} has no column {label!r} of classes; name one with --label, or give a table of classes with --labels; it has {', '.join(map(str, table))}"
+            )
+        given = table[label]
+        if "class_given" not in table and label in CLASS_COLUMNS:
+            table = table.drop(columns=label)
+    if group is not None:
+        check_columns(table, [group], "of groups", str(codes))
+    made = classify_cells(table, given, None if group is None else table[group], folds, n_next, seed)
+    file = write_embedding(made.table, out)
+    text = f"{file}\n{made.summary()}"
+    confusion = made.confusion
+    if confusion is not None:
+        rows = [[name, *counts] for name, counts in zip(confusion.index, confusion.to_numpy().tolist())]
+        text += "\n" + text_table(["given, as predicted:", *confusion], rows)
+    accuracy = made.accuracy
+    print_result(
+        as_json,
+        text,
+        file=file,
+        cells=len(made.table),
+        labelled=int(made.table.class_given.notna().sum()),
+        classes={name: int(count) for name, count in made.table["class"].value_counts().items()},
+        balanced_accuracy=None if accuracy is None else accuracy._asdict(),
+        calibration_error=made.calibration_error,
+        confusion=None if confusion is None else confusion.to_dict("index"),
+        too_few=made.too_few or None,
+    )
+
 # %% ../../nbs/app/08_cli.ipynb #02329018
 @app.command()
 @stoppable("nothing was written; the same command starts again")
@@ -721,6 +790,8 @@ def annotate(
     Example: `microvae annotate codes.csv back/ --kind geojson --images slides/ --labels "*.geojson" --by cluster`
 
     Example: `microvae annotate codes.csv back/ --kind csv`
+
+    Example: `microvae annotate classified.csv back/ --images images/ --labels masks/ --by class`
 
     Example: `microvae annotate codes.csv back/ --kind spatialdata --images images/ --labels masks/`
     """
@@ -876,7 +947,7 @@ def explore(
 
     Example: `microvae explore runs plate2.html --images plate2.zarr --colour treatment --serve`
     """
-    from microvae.app.explorer import check_colour, decoder_kind, write_explorer
+    from microvae.app.explorer import PAGE_COLUMNS, check_colour, decoder_kind, write_explorer
     from microvae.app.explorer import serve as serving
     from microvae.app.outputs import embedding, read_embedding
 
@@ -884,7 +955,7 @@ def explore(
     model, images = cells.open(run)
     kind = decoder_kind(model, decoder)
     if codes is None:
-        check_colour(images.table, colour)
+        check_colour(images.table, colour, PAGE_COLUMNS)
         table = embedding(model, images, progress=True)
     else:
         table = read_embedding(codes, model, images)

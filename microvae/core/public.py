@@ -90,6 +90,7 @@ PUBLIC = {
     "app.estimator": ["MicroVAE"],
     "app.card": ["list_runs"],
     "app.annotation": ["annotate"],
+    "app.classes": ["classify_cells", "join_classes", "ClassifiedCells"],
     "app.profiles": ["profile", "Profiles"],
     "app.outputs": ["embedding", "with_sphered_codes", "write_embedding", "read_embedding"],
     "app.export": ["napari_layer", "view_in_napari", "push", "pull"],

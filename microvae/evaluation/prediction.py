@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SHAPE', 'MEASURED_BY', 'CLASSIFIERS', 'STRENGTHS', 'LABELLED', 'FEW_COLUMNS', 'NEIGHBOURS', 'pixels', 'object_mask',
-           'shape_features', 'cell_measures', 'Predicted', 'classify', 'area_under_roc', 'area_interval',
-           'area_difference', 'calibration', 'scores_of', 'classification_scores', 'balanced_accuracy', 'label_curve',
-           'classes_of', 'predict_number', 'plot_areas', 'plot_calibration', 'cluster_agreement', 'purity',
-           'cluster_scores', 'FeaturePredictions', 'predict_from_features', 'recognised_cells']
+           'shape_features', 'cell_measures', 'make_classifier', 'Predicted', 'classify', 'check_features',
+           'area_under_roc', 'area_interval', 'area_difference', 'calibration', 'scores_of', 'classification_scores',
+           'balanced_accuracy', 'label_curve', 'classes_of', 'predict_number', 'plot_areas', 'plot_calibration',
+           'cluster_agreement', 'purity', 'cluster_scores', 'FeaturePredictions', 'predict_from_features',
+           'recognised_cells']
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #8ffde7de
 import warnings
@@ -170,7 +171,10 @@ MEASURED_BY = {"scikit-image": _scikit_row, "cp-measure": _cellprofiler_row}
 CLASSIFIERS = ("logistic regression", "nearest neighbours", "gradient boosting")
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #aec9c547
-def _classifier(name: str, components: int | None, seed: int, strength: float = 1.0, neighbours: int = 25):
+def make_classifier(
+    name: str, components: int | None = None, seed: int = 0, strength: float = 1.0, neighbours: int = 25
+):
+    "A pipeline of scikit-learn: standardised features, or their principal components, and a classifier of `CLASSIFIERS`."
     from sklearn.decomposition import PCA
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -226,9 +230,9 @@ def _with_chosen_strength(truth, groups, components: int | None, seed: int):
 
     fewest = min(len(np.unique(groups[truth == i])) for i in np.unique(truth))
     if fewest < 2:
-        return _classifier("logistic regression", components, seed, STRENGTHS[0])
+        return make_classifier("logistic regression", components, seed, STRENGTHS[0])
     return GridSearchCV(
-        _classifier("logistic regression", components, seed),
+        make_classifier("logistic regression", components, seed),
         {"logisticregression__C": STRENGTHS},
         scoring="balanced_accuracy",
         cv=_parts(truth, groups, min(3, fewest), seed),
@@ -259,7 +263,7 @@ def classify(
     features = np.asarray(features, float)
     labels = _known_labels(labels)
     groups = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
-    _check_features(features, labels, groups)
+    check_features(features, labels, groups)
     classes, truth = np.unique(labels, return_inverse=True)
     folds = _folds_that_fit(classes, truth, groups, folds)
     probability = np.full((len(labels), len(classes)), 1e-9)
@@ -272,7 +276,7 @@ def classify(
             if classifier == "logistic regression" and strength is None:
                 model = _with_chosen_strength(truth[train], groups[train], kept, seed)
             else:
-                model = _classifier(classifier, kept, seed, strength or 1.0, min(neighbours, len(train)))
+                model = make_classifier(classifier, kept, seed, strength or 1.0, min(neighbours, len(train)))
             model.fit(features[train], truth[train])
             probability[np.ix_(test, model.classes_)] = model.predict_proba(features[test])
     return Predicted(list(classes), truth, probability, groups)
@@ -290,7 +294,7 @@ def _known_labels(labels) -> np.ndarray:
     return labels.astype(str) if str in kinds and len(kinds) > 1 else labels
 
 # %% ../../nbs/evaluation/12_prediction.ipynb #bf89d3eb
-def _check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
+def check_features(features: np.ndarray, labels: np.ndarray, groups: np.ndarray):
     "Raises `ShapeError` or `ConfigError` for features that no classifier can use."
     if features.ndim != 2 or not len(features) == len(labels) == len(groups):
         raise ShapeError(
@@ -459,7 +463,7 @@ def predict_number(
     features = np.asarray(features, float)
     target = np.asarray(_known_labels(target), float)
     groups = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups))[0]
-    _check_features(features, target, groups)
+    check_features(features, target, groups)
     many = len(np.unique(groups))
     if np.ptp(target) == 0 or many < folds:
         raise ConfigError(

@@ -22,7 +22,7 @@
       ).arrayBuffer(),
     );
   const floatsOf = async id => new Float32Array((await unzipped(bytesOf(id))).buffer);
-  let codes, columns, texts, planes, sheets;
+  let codes, columns, texts, planes, sheets, kept;
 
   async function readData() {
     codes = await floatsOf("codes");
@@ -31,6 +31,8 @@
     texts = Object.entries(JSON.parse(new TextDecoder().decode(await unzipped(bytesOf("texts"))))).map(
       ([name, values]) => ({ name, values }),
     );
+    columns.push(classColumn, doubtColumn);
+    kept = JSON.parse(new TextDecoder().decode(await unzipped(bytesOf("given"))));
     planes = [{ name: "latent axes", kind: "latent" }];
     if (about.map) {
       // the model's own map, which is shown first
@@ -66,6 +68,7 @@
   const ys = new Float32Array(n);
   const shown = new Uint8Array(n).fill(1);
   const ink = new Uint32Array(n);
+  const inTable = about.columns.length; // columns after these are the page's own: class and doubt
   const drawOrder = Uint32Array.from(d3.shuffler(d3.randomLcg(1))(d3.range(n))); // no group lies on top of another
   let tree;
   let view = d3.zoomIdentity;
@@ -105,6 +108,7 @@
   };
   const ramp = d3.range(256).map(k => packed(d3.interpolateViridis(k / 255)));
   const nothing = packed(about.missing);
+  const levelColour = k => about.palette[k % about.palette.length];
 
   function paint() {
     // the colour of each cell, and the legend
@@ -118,7 +122,7 @@
     const title = legend.appendChild(document.createElement("div"));
     title.textContent = column.name;
     if (column.levels) {
-      const colours = column.levels.map((_, k) => about.palette[k % about.palette.length]);
+      const colours = column.levels.map((_, k) => levelColour(k));
       const levels = colours.map(packed);
       for (let i = 0; i < n; i++) ink[i] = isNaN(column.values[i]) ? nothing : levels[column.values[i]];
       column.levels.slice(0, 12).forEach((name, k) => {
@@ -277,6 +281,9 @@
       [state.cell, 8],
     ])
       if (i >= 0) ring(...toScreen(xs[i], ys[i]), r, css.getPropertyValue("--ink"), 2);
+    if (columns[state.colour] === classColumn)
+      for (const i of labelled.slice(0, 2000))
+        if (shown[i]) ring(...toScreen(xs[i], ys[i]), 5, css.getPropertyValue("--ink"), 1);
     const [px, py] = toScreen(...state.probe);
     ring(px, py, 11, strong, 3);
     c.fillStyle = strong;
@@ -514,6 +521,7 @@
   async function pick(i) {
     state.cell = i;
     $("cell-section").hidden = i < 0;
+    showTargets();
     if (i < 0) {
       draw();
       return;
@@ -524,6 +532,22 @@
     original.width = side;
     original.height = tall;
     thumbnail(original.getContext("2d", { willReadFrequently: true }), i, 0, 0, side, tall);
+    showRow();
+    $("left-out").textContent = about.left_out.length
+      ? `Too long for this page: ${about.left_out.join(", ")}`
+      : "";
+    moved();
+    draw();
+    if (!session) return;
+    const made = await decode(codes.slice(i * d, (i + 1) * d), 1);
+    if (state.cell !== i) return;
+    show($("remade"), made);
+    drawError(original, $("remade"));
+  }
+  function showRow() {
+    // what is known of the picked cell
+    const i = state.cell;
+    if (i < 0) return;
     const line = (name, text) => {
       const row = document.createElement("tr");
       for (const [k, part] of [name, text].entries()) {
@@ -538,16 +562,6 @@
       ...columns.map(column => line(column.name, valueText(column, i))),
       ...d3.range(Math.min(d, 16)).map(k => line(`latent ${k + 1}`, short(codes[i * d + k]))),
     );
-    $("left-out").textContent = about.left_out.length
-      ? `Too long for this page: ${about.left_out.join(", ")}`
-      : "";
-    moved();
-    draw();
-    if (!session) return;
-    const made = await decode(codes.slice(i * d, (i + 1) * d), 1);
-    if (state.cell !== i) return;
-    show($("remade"), made);
-    drawError(original, $("remade"));
   }
   function drawError(original, remade) {
     // mean difference of the colours, at the size of the thumbnail
@@ -635,12 +649,22 @@
     state.selected = count ? inside : null;
     afterSelection();
   }
+  function toggle(i) {
+    // add a cell to the selection, or take it out
+    state.selected ??= new Uint8Array(n);
+    state.selected[i] = 1 - state.selected[i];
+    if (!d3.some(state.selected, Boolean)) state.selected = null;
+    afterSelection();
+  }
   function afterSelection() {
     const rows = state.selected ? chosen() : [];
     const sheet = $("sheet");
-    $("selected").textContent = rows.length ? `${rows.length.toLocaleString()} cells` : "none: draw a lasso";
+    $("selected").textContent = rows.length
+      ? `${rows.length.toLocaleString()} cells`
+      : "none: draw a lasso, or Shift-click cells";
     $("csv").textContent = rows.length ? "CSV of these" : "CSV of all shown";
     $("png").hidden = $("clear").hidden = !rows.length;
+    showTargets();
     sheet.replaceChildren();
     if (rows.length) {
       const most = 120;
@@ -678,21 +702,340 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 5000);
   }
   function csv() {
+    const own = columns.slice(0, inTable);
     const head = [
       "cell",
       ...texts.map(text => text.name),
-      ...columns.map(c => c.name),
+      ...own.map(c => c.name),
       ...d3.range(d).map(k => `latent_${k + 1}`),
       ...(about.map ? ["map_1", "map_2"] : []),
     ];
     const rows = chosen().map(i => [
       i,
       ...texts.map(text => text.values[i]),
-      ...columns.map(c => (c.levels ? (c.levels[c.values[i]] ?? "") : isNaN(c.values[i]) ? "" : c.values[i])),
+      ...own.map(c => (c.levels ? (c.levels[c.values[i]] ?? "") : isNaN(c.values[i]) ? "" : c.values[i])),
       ...d3.range(d).map(k => codes[i * d + k]),
       ...(about.map ? planes[0].places.subarray(2 * i, 2 * i + 2) : []),
     ]);
     download(about.name + ".csv", new Blob([d3.csvFormatRows([head, ...rows]) + "\n"], { type: "text/csv" }));
+  }
+
+  // --- classes ---
+  const PROPOSED = 8; // cells in the row of those to label next
+  const names = []; // of the classes
+  const given = new Int16Array(n).fill(-1); // the class that a person gave each cell
+  const classColumn = { name: "class", levels: names, values: new Float32Array(n).fill(NaN) };
+  const doubtColumn = { name: "doubt", range: [0, 1], values: new Float32Array(n).fill(NaN) };
+  const probability = new Float64Array(n).fill(NaN); // of the given or predicted class
+  const doubt = new Float64Array(n).fill(NaN); // 1 - the largest probability
+  const before = []; // classes before each change, for undo
+  let labelled = []; // rows of cells with a given class
+  let model = null;
+  let proposals = [];
+  const storageKey = "microvae classes " + about.id;
+
+  const targets = () => (state.selected ? chosen() : state.cell >= 0 ? [state.cell] : []);
+  const asState = () => ({ names: names.slice(), cells: labelled, classes: labelled.map(i => given[i]) });
+  function setState({ names: all, cells, classes }) {
+    names.splice(0, names.length, ...all);
+    given.fill(-1);
+    cells.forEach((i, r) => (given[i] = classes[r]));
+  }
+  function change(action) {
+    // every change of classes goes through here: it can be undone, and is kept in the browser
+    before.push(asState());
+    before.splice(0, before.length - 100);
+    if (!labelled.length) setColour(inTable);
+    action();
+    changed();
+  }
+  function changed() {
+    setLabelled();
+    const content = JSON.stringify(asState());
+    try {
+      localStorage.setItem(storageKey, content);
+    } catch {
+      // a browser may forbid it: then classes last as long as the page
+    }
+    learn();
+  }
+  function setLabelled() {
+    labelled = Array.from(drawOrder).filter(i => given[i] >= 0);
+  }
+  function undo() {
+    if (!before.length) return;
+    setState(before.pop());
+    changed();
+  }
+  function classNamed(name) {
+    // its number; a new class if there is none of this name
+    const known = names.indexOf(name);
+    return known >= 0 ? known : names.push(name) - 1;
+  }
+  function give(cells, k) {
+    if (!cells.length) return;
+    change(() => cells.forEach(i => (given[i] = k)));
+    if (state.selected) clear();
+  }
+  function removeClass(k) {
+    change(() => {
+      names.splice(k, 1);
+      for (let i = 0; i < n; i++) given[i] = given[i] === k ? -1 : given[i] > k ? given[i] - 1 : given[i];
+    });
+  }
+
+  function learn() {
+    // fit the classifier on the labelled cells, and give every cell a class
+    const counts = names.map((_, k) => d3.sum(labelled, i => given[i] === k));
+    const used = d3.range(names.length).filter(k => counts[k]);
+    const had = model !== null;
+    model = null;
+    doubt.fill(NaN);
+    probability.fill(NaN);
+    for (let i = 0; i < n; i++) classColumn.values[i] = given[i] < 0 ? NaN : given[i];
+    if (used.filter(k => counts[k] > 1).length > 1) {
+      const truth = labelled.map(i => used.indexOf(given[i]));
+      model = classifier.fit(codes, d, labelled, truth, used.length);
+      const p = classifier.probabilities(model, codes, d, d3.range(n));
+      for (let i = 0; i < n; i++) {
+        const own = p.subarray(i * used.length, (i + 1) * used.length);
+        let best = 0;
+        for (let k = 1; k < own.length; k++) if (own[k] > own[best]) best = k;
+        const k = given[i] < 0 ? best : used.indexOf(given[i]);
+        classColumn.values[i] = used[k];
+        probability[i] = own[k];
+        doubt[i] = 1 - own[best];
+      }
+      doubtColumn.range = [0, 1 - 1 / used.length];
+      judge(
+        truth,
+        d3.min(used, k => counts[k]),
+        used,
+      );
+    } else {
+      judging++;
+      $("class-status").textContent = labelled.length
+        ? `${labelled.length.toLocaleString()} labelled; the other cells get a class when two classes have two labelled cells each.`
+        : "";
+    }
+    doubtColumn.values.set(doubt);
+    if (had !== (model !== null) || proposals.every(i => given[i] >= 0)) propose();
+    showClasses(counts);
+    showRow();
+    paint();
+    draw();
+  }
+
+  let judging = 0;
+  async function judge(truth, fewest, used) {
+    // accuracy on labelled cells by classifiers that were trained without them
+    const mine = ++judging;
+    const status = $("class-status");
+    const count = `Trained on ${labelled.length.toLocaleString()} labelled cells`;
+    if (fewest < about.enough) {
+      const least = names[used[d3.minIndex(used, k => d3.sum(labelled, i => given[i] === k))]];
+      status.textContent = `${count}: too few to say how good it is. Every class needs ${about.enough}, and ${least} has ${fewest}.`;
+      return;
+    }
+    const folds = classifier.foldsOf(truth, 5);
+    const rows = labelled;
+    const own = model;
+    const pairs = [];
+    status.textContent = `${count}; measuring its accuracy …`;
+    for (let fold = 0; fold < 5; fold++) {
+      await new Promise(resolve => setTimeout(resolve));
+      if (mine !== judging) return; // labels have changed
+      pairs.push(...classifier.heldOut(own, codes, d, rows, truth, fold, folds));
+    }
+    const right = d3.sum(pairs, ([is, said]) => is === said);
+    const recalls = d3.rollups(
+      pairs,
+      some => d3.mean(some, ([is, said]) => +(is === said)),
+      ([is]) => is,
+    );
+    const balanced = d3.mean(recalls, ([, recall]) => recall);
+    status.textContent = `${count}. In 5-fold cross-validation ${right.toLocaleString()} of them are right (balanced accuracy ${balanced.toFixed(2)}). Cells that were labelled because they are doubtful are harder than most.`;
+  }
+
+  function propose() {
+    // the most doubtful of the cells that are shown, far from one another; without a classifier, cells at random
+    const free = Array.from(model ? d3.range(n) : drawOrder).filter(i => shown[i] && given[i] < 0);
+    if (model) free.sort((a, b) => doubt[b] - doubt[a]);
+    const most = Math.min(PROPOSED * about.candidates, Math.floor(about.doubtful * free.length));
+    const { scale } = model ?? classifier.standardised(codes, d, drawOrder.subarray(0, 5000));
+    proposals = classifier.spread(codes, d, scale, free.slice(0, Math.max(PROPOSED, most)), PROPOSED);
+    showProposals();
+  }
+
+  function made(kind, parent, settings = {}) {
+    return Object.assign(parent.appendChild(document.createElement(kind)), settings);
+  }
+  function swatch(parent, k) {
+    made("span", parent, { className: "swatch" }).style.background = levelColour(k);
+  }
+  function redraw(box, fill) {
+    // draw the content of a box anew; the button in the same place keeps the focus
+    const at = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+    box.replaceChildren();
+    fill(box);
+    if (at >= 0) box.querySelectorAll("button")[at]?.focus();
+  }
+  function showClasses(counts) {
+    const predicted = new Uint32Array(names.length);
+    if (model) for (let i = 0; i < n; i++) if (given[i] < 0) predicted[classColumn.values[i]]++;
+    redraw($("class-list"), list =>
+      names.forEach((name, k) => {
+        const line = made("li", list);
+        const button = made("button", line, { onclick: () => give(targets(), k) });
+        button.title = "give this class to the selected cells" + (k < 9 ? ` (${k + 1})` : "");
+        swatch(button, k);
+        button.append(name);
+        const also = model ? `, ${predicted[k].toLocaleString()} predicted` : "";
+        made("span", line, {
+          className: "soft",
+          textContent: `${counts[k].toLocaleString()} labelled${also}`,
+        });
+        const remove = made("button", line, { textContent: "remove", onclick: () => removeClass(k) });
+        remove.setAttribute("aria-label", `remove class ${name}`);
+      }),
+    );
+    $("undo").disabled = !before.length;
+    $("save-classes").disabled = !labelled.length;
+    $("known-classes").replaceChildren(...names.map(name => new Option(name, name)));
+    showTargets();
+    showProposals();
+  }
+  function showTargets() {
+    const cells = targets();
+    const [first] = cells;
+    const of =
+      cells.length > 1
+        ? `${cells.length.toLocaleString()} selected cells`
+        : cells.length
+          ? `cell ${first}`
+          : "";
+    $("targets").textContent = of
+      ? `A class is given to ${of}.`
+      : "Select cells, or click on one, and give them a class.";
+    $("give").textContent = of ? "give class" : "add class";
+    $("unlabel").disabled = !cells.some(i => given[i] >= 0);
+  }
+  function showProposals() {
+    redraw($("proposals"), row =>
+      proposals.forEach(i => {
+        const figure = made("figure", row);
+        const look = made("button", figure, { onclick: () => pick(i) });
+        const sure = model ? `, doubt ${doubt[i].toFixed(2)}` : "";
+        look.setAttribute("aria-label", `look at cell ${i}${sure}`);
+        look.title = `cell ${i}${sure}`;
+        const canvas = made("canvas", look, { width: side, height: tall });
+        thumbnail(canvas.getContext("2d"), i, 0, 0, side, tall);
+        names.forEach((name, k) => {
+          const button = made("button", figure, {
+            className: "one-class",
+            onclick: () => change(() => (given[i] = k)),
+          });
+          swatch(button, k);
+          button.append(name);
+          button.setAttribute("aria-label", `cell ${i} is ${name}`);
+          button.setAttribute("aria-pressed", given[i] === k);
+        });
+      }),
+    );
+    $("propose").hidden = !proposals.length;
+  }
+  function valuesOf(name) {
+    // the values of a column of the table as text
+    const text = texts.find(text => text.name === name);
+    if (text) return text.values;
+    const { levels, values } = columns.slice(0, inTable).find(column => column.name === name);
+    return Array.from(values, v => (isNaN(v) ? "" : levels ? levels[v] : String(v)));
+  }
+  function saveClasses() {
+    const identity = about.identity.map(valuesOf);
+    const head = ["cell", ...about.identity, "class_given", "class", "probability", "doubt"];
+    const number = v => (isNaN(v) ? "" : v);
+    const rows = d3
+      .range(n)
+      .map(i => [
+        i,
+        ...identity.map(values => values[i]),
+        names[given[i]] ?? "",
+        names[classColumn.values[i]] ?? "",
+        number(probability[i]),
+        number(doubt[i]),
+      ]);
+    const text = d3.csvFormatRows([head, ...rows]) + "\n";
+    download(about.name + "_classes.csv", new Blob([text], { type: "text/csv" }));
+  }
+  async function loadClasses(file) {
+    // csvParse would make a function of text, which the page's security policy forbids
+    const [head = [], ...rows] = d3.csvParseRows((await file.text()).replace(/^\ufeff/, ""));
+    if (!head.includes("class_given")) {
+      $("loaded").textContent = `${file.name} has no column class_given.`;
+      return;
+    }
+    const valueOf = (row, name) => row[head.indexOf(name)] ?? "";
+    const known = about.identity.filter(name => head.includes(name));
+    const parts = known.map(valuesOf);
+    const plain = text => (text !== "" && !isNaN(text) ? String(+text) : text);
+    let byKey = new Map(d3.range(n).map(i => [JSON.stringify(parts.map(values => plain(values[i]))), i]));
+    let keyOf = row => JSON.stringify(known.map(name => plain(valueOf(row, name))));
+    if (!known.length || byKey.size < n) {
+      byKey = new Map(d3.range(n).map(i => [String(i), i]));
+      keyOf = row => valueOf(row, "cell");
+    }
+    const found = rows
+      .map(row => [byKey.get(keyOf(row)), valueOf(row, "class_given")])
+      .filter(([, name]) => name);
+    const there = found.filter(([i]) => i !== undefined);
+    if (there.length) change(() => there.forEach(([i, name]) => (given[i] = classNamed(name))));
+    const lost = found.length - there.length;
+    $("loaded").textContent =
+      `${there.length.toLocaleString()} classes of ${file.name}` +
+      (lost ? `; ${lost.toLocaleString()} cells of it are not on this map` : "");
+  }
+
+  function setUpClasses() {
+    $("class-form").onsubmit = event => {
+      event.preventDefault();
+      const name = $("class-name").value.trim();
+      if (!name) return;
+      const cells = targets();
+      if (cells.length) {
+        change(() => {
+          const k = classNamed(name);
+          cells.forEach(i => (given[i] = k));
+        });
+        if (state.selected) clear();
+      } else if (!names.includes(name)) change(() => classNamed(name));
+      $("class-name").value = "";
+    };
+    $("unlabel").onclick = () => {
+      const cells = targets();
+      change(() => cells.forEach(i => (given[i] = -1)));
+    };
+    $("undo").onclick = undo;
+    $("propose").onclick = propose;
+    $("save-classes").onclick = saveClasses;
+    $("load-classes").onclick = () => $("class-file").click();
+    $("class-file").onchange = async () => {
+      const [file] = $("class-file").files;
+      if (file) await loadClasses(file);
+      $("class-file").value = "";
+    };
+  }
+  function startClasses() {
+    // classes of an earlier visit, or those that came with the page
+    let stored = null;
+    try {
+      stored = localStorage.getItem(storageKey);
+    } catch {
+      // a browser may forbid it
+    }
+    setState(stored ? JSON.parse(stored) : kept);
+    setLabelled();
+    learn();
   }
 
   // --- filters ---
@@ -704,6 +1047,7 @@
     }
     $("count").textContent = `${d3.sum(shown).toLocaleString()} of ${n.toLocaleString()} cells`;
     afterSelection();
+    propose();
   }
   function addFilter(k) {
     if (state.filters.has(k)) return;
@@ -783,21 +1127,18 @@
     }
     option($("colour"), "none", -1);
     columns.forEach((c, k) => {
-      option($("colour"), c.name, k);
-      option($("filter-column"), c.name, k);
+      option($("colour"), k < inTable ? c.name : `${c.name} (of this page)`, k);
+      if (k < inTable) option($("filter-column"), c.name, k);
     });
     $("colour").value = state.colour;
-    $("colour").onchange = () => {
-      state.colour = +$("colour").value;
-      paint();
-      draw();
-    };
+    $("colour").onchange = () => setColour(+$("colour").value);
     $("plane").onchange = () => {
       state.plane = +$("plane").value;
       replace();
     };
     $("add-filter").onclick = () => addFilter(+$("filter-column").value);
     $("csv").onclick = csv;
+    setUpClasses();
     $("clear").onclick = clear;
     $("png").onclick = () =>
       $("sheet")
@@ -821,6 +1162,12 @@
     moved();
     draw();
   }
+  function setColour(k) {
+    state.colour = k;
+    $("colour").value = k;
+    paint();
+    draw();
+  }
   function setLasso(on) {
     state.lassoing = on;
     $("lasso").setAttribute("aria-pressed", on);
@@ -841,6 +1188,7 @@
   };
   let gesture = null;
   let travelled = 0;
+  let tapped = false; // the gesture that ended was of the selection
   const zoom = d3
     .zoom()
     .scaleExtent([0.5, 200])
@@ -895,16 +1243,22 @@
     });
     const end = event => {
       const done = gesture;
+      tapped = Boolean(done?.lasso);
       gesture = null;
       if (done?.lasso) {
-        if (done.lasso.length > 3) select(done.lasso);
-        setLasso(false);
+        if (travelled > 4) {
+          select(done.lasso);
+          setLasso(false);
+        } else {
+          hoverAt(...done.lasso[0]);
+          if (state.hover >= 0) toggle(state.hover);
+        }
       }
     };
     over.addEventListener("pointerup", end);
     over.addEventListener("pointercancel", end);
     over.addEventListener("click", event => {
-      if (travelled > 4) return;
+      if (travelled > 4 || tapped) return;
       hoverAt(...at(event));
       if (state.hover >= 0) pick(state.hover);
     });
@@ -941,13 +1295,18 @@
       else if (event.key === "l" || event.key === "L") setLasso(!state.lassoing);
       else if (event.key === "d" || event.key === "D") $("theme").click();
       else if (event.key === "c" || event.key === "C") {
-        state.colour = ((state.colour + 2) % (columns.length + 1)) - 1;
-        $("colour").value = state.colour;
-        paint();
-        draw();
+        setColour(((state.colour + 2) % (columns.length + 1)) - 1);
       } else if (event.key === "Escape") {
         clear();
         pick(-1);
+      } else if (event.key === "a" || event.key === "A") {
+        if (state.cell >= 0) toggle(state.cell);
+      } else if (event.key === "n" || event.key === "N") {
+        const next = proposals.find(i => given[i] < 0);
+        if (next !== undefined) pick(next);
+      } else if (event.key === "u" || event.key === "U") undo();
+      else if (/^[1-9]$/.test(event.key)) {
+        if (+event.key <= names.length) give(targets(), +event.key - 1);
       } else if (event.key === "?") $("keys").showModal();
       else return;
       event.preventDefault();
@@ -966,6 +1325,7 @@
     place();
     paint();
     listen();
+    startClasses();
     applyFilters();
     state.probe = [d3.median(xs), d3.median(ys)];
     draw();
@@ -978,6 +1338,7 @@
   window.microvae = {
     state,
     pick,
+    proposals: () => proposals,
     toScreen: i => toScreen(xs[i], ys[i]),
     decoded: () => frames,
     frameTime(times = 30) {

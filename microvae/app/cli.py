@@ -890,7 +890,7 @@ def explore(
         table = read_embedding(codes, model, images)
     page = write_explorer(out, model, images, table, overwrite, colour=colour, decoder=kind)
     with serving(page, port) if serve else nullcontext() as server:
-        address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
+        address = server.access.address if server else page.resolve().as_uri()
         text = f"{page}: {len(images):,} cells, {page.stat().st_size / 1e6:.1f} MB"
         if kind != "onnx" and decoder != "atlas":
             text += "\nThe page has cells decoded in advance on a grid; with  pip install 'microvae[onnx]'  it decodes any point."

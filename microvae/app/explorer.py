@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MAX_CATEGORIES', 'IDENTITY', 'MAX_TEXT', 'POLICY', 'LARGEST_DECODER', 'DECODERS',
            'Parts', 'to_8_bit', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset',
-           'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
+           'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'PageServer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #1dd865c6
 import gzip
@@ -24,9 +24,10 @@ import pandas as pd
 from jinja2 import Environment
 from PIL import Image
 
+from .access import HOST, Access, port_error, response_headers
 from .export import write_onnx
 from .outputs import latent_columns, without_codes
-from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
+from ..core.errors import ConfigError, ShapeError, unknown_name
 from ..core.files import check_replaceable, regular_file, replace_file
 from ..core.style import MISSING, PALETTE
 from ..data.collection import CellImages
@@ -335,35 +336,45 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
+# %% ../../nbs/app/04_explorer.ipynb #5c7b38a5
+class _OnePage(BaseHTTPRequestHandler):
+    server: "PageServer"
+
+    def do_GET(self):
+        access = self.server.access
+        refusal = access.refusal("GET", self.path, self.headers)
+        found = self.path.split("?")[0] in ("/", "/index.html")
+        content = refusal.encode() if refusal else self.server.page if found else b""
+        self.send_response(403 if refusal else 200 if found else 404)
+        for name, value in response_headers(POLICY).items():
+            self.send_header(name, value)
+        if not refusal:
+            self.send_header("Set-Cookie", access.set_cookie)
+        self.send_header("Content-Type", f"text/{'plain' if refusal else 'html'}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *words):
+        pass  # requests are not logged in the terminal
+
 # %% ../../nbs/app/04_explorer.ipynb #319b5ac0
-def serve(path, port: int = 8765) -> ThreadingHTTPServer:
-    "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` if the port is in use."
+class PageServer(ThreadingHTTPServer):
+    "A server of one page on 127.0.0.1."
+
+    def __init__(self, page: bytes, port: int):
+        super().__init__((HOST, port), _OnePage)
+        self.page = page
+        self.access = Access(self.server_port)
+
+# %% ../../nbs/app/04_explorer.ipynb #e9d22dfe
+def serve(path, port: int = 8765) -> PageServer:
+    """A server of one page on 127.0.0.1; `serve_forever()` starts it, and `access.address` is where a browser finds it.
+
+    Raises `FileError` if the port is in use.
+    """
     content = regular_file(path).read_bytes()
-
-    class OnePage(BaseHTTPRequestHandler):
-        def do_GET(self):
-            here = self.headers.get("Host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
-            good = here and self.path.split("?")[0] in ("/", "/index.html")
-            self.send_response(200 if good else 404)
-            for name, value in {
-                "Content-Type": "text/html; charset=utf-8",
-                "Content-Security-Policy": POLICY,
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-                "Cache-Control": "no-store",
-            }.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content) if good else 0))
-            self.end_headers()
-            if good:
-                self.wfile.write(content)
-
-        def log_message(self, *words):
-            pass  # requests are not logged in the terminal
-
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), OnePage)
+        return PageServer(content, port)
     except (OSError, OverflowError) as error:
-        raise FileError(
-            f"port {port} is not available ({getattr(error, 'strerror', None) or error}); give another one, e.g. --port {port % 60000 + 1}, or 0 for any that is free"
-        ) from error
+        raise port_error(port, error) from error

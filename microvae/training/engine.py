@@ -477,7 +477,8 @@ def fit(
     device: str | torch.device = "auto",
     checkpoint_every: float = 20.0,  # seconds between checkpoints
     progress: bool = True,  # show a bar
-    on_epoch: Callable[[list[dict]], None] | None = None,  # called after each epoch with the rows of the history so far
+    # called after each epoch with the rows of the history so far; training pauses where it returns True
+    on_epoch: Callable[[list[dict]], bool | None] | None = None,
     time_budget: float | None = None,  # seconds after which training pauses; the same call resumes
     # tensorboard, mlflow or wandb, in `folder`, or in `logs` if nothing is stored
     log: str | None = None,
@@ -611,11 +612,14 @@ def train(
             checkpoint.keep(loop)
             bar.update()
             bar.set_postfix_str(loop.status(len(images) / (monotonic() - began)))
+            pause = False
             for call in after:
-                call(list(loop.rows))
+                pause |= call(list(loop.rows)) is True
             if not loop.done:
                 checkpoint.save_if_due()
             if time_budget is not None and group.agree(monotonic() - start, loop.step.device) > time_budget:
+                pause = True
+            if pause:
                 break
     checkpoint.save()
 

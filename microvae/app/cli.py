@@ -6,7 +6,7 @@
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
            'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'profile',
-           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
+           'explore', 'gui', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import os
@@ -898,6 +898,28 @@ def explore(
         if server:
             sys.stdout.flush()
             server.serve_forever()
+
+# %% ../../nbs/app/08_cli.ipynb #9ee57f78
+@app.command()
+@stoppable("the last complete pass over the images is kept; the same images and settings resume")
+def gui(
+    folder: Annotated[Path, typer.Argument(help="the folder for results, where the list of folders begins")] = Path(),
+    port: Annotated[int, typer.Option(help="port of the page; 0 takes any that is free")] = 8766,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="only print the address, without opening a browser")
+    ] = False,
+):
+    """Open a page in the browser on which a folder is chosen, cells are cut out, a model is trained, and its map is opened. Needs the extra `gui`.
+
+    Example: `microvae gui`
+
+    Example: `microvae gui results/ --no-browser --port 0`
+    """
+    from microvae.app.gui import Window
+
+    window = Window(folder, port)
+    print(f"open {window.address}\nCtrl-C ends the program.", flush=True)
+    window.run(browser=not no_browser)
 
 # %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
 @app.command()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MAX_CATEGORIES', 'IDENTITY', 'MAX_TEXT', 'POLICY', 'LARGEST_DECODER', 'DECODERS',
-           'Parts', 'to_8_bit', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour', 'asset',
-           'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'PageServer', 'serve']
+           'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'check_colour',
+           'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'PageServer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #1dd865c6
 import gzip
@@ -50,7 +50,8 @@ def to_8_bit(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     return np.round(to_colours(images, display) * 255).astype(np.uint8)
 
 # %% ../../nbs/app/04_explorer.ipynb #8e030c89
-def _encode_webp(picture: np.ndarray, lossless: bool) -> bytes:
+def encode_webp(picture: np.ndarray, lossless: bool) -> bytes:
+    "A picture `(H, W, 3)` of 8 bits as WebP."
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
@@ -77,7 +78,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
             some = part[i : i + 2000].resized(height, width).images[:]
             tiles[i : i + len(some)] = to_8_bit(some, display)
         sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
-        sheets.append(_encode_webp(sheet.reshape(rows * height, across * width, 3), small))
+        sheets.append(encode_webp(sheet.reshape(rows * height, across * width, 3), small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #bdb3ef1e
@@ -207,7 +208,7 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
     made = CellImages(np.clip(decode_codes(model.network, codes), 0, 1)).resized(height, width).images[:]
     tiles = to_8_bit(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
-    picture = _encode_webp(tiles.reshape(steps * height, steps * width, 3), False)
+    picture = encode_webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
 # %% ../../nbs/app/04_explorer.ipynb #734390d3

@@ -122,6 +122,7 @@ class Job:
 
     name: str
     text: str = ""
+    number: int = 1  # of the session
     running: bool = True
     can_stop: bool = False
     progress: dict | None = None
@@ -167,7 +168,8 @@ class Session:
         with self.lock:
             if self.job is not None and self.job.running:
                 raise ConfigError("something is still being done; wait until it has ended, or stop it")
-            self.job = Job(name, text, can_stop=can_stop)
+            number = 1 if self.job is None else self.job.number + 1
+            self.job = Job(name, text, number, can_stop=can_stop)
             self.worker.submit(name, settings)
 
     def listen(self):

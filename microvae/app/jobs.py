@@ -363,10 +363,11 @@ def _do_job(show: Show, stopped: Callable[[], bool], name: str, settings: dict):
         show(dict(error=f"this is a fault of the program, please report it: {type(error).__name__}, {one_line(error)}"))
 
 # %% ../../nbs/app/11_jobs.ipynb #bb00ca05
-def work(parent: int, channel: Connection, halt):
+def work(parent: int, channel: Connection, began, halt):
     """The process that does the jobs: it receives `(name, settings)`, and sends what the page shows.
 
-    Parameters: parent, the server's process; halt, a `multiprocessing.Event` that stops training.
+    Parameters: parent, the server's process; began, a `multiprocessing.Event` that is set when the process can be
+    interrupted; halt, one that stops training.
     """
     end_with_parent(parent)
     if hasattr(os, "setsid"):
@@ -383,6 +384,7 @@ def work(parent: int, channel: Connection, halt):
     warnings.showwarning = note
     warnings.simplefilter("always", UserWarning)
     with suppress(KeyboardInterrupt, EOFError, OSError), progress_to(report):
+        began.set()
         while True:
             name, settings = channel.recv()
             _do_job(channel.send, halt.is_set, name, settings)
@@ -400,9 +402,10 @@ class Worker:
 
     def start(self):
         context = multiprocessing.get_context("spawn")
+        self.began = context.Event()
         self.halt = context.Event()
         self.channel, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(os.getpid(), theirs, self.halt))
+        self.process = context.Process(target=work, args=(os.getpid(), theirs, self.began, self.halt))
         self.process.start()
         theirs.close()
 
@@ -425,7 +428,10 @@ class Worker:
     def close(self):
         "Interrupt the job, which keeps what it has, and end the process."
         self.halt.set()
-        if self.process.is_alive() and os.name != "nt":
-            os.kill(self.process.pid, signal.SIGINT)
-        self.process.join(SECONDS_TO_KEEP if os.name != "nt" else 5)
-        self.process.terminate()
+        process = self.process
+        if self.began.is_set() and process.is_alive():
+            if process.pid and os.name != "nt":
+                os.kill(process.pid, signal.SIGINT)
+            process.join(SECONDS_TO_KEEP)
+        process.terminate()
+        process.join()

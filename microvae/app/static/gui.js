@@ -257,6 +257,7 @@
     arrange();
     if (differs("job", state.job)) showJob(state.job);
     document.documentElement.dataset.running = state.job && state.job.running ? state.job.name : "no";
+    document.documentElement.dataset.job = state.job ? state.job.number : 0;
     document.documentElement.dataset.ready = "yes";
   };
   const watch = async () => {

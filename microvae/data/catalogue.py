@@ -135,11 +135,10 @@ def cells3d(size: int = 64) -> CellImages:
 # %% ../../nbs/data/20_catalogue.ipynb #6f0f73d2
 def mnist(train: bool = False, folder=None) -> CellImages:
     """Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for
-    training; fetched, or from a folder of yours with the IDX files.
+    training; fetched, or from a folder of yours with the IDX files. Needs the extra `vision`.
     """
-    from torchvision.datasets import MNIST
-
     if folder is None:
+        MNIST = require("torchvision.datasets", "vision").MNIST
         found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
         images = found.data
         digits = found.targets
@@ -178,8 +177,7 @@ MNIST_BYTES = 100_000_000
 # %% ../../nbs/data/20_catalogue.ipynb #017b8949
 def _idx(folder: Path, name: str):
     "A file of MNIST's own format, compressed or not."
-    from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
-
+    read_sn3_pascalvincent_tensor = require("torchvision.datasets.mnist", "vision").read_sn3_pascalvincent_tensor
     packed = folder / f"{name}.gz"
     if not packed.exists() and not (folder / name).exists():
         raise ImageError(

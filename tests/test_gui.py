@@ -2,8 +2,13 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from http.client import HTTPConnection
 from threading import Thread
+from time import sleep
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +16,9 @@ import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
 
+from microvae.app.access import Access
 from microvae.app.card import list_runs
+from microvae.data.simulate import lung_fret
 from microvae.training.checkpoint import paused_at
 
 pytest.importorskip("starlette")
@@ -150,7 +157,7 @@ def test_stop_keeps_the_model(place, open_page):
     page.click("#train")
     expect(page.locator("#curve-text")).to_contain_text("passes", timeout=60_000)
     page.reload()
-    page.wait_for_selector("#job", state="visible")
+    page.wait_for_selector("#curve", state="visible")
     assert page.inner_text("#job-left").endswith(" left")
     page.click("#stop")
     page.wait_for_selector("html[data-running=no]", timeout=60_000)
@@ -197,6 +204,14 @@ def asked(window, method: str, path: str, body: str | None = None, **changes) ->
     return answer.status, answer.read().decode(errors="replace")
 
 
+def started(window, action: str, **form) -> dict:
+    "The state after a job has ended."
+    assert asked(window, "POST", f"/api/{action}", json.dumps(form))[0] == 200
+    while (state := json.loads(asked(window, "GET", "/api/state")[1]))["job"]["running"]:
+        sleep(0.2)
+    return state
+
+
 @pytest.mark.parametrize("path", ["/", "/api/state", "/api/folders?path=/", "/static/gui.js", "/runs/x/map"])
 def test_nothing_without_the_token(window, path):
     assert asked(window, "GET", path, Cookie=None)[0] == 403
@@ -217,10 +232,31 @@ def test_a_link_out_of_the_folder_is_not_read(window, place):
     (place / "linked").mkdir()
     tifffile.imwrite(place / "secret.tif", field(9, 80))
     (place / "linked" / "a.tif").symlink_to(place / "secret.tif")
-    assert asked(window, "POST", "/api/choose", json.dumps(dict(path=str(place / "linked"))))[0] == 200
-    while json.loads(asked(window, "GET", "/api/state")[1])["job"]["running"]:
-        pass
-    assert "outside of the chosen folder" in json.loads(asked(window, "GET", "/api/state")[1])["job"]["error"]
+    state = started(window, "choose", path=str(place / "linked"))
+    assert "outside of the chosen folder" in state["job"]["error"]
     for run in ("..", ".", "%2e%2e", "..%2f..%2fnotes", "other"):
         status, content = asked(window, "GET", f"/runs/{run}/map")
         assert status in (400, 404), content
+
+
+@pytest.mark.posix
+def test_ctrl_c_keeps_what_was_trained(tmp_path):
+    "The address is printed, the job is interrupted, and no process remains."
+    (tmp_path / "crops").mkdir()
+    for k, cell in enumerate(lung_fret(40).images[:, 0]):
+        tifffile.imwrite(tmp_path / "crops" / f"{k:02d}.tif", np.round(cell * 4095).astype(np.uint16))
+    program = "from microvae.app.cli import main; main()"
+    words = ("gui", tmp_path, "--no-browser", "--port", "0")
+    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True) as server:
+        port, token = re.fullmatch(r"open http://127.0.0.1:(\d+)/\?token=(\S+)\n", server.stdout.readline()).groups()
+        window = SimpleNamespace(access=Access(int(port), token))
+        state = started(window, "choose", path=str(tmp_path / "crops"))
+        assert state["found"]["images"] == 40
+        form = dict(cut=False, ignore=[], epochs=100_000, latent_dim=2)
+        assert asked(window, "POST", "/api/train", json.dumps(form))[0] == 200
+        while len(json.loads(asked(window, "GET", "/api/state")[1])["job"]["curve"] or []) < 3:
+            sleep(0.2)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 130
+    [run] = (tmp_path / "runs").iterdir()
+    assert paused_at(run)[0] >= 3

@@ -145,10 +145,14 @@ class Session:
         self.runs: list[dict] = []
         self.pictures: dict[str, bytes] = {}
         self.lock = RLock()
-        self.worker = Worker()
         self.closed = False
         self.list_runs()
-        Thread(target=self.listen, daemon=True).start()
+        self.start_worker()
+
+    def start_worker(self):
+        "Start the process that does the jobs, and listen to it."
+        self.worker = Worker()
+        Thread(target=self.listen, args=(self.worker,), daemon=True).start()
 
     def state(self) -> dict:
         "All that the page shows."
@@ -170,25 +174,26 @@ class Session:
                 raise ConfigError("something is still being done; wait until it has ended, or stop it")
             number = 1 if self.job is None else self.job.number + 1
             self.job = Job(name, text, number, can_stop=can_stop)
+            if not self.worker.process.is_alive():
+                self.start_worker()
             self.worker.submit(name, settings)
 
-    def listen(self):
-        "Take what the worker sends, as long as the server runs."
+    def listen(self, worker: Worker):
+        "Take what a worker sends, as long as it lives."
         while not self.closed:
             try:
-                message = self.worker.receive()
+                message = worker.receive()
             except EOFError:
-                if self.closed:
-                    return
                 message = dict(error="the work has ended unexpectedly, memory may be short; what was written is kept")
-                self.worker.start()
             with self.lock:
                 self.take(message)
+            if not worker.process.is_alive():
+                return
 
     def take(self, message: dict):
         "Take one message."
         job = self.job
-        if job is None:
+        if job is None or not job.running:
             return
         result = message.pop("result", None)
         note = message.pop("note", None)
@@ -225,8 +230,8 @@ class Session:
         "Step 1: look at a folder."
         folder = Path(list_folder(form.path)["path"])
         results = results_folder(folder, self.work)
-        self.begin("look", "Looking at the images", dict(folder=str(folder), joined=form.joined))
         with self.lock:
+            self.begin("look", "Looking at the images", dict(folder=str(folder), joined=form.joined))
             self.folder = folder
             self.results = results
             self.found = None
@@ -348,7 +353,7 @@ class Guard:
         if scope["type"] != "http":
             return  # neither sockets nor events
         request = Request(scope)
-        refusal = self.access.refusal(request.method, str(request.url), request.headers)
+        refusal = self.access.refusal(request.method, f"?{request.url.query}", request.headers)
 
         async def with_headers(message):
             if message["type"] == "http.response.start":
@@ -405,7 +410,7 @@ def make_app(session: Session, access: Access):
         check_inside([home / file], home)
         headers = {"Content-Security-Policy": POLICY}
         if kind == "text/csv":
-            headers["Content-Disposition"] = f'attachment; filename="codes_{home.name}.csv"'
+            headers["Content-Disposition"] = f'attachment; filename="{file}"'
         return Response(regular_file(home / file).read_bytes(), media_type=kind, headers=headers)
 
     def action(form: type[AnyForm], do: Callable[[AnyForm], Any]):

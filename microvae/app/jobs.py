@@ -395,12 +395,9 @@ SECONDS_TO_KEEP = 60
 
 # %% ../../nbs/app/11_jobs.ipynb #a479cca3
 class Worker:
-    "The process of a server that does its jobs; it is started anew where it has died."
+    "The process of a server that does its jobs."
 
     def __init__(self):
-        self.start()
-
-    def start(self):
         context = multiprocessing.get_context("spawn")
         self.began = context.Event()
         self.halt = context.Event()

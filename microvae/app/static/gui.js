@@ -136,7 +136,7 @@
     $("stretch-label").hidden = fields || found?.kind === "stored";
     if (!found) return;
     const n = fields && cells ? cells.cells : found.images;
-    $("train-on").textContent = `${counted(n, "cell")}; a tenth is held out to measure the quality of the model. The same images and settings continue a training that was stopped.`;
+    $("train-on").textContent = `${counted(n, "cell")}. Some are held out to measure the quality of the model: a tenth, or as near to it as whole images allow. The same images and settings continue a training that was stopped.`;
   };
 
   // --- step 3 ---
@@ -148,8 +148,10 @@
       .join("");
   };
   const showCurve = curve => {
-    $("curve").hidden = $("curve-text").hidden = !curve || curve.length < 2;
-    if (!curve || curve.length < 2) return;
+    const empty = !curve || curve.length < 2;
+    $("curve").toggleAttribute("hidden", empty);
+    $("curve-text").hidden = empty;
+    if (empty) return;
     const trained = curve.map(([epoch, loss]) => [epoch, loss]);
     const held = curve.filter(row => row[2] !== null).map(([epoch, , loss]) => [epoch, loss]);
     const losses = [...trained, ...held].map(point => point[1]);
@@ -199,7 +201,7 @@
   const LINKS = { map: "open the map", report: "report", "codes.csv": "codes as CSV" };
   const aboutRun = run => {
     if (run.problem) return run.problem;
-    const parts = [`${run.changed}, ${counted(run.images, "image")}`];
+    const parts = [`${run.changed}, trained on ${counted(run.images, "cell")}`];
     if (run.explained !== null) parts.push(`${Math.round(100 * run.explained)} % of the variance is reconstructed`);
     if (run.paused) parts.push(`stopped at pass ${run.paused[0]} of ${run.paused[1]}; the same images and settings continue it`);
     return parts.join(", ");

@@ -254,7 +254,8 @@ class Session:
             raise ConfigError(f"“Channel that shows the cells” must be at most {len(found['channels'])}")
         settings = form.model_dump() | dict(find=form.find - 1)
         where = dict(folder=str(folder), results=str(self.results), channels=found["joined"])
-        self.begin("cut", "Looking for cells", where | settings)
+        can_stop = os.name != "nt"  # where a process can be interrupted
+        self.begin("cut", "Looking for cells", where | settings, can_stop)
 
     def train(self, form: TrainForm):
         "Step 3: train on the cells that were cut out, or on the images of the folder."
@@ -274,12 +275,17 @@ class Session:
         self.begin("write_run", text, dict(home=str(self.home_of(form.run)), report=report))
 
     def stop(self):
-        "Have training pause."
+        "Have training pause after an epoch; another job is interrupted."
         with self.lock:
-            if self.job is not None and self.job.can_stop:
+            if self.job is None or not self.job.can_stop:
+                return
+            self.job.can_stop = False
+            if self.job.name == "train":
                 self.job.text = "Stopping after this pass over the images"
-                self.job.can_stop = False
                 self.worker.stop()
+            else:
+                self.job.text = "Stopping"
+                self.worker.interrupt()
 
     def list_runs(self):
         "List the runs in the folder of results."

@@ -68,16 +68,15 @@ STEPS = {"crop": "step 2", "train": "step 3", "explore": "step 4", "report": "st
 # %% ../../nbs/app/11_jobs.ipynb #4cfd8131
 def in_page_terms(text: str) -> str:
     "A message with the choices and steps of the page in place of options and commands."
-
-    def choice(found: re.Match) -> str:
-        name = CHOICES.get(found[1])
-        return f"{found[0]} of the command line" if name is None else f"the choice “{name}”"
-
-    def step(found: re.Match) -> str:
-        return STEPS.get(found[1], found[0])
-
-    text = re.sub(r"`microvae ([a-z]+)[^`]*`(?: \([a-z_]+\))?", step, for_command_line(text))
-    return re.sub(r"--([a-z][\w-]*)", choice, text)
+    text = re.sub(r"`microvae ([a-z]+)[^`]*`(?: \([a-z_]+\))?", lambda found: STEPS.get(found[1], found[0]), text)
+    text = for_command_line(text)
+    others = []
+    for name in dict.fromkeys(re.findall(r"--([a-z][\w-]*)", text)):
+        if name in CHOICES:
+            text = re.sub(rf"--{name}\b", f"the choice “{CHOICES[name]}”", text)
+        else:
+            others.append(f"--{name}")
+    return f"{text} (on the command line: {', '.join(others)})" if others else text
 
 # %% ../../nbs/app/11_jobs.ipynb #70e04ac2
 def results_folder(images: Path, work: Path) -> Path:
@@ -357,6 +356,8 @@ def _do_job(show: Show, stopped: Callable[[], bool], name: str, settings: dict):
         show(dict(result=JOBS[name](**settings)))
     except MicroVAEError as error:
         show(dict(error=in_page_terms(str(error))))
+    except KeyboardInterrupt:
+        show(dict(error="stopped; what is done is kept, and the same choices resume"))
     except MemoryError:
         show(dict(error="there is not enough memory for this; close other programs, or take fewer images"))
     except Exception as error:
@@ -422,13 +423,17 @@ class Worker:
         "Have training pause after the current epoch."
         self.halt.set()
 
-    def close(self):
-        "Interrupt the job, which keeps what it has, and end the process."
+    def interrupt(self):
+        "Interrupt the job, which keeps what it has; where processes have no signals, only training ends."
         self.halt.set()
-        process = self.process
-        if self.began.is_set() and process.is_alive():
-            if process.pid and os.name != "nt":
-                os.kill(process.pid, signal.SIGINT)
-            process.join(SECONDS_TO_KEEP)
-        process.terminate()
-        process.join()
+        if self.began.is_set() and self.process.is_alive() and self.process.pid and os.name != "nt":
+            os.kill(self.process.pid, signal.SIGINT)
+
+    def close(self):
+        "Interrupt the job, and end the process."
+        self.interrupt()
+        self.channel.close()
+        if self.began.is_set():
+            self.process.join(SECONDS_TO_KEEP)
+        self.process.terminate()
+        self.process.join()

@@ -23,7 +23,7 @@ _DEVIATION = torch.tensor([0.229, 0.224, 0.225])
 # %% ../../nbs/evaluation/08_realism.ipynb #57acff8c
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and the name of its weights."
-    models = require("torchvision.models", "vision")
+    models = require("torchvision", "vision").models
     if weights not in ("auto", "random", "imagenet"):
         raise ConfigError(f"weights is {weights!r}, it must be 'auto', 'random' or 'imagenet'")
     known = models.ResNet18_Weights.IMAGENET1K_V1

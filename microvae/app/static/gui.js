@@ -175,6 +175,7 @@
     const step = job.progress;
     $("job-text").textContent = job.text;
     $("stop").hidden = !job.can_stop;
+    $("stop").textContent = job.name === "train" ? "stop, and keep the model" : "stop";
     const known = step && step.total;
     if (known) {
       $("bar").max = step.total;

@@ -69,7 +69,7 @@ faults: install $(VENV)/.browser
 
 install: $(VENV)/.installed
 
-EXTRAS := study,book,imagej,tracks,cluster,excel,czi,lif,nd2,fetch,bench,search,maps,batches,profiles,onnx,anndata,omezarr,hub,tensorboard,dev
+EXTRAS := study,book,imagej,tracks,cluster,excel,czi,lif,nd2,fetch,vision,bench,search,maps,batches,profiles,gui,onnx,anndata,omezarr,hub,tensorboard,dev
 LOCK := .ci/requirements.lock
 
 # The lock holds the packages for one Python on one system; there exactly the files whose hashes were taken down are installed, and nothing is resolved. LOCKED= (nothing) resolves there too

@@ -478,7 +478,7 @@ def test_served_on_this_machine_only(made, open_page):
     _, _, _, pages = made
     server = serve(pages["onnx"], 0)
     Thread(target=server.serve_forever, daemon=True).start()
-    page = open_page(f"http://127.0.0.1:{server.server_port}/")
+    page = open_page(server.access.address)
     assert page.get_attribute("html", "data-decoder") == "onnx"
     server.shutdown()
     server.server_close()

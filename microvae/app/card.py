@@ -93,11 +93,12 @@ def train_model(
     held_out: float = 0.1,  # fraction of cells, or of tracks, that is held out
     source: dict | None = None,  # how to load the images again
     more: dict | None = None,  # further entries of the card
+    keep_paused: bool = False,  # store the model of a pause as a model of its own, which `load_model` opens
     **settings,  # more of `fit`: folder, device, progress, ...
 ) -> Model:
     """Train, or load, a model with its card.
 
-    A stored model has its card beside it, and the codes of training cells to which its map is fitted; a model whose training is not finished has neither.
+    A stored model has its card beside it, and the codes of training cells to which its map is fitted; a model whose training is not finished has neither, unless `keep_paused` is given. The run itself stays as it is, so that the same call resumes it.
     """
     batch = dict(config.model.changes).get("batch")
     if batch in cells.table:
@@ -105,7 +106,9 @@ def train_model(
     trained_on, held = hold_out(cells, held_out)
     model = fit(None, trained_on, config, held, **settings)
     if not model.finished:
-        return model
+        if not keep_paused:
+            return model
+        model.folder = model.home.with_name(f"{model.home.name}_after_{len(model.history)}_epochs")
     if model.latent_dim > 2 and model.map is None and model.reference is None:
         model.reference = embed(model, trained_on.sample(MAPPED), precision="float32")
         if model.folder is not None:
@@ -118,6 +121,8 @@ def train_model(
     if model.folder is not None and card != read_card(model.folder):
         write_card(model.folder, card)
     model.card = card
+    if not model.finished:
+        model.save(model.home)
     return model
 
 # %% ../../nbs/app/01_card.ipynb #45d20a0e

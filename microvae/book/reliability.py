@@ -74,7 +74,7 @@ class LastRun:
 
     def packages(self) -> str:
         "Sentences on tested versions of Python and packages."
-        text = "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/oldest.sh python3.10` runs the tests with them."
+        text = "What the checks install is locked with hashes in `.ci/requirements.lock`. The oldest versions that are allowed stand in `settings.ini`, and `.ci/versions.sh oldest python3.10` runs the tests of security, faults and numbers with them, `.ci/versions.sh newest` with the newest."
         tried = self.figures.get("packages", {}).get("installed", [])
         if not tried:
             return text

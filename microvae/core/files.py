@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['FILE_SIGNATURES', 'MACHINE', 'MAX_ATTEMPTS', 'SECONDS_BEFORE_MESSAGE', 'NO_LOCKS', 'SECONDS_OF_RENEWAL',
-           'SECONDS_OF_SILENCE', 'KINDS_OF_FILE', 'UNCHECKED_BYTES', 'MAX_COMPRESSION', 'MAX_JSON_BYTES',
-           'MAX_JSON_MEMORY', 'NPY_HEADERS', 'MAX_COLUMNS', 'UNCHECKED_CELLS', 'MAX_CELLS_PER_BYTE',
-           'EXCEL_UNCHECKED_BYTES', 'EXCEL_MAX_COMPRESSION', 'MISSING_VALUES', 'cause_of', 'write_error', 'read_error',
-           'translate_read_errors', 'resolve_output', 'is_being_written', 'temporary_path', 'working_folder',
-           'sync_to_disk', 'move_into_place', 'replace_file', 'replace_folder', 'identity_of_file', 'read_one_version',
-           'MarkerLock', 'exclusive_lock', 'check_replaceable', 'regular_status', 'regular_file', 'check_inside',
-           'files_without_links', 'stored_bytes', 'check_decoded_size', 'free_memory', 'parse_json', 'check_archive',
-           'open_npy', 'open_npz', 'write_pictures', 'read_pictures', 'read_json', 'write_json', 'parse_xml',
-           'check_table', 'write_table', 'check_cells', 'check_parquet', 'read_table', 'find_number_and_word',
-           'one_type_per_column']
+           'SECONDS_OF_SILENCE', 'UNCHECKED_BYTES', 'MAX_COMPRESSION', 'MAX_PARSED_BYTES', 'COUNTS', 'KINDS_OF_FILE',
+           'MAX_JSON_BYTES', 'JSON_COSTS', 'NPY_HEADERS', 'MAX_NPY_HEADER', 'XML_COSTS', 'MAX_COLUMNS',
+           'UNCHECKED_CELLS', 'MAX_CELLS_PER_BYTE', 'EXCEL_UNCHECKED_BYTES', 'EXCEL_MAX_COMPRESSION', 'MAX_TOKEN',
+           'MISSING_VALUES', 'cause_of', 'write_error', 'read_error', 'translate_read_errors', 'resolve_output',
+           'is_being_written', 'temporary_path', 'working_folder', 'sync_to_disk', 'move_into_place', 'replace_file',
+           'replace_folder', 'identity_of_file', 'read_one_version', 'MarkerLock', 'exclusive_lock',
+           'check_replaceable', 'check_inside', 'files_without_links', 'stored_bytes', 'check_stated_size',
+           'check_decoded_size', 'check_count', 'free_memory', 'regular_status', 'regular_file', 'check_parsed_size',
+           'parse_json', 'check_archive', 'read_npy_header', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures',
+           'load_json', 'read_json', 'write_json', 'parse_xml', 'check_table', 'write_table', 'check_cells',
+           'check_parquet', 'read_table', 'find_number_and_word', 'one_type_per_column']
 
 # %% ../../nbs/core/01_files.ipynb #1b05ff2b
 import csv
@@ -37,7 +38,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from threading import Event, Thread
 from time import monotonic, sleep, time
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -561,38 +562,6 @@ def check_replaceable(path, overwrite: bool = False, sign: str | None = None):
     if sign and path.is_file():
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
-# %% ../../nbs/core/01_files.ipynb #8edec13b
-#: Kinds of paths other than regular files, with the test of their mode.
-KINDS_OF_FILE = {
-    "a folder": stat.S_ISDIR,
-    "a pipe": stat.S_ISFIFO,
-    "a socket": stat.S_ISSOCK,
-    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
-}
-
-# %% ../../nbs/core/01_files.ipynb #0bf1ad02
-def regular_status(path, most: int | None = None) -> os.stat_result:
-    """What the system knows of a regular file of at most `most` bytes; nothing is opened.
-
-    Raises `ImageError` for a missing file, a folder, a pipe, a socket, a device, a link to one of these, and a file that is too large.
-    """
-    try:
-        about = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise read_error(path, error) from error
-    if not stat.S_ISREG(about.st_mode):
-        kind = next((name for name, is_kind in KINDS_OF_FILE.items() if is_kind(about.st_mode)), "something else")
-        raise ImageError(f"{path} is {kind}; it must be a regular file")
-    if most is not None and about.st_size > most:
-        raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
-    return about
-
-# %% ../../nbs/core/01_files.ipynb #e07dfdc0
-def regular_file(path, most: int | None = None) -> Path:
-    "The path of a regular file. Raises `ImageError` as `regular_status`."
-    regular_status(path, most)
-    return path if isinstance(path, Path) else Path(path)
-
 # %% ../../nbs/core/01_files.ipynb #2912791a
 def check_inside(path, folder):
     "Raise `ImageError` for a path in a folder that leads out of it by a link or by its name."
@@ -615,6 +584,23 @@ def files_without_links(folder: Path) -> list[Path]:
 #: Stated size in bytes that is accepted for any file; beyond it, the largest ratio of stated size to size on the disk.
 UNCHECKED_BYTES = 200_000_000
 MAX_COMPRESSION = 500
+
+#: Bytes of memory that a JSON or XML text may need.
+MAX_PARSED_BYTES = 800_000_000
+
+#: Parts of a file, with the number that is accepted for any file, and the bytes that a file must have for each of more.
+COUNTS: dict[str, tuple[int, int]] = {
+    "pages": (10_000, 200),
+    "frames and slices": (2_000, 8),
+    "planes in its metadata": (1_000_000, 50),
+    "chunks": (5_000, 16),
+    "members": (10_000, 100),
+    "images": (20_000, 100),
+    "arrays and groups": (5_000, 1_000),
+    "elements in its workbook": (100_000, 1_000),
+    "sheets": (300, 1_000),
+    "million decoded pixels": (1_000, 10_000),
+}
 
 # %% ../../nbs/core/01_files.ipynb #7f63e4fb
 def stored_bytes(path: Path, enough: float = float("inf")) -> int:
@@ -640,6 +626,14 @@ def stored_bytes(path: Path, enough: float = float("inf")) -> int:
     return min(about.st_size, path.stat().st_blocks * 512)
 
 # %% ../../nbs/core/01_files.ipynb #92abec8b
+def check_stated_size(path, stated: int, stored: int, max_compression: int = MAX_COMPRESSION):
+    "Raise `ImageError` if a file states more bytes than it can contain. `stored` are its bytes on the disk."
+    if stated > max_compression * stored:
+        raise ImageError(
+            f"{path} promises {_size(stated)} of content and has {stored:,} bytes; it is damaged, or packed to fill the memory"
+        )
+
+# %% ../../nbs/core/01_files.ipynb #18a6f9ef
 def check_decoded_size(
     path,
     stated: int,
@@ -654,14 +648,26 @@ def check_decoded_size(
     if stated <= unchecked:
         return
     stored = stored_bytes(Path(path), stated / max_compression) if stored is None else stored
-    if stated > max_compression * stored:
-        raise ImageError(
-            f"{path} promises {_size(stated)} of content and has {stored:,} bytes; it is damaged, or packed to fill the memory"
-        )
+    check_stated_size(path, stated, stored, max_compression)
     free = free_memory()
     if stated > free:
         raise ImageError(
             f"{path} needs {_size(stated)} of memory and {_size(free)} are free; cut it into smaller files, or read it where there is more memory"
+        )
+
+# %% ../../nbs/core/01_files.ipynb #311b9d7e
+def check_count(path, count: int, parts: str, stored: int | None = None):
+    """Raise `ImageError` if a file states more parts of a kind of `COUNTS` than it can contain.
+
+    `stored`, the bytes on the disk, is computed if not given. Example: `check_count("a.tif", 10**9, "pages")`.
+    """
+    unchecked, each = COUNTS[parts]
+    if count <= unchecked:
+        return
+    stored = stored_bytes(Path(path), each * count) if stored is None else stored
+    if each * count > stored:
+        raise ImageError(
+            f"{path} promises {count:,} {parts} and has {stored:,} bytes; it is damaged, or made to take long"
         )
 
 # %% ../../nbs/core/01_files.ipynb #f7029d47
@@ -694,20 +700,60 @@ def free_memory() -> int:
         pass
     return max(0, min(limits))
 
+# %% ../../nbs/core/01_files.ipynb #8edec13b
+#: Kinds of paths other than regular files, with the test of their mode.
+KINDS_OF_FILE = {
+    "a folder": stat.S_ISDIR,
+    "a pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+
+# %% ../../nbs/core/01_files.ipynb #0bf1ad02
+def regular_status(path, most: int | None = None) -> os.stat_result:
+    """What the system knows of a regular file of at most `most` bytes; nothing is opened.
+
+    Raises `ImageError` for a missing file, a folder, a pipe, a socket, a device, a link to one of these, a file that is too large, and a sparse file.
+    """
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise read_error(path, error) from error
+    if not stat.S_ISREG(about.st_mode):
+        kind = next((name for name, is_kind in KINDS_OF_FILE.items() if is_kind(about.st_mode)), "something else")
+        raise ImageError(f"{path} is {kind}; it must be a regular file")
+    if most is not None and about.st_size > most:
+        raise ImageError(f"{path} has {about.st_size:,} bytes; a file of this kind has at most {most:,}")
+    if about.st_size > UNCHECKED_BYTES:
+        check_stated_size(path, about.st_size, stored_bytes(Path(path)))
+    return about
+
+# %% ../../nbs/core/01_files.ipynb #e07dfdc0
+def regular_file(path, most: int | None = None) -> Path:
+    "The path of a regular file. Raises `ImageError` as `regular_status`."
+    regular_status(path, most)
+    return path if isinstance(path, Path) else Path(path)
+
 # %% ../../nbs/core/01_files.ipynb #baed3f2c
-#: Largest size of a JSON file in bytes, and largest size of its content in memory.
+#: Largest size of a JSON file in bytes.
 MAX_JSON_BYTES = 100_000_000
-MAX_JSON_MEMORY = 800_000_000
+
+# %% ../../nbs/core/01_files.ipynb #7d58492a
+def check_parsed_size(content: bytes, costs: Mapping[bytes, int], limit: int = MAX_PARSED_BYTES):
+    "Raise `ValueError` if a text would need more than `limit` bytes of memory, given what each sign costs."
+    memory = len(content) + sum(cost * content.count(sign) for sign, cost in costs.items())
+    if memory > limit:
+        raise ValueError(f"it would take up to {_size(memory)} of memory")
 
 # %% ../../nbs/core/01_files.ipynb #a83b46ea
+#: Bytes of memory of an object, a list, half a text, a value of JSON.
+JSON_COSTS = {b"{": 240, b"[": 90, b'"': 40, b",": 40}
+
+
 def parse_json(text: bytes | str):
     "The content of a JSON text. Raises `ValueError` for invalid JSON, and for a text that would need too much memory."
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    # bytes in memory: of an object, a list, half a text, a value
-    costs = {b"{": 240, b"[": 90, b'"': 40, b",": 40}
-    memory = len(content) + sum(cost * content.count(sign) for sign, cost in costs.items())
-    if memory > MAX_JSON_MEMORY:
-        raise ValueError(f"it would take up to {_size(memory)} of memory")
+    check_parsed_size(content, JSON_COSTS)
     return json.loads(content)
 
 # %% ../../nbs/core/01_files.ipynb #0b958e02
@@ -721,19 +767,34 @@ def check_archive(path, unchecked: int = UNCHECKED_BYTES, max_compression: int =
     other = next((member for member in members if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED)), None)
     if other is not None:
         raise ImageError(f"{path} is compressed by method {other.compress_type} of ZIP; it must be stored or deflated")
+    check_count(path, len(members), "members")
     check_decoded_size(path, sum(member.file_size for member in members), None, unchecked, max_compression)
 
 # %% ../../nbs/core/01_files.ipynb #30c6d96d
-#: Version of NumPy's format -> function that reads the header of an array.
-NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+#: Version of NumPy's format -> bytes that state the length of the header, and the function that reads it.
+NPY_HEADERS = {(1, 0): (2, np.lib.format.read_array_header_1_0), (2, 0): (4, np.lib.format.read_array_header_2_0)}
+
+#: Largest header of an array in bytes; that of numbers or text has about 100.
+MAX_NPY_HEADER = 65_536
+
+# %% ../../nbs/core/01_files.ipynb #c697a79a
+def read_npy_header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+    "Shape, whether in Fortran's order, and type of an array in an open file. Raises `ValueError` for another format, and a header that is too long."
+    version = np.lib.format.read_magic(file)
+    if version not in NPY_HEADERS:
+        raise ValueError(f"its format {version} is unknown")
+    size, read_header = NPY_HEADERS[version]
+    start = file.tell()
+    length = int.from_bytes(file.read(size), "little")
+    if length > MAX_NPY_HEADER:
+        raise ValueError(f"its header has {length:,} bytes")
+    file.seek(start)
+    return read_header(file)
 
 # %% ../../nbs/core/01_files.ipynb #b21168cc
 def _npy_bytes(file, length: int) -> int:
     "Bytes in memory, as float32 at least, of an array in NumPy's format. Raises `ValueError` for anything but an array of numbers or text."
-    version = np.lib.format.read_magic(file)
-    if version not in NPY_HEADERS:
-        raise ValueError(f"its format {version} is unknown")
-    shape, _, dtype = NPY_HEADERS[version](file)
+    shape, _, dtype = read_npy_header(file)
     if dtype.kind not in "biufcUS":
         raise ValueError(f"its type is {dtype}, not numbers or text")
     count = 1
@@ -764,8 +825,7 @@ def open_npy(path) -> np.ndarray:
     with translate_read_errors(path), open(path, "rb") as file:
         _npy_bytes(file, os.fstat(file.fileno()).st_size)
         file.seek(0)
-        version = np.lib.format.read_magic(file)
-        shape, fortran, dtype = NPY_HEADERS[version](file)
+        shape, fortran, dtype = read_npy_header(file)
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 # %% ../../nbs/core/01_files.ipynb #6536cc64
@@ -798,11 +858,16 @@ def read_pictures(path) -> dict[str, np.ndarray]:
         return {name: stored[name].astype(np.float32) / 255 for name in stored.files}
 
 # %% ../../nbs/core/01_files.ipynb #0c111ecd
-def read_json(path) -> dict:
-    "A dictionary from a JSON file. Raises `ImageError` if it cannot be read, or contains no object."
+def load_json(path):
+    "The content of a JSON file. Raises `ImageError` if it is too large, or cannot be read."
     regular_file(path, MAX_JSON_BYTES)
     with translate_read_errors(path):
-        found = parse_json(Path(path).read_bytes())
+        return parse_json(Path(path).read_bytes())
+
+# %% ../../nbs/core/01_files.ipynb #4204a244
+def read_json(path) -> dict:
+    "A dictionary from a JSON file. Raises `ImageError` if it cannot be read, or contains no object."
+    found = load_json(path)
     if not isinstance(found, dict):
         raise ImageError(f"{path} cannot be read: it holds no JSON object")
     return found
@@ -815,12 +880,17 @@ def write_json(path, content: Mapping[str, Any], lasting: bool = True) -> Path:
     )
 
 # %% ../../nbs/core/01_files.ipynb #b63cbe79
-def parse_xml(text: bytes | str):
-    "The root of an XML text. Raises `ValueError` for a text with a document type, or one that is no XML."
+#: Bytes of memory of a tag and of an attribute of XML.
+XML_COSTS = {b"<": 120, b"=": 250}
+
+
+def parse_xml(text: bytes | str, limit: int = MAX_PARSED_BYTES):
+    "The root of an XML text. Raises `ValueError` for a text with a document type, one that is no XML, or that would need more than `limit` bytes of memory."
     from xml.etree import ElementTree
 
     if isinstance(text, bytes):
         text = text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    check_parsed_size(text.encode("utf-8", "surrogatepass"), XML_COSTS, limit)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("it has a document type, which XML of images never has")
     try:
@@ -919,36 +989,63 @@ def _is_text(kind) -> bool:
     return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 # %% ../../nbs/core/01_files.ipynb #afd8299e
-_MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*?ref="([A-Z]+\d+:[A-Z]+\d+)"')
-_NO_VALUE = re.compile(
-    rb'<(?:\w+:)?c (?![^>]*t="str")[^>]*?r="([A-Z]+\d+)"[^>]*>\s*<(?:\w+:)?f(?:\s[^>]*)?>[^<]*</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>'
-)
+def _check_sheet(path: Path, sheet: IO[bytes]):
+    "Raise `ImageError` where cells of an open sheet show a value that the file does not have for them."
+    from xml.etree import ElementTree
+
+    for _, element in ElementTree.iterparse(sheet):
+        name = element.tag.rpartition("}")[2]
+        if name == "mergeCell":
+            raise ImageError(
+                f"{path} has merged cells ({one_line(element.get('ref'))}), of which only the first has a value; unmerge them, and give each cell its own"
+            )
+        if name == "c" and element.find("{*}f") is not None and element.get("t") != "str":
+            if not element.findtext("{*}v"):
+                raise ImageError(
+                    f"{path} has a formula without a result in {one_line(element.get('r'))}; open the file in Excel or LibreOffice, and save it there"
+                )
+        if name == "row":
+            element.clear()
+
+# %% ../../nbs/core/01_files.ipynb #098208d6
+#: Longest tag or comment of an Excel file in bytes: parsers of older Pythons begin each of them anew with every block that they read.
+MAX_TOKEN = 1_000_000
 
 
-def _check_sheet(path: Path, text: bytes):
-    "Raise `ImageError` where cells of a sheet show a value that the file does not have for them."
-    if merged := _MERGED.search(text):
-        raise ImageError(
-            f"{path} has merged cells ({merged[1].decode()}), of which only the first has a value; unmerge them, and give each cell its own"
-        )
-    if empty := _NO_VALUE.search(text):
-        raise ImageError(
-            f"{path} has a formula without a result in {empty[1].decode()}; open the file in Excel or LibreOffice, and save it there"
-        )
+def _longest_token(xml: bytes) -> int:
+    "Length of the longest tag, attribute, comment, or text between two tags of an XML text."
+    comments = [part.find(b"-->") for part in xml.split(b"<!--")[1:]]
+    if -1 in comments:
+        return len(xml)
+    return max([*comments, *map(len, xml.split(b">"))])
 
 # %% ../../nbs/core/01_files.ipynb #e013ba64
+#: Members of an Excel file that hold cells; of the others each element takes much more memory and time.
+_CELLS = re.compile(r"xl/(worksheets/[^/]+|sharedStrings)\.xml")
+
+
 def _check_excel(path: Path):
     "The same for Excel: the extent of its cells; its XML must not have a document type."
     check_archive(path, EXCEL_UNCHECKED_BYTES, EXCEL_MAX_COMPRESSION)
+    elements = 0
     with ZipFile(path) as archive:
         for member in archive.infolist():
             text = archive.read(member).replace(b"\0", b"")  # also for encodings with two bytes per letter
             if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
                 raise ImageError(f"{path} has a document type in {one_line(member.filename)}, which Excel never writes")
+            check_parsed_size(text, XML_COSTS)
+            if _longest_token(text) > MAX_TOKEN:
+                raise ImageError(
+                    f"{path} has a tag or comment of more than {MAX_TOKEN:,} bytes in {one_line(member.filename)}; it is made to take long"
+                )
+            if not _CELLS.fullmatch(member.filename):
+                elements += text.count(b"<")
+    check_count(path, elements, "elements in its workbook")
     from openpyxl import load_workbook
 
     book = load_workbook(path, read_only=True, data_only=True)
     try:
+        check_count(path, len(book.worksheets), "sheets")
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
         columns = 0
@@ -961,7 +1058,8 @@ def _check_excel(path: Path):
         book.close()
     with ZipFile(path) as archive:
         if place in archive.namelist():
-            _check_sheet(path, archive.read(place))
+            with archive.open(place) as opened:
+                _check_sheet(path, opened)
 
 # %% ../../nbs/core/01_files.ipynb #a84dc915
 def read_table(path, text: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -135,11 +135,10 @@ def cells3d(size: int = 64) -> CellImages:
 # %% ../../nbs/data/20_catalogue.ipynb #6f0f73d2
 def mnist(train: bool = False, folder=None) -> CellImages:
     """Written digits, 28×28, through torchvision, with column `digit`: the 10,000 for testing, or the 60,000 for
-    training; fetched, or from a folder of yours with the IDX files.
+    training; fetched, or from a folder of yours with the IDX files. Needs the extra `vision`.
     """
-    from torchvision.datasets import MNIST
-
     if folder is None:
+        MNIST = require("torchvision", "vision").datasets.MNIST
         found = _fetched("mnist", lambda: MNIST(str(cache_folder()), train=train, download=True))
         images = found.data
         digits = found.targets
@@ -178,8 +177,7 @@ MNIST_BYTES = 100_000_000
 # %% ../../nbs/data/20_catalogue.ipynb #017b8949
 def _idx(folder: Path, name: str):
     "A file of MNIST's own format, compressed or not."
-    from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
-
+    read = require("torchvision", "vision").datasets.mnist.read_sn3_pascalvincent_tensor
     packed = folder / f"{name}.gz"
     if not packed.exists() and not (folder / name).exists():
         raise ImageError(
@@ -194,7 +192,7 @@ def _idx(folder: Path, name: str):
                     raise ImageError(f"{packed} would become more than {MNIST_BYTES:,} bytes; it is no file of MNIST")
                 plain = Path(place) / name
                 plain.write_bytes(gzip.decompress(content))
-            return read_sn3_pascalvincent_tensor(str(regular_file(plain, MNIST_BYTES)))
+            return read(str(regular_file(plain, MNIST_BYTES)))
         except MicroVAEError:
             raise
         except Exception as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import ConfigError, ImageError
-from ..core.files import check_decoded_size, check_inside, parse_xml, regular_file
+from ..core.files import MAX_PARSED_BYTES, check_decoded_size, check_inside, parse_xml, regular_file
 from .readers import FileReader, ImageFile, LazyPlanes, Site, open_once, well_at
 
 # %% ../../nbs/data/25_format_harmony.ipynb #ea6e2de7
@@ -59,7 +59,7 @@ class Index:
     def __init__(self, path: Path):
         self.path = regular_file(path, MAX_BYTES)
         check_decoded_size(path, MEMORY * path.stat().st_size)
-        self.root = parse_xml(path.read_bytes())
+        self.root = parse_xml(path.read_bytes(), max(MAX_PARSED_BYTES, MEMORY * path.stat().st_size))
         self.elements = self.root.findall("{*}Images/{*}Image")
         if not self.elements:
             raise ImageError(f"{path} lists no images")

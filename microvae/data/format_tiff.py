@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OVERVIEWS', 'SLIDES', 'INVERTED', 'GREY', 'RGB', 'PALETTE', 'MASK', 'INKS', 'YCBCR', 'LINEAR', 'READ', 'JPEG',
-           'JPEG_2000', 'EXPANDING_CODECS', 'ALLOWED_EXCESS', 'UNCHECKED_PLANES', 'PLANE', 'MICROMETRES', 'READER',
-           'TiffReader', 'AxisPosition']
+           'JPEG_2000', 'SCAN', 'FRAME_MARKERS', 'FORMS', 'SUB_IFDS', 'TAG_BYTES', 'EXPANDING_CODECS', 'ALLOWED_EXCESS',
+           'MICROMETRES', 'READER', 'TiffReader', 'AxisPosition']
 
 # %% ../../nbs/data/04_format_tiff.ipynb #e092cf49
 import logging
@@ -18,13 +18,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..core.arrays import exceeds_when_decoded
 from ..core.errors import ConfigError, ImageError
-from ..core.files import check_decoded_size, check_inside, regular_file, stored_bytes
+from microvae.core.files import (
+    JSON_COSTS,
+    UNCHECKED_BYTES,
+    XML_COSTS,
+    check_count,
+    check_decoded_size,
+    check_inside,
+    check_parsed_size,
+    parse_xml,
+    regular_file,
+    stored_bytes,
+)
 from microvae.data.readers import (
     WHOLE,
     FileReader,
@@ -51,6 +62,7 @@ class TiffReader(FileReader):
     def open(self, path: Path, level: int) -> ImageFile:
         import tifffile
 
+        _check_pages(path)
         tiff = tifffile.TiffFile(path)
         try:
             return _open_images(tiff, path, level)
@@ -61,7 +73,8 @@ class TiffReader(FileReader):
 # %% ../../nbs/data/04_format_tiff.ipynb #bad489c7
 def _open_images(tiff, path: Path, level: int) -> ImageFile:
     "The images of an open TIFF at a level of their pyramids, after all checks; the first, which holds all if there are several."
-    _check_pages(tiff, path)
+    for tag in tiff.pages.first.tags:
+        _check_text(path, tag.value)
     tiff.pages.cache = tiff.filehandle.size <= WHOLE  # the pages of a larger file would take much memory
     folder = Path(os.path.realpath(path)).parent
     for other in folder.glob("*_MMStack*.tif") if tiff.is_mmstack else ():
@@ -78,6 +91,21 @@ def _open_images(tiff, path: Path, level: int) -> ImageFile:
         about = known[number] if len(known) == len(images) else {}
         scenes += _positions(_image(tiff, path, series, level, close, about))
     return scenes[0] if len(scenes) == 1 else replace(scenes[0], scenes=tuple(scenes))
+
+# %% ../../nbs/data/04_format_tiff.ipynb #36c97d7e
+def _text_limit(path: Path) -> int:
+    "Bytes of memory that a text in a TIFF may need: 200 MB, and more in a larger file, whose planes it describes."
+    return max(UNCHECKED_BYTES, path.stat().st_size)
+
+# %% ../../nbs/data/04_format_tiff.ipynb #a49cc8aa
+def _check_text(path: Path, text):
+    "Raise `ImageError` for a text of JSON or XML, which `tifffile` parses, that would need too much memory."
+    costs = {"{": JSON_COSTS, "<": XML_COSTS}.get(text.lstrip()[:1]) if isinstance(text, str) else None
+    if costs is not None:
+        try:
+            check_parsed_size(text.encode("utf-8", "surrogatepass"), costs, _text_limit(path))
+        except ValueError as error:
+            raise ImageError(f"{path} has metadata that are not read: {error}") from error
 
 # %% ../../nbs/data/04_format_tiff.ipynb #03ff6ec2
 #: What slide scanners call the pictures that they add to a slide.
@@ -285,18 +313,41 @@ def _palette_colours(colours: np.ndarray) -> Samples:
     return Samples(1, len(table), lambda planes: table[:, planes[0].astype(int)])
 
 # %% ../../nbs/data/04_format_tiff.ipynb #9aa45774
+#: Beginning of a pass over the pixels of a JPEG, and markers before the sides of the picture.
+SCAN = b"\xff\xda"
+FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+
+
 def _jpeg_sides(data: bytes) -> tuple[int, int]:
     "Height and width that the head of a JPEG promises; 0 where there is none."
-    found = re.search(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]...(..)(..)", data, re.S)
-    return (int.from_bytes(found[1], "big"), int.from_bytes(found[2], "big")) if found else (0, 0)
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in FRAME_MARKERS:
+            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+        # a byte of filling, or a segment that is passed over: it may hold what looks like a head
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0, 0
+
+# %% ../../nbs/data/04_format_tiff.ipynb #7db43010
+def _codestream(data: bytes) -> int:
+    "Where the codestream of JPEG 2000 begins: behind the boxes of a JP2, each of which states its length and its name."
+    at = 0
+    while data[at : at + 2] != b"\xff\x4f" and at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        head = 16 if length == 1 else 8
+        if data[at + 4 : at + 8] == b"jp2c":
+            return at + head
+        at += int.from_bytes(data[at + 8 : at + 16], "big") if length == 1 else max(length, 8)
+    return at
 
 # %% ../../nbs/data/04_format_tiff.ipynb #93ba7202
 def _jpeg_2000_sides(data: bytes) -> tuple[int, int]:
     "The same of JPEG 2000."
-    found = re.search(rb"\xff\x51....(....)(....)(....)(....)", data, re.S)
-    if not found:
+    start = _codestream(data)
+    if data[start : start + 4] != b"\xff\x4f\xff\x51":
         return 0, 0
-    right, bottom, left, top = (int.from_bytes(found[i], "big") for i in (1, 2, 3, 4))
+    right, bottom, left, top = (int.from_bytes(data[start + 8 + 4 * i : start + 12 + 4 * i], "big") for i in range(4))
     return bottom - top, right - left
 
 # %% ../../nbs/data/04_format_tiff.ipynb #6d4d222f
@@ -307,26 +358,53 @@ def _pages(series):
     return zarr.open_array(series.aszarr(), mode="r")
 
 # %% ../../nbs/data/04_format_tiff.ipynb #ecaf3ee9
-def _check_pages(tiff, path: Path):
-    "Raise `ImageError` where the pages of a damaged file follow one another in a circle, or lie beyond its end."
-    form = tiff.tiff
-    file = tiff.filehandle
-    seen = set()
-    file.seek(4 if form.version == 42 else 8)
-    while offset := _number(file, form.offsetsize, form.byteorder):
-        if offset in seen:
-            raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
-        seen.add(offset)
-        if offset >= file.size:
-            raise ImageError(
-                f"{path} is truncated: it has {len(seen) - 1:,} of its pages, and the next lies beyond its end; copy it again from where it came"
-            )
-        file.seek(offset)
-        file.seek(offset + form.tagnosize + _number(file, form.tagnosize, form.byteorder) * form.tagsize)
+#: Beginning of a TIFF and a BigTIFF -> bytes of an offset, of the number of tags, of a tag.
+FORMS = {42: (4, 2, 12), 43: (8, 8, 20)}
 
-# %% ../../nbs/data/04_format_tiff.ipynb #a6e7ed8d
-def _number(file, size: int, order: str) -> int:
-    return int.from_bytes(file.read(size), "little" if order == "<" else "big")
+#: The tag that lists pages in a page.
+SUB_IFDS = 330
+
+#: Bytes of a value of a tag, by its type.
+TAG_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+# %% ../../nbs/data/04_format_tiff.ipynb #f32f7a74
+def _check_pages(path: Path):
+    """Raise `ImageError` where the pages of a file follow one another in a circle, lie beyond its end, are too many, or have
+    tags with more values than the file. What is no TIFF is left to `tifffile`.
+    """
+    held = path.stat().st_size
+    seen = set()
+    below = 0  # pages in pages, such as the levels of a pyramid
+    with open(path, "rb") as file:
+        order = {b"II": "little", b"MM": "big"}.get(file.read(2))
+        number = lambda size: int.from_bytes(file.read(size), order)
+        if order is None or (form := FORMS.get(number(2))) is None:
+            return
+        offset_size, count_size, tag_size = form
+        file.seek(2 * offset_size - 4 if offset_size == 4 else 8)
+        while offset := number(offset_size):
+            if offset in seen:
+                raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
+            seen.add(offset)
+            if offset >= held:
+                raise ImageError(
+                    f"{path} is truncated: it has {len(seen) - 1:,} of its pages, and the next lies beyond its end; copy it again from where it came"
+                )
+            file.seek(offset)
+            block = file.read(number(count_size) * tag_size)
+            tags = [block[at : at + tag_size] for at in range(0, len(block), tag_size)]
+            below += sum(_tag_count(tag, order) for tag in tags if int.from_bytes(tag[:2], order) == SUB_IFDS)
+            check_count(path, len(seen) + below, "pages", held)
+            values = sum(_tag_count(tag, order) * TAG_BYTES.get(int.from_bytes(tag[2:4], order), 1) for tag in tags)
+            if values > held:
+                raise ImageError(
+                    f"{path} has a page whose tags promise {values:,} bytes, and has {held:,}; it is damaged"
+                )
+
+# %% ../../nbs/data/04_format_tiff.ipynb #0a5cf639
+def _tag_count(tag: bytes, order: Literal["little", "big"]) -> int:
+    "How many values a tag states."
+    return int.from_bytes(tag[4 : 4 + (len(tag) - 4) // 2], order)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #d6547124
 #: Compressions of TIFF whose parts can swell without end, by their number, as `exceeds_when_decoded` calls them.
@@ -383,6 +461,7 @@ def _check_page(page):
 def _check_before_decoding(keyframe):
     "Let each part of a page's pixels be checked before it is decompressed."
     compression = int(keyframe.compression)
+    path = keyframe.parent.filehandle.path
     kind = EXPANDING_CODECS.get(compression)
     # a cached property, which is set instead of being found
     if kind is not None:
@@ -391,7 +470,7 @@ def _check_before_decoding(keyframe):
     elif compression in JPEG | JPEG_2000:
         sides = _jpeg_sides if compression in JPEG else _jpeg_2000_sides
         limit = prod(keyframe.chunks)
-        keyframe.__dict__["decode"] = partial(_decode_picture_checked, keyframe.decode, sides, limit)
+        keyframe.__dict__["decode"] = partial(_decode_picture_checked, keyframe.decode, sides, limit, path)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #182e7532
 def _decode_checked(decode: Callable, kind: str, limit: int, data, *rest, **more):
@@ -402,15 +481,14 @@ def _decode_checked(decode: Callable, kind: str, limit: int, data, *rest, **more
     return decode(data, *rest, **more)
 
 # %% ../../nbs/data/04_format_tiff.ipynb #c8460797
-def _decode_picture_checked(decode: Callable, sides: Callable, limit: int, data, *rest, **more):
-    if data is not None and prod(sides(bytes(data))) > limit:
-        raise ImageError(f"a part of its pixels promises more than {limit:,} values; it is damaged")
+def _decode_picture_checked(decode: Callable, sides: Callable, limit: int, path, data, *rest, **more):
+    if data is not None:
+        content = bytes(data)
+        values = prod(sides(content))
+        if values > limit:
+            raise ImageError(f"a part of its pixels promises more than {limit:,} values; it is damaged")
+        check_count(path, values * content.count(SCAN) // 1_000_000, "million decoded pixels", len(content))
     return decode(data, *rest, **more)
-
-# %% ../../nbs/data/04_format_tiff.ipynb #c09
-#: OME metadata may promise so many planes; of more, each takes at least so many bytes in its file.
-UNCHECKED_PLANES = 1_000_000
-PLANE = 50
 
 # %% ../../nbs/data/04_format_tiff.ipynb #d9288c6d
 #: Micrometres of the units in which a pixel's size is given; OME's unit is µm where none is given.
@@ -423,11 +501,10 @@ def _ome(tiff, path: Path) -> list[dict]:
     Raises `ImageError` for metadata that would open other folders, that define entities, or that lie in a file that is
     not there.
     """
-    import xml.etree.ElementTree as xml
-
-    if "<!DOCTYPE" in tiff.ome_metadata or "<!ENTITY" in tiff.ome_metadata:
-        raise ImageError(f"{path} has OME metadata with a document type, which images never have; it is not read")
-    root = xml.fromstring(tiff.ome_metadata)
+    try:
+        root = parse_xml(tiff.ome_metadata, _text_limit(path))
+    except ValueError as error:
+        raise ImageError(f"{path} has OME metadata that are not read: {error}") from error
     _check_ome(root, path, prod(tiff.pages.first.shape))
     part = root.find("{*}BinaryOnly")
     if part is not None:
@@ -479,8 +556,7 @@ def _check_ome(root, path: Path, pixels: int):
     "Raise `ImageError` where OME metadata promise more planes than the file can hold, or name files elsewhere."
     size = path.stat().st_size
     for planes in _stated_planes(root, pixels):
-        if planes > max(UNCHECKED_PLANES, size / PLANE):
-            raise ImageError(f"{path} promises {planes:,} planes and has {size:,} bytes; it is damaged, or no image")
+        check_count(path, planes, "planes in its metadata", size)
     folder = Path(os.path.realpath(path)).parent  # in which tifffile looks for them
     for name in _other_files(root):
         if len(re.split(r"[/\\]", name.removeprefix("./"))) > 1:

@@ -23,6 +23,7 @@ from microvae.data.simulate import memory_b as memory_b
 from microvae.data.simulate import lung_fret as lung_fret
 from microvae.data.simulate import phase_contrast as phase_contrast
 from microvae.data.screens import simulate_screen as simulate_screen
+from microvae.data.timelapse import simulate_timelapse as simulate_timelapse
 from microvae.data.phantoms import laser_surfaces as laser_surfaces
 from microvae.data.phantoms import head_phantoms as head_phantoms
 from microvae.data.phantoms import mucosa as mucosa
@@ -33,6 +34,7 @@ from microvae.data.crops import crop_boxes as crop_boxes
 from microvae.data.crops import concatenate_cells as concatenate_cells
 from microvae.data.plates import crop_fields as crop_fields
 from microvae.data.tracks import track_cells as track_cells
+from microvae.data.tracks import link_positions as link_positions
 from microvae.data.patches import cut_patches as cut_patches
 from microvae.data.patches import write_parts as write_parts
 from microvae.data.augment import Augmentation as Augmentation

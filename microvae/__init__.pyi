@@ -119,6 +119,12 @@ from microvae.app.card import list_runs as list_runs
 from microvae.app.annotation import annotate as annotate
 from microvae.app.profiles import profile as profile
 from microvae.app.profiles import Profiles as Profiles
+from microvae.app.trajectories import trajectories as trajectories
+from microvae.app.trajectories import summarise_tracks as summarise_tracks
+from microvae.app.trajectories import align_at as align_at
+from microvae.app.trajectories import plot_trajectories as plot_trajectories
+from microvae.app.trajectories import plot_lineages as plot_lineages
+from microvae.app.trajectories import plot_aligned as plot_aligned
 from microvae.app.outputs import embedding as embedding
 from microvae.app.outputs import with_sphered_codes as with_sphered_codes
 from microvae.app.outputs import write_embedding as write_embedding

@@ -6,7 +6,8 @@
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
            'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'annotate', 'plate', 'profile',
-           'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
+           'track', 'trajectory', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands',
+           'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import os
@@ -844,6 +845,97 @@ def profile(
     text = f"{', '.join(map(str, files))}\n{made.summary()}"
     found = None if made.precision is None else made.precision.to_dict("records")
     print_result(as_json, text, files=files, wells=len(made.wells), precision=found)
+
+# %% ../../nbs/app/08_cli.ipynb #109d94a9
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def track(
+    source: Annotated[str, typer.Argument(help="a stored set of a time series, as `microvae crop` writes it")],
+    out: Annotated[
+        Path, typer.Argument(help="the .zarr folder to write; a picture of the tracks is written beside it")
+    ],
+    search_range: Annotated[
+        float,
+        typer.Option(
+            help="largest movement of a cell between two frames, and distance of a daughter from her mother, in pixels"
+        ),
+    ],
+    memory: Annotated[int, typer.Option(help="frames that a cell may be missing")] = 0,
+    divisions: Annotated[bool, typer.Option(help="cells divide")] = True,
+    merging: Annotated[bool, typer.Option("--merging", help="cells merge")] = False,
+    tracker: Annotated[str, typer.Option(help="laptrack (extra tracks) or btrack (extra btrack)")] = "laptrack",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Link the cells of a time series between frames; the table gets time, track, parent, lineage and generation.
+
+    Example: `microvae track movie.zarr tracked.zarr --search-range 12`
+
+    Example: `microvae track movie.zarr tracked.zarr --search-range 12 --memory 1 --no-divisions`
+    """
+    from microvae.app.trajectories import track_to
+
+    settings = dict(memory=memory, divisions=divisions, merging=merging, tracker=tracker)
+    cells, picture = track_to(source, out, overwrite, search_range=search_range, **settings)
+    table = cells.table
+    mothers = int(table.parent[table.parent >= 0].nunique())
+    text = f"{out}: {len(table):,} cells in {table.track.nunique():,} tracks of {table.lineage.nunique():,} lineages, {mothers:,} divisions"
+    counts = dict(cells=len(table), tracks=table.track.nunique(), lineages=table.lineage.nunique(), divisions=mothers)
+    text += f"\nsee {picture}\nNext: microvae train {out}"
+    print_result(as_json, text, folder=out, picture=picture, **counts)
+
+# %% ../../nbs/app/08_cli.ipynb #57f44713
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def trajectory(
+    codes: Annotated[Path, typer.Argument(help="a table of tracked cells that `microvae embed` wrote")],
+    out: Annotated[Path, typer.Option(help="the folder to write: tables and figures")] = Path("trajectories"),
+    event: Annotated[
+        str | None,
+        typer.Option(
+            help="average before and after: division, birth, end (of lost tracks), or 'COLUMN>VALUE' where a column passes a value"
+        ),
+    ] = None,
+    column: Annotated[
+        list[str],
+        typer.Option(help="column that is averaged at the --event; may be given more than once; codes if not given"),
+    ] = [],
+    before: Annotated[float, typer.Option(help="time before the --event, in units of --time")] = 10,
+    after: Annotated[float, typer.Option(help="time after the --event")] = 10,
+    time: Annotated[str, typer.Option(help="column of times")] = "time",
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", "--color", help="column that colours the lineages; the speed of codes if not given"),
+    ] = None,
+    shown: Annotated[int, typer.Option(help="number of lineages that are drawn, the largest")] = 6,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Follow the codes of tracked cells over time: speed, paths on the map, lineages, and means before and after an event.
+
+    Example: `microvae trajectory codes.csv`
+
+    Example: `microvae trajectory codes.csv --out divisions --event division --column area --column latent_1`
+
+    Example: `microvae trajectory codes.csv --event "mean geminin<0.1" --before 5 --after 20 --colour latent_2`
+    """
+    from microvae.app.profiles import read_cells
+    from microvae.app.trajectories import write_trajectories
+    from microvae.core.files import replace_folder
+
+    if column and event is None:
+        raise ConfigError("--column says what is averaged at an event; give --event as well")
+    check_replaceable(out, overwrite, sign="trajectories.csv")
+    table = read_cells(codes)
+    names: list[str] = []
+
+    def write(part: Path):
+        made = write_trajectories(part, table, event, column or None, before, after, time, colour, shown)
+        names.extend(file.name for file in made)
+
+    replace_folder(out, write)
+    text = f"{out}: {', '.join(names)}; {len(table):,} cells in {table.track.nunique():,} tracks"
+    print_result(as_json, text, folder=out, files=names, cells=len(table), tracks=table.track.nunique())
 
 # %% ../../nbs/app/08_cli.ipynb #7bec4827
 @app.command()

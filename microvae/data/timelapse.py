@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SMALLEST_RADIUS', 'CYCLE', 'nuclear_tracks', 'simulate_timelapse']
 
-# %% ../../nbs/data/27_timelapse.ipynb #d4f471d1
+# %% ../../nbs/data/27_timelapse.ipynb #d3bf5843
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from ..core.errors import ConfigError, checked
 from ..core.files import replace_folder
 from .simulate import expose, random_stream, random_waves, smooth, soft_edge, wavy_outline
 
-# %% ../../nbs/data/27_timelapse.ipynb #234da655
+# %% ../../nbs/data/27_timelapse.ipynb #b55aa234
 #: Radius of a nucleus after division, pixels; its area doubles until the next.
 SMALLEST_RADIUS = 6.0
 
 #: Length of a cell cycle, frames: mean and standard deviation.
 CYCLE = (18.0, 1.5)
 
-# %% ../../nbs/data/27_timelapse.ipynb #31a1ac12
+# %% ../../nbs/data/27_timelapse.ipynb #82be4e35
 def _moved(places: np.ndarray, rng: np.random.Generator, speed: float, side: int) -> np.ndarray:
     "Positions `(n, 2)` one frame later."
     places = places + rng.normal(0, speed / np.sqrt(2), places.shape)
@@ -34,7 +34,7 @@ def _moved(places: np.ndarray, rng: np.random.Generator, speed: float, side: int
     margin = 3 * SMALLEST_RADIUS
     return np.clip(places + (push[:, :, None] * apart).sum(1), margin, side - margin)
 
-# %% ../../nbs/data/27_timelapse.ipynb #ecf4a0c1
+# %% ../../nbs/data/27_timelapse.ipynb #67cfe78b
 @checked
 def nuclear_tracks(
     frames: int = 36,
@@ -71,14 +71,14 @@ def nuclear_tracks(
         places = _moved(np.concatenate([places[~divides], born]), rng, speed, side)
     return pd.concat(rows, ignore_index=True)
 
-# %% ../../nbs/data/27_timelapse.ipynb #9bb97c64
+# %% ../../nbs/data/27_timelapse.ipynb #0c030936
 def _apart(divisions: int, rng: np.random.Generator) -> np.ndarray:
     "Offsets `(2 * divisions, 2)` of two daughters from their mother, in opposite directions."
     angle = rng.uniform(0, 2 * np.pi, divisions)
     offset = SMALLEST_RADIUS * np.stack([np.sin(angle), np.cos(angle)], 1)
     return np.stack([offset, -offset], 1).reshape(-1, 2)
 
-# %% ../../nbs/data/27_timelapse.ipynb #d4977339
+# %% ../../nbs/data/27_timelapse.ipynb #9ec23a26
 def _nucleus(cell, seed: int, side: int) -> np.ndarray:
     "The expected brightness of one nucleus, `(2, side, side)`: histone, geminin."
     rng = random_stream(seed, 31, cell.track)
@@ -94,7 +94,7 @@ def _nucleus(cell, seed: int, side: int) -> np.ndarray:
     body = soft_edge(distance, 2)
     return np.stack([level * (1 + 0.6 * rounding) * body, 0.7 * cell.phase * body])
 
-# %% ../../nbs/data/27_timelapse.ipynb #1c683232
+# %% ../../nbs/data/27_timelapse.ipynb #f08c3aa3
 def _timelapse_frame(cells: pd.DataFrame, seed: int, side: int) -> np.ndarray:
     "One frame as the camera stores it, `(2, side, side)` uint16."
     window = 31
@@ -109,7 +109,7 @@ def _timelapse_frame(cells: pd.DataFrame, seed: int, side: int) -> np.ndarray:
     noisy = [expose(plane[half:-half, half:-half], 400, 0.01, rng) for plane in seen]
     return np.stack([np.round(plane * 4095).astype(np.uint16) for plane in noisy])
 
-# %% ../../nbs/data/27_timelapse.ipynb #30a4d7f7
+# %% ../../nbs/data/27_timelapse.ipynb #09783526
 @checked
 def simulate_timelapse(
     folder,  # is made; must not exist

@@ -403,11 +403,18 @@ class TrainingOptions:
             help="name of the channel with each cell's mask, e.g. mask, which `microvae crop --mask add` makes; errors of other channels are then counted inside the cell only"
         ),
     ] = None
+    channel_dropout: Annotated[
+        float,
+        typer.Option(
+            help="probability that the encoder does not see a channel of a cell, e.g. 0.2, so that images that lack a channel can be embedded later"
+        ),
+    ] = 0.0
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
     def config(self, images: int):
         "The config of a run with so many images."
+        from microvae.data.augment import Augmentation
         from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
         changes: dict[str, str | tuple[str, ...]] = {}
@@ -431,6 +438,7 @@ class TrainingOptions:
                 seed=self.seed,
                 precision=self.precision,
             ),
+            augmentation=Augmentation(channel_dropout=self.channel_dropout),
         )
 
 # %% ../../nbs/app/08_cli.ipynb #5fc03442

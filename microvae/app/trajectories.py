@@ -274,7 +274,7 @@ def plot_trajectories(
         axis.scatter(table[first], table[second], s=4, lw=0, color=MISSING, alpha=0.6)
         for part in _with_mothers(table[table.lineage.isin(lineages)], time):
             places = part[axes].to_numpy(float)
-            pieces = LineCollection(np.stack([places[:-1], places[1:]], 1), cmap="viridis", lw=1.4)
+            pieces = LineCollection(list(np.stack([places[:-1], places[1:]], 1)), cmap="viridis", lw=1.4)
             pieces.set_array(part[time].to_numpy(float)[1:])
             pieces.set_clim(*limits)
             axis.add_collection(pieces)
@@ -361,7 +361,7 @@ def plot_lineages(
             times = tracks["last"][earlier], tracks["first"][later]
             axis.plot(times, [heights[earlier], heights[later]], color="0.6", lw=0.8, zorder=1)
         axis.margins(x=0.02)
-        axis.xaxis.get_major_locator().set_params(integer=pd.api.types.is_integer_dtype(table[time]))
+        axis.locator_params(axis="x", integer=pd.api.types.is_integer_dtype(table[time]))
         axis.set(xlabel=time, ylabel="lineage", yticks=list(ticks.values()), yticklabels=list(ticks))
         axis.grid(False)
         axis.invert_yaxis()
@@ -384,7 +384,7 @@ def _draw_track(axis: Axes, times: np.ndarray, height: float, colours):
     pieces = np.stack(
         [np.column_stack([edges[:-1], 0 * times + height]), np.column_stack([edges[1:], 0 * times + height])], 1
     )
-    axis.add_collection(LineCollection(pieces, colors=colours, lw=3.2, capstyle="butt"))
+    axis.add_collection(LineCollection(list(pieces), colors=colours, lw=3.2, capstyle="butt"))
     axis.update_datalim(pieces.reshape(-1, 2))
     axis.autoscale_view()
 

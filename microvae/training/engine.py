@@ -107,7 +107,7 @@ class Sampler:
 
     def views(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
         """Augmented images in random order, a batch at a time, and what belongs to them: images in the canonical pose where
-        codes do not depend on the pose, a second augmentation where two are to be aligned; and the
+        codes do not depend on the pose, whole images where channels were dropped, a second augmentation where two are to be aligned; and the
         number of each image's batch for a conditional decoder.
         """
         size = self.step.config.training.batch_size
@@ -123,16 +123,19 @@ class Sampler:
             order = self.order(images).split(size)
             batches = ((images[rows], None if known is None else known[rows]) for rows in order)
         for batch, numbers in batches:
+            kept = augment.kept_channels(batch, self.generator) if augment.channel_dropout else None
             with torch.no_grad(), without_tf32(self.step.dtype):
-                canonical = model.canonical(batch)
+                canonical = model.canonical(batch, None if kept is None else batch * kept)
             moved = move(canonical, self.generator) if move.active else canonical
             first = augment(moved, self.generator) if augment.active else moved
             second = None
             if move.active:
                 second = model.target(canonical)
+            elif kept is not None:
+                second = model.target(first)
             elif self.step.config.objective.alignment:
                 second = augment(batch, self.generator)
-            yield first, second, numbers
+            yield first if kept is None else first * kept, second, numbers
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise `(N, noise_width)` for a pass over images."
@@ -399,6 +402,10 @@ def prepare(model, cells, validation, config) -> RunConfig:
     if network.architecture.invariant_to and (config.objective.alignment or config.augmentation.fourier_magnitude):
         raise ConfigError(
             f'{network.name} learns codes that are invariant to {", ".join(network.architecture.invariant_to)} by drawing the canonical pose; alignment and fourier_magnitude need changes={{"invariant_to": ()}}'
+        )
+    if config.augmentation.channel_dropout and cells.image_shape[0] == 1:
+        raise ConfigError(
+            f"{cells.name} has one channel, and channel dropout never leaves out all; leave out --channel-dropout (channel_dropout=)"
         )
     if config.objective.likelihood == "gaussian" and not network.standardises:
         raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "adaptable"')

@@ -54,6 +54,11 @@ RUNS = {
     "augmented": (CELLS, config(augmentation=EVERYTHING)),
     "photon noise": (CELLS, config(augmentation=mv.Augmentation(poisson_photons=200.0))),
     "spectra": (CELLS, config(augmentation=mv.Augmentation(fourier_magnitude=True))),
+    "channel dropout": (RGB, config("thesis", 5, augmentation=mv.Augmentation(channel_dropout=0.3), **SMALL)),
+    "channel dropout and pose": (
+        RGB,
+        config("adaptable", 4, augmentation=mv.Augmentation(channel_dropout=0.3), **SMALL),
+    ),
     "alignment": (CELLS, config(objective=dict(alignment=1.0), augmentation=mv.Augmentation(rotation=180))),
     "dropout": (LARGE, config("dlip_vae", **SMALL)),
     "dropout and alignment": (

@@ -221,6 +221,11 @@ class RunConfig(Settings):
             "0 without an augmentation; Augmentation(rotation=180) aligns rotated images",
         )
         self.objective.require(
+            "alignment",
+            not self.objective.alignment or not self.augmentation.channel_dropout,
+            "0 with channel dropout, whose images have one view",
+        )
+        self.objective.require(
             "mask_channel",
             self.objective.mask_channel is None or not self.augmentation.changes_values,
             "None with an augmentation that changes values, which would change the mask too; flip, quarter_turns, rotation, shift and crop move the mask with its image",
@@ -228,7 +233,11 @@ class RunConfig(Settings):
 
     def as_dict(self) -> dict:
         "The tree as plain dictionaries, the content of `config.json`."
-        return asdict(self)
+        tree = asdict(self)
+        # a later setting, left out where it is off, so that runs without it keep their names
+        if not self.augmentation.channel_dropout:
+            del tree["augmentation"]["channel_dropout"]
+        return tree
 
     def identity(self) -> str:
         "The name of the run's folder: 12 hexadecimal digits of the config's hash."

@@ -531,7 +531,7 @@ def search(
 ):
     """Search for good settings with Optuna; trials that fall behind are pruned (stopped early). Needs the extra `search`.
 
-    Example: `microvae search plate.zarr --try latent_dim=2..32 --try learning_rate=1e-4..1e-2 --try beta=0.1,0.5,1 --trials 40`
+    Example: `microvae search plate.zarr --try latent_dim=2..32 --try learning_rate=1e-4..1e-2 --try batch_size=16,32,64 --trials 40`
     """
     from microvae.app.terminal import parse_search_space
     from microvae.training.config import ModelConfig, RunConfig, Training

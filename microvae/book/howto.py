@@ -13,9 +13,8 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from IPython.display import Markdown
-
 from .site import heading
+from ..core.errors import ConfigError
 
 # %% ../../nbs/book/09_howto.ipynb #f1b54d0e
 def page_folder() -> ExitStack:
@@ -27,12 +26,14 @@ def page_folder() -> ExitStack:
     return stack
 
 # %% ../../nbs/book/09_howto.ipynb #d784b742
-def run_commands(lines: str, most: int | None = None) -> Markdown:
+def run_commands(lines: str, most: int | None = None):
     """Run lines such as `microvae runs`, and show them with what they print.
 
     Parameters: lines, one command each, with comments if you like; most, of the lines that are printed. Raises what a
-    command raises. Example: `run_commands("microvae depth 64 64  # blocks of a network")`.
+    command raises, and `ConfigError` for another program. Returns Markdown. Example: `run_commands("microvae depth 64 64  # blocks of a network")`.
     """
+    from IPython.display import Markdown
+
     from microvae.app.cli import app
 
     printed = StringIO()
@@ -41,7 +42,7 @@ def run_commands(lines: str, most: int | None = None) -> Markdown:
         if not words:
             continue
         if words[0] != "microvae":
-            raise ValueError(f"{line!r} is no command of microvae")
+            raise ConfigError(f"{line!r} is no command of microvae; it must begin with microvae")
         with redirect_stdout(printed):
             app(words[1:], standalone_mode=False)
     said = printed.getvalue().rstrip().splitlines()

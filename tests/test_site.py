@@ -87,7 +87,7 @@ def test_front_page_shows_a_picture_the_commands_and_the_map(page):
     assert "microvae train my_crops/" in text
     assert "microvae explore runs" in text
     assert page.locator("main img").count() >= 1
-    assert page.locator(".doors a").count() == 8
+    assert page.locator(".doors a").count() == 9
     page.locator("main iframe").scroll_into_view_if_needed()
     page.frame_locator("main iframe").get_by_text(re.compile(r"[\d,]+ of [\d,]+ cells")).wait_for(timeout=30_000)
 
@@ -102,6 +102,8 @@ def test_reads_well_on_a_phone(browser):
         "nbs/report/comparison.html",
         "nbs/report/background.html",
         "nbs/data/11_simulate.html",
+        "nbs/howto/index.html",
+        "nbs/howto/09_other_programs.html",
     ):
         phone.goto((SITE / name).as_uri())
         assert phone.evaluate("document.documentElement.scrollWidth") <= 391, name
@@ -144,6 +146,8 @@ KINDS = [
     "index.html",
     "nbs/guide/1_start.html",
     "nbs/guide/3_library.html",
+    "nbs/howto/index.html",
+    "nbs/howto/04_batch_effects.html",
     "nbs/chapters/01_memory_b/page.html",
     "nbs/chapters/10_brain/page.html",
     "nbs/report/background.html",

@@ -352,12 +352,13 @@ def _parameters(page: Path) -> dict:
 
 # %% ../../nbs/book/07_site.ipynb #e23888d8
 def _shown(page: Path, parameters: dict) -> list[Path]:
-    "Folders of results that a page uses: its own for a chapter, all for a page of the report."
+    "Folders of results that a page uses: its own for a chapter, all for a page of the report, those that another page loads."
     if parameters:
         at_length = Path("results/thesis") / page.parent.name.partition("_")[2]
         return [Path(parameters["recorded"]), *[at_length] * at_length.exists()]
     if page.parent.name != "report":
-        return []
+        named = re.findall(r'longest_results\(\\*"(\w+)', page.read_text(encoding="utf-8"))
+        return list(filter(None, map(longest_results, named)))
     kept = [folder for folder in Path("results").iterdir() if folder.name not in ("paper", "standard", "quick")]
     return [*filter(None, map(longest_results, chapters())), *sorted(kept)]
 

@@ -23,6 +23,7 @@ from microvae.data.simulate import memory_b as memory_b
 from microvae.data.simulate import lung_fret as lung_fret
 from microvae.data.simulate import phase_contrast as phase_contrast
 from microvae.data.screens import simulate_screen as simulate_screen
+from microvae.data.timelapse import simulate_timelapse as simulate_timelapse
 from microvae.data.phantoms import laser_surfaces as laser_surfaces
 from microvae.data.phantoms import head_phantoms as head_phantoms
 from microvae.data.phantoms import mucosa as mucosa
@@ -33,6 +34,7 @@ from microvae.data.crops import crop_boxes as crop_boxes
 from microvae.data.crops import concatenate_cells as concatenate_cells
 from microvae.data.plates import crop_fields as crop_fields
 from microvae.data.tracks import track_cells as track_cells
+from microvae.data.tracks import link_positions as link_positions
 from microvae.data.patches import cut_patches as cut_patches
 from microvae.data.patches import write_parts as write_parts
 from microvae.data.augment import Augmentation as Augmentation
@@ -120,6 +122,12 @@ from microvae.app.classes import join_classes as join_classes
 from microvae.app.classes import ClassifiedCells as ClassifiedCells
 from microvae.app.profiles import profile as profile
 from microvae.app.profiles import Profiles as Profiles
+from microvae.app.trajectories import trajectories as trajectories
+from microvae.app.trajectories import summarise_tracks as summarise_tracks
+from microvae.app.trajectories import align_at as align_at
+from microvae.app.trajectories import plot_trajectories as plot_trajectories
+from microvae.app.trajectories import plot_lineages as plot_lineages
+from microvae.app.trajectories import plot_aligned as plot_aligned
 from microvae.app.outputs import embedding as embedding
 from microvae.app.outputs import with_sphered_codes as with_sphered_codes
 from microvae.app.outputs import write_embedding as write_embedding

@@ -336,7 +336,7 @@ def _steps_in_order(steps: tuple, model: Model, source, channels) -> tuple:
     if not learned or is_stored(Path(str(source))) or Path(str(source)).suffix == ".npz":
         return steps
     mine = tuple(channels) or open_image(list_images(source)[0]).names
-    if mine == names or not mine or not _is_named(names) or not set(names) <= set(mine):
+    if mine == names or not mine or not _is_named(names) or not set(names) & set(mine):
         return steps
     order = [
         names.index(name) if name in names else 0 for name in mine
@@ -389,27 +389,39 @@ def _is_named(channels: Iterable[str]) -> bool:
     "Whether channels have names, and not only numbers."
     return all(not name.startswith("channel ") for name in channels)
 
+# %% ../../nbs/app/01_card.ipynb #a8f3589e
+def _check_missing(cells: CellImages, missing: list[str], names: tuple[str, ...], model: Model):
+    "Warn of channels that are missing, if the model was trained to do without. Raises `ConfigError` if it was not, or if all are missing."
+    if model.config.augmentation.channel_dropout and len(missing) < len(names):
+        warnings.warn(
+            f"{cells.name} lacks {', '.join(missing)} of the channels that the model was trained on; the model was trained with channel dropout, so codes are estimated without it",
+            stacklevel=4,
+        )
+        return
+    raise ConfigError(
+        f"{cells.name} has channels {', '.join(cells.channels)}, and {', '.join(missing)} is missing of those that the model was trained on ({', '.join(names)}); name the files of each with --channel NAME=PATTERN (channels=), rename the channels of the images, or train with --channel-dropout 0.2 (augmentation=mv.Augmentation(channel_dropout=0.2)), after which some may be missing"
+    )
+
 # %% ../../nbs/app/01_card.ipynb #3bba92f9
 def match_channels(cells: CellImages, model: Model) -> CellImages:
     """The same cells with the channels that the model was trained on, in its order; others are left out with a warning.
 
-    Raises `ConfigError` where a channel is missing, and `ShapeError` where one side has no names and another number.
+    A channel that is missing is 0, with a warning, if the model was trained with channel dropout. Raises `ConfigError` if it was not, or if no
+    channel is there, and `ShapeError` where one side has no names and another number.
     """
     names = tuple(model.card["model"]["channels"])
     mine = cells.channels
     if _is_named(names) and _is_named(mine):
         missing = [name for name in names if name not in mine]
         if missing:
-            raise ConfigError(
-                f"{cells.name} has channels {', '.join(mine)}, and {', '.join(missing)} is missing of those that the model was trained on ({', '.join(names)}); name the files of each with --channel NAME=PATTERN (channels=), or rename the channels of the images"
-            )
+            _check_missing(cells, missing, names, model)
         extra = [name for name in mine if name not in names]
         if extra:
             warnings.warn(
                 f"the model was trained on {', '.join(names)}; {', '.join(extra)} of {cells.name} is left out",
                 stacklevel=3,
             )
-        return cells.with_channels(names)
+        return cells.with_channels(names, fill=True)
     if len(mine) != len(names):
         raise ShapeError(
             f"{cells.name} has {len(mine)} channel{'s' * (len(mine) > 1)} ({', '.join(mine)}), the model was trained on {len(names)} ({', '.join(names)})"

@@ -6,7 +6,8 @@
 __all__ = ['app', 'Count', 'Colour', 'Network', 'Maximum', 'Stretch', 'RunFolder', 'ReadingOptions', 'SourceOptions',
            'ModelInputOptions', 'models', 'depth', 'data', 'PreprocessingOptions', 'WindowOptions', 'crop',
            'TrainingOptions', 'train', 'search', 'embed', 'reconstruct', 'detect', 'classify', 'annotate', 'plate',
-           'profile', 'explore', 'report', 'export', 'pull', 'doctor', 'runs', 'add_commands', 'open_streams', 'main']
+           'profile', 'track', 'trajectory', 'explore', 'gui', 'report', 'export', 'pull', 'doctor', 'runs',
+           'add_commands', 'open_streams', 'main']
 
 # %% ../../nbs/app/08_cli.ipynb #e2dd3aef
 import os
@@ -402,11 +403,18 @@ class TrainingOptions:
             help="name of the channel with each cell's mask, e.g. mask, which `microvae crop --mask add` makes; errors of other channels are then counted inside the cell only"
         ),
     ] = None
+    channel_dropout: Annotated[
+        float,
+        typer.Option(
+            help="probability that the encoder does not see a channel of a cell, e.g. 0.2, so that images that lack a channel can be embedded later"
+        ),
+    ] = 0.0
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto"
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0
 
     def config(self, images: int):
         "The config of a run with so many images."
+        from microvae.data.augment import Augmentation
         from microvae.training.config import ModelConfig, Objective, RunConfig, default_training
 
         changes: dict[str, str | tuple[str, ...]] = {}
@@ -430,6 +438,7 @@ class TrainingOptions:
                 seed=self.seed,
                 precision=self.precision,
             ),
+            augmentation=Augmentation(channel_dropout=self.channel_dropout),
         )
 
 # %% ../../nbs/app/08_cli.ipynb #5fc03442
@@ -531,7 +540,7 @@ def search(
 ):
     """Search for good settings with Optuna; trials that fall behind are pruned (stopped early). Needs the extra `search`.
 
-    Example: `microvae search plate.zarr --try latent_dim=2..32 --try learning_rate=1e-4..1e-2 --try beta=0.1,0.5,1 --trials 40`
+    Example: `microvae search plate.zarr --try latent_dim=2..32 --try learning_rate=1e-4..1e-2 --try batch_size=16,32,64 --trials 40`
     """
     from microvae.app.terminal import parse_search_space
     from microvae.training.config import ModelConfig, RunConfig, Training
@@ -916,6 +925,97 @@ def profile(
     found = None if made.precision is None else made.precision.to_dict("records")
     print_result(as_json, text, files=files, wells=len(made.wells), precision=found)
 
+# %% ../../nbs/app/08_cli.ipynb #109d94a9
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def track(
+    source: Annotated[str, typer.Argument(help="a stored set of a time series, as `microvae crop` writes it")],
+    out: Annotated[
+        Path, typer.Argument(help="the .zarr folder to write; a picture of the tracks is written beside it")
+    ],
+    search_range: Annotated[
+        float,
+        typer.Option(
+            help="largest movement of a cell between two frames, and distance of a daughter from her mother, in pixels"
+        ),
+    ],
+    memory: Annotated[int, typer.Option(help="frames that a cell may be missing")] = 0,
+    divisions: Annotated[bool, typer.Option(help="cells divide")] = True,
+    merging: Annotated[bool, typer.Option("--merging", help="cells merge")] = False,
+    tracker: Annotated[str, typer.Option(help="laptrack (extra tracks) or btrack (extra btrack)")] = "laptrack",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Link the cells of a time series between frames; the table gets time, track, parent, lineage and generation.
+
+    Example: `microvae track movie.zarr tracked.zarr --search-range 12`
+
+    Example: `microvae track movie.zarr tracked.zarr --search-range 12 --memory 1 --no-divisions`
+    """
+    from microvae.app.trajectories import track_to
+
+    settings = dict(memory=memory, divisions=divisions, merging=merging, tracker=tracker)
+    cells, picture = track_to(source, out, overwrite, search_range=search_range, **settings)
+    table = cells.table
+    mothers = int(table.parent[table.parent >= 0].nunique())
+    text = f"{out}: {len(table):,} cells in {table.track.nunique():,} tracks of {table.lineage.nunique():,} lineages, {mothers:,} divisions"
+    counts = dict(cells=len(table), tracks=table.track.nunique(), lineages=table.lineage.nunique(), divisions=mothers)
+    text += f"\nsee {picture}\nNext: microvae train {out}"
+    print_result(as_json, text, folder=out, picture=picture, **counts)
+
+# %% ../../nbs/app/08_cli.ipynb #57f44713
+@app.command()
+@stoppable("nothing was written; the same command starts again")
+def trajectory(
+    codes: Annotated[Path, typer.Argument(help="a table of tracked cells that `microvae embed` wrote")],
+    out: Annotated[Path, typer.Option(help="the folder to write: tables and figures")] = Path("trajectories"),
+    event: Annotated[
+        str | None,
+        typer.Option(
+            help="average before and after: division, birth, end (of lost tracks), or 'COLUMN>VALUE' where a column passes a value"
+        ),
+    ] = None,
+    column: Annotated[
+        list[str],
+        typer.Option(help="column that is averaged at the --event; may be given more than once; codes if not given"),
+    ] = [],
+    before: Annotated[float, typer.Option(help="time before the --event, in units of --time")] = 10,
+    after: Annotated[float, typer.Option(help="time after the --event")] = 10,
+    time: Annotated[str, typer.Option(help="column of times")] = "time",
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", "--color", help="column that colours the lineages; the speed of codes if not given"),
+    ] = None,
+    shown: Annotated[int, typer.Option(help="number of lineages that are drawn, the largest")] = 6,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+):
+    """Follow the codes of tracked cells over time: speed, paths on the map, lineages, and means before and after an event.
+
+    Example: `microvae trajectory codes.csv`
+
+    Example: `microvae trajectory codes.csv --out divisions --event division --column area --column latent_1`
+
+    Example: `microvae trajectory codes.csv --event "mean geminin<0.1" --before 5 --after 20 --colour latent_2`
+    """
+    from microvae.app.profiles import read_cells
+    from microvae.app.trajectories import write_trajectories
+    from microvae.core.files import replace_folder
+
+    if column and event is None:
+        raise ConfigError("--column says what is averaged at an event; give --event as well")
+    check_replaceable(out, overwrite, sign="trajectories.csv")
+    table = read_cells(codes)
+    names: list[str] = []
+
+    def write(part: Path):
+        made = write_trajectories(part, table, event, column or None, before, after, time, colour, shown)
+        names.extend(file.name for file in made)
+
+    replace_folder(out, write)
+    text = f"{out}: {', '.join(names)}; {len(table):,} cells in {table.track.nunique():,} tracks"
+    print_result(as_json, text, folder=out, files=names, cells=len(table), tracks=table.track.nunique())
+
 # %% ../../nbs/app/08_cli.ipynb #7bec4827
 @app.command()
 @stoppable("the page is no longer served")
@@ -961,7 +1061,7 @@ def explore(
         table = read_embedding(codes, model, images)
     page = write_explorer(out, model, images, table, overwrite, colour=colour, decoder=kind)
     with serving(page, port) if serve else nullcontext() as server:
-        address = f"http://127.0.0.1:{server.server_port}" if server else page.resolve().as_uri()
+        address = server.access.address if server else page.resolve().as_uri()
         text = f"{page}: {len(images):,} cells, {page.stat().st_size / 1e6:.1f} MB"
         if kind != "onnx" and decoder != "atlas":
             text += "\nThe page has cells decoded in advance on a grid; with  pip install 'microvae[onnx]'  it decodes any point."
@@ -969,6 +1069,28 @@ def explore(
         if server:
             sys.stdout.flush()
             server.serve_forever()
+
+# %% ../../nbs/app/08_cli.ipynb #9ee57f78
+@app.command()
+@stoppable("the last complete pass over the images is kept; the same images and settings resume")
+def gui(
+    folder: Annotated[Path, typer.Argument(help="the folder for results, where the list of folders begins")] = Path(),
+    port: Annotated[int, typer.Option(help="port of the page; 0 takes any that is free")] = 8766,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="only print the address, without opening a browser")
+    ] = False,
+):
+    """Open a page in the browser on which a folder is chosen, cells are cut out, a model is trained, and its map is opened. Needs the extra `gui`.
+
+    Example: `microvae gui`
+
+    Example: `microvae gui results/ --no-browser --port 0`
+    """
+    from microvae.app.gui import Window
+
+    window = Window(folder, port)
+    print(f"open {window.address}\nCtrl-C ends the program.", flush=True)
+    window.run(browser=not no_browser)
 
 # %% ../../nbs/app/08_cli.ipynb #1fd2fe4f
 @app.command()

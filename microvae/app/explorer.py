@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MAX_CATEGORIES', 'MAX_TEXT', 'PAGE_COLUMNS', 'POLICY', 'LARGEST_DECODER', 'DECODERS',
-           'Parts', 'to_8_bit', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'own_columns', 'check_colour',
-           'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'serve']
+           'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'own_columns',
+           'check_colour', 'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'PageServer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #1dd865c6
 import gzip
@@ -25,10 +25,11 @@ import pandas as pd
 from jinja2 import Environment
 from PIL import Image
 
+from .access import HOST, Access, port_error, response_headers
 from .classes import CANDIDATES, CLASS_COLUMNS, DOUBTFUL, ENOUGH, GIVEN, IDENTITY, as_text
 from .export import write_onnx
 from .outputs import latent_columns, without_codes
-from ..core.errors import ConfigError, FileError, ShapeError, unknown_name
+from ..core.errors import ConfigError, ShapeError, unknown_name
 from ..core.files import check_replaceable, regular_file, replace_file
 from ..core.style import MISSING, PALETTE
 from ..data.collection import CellImages
@@ -51,7 +52,8 @@ def to_8_bit(images: np.ndarray, display: dict[str, list]) -> np.ndarray:
     return np.round(to_colours(images, display) * 255).astype(np.uint8)
 
 # %% ../../nbs/app/04_explorer.ipynb #8e030c89
-def _encode_webp(picture: np.ndarray, lossless: bool) -> bytes:
+def encode_webp(picture: np.ndarray, lossless: bool) -> bytes:
+    "A picture `(H, W, 3)` of 8 bits as WebP."
     kept = BytesIO()
     Image.fromarray(picture).save(kept, "WEBP", quality=88, lossless=lossless, method=4)
     return kept.getvalue()
@@ -78,7 +80,7 @@ def thumbnails(cells: CellImages, display: dict[str, list]) -> tuple[dict, list[
             some = part[i : i + 2000].resized(height, width).images[:]
             tiles[i : i + len(some)] = to_8_bit(some, display)
         sheet = tiles.reshape(rows, across, height, width, 3).swapaxes(1, 2)
-        sheets.append(_encode_webp(sheet.reshape(rows * height, across * width, 3), small))
+        sheets.append(encode_webp(sheet.reshape(rows * height, across * width, 3), small))
     return dict(side=width, height=height, columns=across, per_sheet=across * down), sheets
 
 # %% ../../nbs/app/04_explorer.ipynb #bdb3ef1e
@@ -219,7 +221,7 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     height, width = thumbnail_size(steps**2, *model.network.image_shape[1:])
     made = CellImages(np.clip(decode_codes(model.network, codes), 0, 1)).resized(height, width).images[:]
     tiles = to_8_bit(made, display).reshape(steps, steps, height, width, 3).swapaxes(1, 2)
-    picture = _encode_webp(tiles.reshape(steps * height, steps * width, 3), False)
+    picture = encode_webp(tiles.reshape(steps * height, steps * width, 3), False)
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
 # %% ../../nbs/app/04_explorer.ipynb #734390d3
@@ -360,35 +362,45 @@ def write_explorer(
     page = explorer_page(model, cells, codes, **settings)
     return replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
 
+# %% ../../nbs/app/04_explorer.ipynb #5c7b38a5
+class _OnePage(BaseHTTPRequestHandler):
+    server: "PageServer"
+
+    def do_GET(self):
+        access = self.server.access
+        refusal = access.refusal("GET", self.path, self.headers)
+        found = self.path.split("?")[0] in ("/", "/index.html")
+        content = refusal.encode() if refusal else self.server.page if found else b""
+        self.send_response(403 if refusal else 200 if found else 404)
+        for name, value in response_headers(POLICY).items():
+            self.send_header(name, value)
+        if not refusal:
+            self.send_header("Set-Cookie", access.set_cookie)
+        self.send_header("Content-Type", f"text/{'plain' if refusal else 'html'}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *words):
+        pass  # requests are not logged in the terminal
+
 # %% ../../nbs/app/04_explorer.ipynb #319b5ac0
-def serve(path, port: int = 8765) -> ThreadingHTTPServer:
-    "A server of one page on 127.0.0.1; `serve_forever()` starts it. Raises `FileError` if the port is in use."
+class PageServer(ThreadingHTTPServer):
+    "A server of one page on 127.0.0.1."
+
+    def __init__(self, page: bytes, port: int):
+        super().__init__((HOST, port), _OnePage)
+        self.page = page
+        self.access = Access(self.server_port)
+
+# %% ../../nbs/app/04_explorer.ipynb #e9d22dfe
+def serve(path, port: int = 8765) -> PageServer:
+    """A server of one page on 127.0.0.1; `serve_forever()` starts it, and `access.address` is where a browser finds it.
+
+    Raises `FileError` if the port is in use.
+    """
     content = regular_file(path).read_bytes()
-
-    class OnePage(BaseHTTPRequestHandler):
-        def do_GET(self):
-            here = self.headers.get("Host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
-            good = here and self.path.split("?")[0] in ("/", "/index.html")
-            self.send_response(200 if good else 404)
-            for name, value in {
-                "Content-Type": "text/html; charset=utf-8",
-                "Content-Security-Policy": POLICY,
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-                "Cache-Control": "no-store",
-            }.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content) if good else 0))
-            self.end_headers()
-            if good:
-                self.wfile.write(content)
-
-        def log_message(self, *words):
-            pass  # requests are not logged in the terminal
-
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), OnePage)
+        return PageServer(content, port)
     except (OSError, OverflowError) as error:
-        raise FileError(
-            f"port {port} is not available ({getattr(error, 'strerror', None) or error}); give another one, e.g. --port {port % 60000 + 1}, or 0 for any that is free"
-        ) from error
+        raise port_error(port, error) from error

@@ -242,8 +242,8 @@ def as_anndata(
 
 # %% ../../nbs/app/02_outputs.ipynb #adf4740e
 @checked
-def write_embedding(codes: pd.DataFrame, path, model: Model, cells: CellImages | None = None) -> Path:
-    """Write a table of codes atomically, in the format of the path's ending; with `cells` their images are kept in an .h5ad.
+def write_embedding(codes: pd.DataFrame, path, model: Model | None = None, cells: CellImages | None = None) -> Path:
+    """Write a table of codes atomically, in the format of the path's ending; an .h5ad keeps the card of `model`, and with `cells` their images.
 
     Raises `ConfigError` for another ending, and for images in a format that has none.
     """

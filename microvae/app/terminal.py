@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,19 +86,23 @@ def extras() -> dict[str, list[str]]:
     return found
 
 # %% ../../nbs/app/07_terminal.ipynb #cfadccfd
-def _check_torch_pair() -> Finding:
-    "Check torch and torchvision, which must be built for one another."
+def _check_torch() -> Finding:
+    "Check torch, and where torchvision is installed, that both were built for one another."
     try:
         import torch
+
+        if find_spec("torchvision") is None:
+            return Finding("torch", "ok", torch.__version__)
         import torchvision
 
         torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
-        return Finding("torch and torchvision", "ok", f"{torch.__version__} and {torchvision.__version__}")
+        return Finding("torch", "ok", f"{torch.__version__}, with torchvision {torchvision.__version__}")
     except Exception as error:
+        both = " torchvision" if find_spec("torchvision") else ""
         return Finding(
-            "torch and torchvision",
+            "torch",
             "wrong",
-            f"{type(error).__name__}: {str(error).splitlines()[0]}; install both in one call: pip install --force-reinstall torch torchvision",
+            f"{type(error).__name__}: {str(error).splitlines()[0]}; install it anew: pip install --force-reinstall torch{both}",
         )
 
 # %% ../../nbs/app/07_terminal.ipynb #26b88b22
@@ -139,7 +144,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding(
             "GPU",
             "wrong",
-            "there is an NVIDIA driver, but torch was built without CUDA; install torch and torchvision anew from PyPI",
+            "there is an NVIDIA driver, but torch was built without CUDA; install it anew from PyPI, together with torchvision if that is installed",
         )
     else:
         yield Finding("GPU", "ok", "none; models are trained on the processor")
@@ -170,7 +175,7 @@ def check_installation() -> list[Finding]:
     found = [
         Finding("microvae", "ok", _version("microvae")),
         Finding("Python", "ok" if sys.version_info >= (3, 10) else "wrong", sys.version.split()[0]),
-        _check_torch_pair(),
+        _check_torch(),
         *_devices(),
         _check_folder("this folder", Path.cwd(), 1),
         _check_folder("temporary files", Path(tempfile.gettempdir()), 0.5),

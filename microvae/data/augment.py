@@ -34,6 +34,8 @@ class Augmentation:
     gaussian_noise: float = 0.0  # standard deviation
     poisson_photons: float = 0.0  # photons of a pixel of value 1; fewer are noisier, 0 is none
     fourier_magnitude: bool = False  # the logarithm of the spectrum's magnitude instead of the image, last of all
+    # probability that the encoder does not see a channel of an image, which is drawn nevertheless; never of all its channels
+    channel_dropout: float = 0.0
 
     def __post_init__(self):
         check_fields(self)
@@ -46,6 +48,7 @@ class Augmentation:
             "blur": (0, 20),
             "gaussian_noise": (0, 1),
             "poisson_photons": (0, math.inf),
+            "channel_dropout": (0, 0.9),
         }
         for name, (low, high) in rules.items():
             if not low <= getattr(self, name) <= high:
@@ -58,8 +61,8 @@ class Augmentation:
 
     @property
     def changes_values(self) -> bool:
-        "Whether pixels change in value, not only in place."
-        moves = ("flip", "quarter_turns", "rotation", "shift", "crop")
+        "Whether pixels of what is drawn change in value, not only in place."
+        moves = ("flip", "quarter_turns", "rotation", "shift", "crop", "channel_dropout")
         return replace(self, **{name: getattr(Augmentation, name) for name in moves}).active
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -91,6 +94,14 @@ class Augmentation:
         if self.fourier_magnitude:
             return fourier_magnitude(images)
         return images.clamp(0, 1) if self.poisson_photons or self.gaussian_noise else images
+
+    def kept_channels(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        "Which channels of each image the encoder sees, `(N, C, 1, 1)`: 1 where it does and 0 where it does not; at least one is kept."
+        shape = len(images), images.shape[1], 1, 1
+        draw = _Draw(images, generator)
+        drawn = torch.rand(shape, generator=generator, device=draw.device).to(images)
+        kept = (drawn >= self.channel_dropout) | (drawn == drawn.amax(1, keepdim=True))
+        return kept.to(images)
 
     def _turn(self, images: Tensor, draw: "_Draw") -> "_Turn | None":
         "Flips and a quarter turn for each image; None where neither is asked for."

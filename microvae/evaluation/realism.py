@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.device import drawn_from_seed, resolve_device
-from ..core.errors import ConfigError, DeviceError, ShapeError, checked
+from ..core.errors import ConfigError, DeviceError, ShapeError, checked, require
 
 # %% ../../nbs/evaluation/08_realism.ipynb #1acbe203
 # the normalisation that the weights of ImageNet expect
@@ -23,16 +23,15 @@ _DEVIATION = torch.tensor([0.229, 0.224, 0.225])
 # %% ../../nbs/evaluation/08_realism.ipynb #57acff8c
 def _resnet18(weights: str, seed: int) -> tuple[nn.Module, str]:
     "A ResNet18 without its last layer, and the name of its weights."
-    from torchvision.models import ResNet18_Weights, resnet18
-
+    models = require("torchvision", "vision").models
     if weights not in ("auto", "random", "imagenet"):
         raise ConfigError(f"weights is {weights!r}, it must be 'auto', 'random' or 'imagenet'")
-    known = ResNet18_Weights.IMAGENET1K_V1
+    known = models.ResNet18_Weights.IMAGENET1K_V1
     cached = (Path(torch.hub.get_dir()) / "checkpoints" / known.url.rsplit("/", 1)[-1]).exists()
     wanted = known if weights == "imagenet" or weights == "auto" and cached else None
     with drawn_from_seed(seed):
         try:
-            network = resnet18(weights=wanted)
+            network = models.resnet18(weights=wanted)
         except OSError as error:
             raise DeviceError(
                 f"the weights of ImageNet could not be fetched ({error}); take weights='random', or go online once"

@@ -481,9 +481,12 @@ class Autoencoder(nn.Module):
         # each channel by its range: a bright spot weighs more than the texture of a background
         return pose_of(self.clip_to_range(images) / (self.high - self.low)[:, None, None], invariant_to)
 
-    def canonical(self, images: Tensor) -> Tensor:
-        "Images in the canonical pose, as the encoder sees them; unchanged where the network is not `invariant_to` anything."
-        pose = self.pose(images) if self.architecture.invariant_to else None
+    def canonical(self, images: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Images in the canonical pose, as the encoder sees them; unchanged where the network is not `invariant_to` anything.
+
+        The pose is that of `seen`, the same images without some channels, where it is given.
+        """
+        pose = self.pose(images if seen is None else seen) if self.architecture.invariant_to else None
         return images if pose is None else normalise_pose(images, pose)
 
     def target(self, images: Tensor) -> Tensor:

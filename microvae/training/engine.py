@@ -103,10 +103,10 @@ class Sampler:
     kept: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # images, and the same in the canonical pose
 
     @torch.no_grad()
-    def in_pose(self, images: Tensor) -> Tensor:
-        "Images in the canonical pose, on which the other images have no influence."
+    def in_pose(self, images: Tensor, seen: Tensor | None = None) -> Tensor:
+        "Images in their canonical pose, or in that of `seen`, the same without some channels; other images have no influence."
         with without_tf32(self.step.dtype):
-            return self.step.model.canonical(images)
+            return self.step.model.canonical(images, seen)
 
     def parts_in_pose(self, images: Tensor, rows: Iterable[Tensor | slice]) -> Iterator[Tensor]:
         "Rows of images in the canonical pose, a part at a time; where they fit into `POSED_BYTES` they are brought there only once."
@@ -129,31 +129,37 @@ class Sampler:
 
     def views(self, images: Tensor | StoredImages) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
         """Augmented images in random order, a batch at a time, and what belongs to them: images in the canonical pose where
-        codes do not depend on the pose, a second augmentation where two are to be aligned; and the
+        codes do not depend on the pose, whole images where channels were dropped, a second augmentation where two are to be aligned; and the
         number of each image's batch for a conditional decoder.
         """
         size = self.step.config.training.batch_size
         augment = self.step.config.augmentation
         model = self.step.model
         move = invariance(model.architecture.invariant_to, model.image_shape[1] == model.image_shape[2])
+        hides = augment.channel_dropout > 0
         if isinstance(images, StoredImages):
             seed = int(torch.randint(2**31, (1,), generator=self.generator))
             stored = (torch.from_numpy(batch).to(self.step.device) for batch in images.batches(size, seed))
-            posed: Iterable[Tensor] = map(self.in_pose, stored)
+            parts: Iterable[Tensor] = stored if hides else map(self.in_pose, stored)
             numbers: Iterable[Tensor | None] = repeat(None)
         else:
             order = self.order(images).split(size)
-            posed = self.parts_in_pose(images, order)
+            parts = (images[rows] for rows in order) if hides else self.parts_in_pose(images, order)
             numbers = repeat(None) if self.batch is None else [self.batch[rows] for rows in order]
-        for canonical, number in zip(posed, numbers):
+        for part, number in zip(parts, numbers):
+            kept = augment.kept_channels(part, self.generator) if hides else None
+            # the pose is that of the channels that are seen
+            canonical = part if kept is None else self.in_pose(part, part * kept)
             moved = move(canonical, self.generator) if move.active else canonical
             first = augment(moved, self.generator) if augment.active else moved
             second = None
             if move.active:
                 second = model.target(canonical)
+            elif kept is not None:
+                second = model.target(first)
             elif self.step.config.objective.alignment:
                 second = augment(canonical, self.generator)
-            yield first, second, number
+            yield first if kept is None else first * kept, second, number
 
     def noise(self, images: Tensor | StoredImages) -> Tensor:
         "Latent noise `(N, noise_width)` for a pass over images."
@@ -438,6 +444,10 @@ def prepare(model, cells, validation, config) -> RunConfig:
         raise ConfigError(
             f'{network.name} learns codes that are invariant to {", ".join(network.architecture.invariant_to)} by drawing the canonical pose; alignment and fourier_magnitude need changes={{"invariant_to": ()}}'
         )
+    if config.augmentation.channel_dropout and cells.image_shape[0] == 1:
+        raise ConfigError(
+            f"{cells.name} has one channel, and channel dropout never leaves out all; leave out --channel-dropout (channel_dropout=)"
+        )
     if config.objective.likelihood == "gaussian" and not network.standardises:
         raise ConfigError(f'{network.name} learns no noise; take likelihood="mse" or "bce", or the network "adaptable"')
     if config.objective.likelihood == "bce" and network.standardises:
@@ -515,7 +525,8 @@ def fit(
     device: str | torch.device = "auto",
     checkpoint_every: float = 20.0,  # seconds between checkpoints
     progress: bool = True,  # show a bar
-    on_epoch: Callable[[list[dict]], None] | None = None,  # called after each epoch with the rows of the history so far
+    # called after each epoch with the rows of the history so far; training pauses where it returns True
+    on_epoch: Callable[[list[dict]], bool | None] | None = None,
     time_budget: float | None = None,  # seconds after which training pauses; the same call resumes
     # tensorboard, mlflow or wandb, in `folder`, or in `logs` if nothing is stored
     log: str | None = None,
@@ -649,11 +660,14 @@ def train(
             checkpoint.keep(loop)
             bar.update()
             bar.set_postfix_str(loop.status(len(images) / (monotonic() - began)))
+            pause = False
             for call in after:
-                call(list(loop.rows))
+                pause |= call(list(loop.rows)) is True
             if not loop.done:
                 checkpoint.save_if_due()
             if time_budget is not None and group.agree(monotonic() - start, loop.step.device) > time_budget:
+                pause = True
+            if pause:
                 break
     checkpoint.save()
 

@@ -84,7 +84,7 @@ def test_notebooks_import_only_from_smaller_numbers():
     for path in NOTEBOOKS:
         subpackage, *rest = path.relative_to(ROOT / "nbs").with_suffix("").parts
         numbered = re.match(r"(\d\d)_(\w+)", rest[0]) if rest and rest[-1] != "page" else None
-        if numbered:
+        if numbered and (ROOT / "microvae" / subpackage).is_dir():  # how-to pages are no part of the library
             numbers[subpackage, numbered[2]] = int(numbered[1])
     wrong = []
     for (subpackage, name), number in numbers.items():
@@ -118,7 +118,7 @@ def test_what_contributing_names_is_there():
     "A newcomer who looks up where something goes finds the notebook, and in it the name."
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "nbs/" in line]
-    assert len(rows) == 10
+    assert len(rows) == 11
     for row in rows:
         named = re.findall(r"`(nbs/[\w/]+)`", row)
         code = [(ROOT / f"{name}.ipynb").read_text(encoding="utf-8") for name in named]

@@ -123,9 +123,13 @@ def test_vendored_files_are_those_that_were_published(root):
     own = {
         "THIRD_PARTY.md",
         "THIRD_PARTY.sha256",
+        "classifier.js",
         "explorer.css",
         "explorer.html",
         "explorer.js",
+        "gui.css",
+        "gui.html",
+        "gui.js",
         "page.css",
         "report.html",
     }

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from .card import match_to_model
 from .outputs import embedding
 from ..core.errors import ConfigError, FileError, MicroVAEError, checked, one_line, require
-from ..core.files import replace_file, replace_folder
+from ..core.files import check_inside, replace_file, replace_folder
 from ..core.style import write_figure
 from ..data.collection import CellImages
 from ..data.preprocessing import steps_as_code
@@ -326,7 +326,11 @@ def pull(
     try:
         patterns = ["*.json", "*.safetensors", "*.parquet", "README.md"]
         place = dict(cache_dir=folder, local_files_only=folder is not None)
-        return Path(hub.snapshot_download(_repository(name), allow_patterns=patterns, **place))
+        found = Path(hub.snapshot_download(_repository(name), allow_patterns=patterns, **place))
+        for file in found.iterdir():
+            # a snapshot consists of links to files of its repository
+            check_inside(file, found.parents[1])
+        return found
     except MicroVAEError:
         raise
     except Exception as error:

@@ -446,7 +446,10 @@ class MarkerLock:
         self.released = Event()
 
     def acquire(self, timeout: float = float("inf")):
-        "Wait until the marker is this one's. Raises `filelock.Timeout` after some seconds."
+        """Wait until the marker is this one's. Raises `filelock.Timeout` after some seconds, and `FileError` if its name is
+        in use by something else.
+        """
+        _check_lock(self.marker)
         end = monotonic() + timeout
         seen = None
         since = monotonic()

@@ -25,6 +25,7 @@ import pandas as pd
 from ..core.errors import ImageError, MicroVAEError, ShapeError, checked, one_line, require
 from microvae.core.files import (
     check_archive,
+    check_count,
     check_decoded_size,
     load_json,
     read_error,
@@ -512,9 +513,12 @@ def _read_content(path: Path, state: tuple):
         raise
     except Exception as error:
         raise read_error(path, error) from error
+    if isinstance(found, list):
+        check_count(path, sum(max(1, len(outline.rings)) for outline in found), "outlines")
     if not isinstance(found, pd.DataFrame):
         return found
     if {"index", "shape-type"} <= set(found):
+        check_count(path, found["index"].nunique(), "outlines")
         return _shapes(found)
     if "ImageNumber" in found:
         files = any(str(name).startswith("FileName_") for name in found)

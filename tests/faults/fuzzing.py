@@ -22,7 +22,9 @@ from readers import Reader, readers
 
 import microvae as mv
 
+#: Of a processor; a file that is waited for takes none, and on a busy machine others take them.
 SECONDS = 10
+WAITING = 60
 BYTES = 1_000_000_000
 FORBIDDEN = (
     "subprocess.Popen",
@@ -203,8 +205,9 @@ def read(reader: Reader, watch: Watch) -> str:
     "Read once: `read`, `refused`, or what went wrong."
     watch.seen = []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    faulthandler.dump_traceback_later(3 * SECONDS, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, WAITING)
+    faulthandler.dump_traceback_later(2 * WAITING, exit=True)
     watch.on = True
     try:
         reader.read()
@@ -226,6 +229,7 @@ def read(reader: Reader, watch: Watch) -> str:
         )
     finally:
         watch.on = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
@@ -275,7 +279,8 @@ def main(names: str, count: int, number: int):
     def too_long(*_):
         raise Hang
 
-    signal.signal(signal.SIGALRM, too_long)
+    for timer in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(timer, too_long)
     with tempfile.TemporaryDirectory() as root:
         known = readers(Path(root))
         watch = Watch(root)

@@ -598,7 +598,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "planes in its metadata": (1_000_000, 50),
     "chunks": (5_000, 16),
     "members": (10_000, 100),
-    "images": (20_000, 100),
+    "outlines": (20_000, 60),
     "arrays and groups": (5_000, 1_000),
     "elements in its workbook": (100_000, 1_000),
     "sheets": (300, 1_000),

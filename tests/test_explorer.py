@@ -493,9 +493,8 @@ def test_a_hundred_thousand_cells(tmp_path, open_page):
         progress=False,
     )
     many = cells[np.tile(np.arange(2000), 50)]
-    codes = embedding(model, many)
-    rng = np.random.default_rng(0)
-    codes["latent_1"], codes["latent_2"] = rng.normal(size=(2, len(many))).astype(np.float32)
+    places = np.random.default_rng(0).normal(size=(2, len(many))).astype(np.float32)
+    codes = many.table.assign(latent_1=places[0], latent_2=places[1])
     file = write_explorer(tmp_path / "many.html", model, many, codes)
     page = open_page(file.as_uri())
     assert page.inner_text("#count") == "100,000 of 100,000 cells"

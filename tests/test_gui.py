@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from http.client import HTTPConnection
-from threading import Thread
 from time import sleep
 from types import SimpleNamespace
 
@@ -18,7 +17,6 @@ from scipy.ndimage import gaussian_filter
 
 from microvae.app.access import Access
 from microvae.app.card import list_runs
-from microvae.data.simulate import lung_fret
 from microvae.training.checkpoint import paused_at
 
 pytest.importorskip("starlette")
@@ -53,15 +51,13 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def window(place):
-    "A running server."
-    from microvae.app.gui import Window
-
-    window = Window(place, 0)
-    running = Thread(target=window.run)
-    running.start()
-    yield window
-    window.stop()
-    running.join()
+    "`microvae gui`, which prints its address; the last test ends it."
+    program = "from microvae.app.cli import main; main()"
+    words = ("gui", place, "--no-browser", "--port", "0")
+    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True) as server:
+        port, token = re.fullmatch(r"open http://127.0.0.1:(\d+)/\?token=(\S+)\n", server.stdout.readline()).groups()
+        yield SimpleNamespace(access=Access(int(port), token), server=server)
+        server.terminate()
 
 
 @pytest.fixture
@@ -83,7 +79,7 @@ def open_page(browser, window):
             ),
         )
         opened.append(page)
-        page.goto(window.address)
+        page.goto(window.access.address)
         page.wait_for_selector("html[data-ready=yes]")
         page.wait_for_selector("#folders li")
         return page
@@ -240,23 +236,15 @@ def test_a_link_out_of_the_folder_is_not_read(window, place):
 
 
 @pytest.mark.posix
-def test_ctrl_c_keeps_what_was_trained(tmp_path):
-    "The address is printed, the job is interrupted, and no process remains."
-    (tmp_path / "crops").mkdir()
-    for k, cell in enumerate(lung_fret(40).images[:, 0]):
-        tifffile.imwrite(tmp_path / "crops" / f"{k:02d}.tif", np.round(cell * 4095).astype(np.uint16))
-    program = "from microvae.app.cli import main; main()"
-    words = ("gui", tmp_path, "--no-browser", "--port", "0")
-    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True) as server:
-        port, token = re.fullmatch(r"open http://127.0.0.1:(\d+)/\?token=(\S+)\n", server.stdout.readline()).groups()
-        window = SimpleNamespace(access=Access(int(port), token))
-        state = started(window, "choose", path=str(tmp_path / "crops"))
-        assert state["found"]["images"] == 40
-        form = dict(cut=False, ignore=[], epochs=100_000, latent_dim=2)
-        assert asked(window, "POST", "/api/train", json.dumps(form))[0] == 200
-        while len(json.loads(asked(window, "GET", "/api/state")[1])["job"]["curve"] or []) < 3:
-            sleep(0.2)
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 130
-    [run] = (tmp_path / "runs").iterdir()
-    assert paused_at(run)[0] >= 3
+def test_ctrl_c_keeps_what_was_trained(window, place):
+    "The last test: the job is interrupted, and the command ends as one that was stopped."
+    started(window, "choose", path=str(place / "fields.zarr"))
+    form = dict(cut=False, ignore=[], epochs=100_000, latent_dim=2)
+    assert asked(window, "POST", "/api/train", json.dumps(form))[0] == 200
+    while len(json.loads(asked(window, "GET", "/api/state")[1])["job"]["curve"] or []) < 3:
+        sleep(0.2)
+    window.server.send_signal(signal.SIGINT)
+    assert window.server.wait(60) == 130
+    runs = list_runs(place / "runs")
+    [run] = runs.run[runs.epochs == 100_000]
+    assert paused_at(place / "runs" / run)[0] >= 3

@@ -147,7 +147,10 @@ def test_from_a_folder_of_fields_to_the_map(place, open_page):
 def test_stop_keeps_the_model(place, open_page):
     "And the page shows the running job again after it was loaded anew."
     page = open_page()
+    choose(page, place / "fields")
     choose(page, place / "fields.zarr")
+    widths = page.evaluate("[...document.querySelectorAll('#found-pictures img')].map(image => image.naturalWidth)")
+    assert max(widths) < 100, "the page shows pictures of the folder before"
     page.fill("#epochs", "5000")
     page.fill("#latent-dim", "2")
     page.click("#train")

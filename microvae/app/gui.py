@@ -213,16 +213,15 @@ class Session:
     def finish(self, job: Job, result: dict):
         "Take the result of a job."
         if "pictures" in result:
-            result["pictures"] = [self.keep_picture(job.name, k, p) for k, p in enumerate(result["pictures"])]
+            result["pictures"] = [self.keep_picture(f"{job.number}_{k}", p) for k, p in enumerate(result["pictures"])]
         if job.name == "look":
             self.found = result | dict(notes=job.notes)
         if job.name == "cut":
             self.cells = result | dict(notes=job.notes)
         job.result = result
 
-    def keep_picture(self, name: str, number: int, content: bytes) -> str:
-        "Keep a picture for the page; its address."
-        key = f"{name}_{number}_{len(self.pictures)}"
+    def keep_picture(self, key: str, content: bytes) -> str:
+        "Keep a picture for the page under a key that no picture before it had, since browsers keep pictures; its address."
         self.pictures[key] = content
         return f"pictures/{key}"
 

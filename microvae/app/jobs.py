@@ -365,7 +365,7 @@ def _do_job(show: Show, stopped: Callable[[], bool], name: str, settings: dict):
 
 # %% ../../nbs/app/11_jobs.ipynb #bb00ca05
 def work(parent: int, channel: Connection, began, halt):
-    """The process that does the jobs: it receives `(name, settings)`, and sends what the page shows.
+    """The process that does the jobs: it receives `(name, settings)` until it receives None, and sends what the page shows.
 
     Parameters: parent, the server's process; began, a `multiprocessing.Event` that is set when the process can be
     interrupted; halt, one that stops training.
@@ -386,9 +386,8 @@ def work(parent: int, channel: Connection, began, halt):
     warnings.simplefilter("always", UserWarning)
     with suppress(KeyboardInterrupt, EOFError, OSError), progress_to(report):
         began.set()
-        while True:
-            name, settings = channel.recv()
-            _do_job(channel.send, halt.is_set, name, settings)
+        while (asked := channel.recv()) is not None:
+            _do_job(channel.send, halt.is_set, *asked)
 
 # %% ../../nbs/app/11_jobs.ipynb #a7d5691b
 #: Seconds that a job has to keep its state when the server ends.
@@ -432,7 +431,8 @@ class Worker:
     def close(self):
         "Interrupt the job, and end the process."
         self.interrupt()
-        self.channel.close()
+        with suppress(OSError):  # an idle process ends by the interruption
+            self.channel.send(None)
         if self.began.is_set():
             self.process.join(SECONDS_TO_KEEP)
         self.process.terminate()

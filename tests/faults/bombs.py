@@ -434,8 +434,8 @@ def of_tables(root: Path) -> dict[str, Callable]:
     pq.write_table(same, root / "same.parquet", compression="gzip")
     texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(10**5, np.int32)), pa.array(["x" * 10**6]))
     pq.write_table(pa.table({"a": texts}), root / "text.parquet", compression="zstd", store_schema=False)
-    long = pa.table({"a": pa.array(["%06d" % i + "x" * 10**6 for i in range(600)])})
-    pq.write_table(long, root / "lies.parquet", "2.6", use_dictionary=False, compression="zstd", data_page_size=2**30)
+    long = pa.table({"a": pa.array([f"{i:06}" + "x" * 10**6 for i in range(600)])})
+    pq.write_table(long, root / "lies.parquet", use_dictionary=False, compression="zstd", data_page_size=2**30)
     raw = (root / "lies.parquet").read_bytes()
     stated = pq.ParquetFile(root / "lies.parquet").metadata.row_group(0).total_byte_size
     # the footer states 100 bytes, in as many digits

@@ -848,7 +848,7 @@ def check_parquet(file, name, held: int):
     check_cells(name, rows, len(fields), held)
     if isinstance(file, Path):
         with open(file, "rb") as opened:
-            content: Sequence[int] = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            content: Any = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     else:
         content = file.getvalue()
     pages = [size for start, stop in _column_chunks(about.metadata) for size in _page_sizes(content, start, stop)]

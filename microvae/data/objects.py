@@ -16,7 +16,7 @@ from functools import lru_cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -273,7 +273,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # the one in Python: that in C ta
     for keys of dictionaries that are no text or number: the hash of tuples that hold one another can take for ever.
     """
 
-    dispatch: dict[int, Any] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module, name):
         plain = module.startswith(("numpy.core.", "numpy._core.")) or module in ("numpy", "pathlib")

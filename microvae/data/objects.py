@@ -16,7 +16,7 @@ from functools import lru_cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -97,7 +97,8 @@ CROSSINGS = 1_000_000
 MAX_CROSSINGS = 100_000_000
 
 # %% ../../nbs/data/07_objects.ipynb #6acbc564
-class Crossings(NamedTuple):
+@dataclass(frozen=True)
+class Crossings:
     "Which rows of pixels the edges of a ring cross."
 
     low: np.ndarray  # first row of each edge
@@ -165,7 +166,7 @@ def mask_of(rings: list[np.ndarray], shape: tuple[int, int]) -> tuple[tuple[slic
 
 # %% ../../nbs/data/07_objects.ipynb #b6023525
 #: Objects may overlap so deep.
-MAX_LAYERS = 64
+MAX_LAYERS = 32
 
 #: Coordinates of outlines are smaller than this.
 FARTHEST = 1e9
@@ -272,7 +273,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # the one in Python: that in C ta
     for keys of dictionaries that are no text or number: the hash of tuples that hold one another can take for ever.
     """
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module, name):
         plain = module.startswith(("numpy.core.", "numpy._core.")) or module in ("numpy", "pathlib")

@@ -409,6 +409,15 @@ def of_pictures(root: Path) -> dict[str, Callable]:
     return {name: lambda name=name: mv.load_images(root / name) for name in files}
 
 
+def varint(value: int, length: int = 1) -> bytes:
+    "A number as Thrift writes it, with leading zeros up to a length."
+    digits = []
+    while value or len(digits) < length:
+        digits.append(value & 0x7F)
+        value >>= 7
+    return bytes([digit | 0x80 for digit in digits[:-1]] + digits[-1:])
+
+
 def of_tables(root: Path) -> dict[str, Callable]:
     "What tables, settings and weights can be made to do."
     import h5py
@@ -425,6 +434,14 @@ def of_tables(root: Path) -> dict[str, Callable]:
     pq.write_table(same, root / "same.parquet", compression="gzip")
     texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(10**5, np.int32)), pa.array(["x" * 10**6]))
     pq.write_table(pa.table({"a": texts}), root / "text.parquet", compression="zstd", store_schema=False)
+    long = pa.table({"a": pa.array([f"{i:06}" + "x" * 10**6 for i in range(600)])})
+    pq.write_table(long, root / "lies.parquet", use_dictionary=False, compression="zstd", data_page_size=2**30)
+    raw = (root / "lies.parquet").read_bytes()
+    stated = pq.ParquetFile(root / "lies.parquet").metadata.row_group(0).total_byte_size
+    # the footer states 100 bytes, in as many digits
+    raw = raw.replace(varint(2 * stated), varint(200, len(varint(2 * stated))))
+    (root / "lies.parquet").write_bytes(raw)
+    assert pq.ParquetFile(root / "lies.parquet").metadata.row_group(0).total_byte_size == 100
     lists = pa.array([np.zeros(10**7, np.int8)], pa.list_(pa.int8()))
     pq.write_table(pa.table({"a": lists}), root / "lists.parquet", compression="zstd")
     cell = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row>'

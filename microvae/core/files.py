@@ -21,6 +21,7 @@ import csv
 import ctypes
 import errno
 import json
+import mmap
 import os
 import platform
 import re
@@ -29,7 +30,7 @@ import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from glob import escape
@@ -956,9 +957,72 @@ def _check_text_table(path: Path, encoding: str, separator: str, skipped: int) -
     check_cells(path, lines, columns, size, a_byte=4)
     return columns
 
+# %% ../../nbs/core/01_files.ipynb #a3c0d655
+def _varint(content: Sequence[int], at: int) -> tuple[int, int]:
+    "A number of any length, and the place behind it."
+    value = 0
+    for shift in range(0, 70, 7):
+        value |= (content[at] & 0x7F) << shift
+        at += 1
+        if content[at - 1] < 0x80:
+            return value, at
+    raise ValueError("a number in it has no end")
+
+# %% ../../nbs/core/01_files.ipynb #a4159f12
+def _thrift_struct(content: Sequence[int], at: int, depth: int = 0) -> tuple[dict[int, int], int]:
+    "The whole numbers of a structure by the number of their field, and the place behind it; other values are passed over."
+    numbers = {}
+    field = 0
+    while head := content[at]:
+        kind = head & 15
+        field, at = (field + (head >> 4), at + 1) if head >> 4 else _varint(content, at + 1)
+        if kind in (4, 5, 6):
+            value, at = _varint(content, at)
+            numbers[field] = value >> 1 if value % 2 == 0 else -(value >> 1) - 1
+        else:
+            at = _behind(content, at, kind, depth)
+    return numbers, at + 1
+
+# %% ../../nbs/core/01_files.ipynb #d828fb4e
+def _behind(content: Sequence[int], at: int, kind: int, depth: int) -> int:
+    "The place behind a value of Thrift. Raises `ValueError` for a value that no header of a page has."
+    if kind in (1, 2):  # truth values have no bytes of their own
+        return at
+    if kind == 3:
+        return at + 1
+    if kind == 7:
+        return at + 8
+    if kind == 8:
+        length, at = _varint(content, at)
+        return at + length
+    if kind == 12 and depth < 5:
+        return _thrift_struct(content, at, depth + 1)[1]
+    raise ValueError("a page of it has an unknown header")
+
+# %% ../../nbs/core/01_files.ipynb #1585dc00
+def _page_sizes(content: Sequence[int], start: int, stop: int) -> Iterator[int]:
+    "Uncompressed bytes of each page between two places of a Parquet file."
+    while start < stop:
+        header, start = _thrift_struct(content, start)
+        unpacked, packed = header[2], header[3]
+        if unpacked < 0 or packed < 0:
+            raise ValueError("a page of it has a negative length")
+        start += packed
+        yield unpacked
+
+# %% ../../nbs/core/01_files.ipynb #7fecf470
+def _column_chunks(about) -> Iterator[tuple[int, int]]:
+    "Where the pages of each column begin and end in a Parquet file."
+    for group in range(about.num_row_groups):
+        for number in range(about.num_columns):
+            column = about.row_group(group).column(number)
+            dictionary = column.dictionary_page_offset
+            start = column.data_page_offset if not dictionary else min(dictionary, column.data_page_offset)
+            yield start, start + column.total_compressed_size
+
 # %% ../../nbs/core/01_files.ipynb #488d7910
 def check_parquet(file, name, held: int):
-    "The same for Parquet, a path or an open file: its footer states rows, columns, and uncompressed bytes."
+    "The same for Parquet, a path or a file in memory: its footer states rows and columns, and each page its uncompressed bytes."
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -970,8 +1034,14 @@ def check_parquet(file, name, held: int):
         if pa.types.is_nested(field.type) or isinstance(field.type, pa.BaseExtensionType):
             raise ImageError(f"{name} has a column of {one_line(field.type)}; a table holds numbers, text and dates")
     check_cells(name, rows, len(fields), held)
-    groups = range(about.metadata.num_row_groups)
-    unpacked = sum(about.metadata.row_group(i).total_byte_size for i in groups)
+    if isinstance(file, Path):
+        with open(file, "rb") as opened:
+            content: Any = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    else:
+        content = file.getvalue()
+    pages = [size for start, stop in _column_chunks(about.metadata) for size in _page_sizes(content, start, stop)]
+    check_count(name, len(pages), "pages", held)
+    unpacked = sum(pages)
     widths = [field.type.byte_width for field in fields if pa.types.is_fixed_size_binary(field.type)]
     check_decoded_size(name, unpacked + rows * sum(widths), held)
     texts = [field.name for field in fields if _is_text(field.type)]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OVERVIEWS', 'SLIDES', 'INVERTED', 'GREY', 'RGB', 'PALETTE', 'MASK', 'INKS', 'YCBCR', 'LINEAR', 'READ', 'JPEG',
-           'JPEG_2000', 'SCAN', 'FRAME_MARKERS', 'FORMS', 'SUB_IFDS', 'TAG_BYTES', 'EXPANDING_CODECS', 'ALLOWED_EXCESS',
-           'MICROMETRES', 'READER', 'TiffReader', 'AxisPosition']
+           'JPEG_2000', 'SCAN', 'FRAME_MARKERS', 'BYTE_ORDERS', 'FORMS', 'SUB_IFDS', 'TAG_BYTES', 'EXPANDING_CODECS',
+           'ALLOWED_EXCESS', 'MICROMETRES', 'READER', 'TiffReader', 'AxisPosition']
 
 # %% ../../nbs/data/04_format_tiff.ipynb #e092cf49
 import logging
@@ -358,7 +358,10 @@ def _pages(series):
     return zarr.open_array(series.aszarr(), mode="r")
 
 # %% ../../nbs/data/04_format_tiff.ipynb #ecaf3ee9
-#: Beginning of a TIFF and a BigTIFF -> bytes of an offset, of the number of tags, of a tag.
+#: How a TIFF begins -> the order of its bytes.
+BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
+
+#: Number of a TIFF and a BigTIFF -> bytes of an offset, of the number of tags, of a tag.
 FORMS = {42: (4, 2, 12), 43: (8, 8, 20)}
 
 #: The tag that lists pages in a page.
@@ -376,11 +379,15 @@ def _check_pages(path: Path):
     seen = set()
     below = 0  # pages in pages, such as the levels of a pyramid
     with open(path, "rb") as file:
-        order = {b"II": "little", b"MM": "big"}.get(file.read(2))
-        number = lambda size: int.from_bytes(file.read(size), order)
-        if order is None or (form := FORMS.get(number(2))) is None:
+        begins = file.read(2)
+        if begins not in BYTE_ORDERS:
             return
-        offset_size, count_size, tag_size = form
+        order = BYTE_ORDERS[begins]
+        number = lambda size: int.from_bytes(file.read(size), order)
+        version = number(2)
+        if version not in FORMS:
+            return
+        offset_size, count_size, tag_size = FORMS[version]
         file.seek(2 * offset_size - 4 if offset_size == 4 else 8)
         while offset := number(offset_size):
             if offset in seen:

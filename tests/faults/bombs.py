@@ -461,6 +461,7 @@ def of_tables(root: Path) -> dict[str, Callable]:
         name: lambda name=name: read_table(root / name)
         for name in (
             *names,
+            "lies.parquet",
             "styles.xlsx",
             "comment.xlsx",
             "sheets.xlsx",

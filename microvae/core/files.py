@@ -1016,9 +1016,10 @@ def _column_chunks(about) -> Iterator[tuple[int, int]]:
     for group in range(about.num_row_groups):
         for number in range(about.num_columns):
             column = about.row_group(group).column(number)
-            dictionary = column.dictionary_page_offset
-            start = column.data_page_offset if not dictionary else min(dictionary, column.data_page_offset)
-            yield start, start + column.total_compressed_size
+            # a column without rows has no pages of data, and 0 in their place
+            begins = [at for at in (column.dictionary_page_offset, column.data_page_offset) if at]
+            if begins:
+                yield min(begins), min(begins) + column.total_compressed_size
 
 # %% ../../nbs/core/01_files.ipynb #488d7910
 def check_parquet(file, name, held: int):

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from .card import match_to_model
@@ -391,7 +392,7 @@ def write_bioimageio(model: Model, cells: CellImages, folder: Path) -> dict[str,
     Parameters: cells for the cover and the test tensors. Needs the extra `bioimageio`. Raises `ConfigError` for a package that does not pass.
     """
     require("bioimageio.core", "bioimageio")
-    from bioimageio.core import test_description
+    from bioimageio.core import __version__, test_description
     from bioimageio.spec import save_bioimageio_package
     from bioimageio.spec.model.v0_5 import ModelDescr
 
@@ -410,25 +411,29 @@ def write_bioimageio(model: Model, cells: CellImages, folder: Path) -> dict[str,
             home.mkdir()
             texts = _package_texts(model, part)
             (home / "README.md").write_text(texts["documentation"], encoding="utf-8")
-            described = ModelDescr.model_validate(
-                {
-                    "type": "model",
-                    "format_version": ModelDescr.implemented_format_version,
-                    "name": texts["name"],
-                    "description": texts["description"],
-                    "documentation": {"source": home / "README.md"},
-                    "covers": [{"source": work / "cover.png"}],
-                    "tags": ["microscopy", "variational-autoencoder", "feature-extraction", "2d"],
-                    "inputs": _tensors(graph.inputs, given, some.channels, home),
-                    "outputs": _tensors(graph.outputs, found, some.channels, home),
-                    "weights": {
-                        "torchscript": {
-                            "source": work / f"{part}.ts",
-                            "pytorch_version": torch.__version__.split("+")[0],
-                        }
-                    },
-                }
-            )
+            about = {
+                "type": "model",
+                "format_version": ModelDescr.implemented_format_version,
+                "name": texts["name"],
+                "description": texts["description"],
+                "documentation": {"source": home / "README.md"},
+                "covers": [{"source": work / "cover.png"}],
+                "tags": ["microscopy", "variational-autoencoder", "feature-extraction", "2d"],
+                "inputs": _tensors(graph.inputs, given, some.channels, home),
+                "outputs": _tensors(graph.outputs, found, some.channels, home),
+                "weights": {
+                    "torchscript": {
+                        "source": work / f"{part}.ts",
+                        "pytorch_version": torch.__version__.split("+")[0],
+                    }
+                },
+            }
+            try:
+                described = ModelDescr.model_validate(about)
+            except ValidationError as error:
+                raise ConfigError(
+                    f"bioimageio.core {__version__} does not accept the {part}: {one_line(error)}; the extra bioimageio has the versions that fit together"
+                ) from error
             package = save_bioimageio_package(described, output_path=folder / f"{part}.zip")
             summary = test_description(package, devices=["cpu"])
             if summary.status != "passed":

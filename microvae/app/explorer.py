@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MAX_CATEGORIES', 'MAX_TEXT', 'PAGE_COLUMNS', 'POLICY', 'LARGEST_DECODER', 'DECODERS',
-           'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of', 'texts_of', 'own_columns',
-           'check_colour', 'asset', 'as_json', 'decoder_kind', 'explorer_page', 'write_explorer', 'PageServer', 'serve']
+           'NUMBERS_OF_CELLS', 'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of',
+           'texts_of', 'own_columns', 'check_colour', 'asset', 'as_json', 'decoder_kind', 'explorer_page',
+           'write_explorer', 'PageServer', 'serve']
 
 # %% ../../nbs/app/04_explorer.ipynb #1dd865c6
 import gzip
@@ -225,11 +226,17 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
 # %% ../../nbs/app/04_explorer.ipynb #734390d3
+#: Columns that only number the cells.
+NUMBERS_OF_CELLS = ("cell", "label")
+
+# %% ../../nbs/app/04_explorer.ipynb #45de0e11
 def _first_colour(known: list[dict]) -> int:
-    "The column that initially colours the map: one with few categories, else a numeric one; -1 for none."
+    "The column that initially colours the map: one with few categories, else one that measures something; -1 for none."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
-    numbers = (k for k, column in enumerate(known) if "levels" not in column)
-    return next(few, next(numbers, -1))
+    measured = (
+        k for k, column in enumerate(known) if "levels" not in column and column["name"] not in NUMBERS_OF_CELLS
+    )
+    return next(few, next(measured, -1))
 
 # %% ../../nbs/app/04_explorer.ipynb #04f08ec8
 def explorer_page(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THUMBNAIL_PIXELS', 'SHEET', 'MAX_CATEGORIES', 'MAX_TEXT', 'PAGE_COLUMNS', 'POLICY', 'LARGEST_DECODER', 'DECODERS',
-           'NUMBERS_OF_CELLS', 'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of',
+           'NUMBERS_AND_PLACES', 'Parts', 'to_8_bit', 'encode_webp', 'thumbnail_size', 'thumbnails', 'columns_of',
            'texts_of', 'own_columns', 'check_colour', 'asset', 'as_json', 'decoder_kind', 'explorer_page',
            'write_explorer', 'PageServer', 'serve']
 
@@ -226,15 +226,15 @@ def _atlas(model: Model, view: LatentMap, places: np.ndarray, display: dict, ste
     return dict(steps=steps, low=low.tolist(), high=high.tolist()), picture
 
 # %% ../../nbs/app/04_explorer.ipynb #734390d3
-#: Columns that only number the cells.
-NUMBERS_OF_CELLS = ("cell", "label")
+#: Columns of numbers that say which cell it is, or where.
+NUMBERS_AND_PLACES = ("cell", "label", "row", "column")
 
 # %% ../../nbs/app/04_explorer.ipynb #45de0e11
 def _first_colour(known: list[dict]) -> int:
     "The column that initially colours the map: one with few categories, else one that measures something; -1 for none."
     few = (k for k, column in enumerate(known) if 2 <= len(column.get("levels", ())) <= 12)
     measured = (
-        k for k, column in enumerate(known) if "levels" not in column and column["name"] not in NUMBERS_OF_CELLS
+        k for k, column in enumerate(known) if "levels" not in column and column["name"] not in NUMBERS_AND_PLACES
     )
     return next(few, next(measured, -1))
 

@@ -62,9 +62,14 @@ class TiffReader(FileReader):
     def open(self, path: Path, level: int) -> ImageFile:
         import tifffile
 
-        _check_pages(path)
-        tiff = tifffile.TiffFile(path)
         try:
+            tiff = tifffile.TiffFile(path)
+        except tifffile.TiffFileError:
+            with open(path, "rb") as file:
+                _check_pages(path, file)
+            raise
+        try:
+            _check_pages(path, tiff.filehandle)
             return _open_images(tiff, path, level)
         except BaseException:
             tiff.close()
@@ -371,42 +376,40 @@ SUB_IFDS = 330
 TAG_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 # %% ../../nbs/data/04_format_tiff.ipynb #f32f7a74
-def _check_pages(path: Path):
-    """Raise `ImageError` where the pages of a file follow one another in a circle, lie beyond its end, are too many, or have
+def _check_pages(path: Path, file):
+    """Raise `ImageError` where the pages of an open file follow one another in a circle, lie beyond its end, are too many, or have
     tags with more values than the file. What is no TIFF is left to `tifffile`.
     """
     held = path.stat().st_size
     seen = set()
     below = 0  # pages in pages, such as the levels of a pyramid
-    with open(path, "rb") as file:
-        begins = file.read(2)
-        if begins not in BYTE_ORDERS:
-            return
-        order = BYTE_ORDERS[begins]
-        number = lambda size: int.from_bytes(file.read(size), order)
-        version = number(2)
-        if version not in FORMS:
-            return
-        offset_size, count_size, tag_size = FORMS[version]
-        file.seek(2 * offset_size - 4 if offset_size == 4 else 8)
-        while offset := number(offset_size):
-            if offset in seen:
-                raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
-            seen.add(offset)
-            if offset >= held:
-                raise ImageError(
-                    f"{path} is truncated: it has {len(seen) - 1:,} of its pages, and the next lies beyond its end; copy it again from where it came"
-                )
-            file.seek(offset)
-            block = file.read(number(count_size) * tag_size)
-            tags = [block[at : at + tag_size] for at in range(0, len(block), tag_size)]
-            below += sum(_tag_count(tag, order) for tag in tags if int.from_bytes(tag[:2], order) == SUB_IFDS)
-            check_count(path, len(seen) + below, "pages", held)
-            values = sum(_tag_count(tag, order) * TAG_BYTES.get(int.from_bytes(tag[2:4], order), 1) for tag in tags)
-            if values > held:
-                raise ImageError(
-                    f"{path} has a page whose tags promise {values:,} bytes, and has {held:,}; it is damaged"
-                )
+    file.seek(0)
+    begins = file.read(2)
+    if begins not in BYTE_ORDERS:
+        return
+    order = BYTE_ORDERS[begins]
+    number = lambda size: int.from_bytes(file.read(size), order)
+    version = number(2)
+    if version not in FORMS:
+        return
+    offset_size, count_size, tag_size = FORMS[version]
+    file.seek(2 * offset_size - 4 if offset_size == 4 else 8)
+    while offset := number(offset_size):
+        if offset in seen:
+            raise ImageError(f"{path} is damaged: its pages follow one another in a circle")
+        seen.add(offset)
+        if offset >= held:
+            raise ImageError(
+                f"{path} is truncated: it has {len(seen) - 1:,} of its pages, and the next lies beyond its end; copy it again from where it came"
+            )
+        file.seek(offset)
+        block = file.read(number(count_size) * tag_size)
+        tags = [block[at : at + tag_size] for at in range(0, len(block), tag_size)]
+        below += sum(_tag_count(tag, order) for tag in tags if int.from_bytes(tag[:2], order) == SUB_IFDS)
+        check_count(path, len(seen) + below, "pages", held)
+        values = sum(_tag_count(tag, order) * TAG_BYTES.get(int.from_bytes(tag[2:4], order), 1) for tag in tags)
+        if values > held:
+            raise ImageError(f"{path} has a page whose tags promise {values:,} bytes, and has {held:,}; it is damaged")
 
 # %% ../../nbs/data/04_format_tiff.ipynb #0a5cf639
 def _tag_count(tag: bytes, order: Literal["little", "big"]) -> int:

@@ -279,8 +279,9 @@ def check_hdf5(path: Path):
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise ImageError(f"{path} has a link to another file or place, at {one_line(name)}; it is not read")
                 part = group[name]
+                # what stands in several places would be read as often
                 if (address := h5py.h5o.get_info(part.id).addr) in seen:
-                    continue
+                    raise ImageError(f"{path} has a link to another file or place, at {one_line(name)}; it is not read")
                 seen.add(address)
                 check_count(path, len(seen), "arrays and groups")
                 if isinstance(part, h5py.Group):

@@ -52,7 +52,9 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def window(place):
     "`microvae gui`, which prints its address; the last test ends it."
-    program = "from microvae.app.cli import main; main()"
+    # a shell lets processes in the background ignore Ctrl-C, which those that they start inherit
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; from microvae.app.cli import main; main()"
     words = ("gui", place, "--no-browser", "--port", "0")
     with subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True) as server:
         port, token = re.fullmatch(r"open http://127.0.0.1:(\d+)/\?token=(\S+)\n", server.stdout.readline()).groups()

@@ -152,8 +152,8 @@ def own_columns(table: pd.DataFrame) -> pd.DataFrame:
 def check_colour(table: pd.DataFrame, colour: str | None, also: tuple[str, ...] = ()):
     "Raises `ConfigError`, which lists the columns for colours, if this one is not among them; `also` are columns that a page makes."
     own = own_columns(table)
-    names = [*(column["name"] for column in columns_of(own)[0]), *also]
-    if colour is None or colour in names:
+    names = [column["name"] for column in columns_of(own)[0]]
+    if colour is None or colour in (*names, *also):
         return
     what = f"has {own[colour].nunique():,} values, which give no colours" if colour in own else "is not there"
     there = f"there are {', '.join(names)}" if names else "there are none"

@@ -201,17 +201,16 @@ def plain(value):
     return value.item() if numpy_scalar else value
 
 # %% ../../nbs/core/00_errors.ipynb #87647e47
-#: Whole numbers are smaller than this, as those of tables and tensors are.
-LARGEST = 2**63
+#: Whole numbers are smaller than this: seeds have up to 64 bits.
+LARGEST = 2**64
 
 
 def check_values(values: Mapping[str, object], hints: Mapping[str, Any], defaults: Mapping[str, object]):
     "Raises `ConfigError` for the first value that is neither its default nor fits its type hint."
     for name, value in values.items():
-        if any(
-            isinstance(part, int) and abs(part) >= LARGEST for part in (value if isinstance(value, tuple) else (value,))
-        ):
-            raise ConfigError(f"{name} is a number of more than 18 digits; it must be smaller")
+        parts = value if type(value) is tuple else (value,)
+        if any(isinstance(part, int) and abs(part) >= LARGEST for part in parts):
+            raise ConfigError(f"{name} is a number of more than 64 bits; it must be smaller")
         if name in hints and value is not defaults.get(name) and not fits_hint(value, hints[name]):
             raise ConfigError(f"{name} is {describe_value(value)}; it must be {describe_type(hints[name])}")
 

@@ -845,8 +845,9 @@ def open_npz(path) -> Iterator:
     with file:
         with translate_read_errors(path):
             _check_npz(path, file)
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as stored:
+            file.seek(0)
+            stored = np.load(file, allow_pickle=False)
+        with stored:
             yield stored
 
 # %% ../../nbs/core/01_files.ipynb #f77f8a56

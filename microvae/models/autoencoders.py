@@ -453,7 +453,10 @@ class Autoencoder(nn.Module):
     def clip_to_range(self, images: Tensor) -> Tensor:
         "Images whose pixels are cut a little beyond the range of their channel, so that a single saturated pixel does not outweigh a cell."
         margin = RANGE_MARGIN * (self.high - self.low)
-        return images.clamp((self.low - margin)[:, None, None], (self.high + margin)[:, None, None])
+        lowest = (self.low - margin)[:, None, None]
+        highest = (self.high + margin)[:, None, None]
+        # `clamp` by tensors cannot be exported to ONNX
+        return torch.minimum(torch.maximum(images, lowest), highest)
 
     def standardised(self, images: Tensor) -> Tensor:
         "Images with channels of mean 0 and spread 1, as the encoder sees them."

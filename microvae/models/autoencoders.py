@@ -455,8 +455,8 @@ class Autoencoder(nn.Module):
         margin = RANGE_MARGIN * (self.high - self.low)
         lowest = (self.low - margin)[:, None, None]
         highest = (self.high + margin)[:, None, None]
-        # `clamp` by tensors cannot be exported to ONNX
-        return torch.minimum(torch.maximum(images, lowest), highest)
+        # what is exported to ONNX may have neither `clamp` by tensors nor a minimum of a maximum
+        return torch.where(images < lowest, lowest, torch.where(images > highest, highest, images))
 
     def standardised(self, images: Tensor) -> Tensor:
         "Images with channels of mean 0 and spread 1, as the encoder sees them."

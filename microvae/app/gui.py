@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .access import HOST, Access, port_error, response_headers
 from .card import list_runs
 from .explorer import POLICY, asset
-from .jobs import Worker, check_inside, in_page_terms, results_folder
+from .jobs import Worker, check_links, in_page_terms, results_folder
 from ..core.errors import ConfigError, FileError, ImageError, MicroVAEError, require
 from ..core.files import regular_file
 from ..data.readers import reader_of
@@ -316,7 +316,7 @@ class Session:
         home = self.results / "runs" / run
         if run not in [row["run"] for row in self.runs]:
             raise ImageError(f"there is no run {run!r}")
-        check_inside([home], self.results / "runs")
+        check_links([home], self.results / "runs")
         return home
 
     def close(self):
@@ -412,7 +412,7 @@ def make_app(session: Session, access: Access):
             raise HTTPException(404)
         home = session.home_of(request.path_params["run"])
         file, kind = FILES[name]
-        check_inside([home / file], home)
+        check_links([home / file], home)
         headers = {"Content-Security-Policy": POLICY}
         if kind == "text/csv":
             headers["Content-Disposition"] = f'attachment; filename="{file}"'

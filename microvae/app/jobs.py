@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'STEPS', 'OPENED', 'SHOWN', 'PICTURE', 'FIELD_SIDE', 'Show', 'JOBS', 'SECONDS_TO_KEEP', 'in_page_terms',
-           'results_folder', 'check_inside', 'label_choices', 'fields_in', 'picture_of', 'look', 'free_name', 'cut',
+           'results_folder', 'check_links', 'label_choices', 'fields_in', 'picture_of', 'look', 'free_name', 'cut',
            'write_pages', 'train', 'write_run', 'work', 'Worker']
 
 # %% ../../nbs/app/11_jobs.ipynb #cab91184
@@ -27,6 +27,7 @@ from .cropping import channels_of, crop_to
 from .explorer import encode_webp, write_explorer
 from .outputs import embedding, write_embedding
 from ..core.errors import ConfigError, ImageError, MicroVAEError, for_command_line, one_line
+from ..core.files import is_inside
 from ..core.progress import Progress, progress_to
 from ..core.workers import end_with_parent
 from ..data.collection import CellImages
@@ -93,14 +94,12 @@ def results_folder(images: Path, work: Path) -> Path:
     return images.with_name(f"{images.name}_microvae")
 
 # %% ../../nbs/app/11_jobs.ipynb #20aae265
-def check_inside(files: Iterable[Path], folder: Path):
+def check_links(files: Iterable[Path], folder: Path):
     "Raises `ImageError` for the first file that lies outside of a folder, whatever links lead to it."
-    root = folder.resolve()
     for file in files:
-        place = Path(os.path.realpath(file))
-        if place != root and root not in place.parents:
+        if not is_inside(file, folder):
             raise ImageError(
-                f"{file} is a link to {place}, outside of the chosen folder; choose the folder where the images lie, or copy them"
+                f"{file} is a link to {os.path.realpath(file)}, outside of the chosen folder; choose the folder where the images lie, or copy them"
             )
 
 # %% ../../nbs/app/11_jobs.ipynb #ba0968b3
@@ -117,9 +116,9 @@ def fields_in(folder: Path, channels: Iterable[str] = (), labels: str | None = N
     Parameters: channels, `NAME=PATTERN` of the files of each; labels, one of `label_choices`.
     Raises `ImageError` where there are no images, and for a link that leads out of the folder.
     """
-    check_inside(list_images(folder), folder)
+    check_links(list_images(folder), folder)
     fields = group_files(folder, channels_of(list(channels)), labels=labels, unreadable=[])
-    check_inside([field.labels for field in fields if field.labels], folder)
+    check_links([field.labels for field in fields if field.labels], folder)
     return fields
 
 # %% ../../nbs/app/11_jobs.ipynb #05bd6254

@@ -10,7 +10,7 @@ __all__ = ['FILE_SIGNATURES', 'MACHINE', 'MAX_ATTEMPTS', 'SECONDS_BEFORE_MESSAGE
            'MISSING_VALUES', 'cause_of', 'write_error', 'read_error', 'translate_read_errors', 'resolve_output',
            'is_being_written', 'temporary_path', 'working_folder', 'sync_to_disk', 'move_into_place', 'replace_file',
            'replace_folder', 'identity_of_file', 'read_one_version', 'MarkerLock', 'exclusive_lock',
-           'check_replaceable', 'check_inside', 'files_without_links', 'stored_bytes', 'check_stated_size',
+           'check_replaceable', 'is_inside', 'check_inside', 'files_without_links', 'stored_bytes', 'check_stated_size',
            'check_decoded_size', 'check_count', 'free_memory', 'regular_status', 'regular_file', 'check_parsed_size',
            'parse_json', 'check_archive', 'read_npy_header', 'open_npy', 'open_npz', 'write_pictures', 'read_pictures',
            'load_json', 'read_json', 'write_json', 'parse_xml', 'check_table', 'write_table', 'check_cells',
@@ -567,9 +567,14 @@ def check_replaceable(path, overwrite: bool = False, sign: str | None = None):
         raise ConfigError(f"{path} is a file, and what is written there is a folder; give another name")
 
 # %% ../../nbs/core/01_files.ipynb #2912791a
+def is_inside(path, folder) -> bool:
+    "Whether a path lies in a folder, after all links were followed."
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+# %% ../../nbs/core/01_files.ipynb #b74e8298
 def check_inside(path, folder):
     "Raise `ImageError` for a path in a folder that leads out of it by a link or by its name."
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+    if not is_inside(path, folder):
         raise ImageError(f"{path} is not in the folder {folder}, but in another one; it is not read")
 
 # %% ../../nbs/core/01_files.ipynb #ed11363b

@@ -49,9 +49,8 @@ def gaussian_error(output: Output, images: Tensor, weights: Tensor | None = None
     if output.scale is None:
         raise ConfigError('likelihood "gaussian" needs a network that learns its noise; take output="linear"')
     squares = (output.reconstruction - images).square()
-    if weights is None:
-        counted = torch.full_like(squares[:, :, 0, 0], squares.shape[2] * squares.shape[3])
-    else:
+    counted: Tensor | int = squares.shape[2] * squares.shape[3]
+    if weights is not None:
         squares = squares * weights
         counted = weights.sum((2, 3))
     # the scale is the channel's, so its parts are computed once a channel instead of once a pixel

@@ -334,7 +334,7 @@ def environments(home: Path) -> list[dict]:
     file = home / "environment.json"
     return read_json(file).get("environments", []) if file.exists() else []
 
-
+# %% ../../nbs/training/07_engine.ipynb #917e504c
 def record_environment(home: Path, here: dict, epochs: int):
     "Add an environment to those of a run that has been trained for some epochs, unless it is the last one."
     before = [part for part in environments(home) if part["first_epoch"] <= epochs]
